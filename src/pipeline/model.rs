@@ -1,0 +1,286 @@
+//! The checked pipeline: what the floors above work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use petgraph::graph::DiGraph;
+
+use super::problem::Span;
+
+/// A position in [`Pipeline::targets`].
+pub type TargetId = usize;
+/// A position in [`Pipeline::sources`].
+pub type SourceId = usize;
+
+/// A pipeline file, checked.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// The file, as it was named on the command line.
+    pub file: PathBuf,
+    /// The file's folder, absolute: every path of the pipeline is relative to it.
+    pub root: PathBuf,
+    /// The file's text, for marks.
+    pub text: Arc<str>,
+    pub sources: Vec<SourceEntry>,
+    /// `pools:`, name and size.
+    pub pools: Vec<(String, u32)>,
+    pub targets: Vec<Target>,
+    /// What a bare `layermill build` builds.
+    pub default: Vec<TargetId>,
+    /// Producer to consumer; has no cycle. Node weights are target ids, node indices equal them.
+    pub graph: DiGraph<TargetId, Edge>,
+    /// Target ids, producers first.
+    pub order: Vec<TargetId>,
+}
+
+/// Why one target waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// An entry of `inputs:`.
+    Input,
+    /// An axis reads its values out of the producer's outputs.
+    Axis,
+    /// `after:` orders and is not hashed.
+    After,
+}
+
+/// An entry under `sources:`.
+#[derive(Clone, Debug)]
+pub struct SourceEntry {
+    pub name: String,
+    pub kind: String,
+    /// The keys of its kind, shape-checked; `kind` itself is left out.
+    pub keys: Node,
+    pub span: Span,
+}
+
+/// An entry under `targets:`: a template for steps.
+#[derive(Debug)]
+pub struct Target {
+    pub name: String,
+    /// The name's place.
+    pub span: Span,
+    pub description: Option<String>,
+    /// `None` is a group: inputs under one name.
+    pub rule: Option<String>,
+    /// The keys of its rule, shape-checked; those that every target takes are left out.
+    pub keys: Node,
+    /// Every binding that a step has: for each axis in file order, those of the axis's target first, then its own.
+    pub bindings: Vec<Binding>,
+    pub axes: Vec<Axis>,
+    pub inputs: Vec<Input>,
+    pub after: Vec<TargetId>,
+    pub outputs: Vec<Output>,
+    pub fresh: Freshness,
+    /// `missing: error`: an absent answer fails the step.
+    pub missing_is_error: bool,
+    /// Attempts after the first; `None` is the rule's default.
+    pub retries: Option<u32>,
+    pub timeout: Option<Duration>,
+    /// A position in [`Pipeline::pools`] and how much of it a step takes.
+    pub pool: Option<(usize, u32)>,
+    pub env: Vec<(String, Text)>,
+    /// `cache: false` keeps outputs out of the store.
+    pub cache: bool,
+}
+
+/// A name that a target's steps are parametrised by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub name: String,
+    /// The axis that gives it, a position in [`Target::axes`].
+    pub axis: usize,
+    /// `Some(b)`: it is binding `b` of the axis's target; `None`: it is the axis's own value.
+    pub parent: Option<usize>,
+}
+
+/// Where a binding's values come from.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Position of its own binding in [`Target::bindings`].
+    pub binding: usize,
+    pub kind: AxisKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum AxisKind {
+    List(Vec<String>),
+    /// One value a line of this file.
+    Lines(String),
+    /// One value a row of this file, from the column of this name.
+    Csv {
+        path: String,
+        column: String,
+    },
+    /// The paths of the files that match.
+    Glob(String),
+    /// Values read out of each output of a target, once it is built.
+    From {
+        target: TargetId,
+        read: Read,
+    },
+}
+
+/// How values are read out of an output.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// From a tag file: pairs of tag and digest.
+    Tags(Select),
+    Lines,
+    /// The column's name.
+    Csv(String),
+    /// A JSON pointer to an array of scalars, or to an object, whose keys are taken.
+    Json(String),
+}
+
+/// Which tags of a tag file.
+#[derive(Clone, Debug)]
+pub enum Select {
+    All,
+    /// `latest` where there is one, otherwise the last in name order.
+    Latest,
+    Glob(globset::GlobMatcher),
+    Regex(regex::Regex),
+    /// The last N in version order.
+    Newest(usize),
+    Semver(semver::VersionReq),
+}
+
+/// One entry of `inputs:`.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name where `inputs:` is a map.
+    pub name: Option<String>,
+    pub kind: InputKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum InputKind {
+    Target {
+        target: TargetId,
+        /// The join: a binding of `target`, and what it must equal, filled from this step's bindings. All steps of
+        /// `target` where it is empty.
+        on: Vec<(usize, Pattern)>,
+        /// Go on without its failed or deferred steps.
+        partial: bool,
+    },
+    /// A file that no target makes.
+    Path(Pattern),
+}
+
+/// One output of a target.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name where `output:` is a map.
+    pub name: Option<String>,
+    pub pattern: Pattern,
+    /// Written with a `/` at its end: a whole folder is the output. The pattern has no `/` at its end.
+    pub folder: bool,
+    pub span: Span,
+}
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Kept for ever.
+    Exists,
+    /// Asked again when older.
+    Within(Duration),
+    /// Asked each time, in the cheapest way.
+    Digest,
+    Always,
+}
+
+/// Text with `{names}` to be filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pattern {
+    pub parts: Vec<Part>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Text(Text),
+    /// A binding, by its position in [`Target::bindings`].
+    Binding(usize),
+    /// `{in}`, `{out.NAME}` and the like: the rule's own to fill. The span is that of the braces.
+    Special(String, Span),
+}
+
+/// Text in which secrets are marked.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(pub Vec<Piece>);
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Piece {
+    Plain(String),
+    /// `${secret.NAME}`: shown and hashed as that, used as the value.
+    Secret {
+        name: String,
+        value: String,
+    },
+}
+
+impl Text {
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Plain(text.into())])
+    }
+
+    /// What may be shown, hashed and recorded: secrets stand as `${secret.NAME}`.
+    pub fn public(&self) -> String {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.clone(),
+                Piece::Secret { name, .. } => format!("${{secret.{name}}}"),
+            })
+            .collect()
+    }
+
+    /// The text with its secrets: for use, never for show.
+    pub fn expose(&self) -> String {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.as_str(),
+                Piece::Secret { value, .. } => value,
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.public().fmt(f)
+    }
+}
+
+/// A YAML value that remembers its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub value: Value,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    /// A scalar of any type, as it is spelt, `${…}` already replaced. `plain` is false where it was quoted.
+    Scalar {
+        text: Text,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// In file order.
+    Map(Vec<(Name, Node)>),
+}
+
+/// The key of a mapping, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub text: String,
+    pub span: Span,
+}

@@ -1,0 +1,47 @@
+//! What is wrong with a pipeline file: collected while it is checked, shown all at once.
+
+/// A place in the text of the pipeline file, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    pub start: usize,
+    pub len: usize,
+}
+
+/// One thing that is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, e.g. `unknown target`.
+    pub message: String,
+    /// The text to mark; `None` where it has no place (a value given by `--set`, say).
+    pub span: Option<Span>,
+    /// The words under the mark, e.g. `no target of this name`.
+    pub label: String,
+    /// What to do, e.g. "did you mean `get_tag`?".
+    pub help: Option<String>,
+}
+
+/// Every problem of a file, in the order found.
+#[derive(Clone, Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds a problem at a place.
+    pub fn at(&mut self, span: Span, message: impl Into<String>, label: impl Into<String>) -> &mut Problem {
+        self.0.push(Problem { message: message.into(), span: Some(span), label: label.into(), help: None });
+        self.0.last_mut().expect("pushed above")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The nearest of `known` to a misspelt `name`, as a help line.
+pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(name, k), k))
+        .filter(|(d, k)| *d <= 1 + k.len().min(name.len()) / 3)
+        .min()
+        .map(|(_, k)| format!("did you mean `{k}`?"))
+}

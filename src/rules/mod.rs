@@ -1,0 +1,167 @@
+//! Rules: how a target's output is made. A file a rule; [`Rule`] is what they share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::pipeline::Pipeline;
+use crate::pipeline::model::Target;
+use crate::pipeline::problem::Problems;
+use crate::pipeline::shape::Kind;
+use crate::registry::Source;
+use crate::store::Sha256;
+use crate::store::blobs::Blobs;
+
+/// What bounds how many steps of a rule run at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Processor work in this process: `-j`.
+    Compute,
+    /// A child process: `-j`.
+    Process,
+    /// Waiting on a source: its identity and its concurrency.
+    Source(String, usize),
+}
+
+/// A step as its rule sees it.
+#[derive(Clone, Debug)]
+pub struct StepView {
+    /// The values of the target's bindings, in their order.
+    pub values: Vec<Arc<str>>,
+    /// Beside each value, the digest that came with it from a tag file.
+    pub fingerprints: Vec<Option<Sha256>>,
+    /// The paths of the outputs, relative to the pipeline's folder.
+    pub outputs: Vec<String>,
+}
+
+/// A step and all that its rule needs to make it.
+pub struct Job {
+    pub step: StepView,
+    pub inputs: Vec<JobInput>,
+    /// The answer that the step's question got.
+    pub answer: Option<Vec<u8>>,
+    /// The pipeline's folder.
+    pub root: PathBuf,
+    /// A folder of this step's own, under `.layermill/tmp`: there already, and removed afterwards.
+    pub scratch: PathBuf,
+    /// Where a command's output is kept.
+    pub log: PathBuf,
+    pub blobs: Blobs,
+    /// Attempts after the first; `None`: the rule's default.
+    pub retries: Option<u32>,
+    pub timeout: Option<Duration>,
+    /// Becomes true when the build is interrupted: end children and return.
+    pub cancelled: tokio::sync::watch::Receiver<bool>,
+}
+
+/// What one entry of `inputs:` came to.
+#[derive(Clone, Debug, Default)]
+pub struct JobInput {
+    pub name: Option<String>,
+    /// Paths relative to the pipeline's folder, in the target's order. Absent steps have none.
+    pub paths: Vec<String>,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The answer in canonical bytes, and what the person should know of it.
+    Answer {
+        bytes: Vec<u8>,
+        notes: Vec<String>,
+    },
+    Absent(String),
+}
+
+/// What came of making.
+#[derive(Debug)]
+pub enum Made {
+    /// One content an output, in their order.
+    Outputs(Vec<Content>),
+    Absent(String),
+}
+
+/// The content of an output.
+#[derive(Debug)]
+pub enum Content {
+    Bytes(Vec<u8>),
+    /// A file or folder that the rule wrote in its scratch folder.
+    File(PathBuf),
+}
+
+/// Why a step failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub message: String,
+    pub help: Option<String>,
+    /// The last lines that a command printed.
+    pub output: Vec<String>,
+    /// The build was interrupted: this is no fault of the step's.
+    pub interrupted: bool,
+}
+
+/// How a target's output is made.
+pub trait Rule: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Raised when the same inputs come to give other outputs.
+    fn version(&self) -> u32;
+
+    /// What the key hashes of the target's text: names and values, before bindings are filled. Never a secret's value.
+    fn params(&self) -> &[(String, String)];
+
+    /// The bindings whose values (and fingerprints) it reads, by position.
+    fn reads(&self) -> &[usize];
+
+    fn lane(&self) -> Lane;
+
+    /// Its outputs go to the store, and come back from there.
+    fn cached(&self) -> bool {
+        false
+    }
+
+    /// Refuses values that it cannot work with, such as a repository's name outside the grammar.
+    fn check(&self, values: &[&str]) -> Result<(), String> {
+        let _ = values;
+        Ok(())
+    }
+
+    /// The question that this step asks a source, as text that is hashed; `None` where it asks none.
+    fn question(&self, step: &StepView) -> Option<String> {
+        let _ = step;
+        None
+    }
+
+    /// Asks it.
+    fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
+        let _ = job;
+        Box::pin(async { unreachable!("a rule without a question is not asked") })
+    }
+
+    /// Takes over an output that it has no record of: `Some` where the bytes parse as what the rule writes, with the
+    /// answer that they hold where the rule has questions.
+    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+        let _ = (step, bytes);
+        None
+    }
+
+    /// Makes the outputs.
+    fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>>;
+}
+
+/// The rules, for the pipeline's check and schema.
+pub const KINDS: &[Kind] = &[];
+
+/// Makes the rule of a target; what is wrong with its keys goes into `problems`.
+pub fn compile(
+    target: &Target,
+    pipeline: &Pipeline,
+    sources: &[Option<Arc<dyn Source>>],
+    problems: &mut Problems,
+) -> Option<Arc<dyn Rule>> {
+    let _ = (target, pipeline, sources, problems);
+    todo!("A")
+}
