@@ -109,30 +109,28 @@ pub fn build(
 /// Finds out what a build would do, and changes nothing. What would run is counted as stale.
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
-    let (mut engine, receive, set_aside) = looking(session, order)?;
+    let (mut engine, set_aside) = looked(session, order, listener)?;
+    Ok(engine.summary(started, set_aside))
+}
+
+/// An engine that has looked at all that was asked for, with what was found damaged on the way.
+pub(super) fn looked<'p>(
+    session: &'p Session,
+    order: &Order,
+    listener: &mut dyn Listener,
+) -> Result<(Engine<'p>, Vec<String>), BuildError> {
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), true)?;
     drive(&mut engine, &receive, listener)?;
-    let summary = engine.summary(started, set_aside);
     match std::mem::take(&mut engine.problems) {
-        problems if problems.is_empty() => Ok(summary),
+        problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
         problems => Err(BuildError::Pipeline(problems)),
     }
 }
 
-/// An engine that looks only, with what was found damaged.
-pub(super) fn looking<'p>(
-    session: &'p Session,
-    order: &Order,
-) -> Result<(Engine<'p>, Receiver<Message>, Vec<String>), BuildError> {
-    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-    let blobs = Blobs::look(&session.store);
-    let (engine, receive) = engine(session, order, state, blobs, true)?;
-    Ok((engine, receive, set_aside.into_iter().map(|s| s.0).collect()))
-}
-
 /// Removes the outputs of the steps asked for, and their records. Gives the paths that were there.
 pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>, BuildError> {
-    let (mut engine, receive, _) = looking(session, order)?;
-    drive(&mut engine, &receive, &mut super::events::Silence)?;
+    let (engine, _) = looked(session, order, &mut super::events::Silence)?;
     let mut outputs = Vec::new();
     let asked: Vec<TargetId> = order.asked.iter().flat_map(targets_of).collect();
     for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
