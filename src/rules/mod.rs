@@ -1,5 +1,9 @@
 //! Rules: how a target's output is made. A file a rule; [`Rule`] is what they share.
 
+mod asks;
+pub mod layers;
+pub mod tags;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
