@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -13,10 +13,10 @@ use super::archive::Archive;
 use super::flight::Flights;
 use super::grammar::{self, shown};
 use super::image::Image;
-use super::keys::NodeExt as _;
 use super::lookup::{self, Content, Fetched, Sent};
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
 use crate::pipeline::model::SourceEntry;
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
@@ -75,8 +75,11 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let path = entry.keys.get("path")?;
     let name = path.as_public()?;
     let before = problems.0.len();
-    if !stays_inside(&name) {
-        problems.at(path.span, "a path outside the pipeline's folder", "leaves the folder of the pipeline file");
+    let trimmed = name.trim_start_matches("./").trim_end_matches('/');
+    if let Err(why) = pattern::safe_path(trimmed)
+        && name != "."
+    {
+        problems.at(path.span, "not the path of a layout", why);
     }
     let repo = entry.keys.get("repo");
     if let Some(repo) = repo
@@ -97,19 +100,6 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         limit: entry.keys.get("manifest_limit").and_then(|n| n.as_u64()).unwrap_or(MANIFEST_LIMIT),
         flights: Flights::default(),
         catalog: tokio::sync::Mutex::new(None),
-    })
-}
-
-fn stays_inside(path: &str) -> bool {
-    let mut depth = 0usize;
-    Path::new(path).components().all(|part| match part {
-        Component::Normal(_) => {
-            depth += 1;
-            true
-        }
-        Component::CurDir => true,
-        Component::ParentDir => depth.checked_sub(1).map(|d| depth = d).is_some(),
-        Component::RootDir | Component::Prefix(_) => false,
     })
 }
 

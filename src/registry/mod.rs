@@ -9,7 +9,6 @@ mod flight;
 pub mod grammar;
 mod http;
 pub mod image;
-pub mod keys;
 pub mod layer_file;
 pub mod layout;
 mod lookup;

@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use super::{Asked, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::image::Image;
-use crate::registry::keys::NodeExt as _;
 use crate::registry::layer_file::{self, Ids};
 use crate::registry::{Answer, Platform, Reference, Source, grammar};
 use crate::store::Sha256;
@@ -66,8 +66,8 @@ pub fn compile(
     sources: &[Option<Arc<dyn Source>>],
     problems: &mut Problems,
 ) -> Option<Arc<dyn Rule>> {
-    let repo = asks::pattern(target, "repo", problems);
-    let tag = asks::pattern(target, "tag", problems);
+    let repo = asks::pattern(target, pipeline, "repo", problems);
+    let tag = asks::pattern(target, pipeline, "tag", problems);
     let platform = platform(target, problems);
     let word = |key: &str| target.keys.get(key).and_then(|n| n.as_public());
     let ids = match word("ids").as_deref() {
@@ -81,8 +81,8 @@ pub fn compile(
         source: source?,
         reads: asks::reads([&repo, &tag]),
         params: vec![
-            ("repo".into(), asks::template(&repo, target)),
-            ("tag".into(), asks::template(&tag, target)),
+            ("repo".into(), pattern::template(&repo, &target.bindings)),
+            ("tag".into(), pattern::template(&tag, &target.bindings)),
             ("platform".into(), platform.to_string()),
             ("ids".into(), ids_word.into()),
             ("sizes".into(), "compressed".into()),
@@ -153,8 +153,8 @@ impl Rule for LayersRule {
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
-        grammar::repository(&asks::fill(&self.repo, values))?;
-        grammar::tag(&asks::fill(&self.tag, values))
+        grammar::repository(&pattern::fill(&self.repo, values))?;
+        grammar::tag(&pattern::fill(&self.tag, values))
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

@@ -10,9 +10,9 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::{Asked, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Pattern, Target};
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
-use crate::registry::keys::NodeExt as _;
 use crate::registry::{Answer, Source, TagFilter, grammar};
 use crate::store::Sha256;
 
@@ -56,7 +56,7 @@ pub fn compile(
     sources: &[Option<Arc<dyn Source>>],
     problems: &mut Problems,
 ) -> Option<Arc<dyn Rule>> {
-    let repo = asks::pattern(target, "repo", problems);
+    let repo = asks::pattern(target, pipeline, "repo", problems);
     let only = globs(target, "only", problems);
     let omit = globs(target, "omit", problems);
     let source = asks::source(target, pipeline, sources);
@@ -65,7 +65,7 @@ pub fn compile(
         source: source?,
         reads: asks::reads([&repo]),
         params: vec![
-            ("repo".into(), asks::template(&repo, target)),
+            ("repo".into(), pattern::template(&repo, &target.bindings)),
             ("only".into(), only_text.clone()),
             ("omit".into(), omit_text.clone()),
         ],
@@ -122,7 +122,7 @@ impl Rule for TagsRule {
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
-        grammar::repository(&asks::fill(&self.repo, values))
+        grammar::repository(&pattern::fill(&self.repo, values))
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

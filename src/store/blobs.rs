@@ -37,6 +37,11 @@ impl Blobs {
         Ok(blobs)
     }
 
+    /// The store in `root` as it is, for those that only look.
+    pub fn look(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
     /// The bytes of a blob, checked against its digest. A damaged blob is removed and `None`, as one that is not there.
     pub fn get(&self, digest: &Sha256) -> io::Result<Option<Vec<u8>>> {
         let path = self.path(digest);

@@ -1,0 +1,347 @@
+//! The journal: what changed since the snapshot, in frames that are only ever added to its end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::details;
+use super::folder::{self, Kind};
+use super::format::{Fault, PRELUDE, check_prelude, prelude};
+use super::record::{FileRecord, Stamp, StoredOutput};
+use super::wire::{Cursor, put_bytes, put_varint};
+use crate::store::{Digest, Sha256};
+
+const MAGIC: &[u8; 8] = b"lm-jrnl\n";
+/// The prelude, the generation, a check over both.
+const HEADER: usize = PRELUDE + 16;
+/// A frame's length (u64), records (u32), check of these two (4 bytes), check of all (8 bytes).
+const FRAME: usize = 24;
+/// A buffer that a big flush left behind is not kept beyond this.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// One change, as it lies in a frame.
+pub(super) enum Record<'a> {
+    File { path: &'a str, record: FileRecord },
+    Step { path: &'a str, key: Digest, template: Digest, details: &'a [u8] },
+    Template { text: &'a str },
+    Action { key: Digest, outputs: Vec<StoredOutput> },
+    Remove { path: &'a str },
+}
+
+const FILE: u8 = 1;
+const STEP: u8 = 2;
+const TEMPLATE: u8 = 3;
+const ACTION: u8 = 4;
+const REMOVE: u8 = 5;
+
+impl<'a> Record<'a> {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::File { path, record } => {
+                out.push(FILE);
+                put_bytes(out, path.as_bytes());
+                out.extend_from_slice(&record.stamp.size.to_le_bytes());
+                out.extend_from_slice(&record.stamp.mtime.to_le_bytes());
+                out.extend_from_slice(&record.stamp.inode.to_le_bytes());
+                out.extend_from_slice(&record.content.0);
+                out.push(u8::from(record.settled));
+            }
+            Self::Step { path, key, template, details } => {
+                out.push(STEP);
+                put_bytes(out, path.as_bytes());
+                out.extend_from_slice(&key.0);
+                out.extend_from_slice(&template.0);
+                put_bytes(out, details);
+            }
+            Self::Template { text } => {
+                out.push(TEMPLATE);
+                put_bytes(out, text.as_bytes());
+            }
+            Self::Action { key, outputs } => {
+                out.push(ACTION);
+                out.extend_from_slice(&key.0);
+                put_varint(out, outputs.len() as u64);
+                for o in outputs {
+                    out.extend_from_slice(&o.content.0);
+                    out.extend_from_slice(&o.blob.0);
+                    out.extend_from_slice(&o.size.to_le_bytes());
+                    out.push(u8::from(o.executable));
+                }
+            }
+            Self::Remove { path } => {
+                out.push(REMOVE);
+                put_bytes(out, path.as_bytes());
+            }
+        }
+    }
+
+    pub fn read(c: &mut Cursor<'a>) -> Option<Self> {
+        Some(match c.u8()? {
+            FILE => {
+                let path = c.text()?;
+                let stamp = Stamp { size: c.u64()?, mtime: c.i64()?, inode: c.u64()? };
+                let record = FileRecord { stamp, content: Digest(c.array()?), settled: c.u8()? != 0 };
+                Self::File { path, record }
+            }
+            STEP => {
+                let path = c.text()?;
+                let (key, template) = (Digest(c.array()?), Digest(c.array()?));
+                let details = c.bytes()?;
+                details::decode(key, template, details)?;
+                Self::Step { path, key, template, details }
+            }
+            TEMPLATE => Self::Template { text: c.text()? },
+            ACTION => {
+                let key = Digest(c.array()?);
+                let outputs = (0..c.varint()?).map(|_| read_output(c)).collect::<Option<_>>()?;
+                Self::Action { key, outputs }
+            }
+            REMOVE => Self::Remove { path: c.text()? },
+            _ => return None,
+        })
+    }
+}
+
+fn read_output(c: &mut Cursor<'_>) -> Option<StoredOutput> {
+    let (content, blob) = (Digest(c.array()?), Sha256(c.array()?));
+    Some(StoredOutput { content, blob, size: c.u64()?, executable: c.u8()? != 0 })
+}
+
+/// Where a journal stopped being readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It did not.
+    Whole,
+    /// In a frame that was being written when its writer died: nothing unusual.
+    Torn,
+    /// In bytes that are not what was written.
+    Damaged,
+}
+
+/// How far a journal was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replayed {
+    /// Bytes up to the end of the last good frame; 0 where not even the header is good.
+    pub good: u64,
+    /// Bytes there are.
+    pub len: u64,
+    pub end: End,
+    /// The check of the last good frame, which the next one covers.
+    chain: [u8; 8],
+}
+
+/// Gives every record of every good frame to `apply`, from the first on.
+pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Record<'_>)) -> Result<Replayed, Fault> {
+    let len = file.metadata()?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut done = Replayed { good: 0, len, end: End::Whole, chain: [0; 8] };
+    let stopped = |end, done: Replayed| Ok(Replayed { end, ..done });
+
+    let mut head = [0; HEADER];
+    if !fill(&mut reader, &mut head, len)? {
+        return stopped(if len == 0 { End::Whole } else { End::Torn }, done);
+    }
+    match check_prelude(MAGIC, &head) {
+        Err(Fault::Damaged) => return stopped(End::Damaged, done),
+        other => other?,
+    }
+    done.chain = header_check(&head);
+    if head != header(generation) {
+        return stopped(End::Damaged, done);
+    }
+    done.good = HEADER as u64;
+
+    let mut payload = Vec::new();
+    while done.good < len {
+        let left = len - done.good;
+        let mut head = [0; FRAME];
+        if !fill(&mut reader, &mut head, left)? {
+            return stopped(End::Torn, done);
+        }
+        let frame = FrameHead::read(&head);
+        if frame.head_check != head_check(&done.chain, &head[..12]) {
+            return stopped(End::Damaged, done);
+        }
+        let after = left - FRAME as u64;
+        if frame.len > after {
+            return stopped(End::Torn, done);
+        }
+        payload.resize(usize::try_from(frame.len).map_err(|_| Fault::Damaged)?, 0);
+        if !fill(&mut reader, &mut payload, after)? {
+            return stopped(End::Torn, done);
+        }
+        let check = frame_check(&done.chain, &head[..12], &payload);
+        if check != frame.check || apply_frame(&payload, frame.count, &mut apply).is_none() {
+            return stopped(End::Damaged, done);
+        }
+        done.good += FRAME as u64 + frame.len;
+        done.chain = check;
+    }
+    Ok(done)
+}
+
+fn apply_frame(payload: &[u8], count: u32, apply: &mut impl FnMut(Record<'_>)) -> Option<()> {
+    let mut c = Cursor(payload);
+    for _ in 0..count {
+        apply(Record::read(&mut c)?);
+    }
+    c.is_empty().then_some(())
+}
+
+/// False where fewer than `buf.len()` of the `left` bytes remain, or a writer has cut them off meanwhile.
+fn fill(reader: &mut impl Read, buf: &mut [u8], left: u64) -> io::Result<bool> {
+    if left < buf.len() as u64 {
+        return Ok(false);
+    }
+    match reader.read_exact(buf) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+struct FrameHead {
+    len: u64,
+    count: u32,
+    head_check: [u8; 4],
+    check: [u8; 8],
+}
+
+impl FrameHead {
+    fn read(bytes: &[u8; FRAME]) -> Self {
+        let mut c = Cursor(bytes);
+        let fields = (|| Some(Self { len: c.u64()?, count: c.u32()?, head_check: c.array()?, check: c.array()? }))();
+        fields.expect("24 bytes hold 8 + 4 + 4 + 8")
+    }
+}
+
+/// It tells a frame that was not written to its end from one whose length is wrong.
+fn head_check(before: &[u8; 8], len_and_count: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = frame_check(before, len_and_count, &[]);
+    [a, b, c, d]
+}
+
+/// Every check covers the one before it, the first one the generation: a frame is good only in its own place.
+fn frame_check(before: &[u8; 8], len_and_count: &[u8], payload: &[u8]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before).update(len_and_count).update(payload);
+    Digest(*hasher.finalize().as_bytes()).short()
+}
+
+fn header_check(header: &[u8; HEADER]) -> [u8; 8] {
+    Digest::of(&header[..HEADER - 8]).short()
+}
+
+fn header(generation: u64) -> [u8; HEADER] {
+    let mut head = [0; HEADER];
+    head[..PRELUDE].copy_from_slice(&prelude(MAGIC));
+    head[PRELUDE..HEADER - 8].copy_from_slice(&generation.to_le_bytes());
+    let check = header_check(&head);
+    head[HEADER - 8..].copy_from_slice(&check);
+    head
+}
+
+/// The end of a journal, for the one who writes it.
+pub(super) struct Journal {
+    path: PathBuf,
+    generation: u64,
+    /// Opened (and made, with its folder) for the first write, so that a build that changes nothing writes nothing.
+    file: Option<File>,
+    /// Bytes of good frames; what lies behind them was not written to its end.
+    good: u64,
+    chain: [u8; 8],
+    /// The next frame: room for its head, then its records.
+    pending: Vec<u8>,
+    count: u32,
+    /// The file's name is not on the disk for certain.
+    new_name: bool,
+}
+
+impl Journal {
+    /// `read` says how far the file was read where there is one.
+    pub fn new(dir: &Path, generation: u64, read: Option<Replayed>) -> Self {
+        let (good, chain) = read.map_or((0, [0; 8]), |r| (r.good, r.chain));
+        let path = Kind::Journal.path(dir, generation);
+        Self { path, generation, file: None, good, chain, pending: Vec::new(), count: 0, new_name: false }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Bytes of good frames.
+    pub fn len(&self) -> u64 {
+        self.good
+    }
+
+    pub fn push(&mut self, record: &Record<'_>) {
+        if self.pending.is_empty() {
+            self.pending.resize(FRAME, 0);
+        }
+        record.write(&mut self.pending);
+        self.count = self.count.checked_add(1).expect("2^32 changes are flushed long before they are all made");
+    }
+
+    /// Writes what is pending as one frame with one call. What fails stays pending, and the next flush writes over what there is of it.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?
+            }
+        };
+        // Something may lie behind the good frames: the rest of a write that failed, or a header that was torn.
+        if file.metadata()?.len() != self.good {
+            file.set_len(self.good)?;
+        }
+        file.seek(SeekFrom::Start(self.good))?;
+        if self.good == 0 {
+            let header = header(self.generation);
+            file.write_all(&header)?;
+            self.good = HEADER as u64;
+            self.chain = header_check(&header);
+            self.new_name = true;
+        }
+        let check = self.seal();
+        file.write_all(&self.pending)?;
+        self.good += self.pending.len() as u64;
+        self.chain = check;
+        self.count = 0;
+        self.pending.clear();
+        self.pending.shrink_to(KEPT_BUFFER);
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Fills in the frame's head, and gives its check.
+    fn seal(&mut self) -> [u8; 8] {
+        let len = (self.pending.len() - FRAME) as u64;
+        self.pending[..8].copy_from_slice(&len.to_le_bytes());
+        self.pending[8..12].copy_from_slice(&self.count.to_le_bytes());
+        let head = head_check(&self.chain, &self.pending[..12]);
+        self.pending[12..16].copy_from_slice(&head);
+        let check = frame_check(&self.chain, &self.pending[..12], &self.pending[FRAME..]);
+        self.pending[16..FRAME].copy_from_slice(&check);
+        check
+    }
+
+    /// Waits until the disk has what was flushed.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            file.sync_data()?;
+        }
+        if self.new_name {
+            folder::sync(self.path.parent().unwrap_or(Path::new(".")))?;
+            self.new_name = false;
+        }
+        Ok(())
+    }
+}

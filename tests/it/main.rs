@@ -1,0 +1,5 @@
+//! The whole program, run as people run it, against images, a real registry and servers that misbehave. Each test is named
+//! after the promise that it proves. The registry is Debian's `docker-registry`; `tests/run` installs it.
+
+mod bed;
+mod support;
