@@ -25,8 +25,15 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 pub(super) enum Decision {
     /// Nothing is to be done.
-    Done { status: Status, message: Option<String>, record: Option<StepRecord> },
-    Failed { message: String, help: Option<String> },
+    Done {
+        status: Status,
+        message: Option<String>,
+        record: Option<StepRecord>,
+    },
+    Failed {
+        message: String,
+        help: Option<String>,
+    },
     Run(Box<Run>),
 }
 
@@ -107,7 +114,11 @@ impl Engine<'_> {
             ..StepRecord::default()
         };
         let Some(record) = record else {
-            let work = if question.is_some() { Work::Ask } else { self.make_or_restore(id, compiled, None, upstream.is_some()) };
+            let work = if question.is_some() {
+                Work::Ask
+            } else {
+                self.make_or_restore(id, compiled, None, upstream.is_some())
+            };
             return run(Reason::FirstBuild, work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
@@ -129,7 +140,14 @@ impl Engine<'_> {
                 let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
                 return Decision::Done { status, message: None, record: adopted };
             };
-            return self.remake(id, compiled, reason, answer, StepRecord { asked_at: record.asked_at, ..fresh_record }, run);
+            return self.remake(
+                id,
+                compiled,
+                reason,
+                answer,
+                StepRecord { asked_at: record.asked_at, ..fresh_record },
+                run,
+            );
         }
         let reason = self.moved(id, compiled, &record, answer.as_ref()).unwrap_or_else(|| match &record.absent {
             Some(why) => Reason::WasAbsent(why.clone()),
@@ -208,10 +226,8 @@ impl Engine<'_> {
         let target = self.steps.target(id);
         let mut stale = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
-            let partial = target
-                .inputs
-                .get(position)
-                .is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }));
+            let partial =
+                target.inputs.get(position).is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }));
             match slot.wait {
                 Wait::Step(step) => {
                     let status = self.steps.step(step).status;
@@ -219,7 +235,11 @@ impl Engine<'_> {
                         _ if status.blocks() && !partial => return Err(self.blocked(step)),
                         Status::Absent if position < target.inputs.len() => {
                             let message = format!("{} is absent", self.steps.label(step));
-                            return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
+                            return Err(Decision::Done {
+                                status: Status::Absent,
+                                message: Some(message),
+                                record: None,
+                            });
                         }
                         Status::Stale => stale = stale.or(Some(step)),
                         _ => {}

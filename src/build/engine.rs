@@ -12,9 +12,9 @@ use crate::pipeline::model::{Axis, Freshness, Pipeline, TargetId};
 use crate::pipeline::problem::{Problems, Span};
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
+use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::state::{State, StateError, StepRecord};
-use crate::store::Digest;
 
 use super::decide::{Decision, Run, Verdict, Work};
 use super::events::{Event, Listener, Progress};

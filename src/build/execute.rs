@@ -120,8 +120,7 @@ impl Engine<'_> {
         let (stored, destinations, folder) = (stored.clone(), self.destinations_of(id), self.scratch_of(id));
         let (placer, blobs, send) = (self.placer.clone(), self.blobs.clone(), self.send.clone());
         self.runtime.spawn_blocking(move || {
-            let restored =
-                scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
+            let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
             let _ = std::fs::remove_dir_all(&folder);
             let message = match restored {
                 Ok(Some(placed)) => Message::Made(id, Ok(Outcome::Placed(placed))),
@@ -247,16 +246,14 @@ impl Engine<'_> {
     fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
         let target = self.steps.step(id).target as usize;
         if self.settings[target].missing_is_error {
-            let failure = Failure { help: Some("`missing: error` makes an absence a failure".into()), ..Failure::new(why) };
+            let failure =
+                Failure { help: Some("`missing: error` makes an absence a failure".into()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
         }
         self.remove_outputs(id);
         let answer = run.record.answer;
-        let record = crate::store::state::StepRecord {
-            absent: Some(why.clone()),
-            asked_at: clock::now_ms(),
-            ..run.record
-        };
+        let record =
+            crate::store::state::StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..run.record };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
         self.settle(id, Status::Absent, Some(run.reason), Some(why), listener);

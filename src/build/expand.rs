@@ -61,7 +61,9 @@ impl Engine<'_> {
 
     /// Groups must be known before the rows that fall into them.
     fn make_group_sets(&mut self) {
-        for target in self.pipeline.order.iter().rev().copied().filter(|&t| self.wanted[t].is_wanted()).collect::<Vec<_>>() {
+        for target in
+            self.pipeline.order.iter().rev().copied().filter(|&t| self.wanted[t].is_wanted()).collect::<Vec<_>>()
+        {
             let this = &self.pipeline.targets[target];
             for input in &this.inputs {
                 if let InputKind::Target { target: of, on, .. } = &input.kind
@@ -112,7 +114,9 @@ impl Engine<'_> {
     fn joins_directly(&self, target: TargetId, of: TargetId, on: usize) -> bool {
         let (this, of) = (&self.pipeline.targets[target], &self.pipeline.targets[of]);
         let same_parent = parent_of(of) == parent_of(this);
-        on == of.bindings.len() && !of.outputs.is_empty() && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
+        on == of.bindings.len()
+            && !of.outputs.is_empty()
+            && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
     }
 
     /// Rows of one set of parents: the product of the static axes (and of `read`, the values that a parent's output
@@ -130,11 +134,8 @@ impl Engine<'_> {
             };
             columns.push(column);
         }
-        let inherited: Vec<Option<Bound>> = this
-            .bindings
-            .iter()
-            .map(|b| Some(self.steps.bound(parent?.1)[b.parent?]))
-            .collect();
+        let inherited: Vec<Option<Bound>> =
+            this.bindings.iter().map(|b| Some(self.steps.bound(parent?.1)[b.parent?])).collect();
         self.rows_of(target, &columns, &inherited, parent.map(|(row, _)| row));
     }
 
@@ -200,12 +201,16 @@ impl Engine<'_> {
                     return;
                 }
                 Err(Clash::SameFile(other)) => {
-                    let message = format!("writes the same file as {}: {}", self.steps.label(other), self.steps.output(id, 0));
+                    let message =
+                        format!("writes the same file as {}: {}", self.steps.label(other), self.steps.output(id, 0));
                     Some((Some(other), message))
                 }
                 Err(Clash::FileAndFolder(other)) => {
                     let (a, b) = (self.steps.output(id, 0), self.steps.output(other, 0));
-                    let message = format!("{a} and {b} cannot both be: one is a file where the other needs a folder ({})", self.steps.label(other));
+                    let message = format!(
+                        "{a} and {b} cannot both be: one is a file where the other needs a folder ({})",
+                        self.steps.label(other)
+                    );
                     Some((Some(other), message))
                 }
             },
@@ -269,7 +274,8 @@ impl Engine<'_> {
             let bound = self.steps.bound(id);
             rule.rule.reads().iter().map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied())).collect()
         };
-        let outputs = |id: StepId| (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect::<Vec<_>>();
+        let outputs =
+            |id: StepId| (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect::<Vec<_>>();
         ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
             && outputs(a) == outputs(b)
@@ -287,7 +293,11 @@ impl Engine<'_> {
                     let values = self.steps.values_of(id);
                     let joined: Vec<(usize, String)> =
                         on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
-                    if self.joins_directly(target, *of, on.len()) { self.join_step(*of, &joined) } else { self.join_group(*of, &joined) }
+                    if self.joins_directly(target, *of, on.len()) {
+                        self.join_step(*of, &joined)
+                    } else {
+                        self.join_group(*of, &joined)
+                    }
                 }
             });
         }
@@ -451,8 +461,7 @@ impl Engine<'_> {
     /// Its outputs can be read for values: they are built, or (where nothing is run) there from before.
     fn can_read(&self, step: StepId) -> bool {
         let status = self.steps.step(step).status;
-        status.has_outputs()
-            || status == Status::Stale && self.pipeline.root.join(self.steps.output(step, 0)).is_file()
+        status.has_outputs() || status == Status::Stale && self.pipeline.root.join(self.steps.output(step, 0)).is_file()
     }
 
     /// A target that reads from several others waits until all of them are done.
@@ -500,16 +509,9 @@ impl Engine<'_> {
                     blocked = blocked.or_else(|| self.blocker(group));
                     self.joined_choices(target, position, group, read)
                 }
-                _ => self
-                    .static_values(target, axis)?
-                    .into_iter()
-                    .map(|b| vec![(axis.binding, b)])
-                    .collect(),
+                _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
             };
-            partial = partial
-                .iter()
-                .flat_map(|row| choices.iter().filter_map(|choice| agree(row, choice)))
-                .collect();
+            partial = partial.iter().flat_map(|row| choices.iter().filter_map(|choice| agree(row, choice))).collect();
         }
         for row in partial {
             let bound: Option<Vec<Bound>> = row.into_iter().collect();
@@ -521,7 +523,13 @@ impl Engine<'_> {
     }
 
     /// Every value of one axis, with the bindings that come along from the row it was read from.
-    fn joined_choices(&mut self, target: TargetId, axis: usize, group: GroupId, read: &Read) -> Vec<Vec<(usize, Bound)>> {
+    fn joined_choices(
+        &mut self,
+        target: TargetId,
+        axis: usize,
+        group: GroupId,
+        read: &Read,
+    ) -> Vec<Vec<(usize, Bound)>> {
         let bindings = &self.pipeline.targets[target].bindings;
         let mut choices = Vec::new();
         for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
@@ -533,9 +541,11 @@ impl Engine<'_> {
                 Err(message) => self.fail_late(step, message),
                 Ok(values) => {
                     for own in self.intern(&values) {
-                        let row = bindings.iter().enumerate().filter(|(_, b)| b.axis == axis).map(|(i, b)| {
-                            (i, b.parent.map_or(own, |parent| self.steps.bound(step)[parent]))
-                        });
+                        let row = bindings
+                            .iter()
+                            .enumerate()
+                            .filter(|(_, b)| b.axis == axis)
+                            .map(|(i, b)| (i, b.parent.map_or(own, |parent| self.steps.bound(step)[parent])));
                         choices.push(row.collect());
                     }
                 }

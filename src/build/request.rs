@@ -55,7 +55,9 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     let mut makers = Vec::new();
     for (target, this) in pipeline.targets.iter().enumerate() {
         for output in &this.outputs {
-            makers.extend(pattern::match_path(&output.pattern, path.trim_end_matches('/')).into_iter().map(|v| (target, v)));
+            makers.extend(
+                pattern::match_path(&output.pattern, path.trim_end_matches('/')).into_iter().map(|v| (target, v)),
+            );
         }
     }
     if makers.is_empty() {
@@ -74,9 +76,9 @@ fn parse_values(pipeline: &Pipeline, target: TargetId, text: &str) -> Result<Vec
     let this = &pipeline.targets[target];
     let mut values: Vec<(usize, String)> = Vec::new();
     for piece in text.split(',') {
-        let named = piece.split_once('=').and_then(|(name, value)| {
-            this.bindings.iter().position(|b| b.name == name).map(|b| (b, value.to_owned()))
-        });
+        let named = piece
+            .split_once('=')
+            .and_then(|(name, value)| this.bindings.iter().position(|b| b.name == name).map(|b| (b, value.to_owned())));
         match (named, values.last_mut()) {
             (Some(named), _) => values.push(named),
             (None, Some((_, value))) if !piece.contains('=') => {

@@ -12,10 +12,10 @@ use crate::pipeline::model::{Freshness, Pipeline, Target, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
+use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, State, StateError};
-use crate::store::Digest;
 
 use super::clock;
 use super::engine::{Compiled, Engine, Selection, Settings, Stats};
@@ -309,7 +309,9 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
 /// Targets that describe the same steps share the shortest `fresh`, the strictest `missing`, the most `retries`.
 fn settings(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: impl Fn(TargetId) -> bool) -> Vec<Settings> {
     let same = |a: TargetId, b: TargetId| {
-        let outputs = |t: TargetId| pipeline.targets[t].outputs.iter().map(|o| output_text(&pipeline.targets[t], o)).collect::<Vec<_>>();
+        let outputs = |t: TargetId| {
+            pipeline.targets[t].outputs.iter().map(|o| output_text(&pipeline.targets[t], o)).collect::<Vec<_>>()
+        };
         match (&rules[a], &rules[b]) {
             (Some(ra), Some(rb)) => ra.template_digest == rb.template_digest && outputs(a) == outputs(b),
             _ => false,
@@ -321,10 +323,12 @@ fn settings(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: impl Fn(Tar
                 let target = &pipeline.targets[t];
                 Settings { fresh: target.fresh, missing_is_error: target.missing_is_error, retries: target.retries }
             };
-            (0..pipeline.targets.len()).filter(|&o| o != t && wanted(o) && same(t, o)).map(of).fold(of(t), |a, b| Settings {
-                fresh: shorter(a.fresh, b.fresh),
-                missing_is_error: a.missing_is_error || b.missing_is_error,
-                retries: a.retries.max(b.retries),
+            (0..pipeline.targets.len()).filter(|&o| o != t && wanted(o) && same(t, o)).map(of).fold(of(t), |a, b| {
+                Settings {
+                    fresh: shorter(a.fresh, b.fresh),
+                    missing_is_error: a.missing_is_error || b.missing_is_error,
+                    retries: a.retries.max(b.retries),
+                }
             })
         })
         .collect()

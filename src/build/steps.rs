@@ -349,8 +349,7 @@ impl<'p> Steps<'p> {
 
     /// The group that a step falls into.
     pub fn group_of(&mut self, target: TargetId, set: usize, id: StepId) -> GroupId {
-        let values: Vec<Id> =
-            self.rows[target].group_sets[set].on.iter().map(|&b| self.bound(id)[b].value).collect();
+        let values: Vec<Id> = self.rows[target].group_sets[set].on.iter().map(|&b| self.bound(id)[b].value).collect();
         self.group(target, set, &values).0
     }
 
@@ -448,7 +447,8 @@ impl<'p> Steps<'p> {
 /// Text with control characters escaped and the middle of long values left out.
 pub fn printable(text: &str) -> String {
     const LONGEST: usize = 160;
-    let clean: String = text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    let clean: String =
+        text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
     if clean.chars().count() <= LONGEST {
         return clean;
     }

@@ -1,5 +1,6 @@
 //! Rules: how a target's output is made. A file a rule; [`Rule`] is what they share.
 
+mod asks;
 pub mod command;
 pub mod layers;
 mod process;

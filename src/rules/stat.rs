@@ -137,7 +137,9 @@ fn csv(root: &Path, paths: &[String], columns: &[String]) -> Result<Vec<u8>, Fai
     images.sort_by(|a, b| (&a.repo.name, &a.repo.tag).cmp(&(&b.repo.name, &b.repo.tag)));
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(columns.iter().map(String::as_str).chain([""])).and_then(|()| {
-        images.iter().try_for_each(|image| writer.write_record(columns.iter().map(|c| field(image, c)).chain([String::new()])))
+        images
+            .iter()
+            .try_for_each(|image| writer.write_record(columns.iter().map(|c| field(image, c)).chain([String::new()])))
     });
     written.map_err(|e| Failure::new(format!("cannot write the CSV: {e}")))?;
     writer.into_inner().map_err(|e| Failure::new(format!("cannot write the CSV: {e}")))
@@ -175,7 +177,9 @@ mod tests {
     use super::*;
 
     fn layer_file(name: &str, tag: &str, count: u64, size: i64) -> String {
-        format!(r#"[{{"repo":{{"name":"{name}","tag":"{tag}","size":{size},"count":{count}}},"layers":[],"status":200}}]"#)
+        format!(
+            r#"[{{"repo":{{"name":"{name}","tag":"{tag}","size":{size},"count":{count}}},"layers":[],"status":200}}]"#
+        )
     }
 
     fn made(files: &[String], columns: &[&str]) -> Result<String, Failure> {
