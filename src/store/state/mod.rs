@@ -66,6 +66,12 @@ impl State {
         self.memory.paths.find(path)
     }
 
+    /// The same, for one who goes through paths in the order in which they were first put: the guess is tried before the table.
+    pub fn find_near(&self, path: &str, guess: PathId) -> Option<PathId> {
+        let guessed = guess.index() < self.path_count() && self.path(guess) == path;
+        if guessed { Some(guess) } else { self.find(path) }
+    }
+
     /// The number of a path, which is given one where it has none.
     pub fn intern(&mut self, path: &str) -> PathId {
         self.memory.intern(path)
@@ -160,15 +166,17 @@ impl State {
         self.memory.with(HAS_STEP)
     }
 
-    /// The text behind [`StepRecord::template`]. One that no step uses is forgotten when a snapshot is written.
+    /// The text behind [`StepRecord::template`]. One that no step uses is forgotten by a later snapshot.
     pub fn template(&self, digest: &Digest) -> Option<&str> {
         self.memory.templates.text(digest)
     }
 
     /// Keeps a text once, under its digest.
     pub fn put_template(&mut self, text: &str) -> Digest {
-        let (digest, new) = self.memory.templates.put(text);
-        if new && let Some(journal) = &mut self.journal {
+        let digest = Digest::of(text.as_bytes());
+        if self.memory.templates.put(digest, text, true)
+            && let Some(journal) = &mut self.journal
+        {
             journal.push(&Record::Template { text });
         }
         digest

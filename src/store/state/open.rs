@@ -10,6 +10,8 @@ use super::format::{Fault, VERSION};
 use super::journal::{self, End, Journal, Record, Replayed};
 use super::memory::Memory;
 use super::record::{SetAside, StateError};
+use crate::store::Digest;
+
 use super::{Access, State, failed, snapshot};
 
 /// What follows for the person, whatever it was that was lost.
@@ -57,7 +59,7 @@ fn apply(record: Record<'_>, memory: &mut Memory, actions: &mut Actions) {
             memory.put_step_encoded(id, key, template, details);
         }
         Record::Template { text } => {
-            memory.templates.put(text);
+            memory.templates.put(Digest::of(text.as_bytes()), text, false);
         }
         Record::Action { key, outputs } => {
             actions.put(key, &outputs);
