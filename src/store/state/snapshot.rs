@@ -96,6 +96,12 @@ impl Header {
     }
 }
 
+#[cfg(test)]
+pub(super) fn actions_start(mut file: &File) -> u64 {
+    let header = Header::read(&mut file).unwrap();
+    START + header.sections.iter().map(|s| s.0).sum::<u64>()
+}
+
 /// A file that is shorter than it was is damaged, not unreadable.
 fn exact(file: &mut impl Read, buf: &mut [u8]) -> Result<(), Fault> {
     match file.read_exact(buf) {
