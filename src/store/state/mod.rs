@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::actions::Actions;
-use self::journal::{Journal, Record};
+use self::change::Change;
+use self::journal::Journal;
 use self::memory::{HAS_STEP, Memory};
 use super::Digest;
 
@@ -15,6 +16,7 @@ pub use self::paths::PathId;
 pub use self::record::{FileRecord, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput};
 
 mod actions;
+mod change;
 mod details;
 mod folder;
 mod format;
@@ -104,7 +106,7 @@ impl State {
         if self.memory.put_file(id, &record)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::File { path: self.memory.paths.get(id.index()), record });
+            journal.push(&Change::File { path: self.memory.paths.get(id.index()), record });
         }
     }
 
@@ -142,7 +144,7 @@ impl State {
             && let Some(journal) = &mut self.journal
         {
             let (path, details) = (self.memory.paths.get(id.index()), self.memory.step_parts(id).2);
-            journal.push(&Record::Step { path, key: record.key, template: record.template, details });
+            journal.push(&Change::Step { path, key: record.key, template: record.template, details });
         }
     }
 
@@ -152,7 +154,7 @@ impl State {
             && self.memory.remove(id)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::Remove { path });
+            journal.push(&Change::Remove { path });
         }
     }
 
@@ -177,7 +179,7 @@ impl State {
         if self.memory.templates.put(digest, text, true)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::Template { text });
+            journal.push(&Change::Template { text });
         }
         digest
     }
@@ -191,7 +193,7 @@ impl State {
         if self.actions.put(key, outputs)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::Action { key, outputs: outputs.into() });
+            journal.push(&Change::Action { key, outputs: outputs.into() });
         }
     }
 
