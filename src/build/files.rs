@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::store::state::{FileRecord, Stamp};
 use crate::store::Digest;
+use crate::store::state::{FileRecord, Stamp};
 
 use super::clock;
 

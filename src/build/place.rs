@@ -215,7 +215,9 @@ fn stage(content: Content, destination: &Destination, path: &Path) -> Result<(Pa
                     if folder { "folder" } else { "file" }
                 ))),
                 Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
-                Look::Unusable(why) => Err(Failure::new(format!("the output {} cannot be used: {why}", destination.path))),
+                Look::Unusable(why) => {
+                    Err(Failure::new(format!("the output {} cannot be used: {why}", destination.path)))
+                }
             }
         }
     }

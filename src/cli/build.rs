@@ -45,8 +45,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     };
     let mut listener = progress::listener(style);
     let stop = signals::listen()?;
-    let summary =
-        build(&session, &order, stop, listener.as_mut()).map_err(|e| Error::build(e, &session.pipeline))?;
+    let summary = build(&session, &order, stop, listener.as_mut()).map_err(|e| Error::build(e, &session.pipeline))?;
     if arguments.format == Format::Json {
         print_json(&progress::report::Report::of(&summary, &session.pipeline))?;
     }

@@ -51,9 +51,7 @@ impl Error {
     /// What kept a build from being.
     pub fn build(error: BuildError, pipeline: &crate::pipeline::Pipeline) -> Self {
         match error {
-            BuildError::Pipeline(problems) => {
-                Self::pipeline(crate::pipeline::report::report(&pipeline.file, &pipeline.text, &problems))
-            }
+            BuildError::Pipeline(problems) => Self::pipeline(problems.report(&pipeline.file, &pipeline.text).into()),
             BuildError::Unknown(unknown) => Self::wrong(unknown.message).help(unknown.help),
             BuildError::Locked(_) => {
                 Self::failed(error.to_string()).help(Some("without --no-wait, layermill waits for it".to_owned()))

@@ -71,11 +71,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 fn json(graph: &Graph) -> Json<'_> {
     let name = |node: usize| graph.nodes[node].name.as_str();
     Json {
-        nodes: graph
-            .nodes
-            .iter()
-            .map(|n| JsonNode { name: &n.name, rule: &n.rule, outputs: &n.outputs })
-            .collect(),
+        nodes: graph.nodes.iter().map(|n| JsonNode { name: &n.name, rule: &n.rule, outputs: &n.outputs }).collect(),
         edges: graph.edges.iter().map(|e| JsonEdge { from: name(e.from), to: name(e.to), kind: e.kind }).collect(),
     }
 }

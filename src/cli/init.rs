@@ -36,7 +36,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     // Never over a file that came to be meanwhile.
-    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut f| f.write_all(text.as_bytes()));
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut f| f.write_all(text.as_bytes()));
     written.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => Error::wrong(format!("{} is there already", path.display())),
         _ => Error::failed(format!("cannot write {}: {e}", path.display())),

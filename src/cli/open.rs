@@ -28,18 +28,15 @@ pub fn session(global: &Global) -> Result<Session, Error> {
         let shared = Shared { traffic: traffic.clone(), root: pipeline.root.clone(), offline: global.offline };
         let sources: Vec<_> =
             pipeline.sources.iter().map(|entry| registry::open(entry, &shared, &mut problems)).collect();
-        let rules = pipeline
-            .targets
-            .iter()
-            .map(|target| rules::compile(target, &pipeline, &sources, &mut problems))
-            .collect();
+        let rules =
+            pipeline.targets.iter().map(|target| rules::compile(target, &pipeline, &sources, &mut problems)).collect();
         let work_dir = pipeline.root.join(".layermill");
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
         Session { pipeline, rules, traffic, work_dir, store, offline: global.offline }
     });
     match session {
         Some(session) if problems.is_empty() => Ok(session),
-        _ => Err(Error::pipeline(pipeline::report::report(&file, &loaded.text, &problems))),
+        _ => Err(Error::pipeline(problems.report(&file, &loaded.text).into())),
     }
 }
 

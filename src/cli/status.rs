@@ -52,7 +52,11 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
         let mine = summary.accounts.iter().filter(|a| a.target == target && a.status == Status::Stale);
         mine.filter(|a| a.reason.as_ref().is_some_and(missing)).count()
     };
-    let targets = pipeline.targets.iter().enumerate().filter(|(t, this)| this.rule.is_some() && summary.by_target[*t].total() > 0);
+    let targets = pipeline
+        .targets
+        .iter()
+        .enumerate()
+        .filter(|(t, this)| this.rule.is_some() && summary.by_target[*t].total() > 0);
     targets
         .map(|(t, this)| {
             let (counts, missing) = (&summary.by_target[t], missing(t));

@@ -37,7 +37,13 @@ impl Listener for Plain {
                 if self.told.elapsed() >= TELL_EVERY {
                     self.told = Instant::now();
                     let bytes = words::bytes(p.bytes);
-                    anstream::eprintln!("{}/{} steps, {} running, {} requests, {bytes}", p.done, p.total, p.running, p.requests);
+                    anstream::eprintln!(
+                        "{}/{} steps, {} running, {} requests, {bytes}",
+                        p.done,
+                        p.total,
+                        p.running,
+                        p.requests
+                    );
                 }
             }
             Event::Done(summary) => anstream::eprint!("{}", words::summary(summary)),

@@ -17,7 +17,9 @@ const NAMED: usize = 10;
 pub fn summary(summary: &Summary) -> String {
     let mut text = String::new();
     named(&mut text, summary, YELLOW, "absent", |a| a.status == Status::Absent);
-    named(&mut text, summary, YELLOW, "note", |a| a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate));
+    named(&mut text, summary, YELLOW, "note", |a| {
+        a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
+    });
     text.push_str(&failures(summary));
     text.push_str(&line(summary));
     text.push('\n');
@@ -73,7 +75,12 @@ pub fn failure(account: &Account) -> String {
 pub fn step(account: &Account) -> String {
     let why = account.reason.as_ref().map(ToString::to_string);
     let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    format!("{} {}{}\n", account.status.word(), account.step, if why.is_empty() { String::new() } else { format!(" ({why})") })
+    format!(
+        "{} {}{}\n",
+        account.status.word(),
+        account.step,
+        if why.is_empty() { String::new() } else { format!(" ({why})") }
+    )
 }
 
 /// The one line that counts.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::pipeline::model::{Node, Part, Pattern, Piece, Target, Text};
-use crate::pipeline::{Pipeline, pattern};
 use crate::pipeline::problem::{Problems, suggest};
 use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::pipeline::{Pipeline, pattern};
 
 use super::process::{self, End};
 use super::{Content, Failure, Job, JobInput, Lane, Made, Rule};
@@ -72,8 +72,8 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
         {
             let names = known.iter().map(String::as_str).chain(target.bindings.iter().map(|b| b.name.as_str()));
             let label = format!("nothing is called `{name}` here");
-            problems.at(*span, "unknown binding", label).help =
-                suggest(name, names).or_else(|| Some("write {{ and }} for braces that are meant as they are".to_owned()));
+            problems.at(*span, "unknown binding", label).help = suggest(name, names)
+                .or_else(|| Some("write {{ and }} for braces that are meant as they are".to_owned()));
         }
     }
     if problems.0.len() > before {
@@ -81,16 +81,19 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
     }
     let mut params: Vec<(String, String)> = match &line {
         Line::Shell(p) => vec![("run".to_owned(), pattern::template(p, &target.bindings))],
-        Line::Words(words) => {
-            words.iter().enumerate().map(|(i, p)| (format!("run.{i}"), pattern::template(p, &target.bindings))).collect()
-        }
+        Line::Words(words) => words
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (format!("run.{i}"), pattern::template(p, &target.bindings)))
+            .collect(),
     };
     params.extend(target.env.iter().map(|(name, value)| (format!("env.{name}"), value.public())));
     let names: Vec<&str> = target.outputs.iter().filter_map(|o| o.name.as_deref()).collect();
     if !names.is_empty() {
         params.push(("outputs".to_owned(), names.join(",")));
     }
-    let reads: BTreeSet<usize> = parts().filter_map(|p| if let Part::Binding(b) = p { Some(*b) } else { None }).collect();
+    let reads: BTreeSet<usize> =
+        parts().filter_map(|p| if let Part::Binding(b) = p { Some(*b) } else { None }).collect();
     let in_place = !parts().any(|p| matches!(p, Part::Special(n, _) if n == "out" || n.starts_with("out.")));
     Some(Arc::new(Command {
         params,
@@ -186,10 +189,13 @@ impl Command {
             put_back(&places, done).map_err(|e| cannot("put the old output back", e))?;
         }
         hidden.map_err(|e| cannot("read what the command printed", e))?;
-        let fail = |message: String| Failure { output: process::tail(&job.log).unwrap_or_default(), ..Failure::new(message) };
+        let fail =
+            |message: String| Failure { output: process::tail(&job.log).unwrap_or_default(), ..Failure::new(message) };
         match end.map_err(|e| cannot(&format!("start `{}`", self.program()), e))? {
             End::Interrupted => Err(Failure::interrupted()),
-            End::TimedOut => Err(fail(format!("the command took longer than {:?} and was ended", job.timeout.unwrap_or_default()))),
+            End::TimedOut => {
+                Err(fail(format!("the command took longer than {:?} and was ended", job.timeout.unwrap_or_default())))
+            }
             End::Exited(status) if !status.success() => Err(fail(format!("the command failed: {status}"))),
             End::Exited(_) => match places.out.iter().position(|path| !path.exists()) {
                 Some(missing) => Err(Failure {
@@ -292,7 +298,11 @@ impl Command {
 
     /// Puts the names of secrets where a command printed their values.
     fn hide_secrets(&self, log: &Path) -> std::io::Result<()> {
-        let texts = self.patterns().iter().flat_map(|p| &p.parts).filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
+        let texts = self
+            .patterns()
+            .iter()
+            .flat_map(|p| &p.parts)
+            .filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
         let secrets: Vec<(&str, &str)> = texts
             .chain(self.env.iter().map(|(_, t)| t))
             .flat_map(|t| &t.0)
@@ -347,7 +357,11 @@ fn arguments(word: &Pattern, values: &[Arc<str>], words: &dyn Fn(&str) -> Vec<St
 /// A word that the shell takes as it is (POSIX shell, 2.2.2 Single-Quotes).
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 fn set_aside(places: &Places) -> std::io::Result<()> {
