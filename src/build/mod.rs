@@ -24,4 +24,4 @@ mod session;
 mod steps;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, clean, look};

@@ -1,5 +1,6 @@
 //! The command line: arguments in, calls down, words out. A file a command.
 
+mod adopt;
 mod build;
 mod clean;
 mod completions;
@@ -92,6 +93,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Say why a step is, or is not, up to date
     Explain(explain::Arguments),
+    /// Take outputs that are there as up to date, without running anything
+    Adopt(adopt::Arguments),
     /// Count the steps of each target: up to date, stale, missing, absent, failed
     Status(status::Arguments),
     /// Draw the targets (or steps) and what they need
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&cli.global, arguments),
         Command::Plan(arguments) => plan::run(&cli.global, arguments),
         Command::Explain(arguments) => explain::run(&cli.global, arguments),
+        Command::Adopt(arguments) => adopt::run(&cli.global, arguments),
         Command::Status(arguments) => status::run(&cli.global, arguments),
         Command::Graph(arguments) => graph::run(&cli.global, arguments),
         Command::Clean(arguments) => clean::run(&cli.global, arguments),
