@@ -197,7 +197,8 @@ impl State {
         }
     }
 
-    /// Writes what changed as one frame of the journal: it survives the death of this process.
+    /// Writes what changed as one frame of the journal: it survives the death of this process. A frame is read whole or not
+    /// at all, so a step and the files that it made belong between the same two flushes.
     /// After an error the changes are still pending, and the next flush tries again.
     pub fn flush(&mut self) -> Result<(), StateError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
@@ -228,11 +229,12 @@ impl State {
     /// that a kill at any point leaves either whole.
     fn write_snapshot(&mut self) -> Result<(), StateError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        let generation = journal.generation() + 1;
+        let (generation, point) = (journal.generation() + 1, journal.point());
         let failed = failed("compact", &self.dir);
         fs::create_dir_all(&self.dir).map_err(&failed)?;
-        let (actions, len) = snapshot::write(&self.dir, generation, &self.memory, &self.actions).map_err(&failed)?;
-        *journal = Journal::new(&self.dir, generation, None);
+        let written = snapshot::write(&self.dir, generation, point, &self.memory, &self.actions);
+        let (actions, len) = written.map_err(&failed)?;
+        *journal = Journal::new(&self.dir, generation, point, 0);
         (self.actions, self.snapshot_len, self.mended) = (actions, len, false);
         folder::tidy(&self.dir, generation).map_err(&failed)
     }
