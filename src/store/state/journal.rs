@@ -178,15 +178,15 @@ pub(super) struct Journal {
     /// The next frame: room for its head, then its changes.
     pending: Vec<u8>,
     count: u32,
-    /// The file's name is not on the disk for certain.
-    new_name: bool,
+    /// The file's name is on the disk for certain: whoever made it may have died before that.
+    name_synced: bool,
 }
 
 impl Journal {
     /// The journal that goes on at this point of history, behind this many good bytes.
     pub fn new(dir: &Path, generation: u64, point: Point, good: u64) -> Self {
         let path = Kind::Journal.path(dir, generation);
-        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, new_name: false }
+        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, name_synced: false }
     }
 
     pub fn path(&self) -> &Path {
@@ -215,18 +215,27 @@ impl Journal {
         self.count = self.count.checked_add(1).expect("2^32 changes are flushed long before they are all made");
     }
 
-    /// Writes what is pending as one frame with one call. What fails stays pending, and the next flush writes over what there is of it.
+    /// Writes what is pending as one frame with one call. After an error it is pending still.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.count == 0 {
             return Ok(());
         }
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?
-            }
-        };
+        let mut file = self.file.take().map_or_else(|| self.open(), Ok)?;
+        let written = self.write_frame(&mut file);
+        if written.is_err() {
+            // A full disk is not to be kept full by half a frame.
+            let _ = file.set_len(self.good);
+        }
+        self.file = Some(file);
+        written
+    }
+
+    fn open(&self) -> io::Result<File> {
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)
+    }
+
+    fn write_frame(&mut self, file: &mut File) -> io::Result<()> {
         // Something may lie behind the good frames: the rest of a write that failed, or a header that was torn.
         if file.metadata()?.len() != self.good {
             file.set_len(self.good)?;
@@ -237,16 +246,14 @@ impl Journal {
             file.write_all(&header)?;
             self.good = HEADER as u64;
             self.point = header_check(&header);
-            self.new_name = true;
         }
-        let check = self.seal();
+        let point = self.seal();
         file.write_all(&self.pending)?;
         self.good += self.pending.len() as u64;
-        self.point = check;
+        self.point = point;
         self.count = 0;
         self.pending.clear();
         self.pending.shrink_to(KEPT_BUFFER);
-        self.file = Some(file);
         Ok(())
     }
 
@@ -264,12 +271,11 @@ impl Journal {
 
     /// Waits until the disk has what was flushed.
     pub fn sync(&mut self) -> io::Result<()> {
-        if let Some(file) = &self.file {
-            file.sync_data()?;
-        }
-        if self.new_name {
-            folder::sync(self.path.parent().unwrap_or(Path::new(".")))?;
-            self.new_name = false;
+        let Some(file) = &self.file else { return Ok(()) };
+        file.sync_data()?;
+        if !self.name_synced {
+            self.path.parent().map_or(Ok(()), folder::sync)?;
+            self.name_synced = true;
         }
         Ok(())
     }
