@@ -89,19 +89,23 @@ impl State {
         self.memory.paths.len()
     }
 
+    /// What is remembered of the file at `path`.
     pub fn file(&self, path: &str) -> Option<FileRecord> {
         self.file_at(self.find(path)?)
     }
 
+    /// What is remembered of the file whose path has this number.
     pub fn file_at(&self, id: PathId) -> Option<FileRecord> {
         self.memory.file(id)
     }
 
+    /// Remembers a file. The same record again is no change, and not written.
     pub fn put_file(&mut self, path: &str, record: FileRecord) {
         let id = self.intern(path);
         self.put_file_at(id, record);
     }
 
+    /// The same for one whose path has a number of this state.
     pub fn put_file_at(&mut self, id: PathId, record: FileRecord) {
         if self.memory.put_file(id, &record)
             && let Some(journal) = &mut self.journal
@@ -130,15 +134,18 @@ impl State {
         self.step_key_at(self.find(path)?)
     }
 
+    /// The key of the step whose first output has this number.
     pub fn step_key_at(&self, id: PathId) -> Option<Digest> {
         self.memory.step_key(id)
     }
 
+    /// Remembers a step under the path of its first output. The same record again is no change, and not written.
     pub fn put_step(&mut self, path: &str, record: &StepRecord) {
         let id = self.intern(path);
         self.put_step_at(id, record);
     }
 
+    /// The same for one whose path has a number of this state.
     pub fn put_step_at(&mut self, id: PathId, record: &StepRecord) {
         if self.memory.put_step(id, record)
             && let Some(journal) = &mut self.journal
@@ -189,6 +196,7 @@ impl State {
         self.actions.get(key)
     }
 
+    /// Remembers what a step with this key made, in place of what it made before.
     pub fn put_action(&mut self, key: Digest, outputs: &[StoredOutput]) {
         if self.actions.put(key, outputs)
             && let Some(journal) = &mut self.journal
