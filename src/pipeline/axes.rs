@@ -18,7 +18,7 @@ pub(super) struct Draft {
 pub(super) fn draft(foreach: Option<&Node>, id: TargetId, known: &Known, problems: &mut Problems) -> Vec<Draft> {
     let mut out = Vec::new();
     for (name, node) in foreach.and_then(Node::as_map).unwrap_or_default() {
-        if !super::check::check_name(name, "binding", problems) {
+        if !super::check::check_name(name, "a binding", problems) {
             continue;
         }
         if matches!(name.text.as_str(), "in" | "out") {
@@ -40,7 +40,11 @@ fn axis(node: &Node, id: TargetId, known: &Known, problems: &mut Problems) -> Op
     if let Some(items) = node.as_list() {
         return list(node, items, problems);
     }
-    node.as_map()?;
+    // A key that is not known has been reported, and was meant to be one that is.
+    const KEYS: [&str; 7] = ["lines", "csv", "column", "glob", "from", "select", "json"];
+    if !node.as_map()?.iter().all(|(name, _)| KEYS.contains(&name.text.as_str())) {
+        return None;
+    }
     if node.get("from").is_some() {
         return from(node, known, problems);
     }

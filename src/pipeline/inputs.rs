@@ -53,7 +53,7 @@ fn check_input_name(name: &Name, problems: &mut Problems) -> bool {
         );
         return false;
     }
-    super::check::check_name(name, "input", problems)
+    super::check::check_name(name, "an input", problems)
 }
 
 fn input(

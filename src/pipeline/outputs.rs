@@ -20,7 +20,7 @@ pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, pro
             return;
         }
         if let Some(name) = name {
-            if !super::check::check_name(name, "output", problems) {
+            if !super::check::check_name(name, "an output", problems) {
                 return;
             }
             output.name = Some(name.text.clone());

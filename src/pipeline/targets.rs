@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::check_name;
 use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
 use super::node::without;
-use super::problem::{Problems, Span};
+use super::problem::{Problem, Problems, Span, suggest};
 use super::shape::{Checker, Shape, Vocabulary, unknown};
 use super::{axes, graph, inputs, keys, outputs};
 
@@ -93,7 +93,7 @@ fn watch(checker: &mut Checker, work: impl FnOnce(&mut Checker)) -> bool {
 
 /// The keys of one target: those of every target, and those of its rule.
 fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Checker) {
-    check_name(name, "target", checker.problems);
+    check_name(name, "a target", checker.problems);
     if node.as_map().is_none() {
         checker.check(&Shape::Record(keys::TARGET), node, name.span);
         return;
@@ -105,7 +105,9 @@ fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Check
     let rule = rule_node.as_public();
     match vocabulary.rules.iter().find(|r| Some(r.name) == rule.as_deref()) {
         Some(rule) => {
+            let before = checker.problems.0.len();
             checker.record(&[keys::TARGET, rule.keys], node, name.span);
+            others_keys(node, vocabulary, &mut checker.problems.0[before..]);
             if node.get("output").is_none() {
                 checker
                     .problems
@@ -127,6 +129,17 @@ fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Check
     }
 }
 
+/// Says of unknown keys that another rule has them, where that is so.
+fn others_keys(node: &Node, vocabulary: &Vocabulary, problems: &mut [Problem]) {
+    for (key, _) in node.as_map().unwrap_or_default() {
+        let Some(owner) = vocabulary.rules.iter().find(|r| r.keys.iter().any(|k| k.name == key.text)) else { continue };
+        let message = format!("unknown key `{}`", key.text);
+        if let Some(problem) = problems.iter_mut().find(|p| p.span == Some(key.span) && p.message == message) {
+            problem.help(format!("`{}` is a key of the rule `{}`", key.text, owner.name));
+        }
+    }
+}
+
 /// A target without a rule.
 fn group(name: &Name, node: &Node, checker: &mut Checker) {
     let own = without(node, |n| !keys::TARGET.iter().any(|k| k.name == n));
@@ -139,6 +152,9 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
         .filter(|n| !keys::GROUP.contains(&n.text.as_str()))
         .collect();
     if let Some(first) = others.first() {
+        // `rulle: stat` is a slip, not a group.
+        let slip = !keys::TARGET.iter().any(|k| k.name == first.text);
+        let near = suggest(&first.text, keys::TARGET.iter().map(|k| k.name)).filter(|_| slip);
         checker
             .problems
             .at(
@@ -147,7 +163,7 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
                 "has no meaning in a group of targets",
             )
             .also(name.span, "has no `rule`")
-            .help("add `rule:`, or keep `inputs`, `after` and `description` alone");
+            .help(near.unwrap_or_else(|| "add `rule:`, or keep `inputs`, `after` and `description` alone".into()));
     } else if node.get("inputs").is_none() {
         checker
             .problems
