@@ -11,27 +11,39 @@ use super::targets::Known;
 pub(super) struct Draft {
     name: Name,
     kind: AxisKind,
+    /// The target whose bindings come along, even where it cannot be told how it is read.
+    from: Option<TargetId>,
+    /// `from` names no target: nobody knows what would come along.
+    lost: bool,
     span: Span,
 }
 
-/// Reads the axes of target `id`. Those with mistakes are reported and left out.
+/// What a target's steps are parametrised by.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub bindings: Vec<Binding>,
+    pub axes: Vec<Axis>,
+    /// Some bindings are not known, for what would bring them along is not: a name that is none of these may be one.
+    pub loose: bool,
+}
+
+/// Reads the axes of target `id`. Those with mistakes are reported; they have no values.
 pub(super) fn draft(foreach: Option<&Node>, id: TargetId, known: &Known, problems: &mut Problems) -> Vec<Draft> {
     let mut out = Vec::new();
     for (name, node) in foreach.and_then(Node::as_map).unwrap_or_default() {
-        if !super::check::check_name(name, "a binding", problems) {
-            continue;
-        }
+        super::check::check_name(name, "a binding", problems);
         if matches!(name.text.as_str(), "in" | "out") {
-            problems.at(
-                name.span,
-                format!("a binding cannot be called `{}`", name.text),
-                "stands for what a step reads and writes",
-            );
-            continue;
+            let label = "stands for what a step reads and writes";
+            problems.at(name.span, format!("a binding cannot be called `{}`", name.text), label);
         }
         // One that cannot be read still gives its name: patterns that use it are right to.
         let kind = axis(node, id, known, problems).unwrap_or(AxisKind::List(Vec::new()));
-        out.push(Draft { name: name.clone(), kind, span: name.span });
+        let from = match kind {
+            AxisKind::From { target, .. } => Some(target),
+            _ => node.get("from").and_then(Node::as_public).and_then(|t| known.ids.get(t.as_str()).copied()),
+        };
+        let lost = from.is_none() && node.get("from").is_some();
+        out.push(Draft { name: name.clone(), kind, from, lost, span: name.span });
     }
     out
 }
@@ -235,8 +247,6 @@ fn select(node: &Node, problems: &mut Problems) -> Option<Select> {
     made.map_err(|e| problems.at(value.span, format!("bad {}: {e}", key.text), "cannot be read").message.clone()).ok()
 }
 
-type Resolved = (Vec<Binding>, Vec<Axis>);
-
 /// Gives every target its bindings: those that come along with its axes' targets, then the axes' own.
 pub(super) fn bind(
     drafts: Vec<Vec<Draft>>,
@@ -279,7 +289,9 @@ pub(super) fn bind(
 fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)], problems: &mut Problems) -> Resolved {
     let mut bindings: Vec<Binding> = Vec::new();
     let mut axes: Vec<Axis> = Vec::new();
+    let mut loose = false;
     for draft in drafts {
+        loose |= draft.lost;
         let axis = axes.len();
         let mut clash = |bindings: &[Binding], name: &str, why: String| {
             let Some(known) = bindings.iter().find(|b| b.name == name) else { return false };
@@ -290,8 +302,11 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
                 .help("a step has one value for each name: rename one of them");
             true
         };
-        if let AxisKind::From { target, .. } = draft.kind {
-            let theirs = done[target].as_ref().map(|(b, _)| b.as_slice()).unwrap_or_default();
+        if let Some(target) = draft.from {
+            let theirs = done[target].as_ref();
+            // Not there yet means a circle, which the graph reports.
+            loose |= theirs.is_none_or(|t| t.loose);
+            let theirs = theirs.map(|t| t.bindings.as_slice()).unwrap_or_default();
             for (parent, b) in theirs.iter().enumerate() {
                 let along = format!("brings `{}` along from `{}`", b.name, entries[target].0.text);
                 if !clash(&bindings, &b.name, along) {
@@ -305,7 +320,7 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
         bindings.push(Binding { name: draft.name.text.clone(), axis, parent: None });
         axes.push(Axis { binding: bindings.len() - 1, kind: draft.kind.clone(), span: draft.span });
     }
-    (bindings, axes)
+    Resolved { bindings, axes, loose }
 }
 
 /// Looks for axes that read a file which is the output of one of many steps.

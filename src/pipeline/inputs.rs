@@ -14,8 +14,15 @@ pub(super) struct Wants {
     pub after: Vec<(TargetId, Span)>,
 }
 
-/// Reads what target `id` waits for.
-pub(super) fn read(id: TargetId, node: &Node, targets: &[Target], known: &Known, problems: &mut Problems) -> Wants {
+/// Reads what target `id` waits for. `loose`: not all of its bindings are known.
+pub(super) fn read(
+    id: TargetId,
+    node: &Node,
+    loose: bool,
+    targets: &[Target],
+    known: &Known,
+    problems: &mut Problems,
+) -> Wants {
     let mut wants = Wants::default();
     if let Some(inputs) = node.get("inputs") {
         match (inputs.as_list(), inputs.as_map()) {
@@ -23,12 +30,12 @@ pub(super) fn read(id: TargetId, node: &Node, targets: &[Target], known: &Known,
                 problems.at(inputs.span, "no inputs", "nothing is in here").help("leave `inputs` out");
             }
             (Some(items), _) => {
-                items.iter().for_each(|n| wants.inputs.extend(input(id, None, n, targets, known, problems)))
+                items.iter().for_each(|n| wants.inputs.extend(input(id, None, n, loose, targets, known, problems)))
             }
             (_, Some(entries)) => {
                 for (name, n) in entries {
                     if check_input_name(name, problems) {
-                        wants.inputs.extend(input(id, Some(name), n, targets, known, problems));
+                        wants.inputs.extend(input(id, Some(name), n, loose, targets, known, problems));
                     }
                 }
             }
@@ -60,6 +67,7 @@ fn input(
     id: TargetId,
     name: Option<&Name>,
     node: &Node,
+    loose: bool,
     targets: &[Target],
     known: &Known,
     problems: &mut Problems,
@@ -73,7 +81,7 @@ fn input(
     }
     let text = public_text(node, "the name of an input", problems)?;
     let kind = match text.contains(['/', '.']) {
-        true => path(id, &text, node, targets, known, problems)?,
+        true => path(id, &text, node, loose, targets, known, problems)?,
         false => {
             let before = problems.0.len();
             let found = known.find(&text, node.span, problems);
@@ -109,6 +117,7 @@ fn path(
     id: TargetId,
     text: &str,
     node: &Node,
+    loose: bool,
     targets: &[Target],
     known: &Known,
     problems: &mut Problems,
@@ -117,7 +126,9 @@ fn path(
     let ours = &targets[id].bindings;
     let pattern = pattern::parse(&Text::plain(path), node.span, known.source, ours);
     let before = problems.0.len();
-    unknown_bindings(&pattern.parts, ours, problems);
+    if !loose {
+        unknown_bindings(&pattern.parts, ours, problems);
+    }
     if let Err(why) = pattern::safe_pattern(&pattern) {
         problems.at(node.span, why, "cannot be read");
     }

@@ -7,12 +7,18 @@ use super::pattern;
 use super::problem::{Problems, suggest};
 use super::targets::Known;
 
-/// Reads the outputs of a target.
-pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, problems: &mut Problems) -> Vec<Output> {
+/// Reads the outputs of a target. `loose`: not all of its bindings are known.
+pub(super) fn read(
+    node: Option<&Node>,
+    bindings: &[Binding],
+    loose: bool,
+    known: &Known,
+    problems: &mut Problems,
+) -> Vec<Output> {
     let Some(node) = node else { return Vec::new() };
     let mut outputs: Vec<Output> = Vec::new();
     let mut add = |name: Option<&Name>, node: &Node, problems: &mut Problems| {
-        let Some(mut output) = one(node, bindings, known, problems) else { return };
+        let Some(mut output) = one(node, bindings, loose, known, problems) else { return };
         if let Some(first) = outputs.iter().find(|o| o.pattern.parts == output.pattern.parts) {
             problems
                 .at(node.span, "two outputs for one file", "written a second time")
@@ -39,7 +45,7 @@ pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, pro
     outputs
 }
 
-fn one(node: &Node, bindings: &[Binding], known: &Known, problems: &mut Problems) -> Option<Output> {
+fn one(node: &Node, bindings: &[Binding], loose: bool, known: &Known, problems: &mut Problems) -> Option<Output> {
     let text = node.as_text()?;
     if text.0.iter().any(|p| matches!(p, Piece::Secret { .. })) {
         problems.at(node.span, "a secret in the path of an output", "would be shown and recorded");
@@ -49,10 +55,12 @@ fn one(node: &Node, bindings: &[Binding], known: &Known, problems: &mut Problems
     let (path, folder) = path_of(&text);
     let pattern = pattern::parse(&Text::plain(path), node.span, known.source, bindings);
     let before = problems.0.len();
-    unknown_bindings(&pattern.parts, bindings, problems);
+    if !loose {
+        unknown_bindings(&pattern.parts, bindings, problems);
+    }
     if let Err(why) = pattern::safe_pattern(&pattern) {
         problems.at(node.span, why, "cannot be written");
-    } else if problems.0.len() == before {
+    } else if problems.0.len() == before && !loose {
         // Two steps that differ in a binding alone must not write the same file.
         let unused: Vec<&str> = (0..bindings.len())
             .filter(|b| !pattern::bindings(&pattern).any(|used| used == *b))

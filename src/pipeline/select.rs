@@ -79,13 +79,11 @@ pub fn version(tag: &str) -> Option<semver::Version> {
         None => (tag, semver::Prerelease::EMPTY),
     };
     let mut parts = [0u64; 3];
-    let mut count = 0;
-    for part in numbers.split('.') {
+    for (count, part) in numbers.split('.').enumerate() {
         if count == 3 || part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
         parts[count] = part.parse().ok()?;
-        count += 1;
     }
     Some(semver::Version { pre, ..semver::Version::new(parts[0], parts[1], parts[2]) })
 }

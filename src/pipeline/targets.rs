@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::axes::Resolved;
 use super::check::check_name;
 use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
 use super::node::without;
@@ -55,11 +56,12 @@ pub(super) fn check(
         drafts.push(count(problems, &mut faulty[id], |p| axes::draft(node.get("foreach"), id, &known, p)));
     }
     let resolved = axes::bind(drafts, entries, problems, &mut faulty);
-    for (id, ((name, node), (bindings, axes))) in entries.iter().zip(resolved).enumerate() {
+    let loose: Vec<bool> = resolved.iter().map(|r| r.loose).collect();
+    for (id, ((name, node), Resolved { bindings, axes, loose })) in entries.iter().zip(resolved).enumerate() {
         let target = count(problems, &mut faulty[id], |p| {
             // That a group has no outputs has been reported.
             let output = node.get("output").filter(|_| node.get("rule").is_some());
-            let outputs = outputs::read(output, &bindings, &known, p);
+            let outputs = outputs::read(output, &bindings, loose, &known, p);
             target(pipeline, name, node, bindings, p, |t| (t.axes, t.outputs) = (axes, outputs))
         });
         pipeline.targets.push(target);
@@ -68,7 +70,9 @@ pub(super) fn check(
     axes::check_paths(&pipeline.targets, problems, &mut faulty);
     let mut wants = Vec::new();
     for (id, (_, node)) in entries.iter().enumerate() {
-        wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, &pipeline.targets, &known, p)));
+        wants.push(count(problems, &mut faulty[id], |p| {
+            inputs::read(id, node, loose[id], &pipeline.targets, &known, p)
+        }));
     }
     for (target, faulty) in pipeline.targets.iter_mut().zip(&faulty) {
         target.faulty = *faulty;

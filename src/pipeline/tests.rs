@@ -268,6 +268,12 @@ fn bad_axes() {
 }
 
 #[test]
+fn what_follows_from_a_mistake_is_not_reported() {
+    let text = "  t: {rule: command, run: x, output: 'o/{repo}/{v}', inputs: ['./{repo}'], foreach: {v: {from: tagz, select: all}}}\n  u: {rule: command, run: x, output: 'u/{repo}/{v}/{w}', foreach: {w: {from: t, lines: true}}}\n";
+    assert_eq!(wrong(&format!("{TAGS}{text}")), ["unknown target `tagz` @ tagz ? did you mean `tags`?"]);
+}
+
+#[test]
 fn outputs() {
     let out = |output: &str| {
         first(&format!("  t: {{rule: command, run: x, foreach: {{v: [x], w: [y]}}, output: {output}}}\n"))
