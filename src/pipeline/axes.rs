@@ -2,7 +2,8 @@
 
 use super::check::public_text;
 use super::glob;
-use super::model::{Axis, AxisKind, Binding, Name, Node, Read, Select, Target, TargetId};
+use super::makers::Makers;
+use super::model::{Axis, AxisKind, Binding, Name, Node, Part, Pattern, Read, Select, Target, TargetId, Text};
 use super::pattern;
 use super::problem::{Problems, Span};
 use super::targets::Known;
@@ -127,15 +128,7 @@ fn file_path(text: &str) -> &str {
 
 /// The target, other than `id` itself, that has an output written just so.
 fn made_by(path: &str, id: TargetId, known: &Known) -> Option<TargetId> {
-    let is = |node: &Node| node.as_public().is_some_and(|t| file_path(&t) == path);
-    known.names.iter().enumerate().position(|(other, (_, node))| {
-        other != id
-            && node.get("output").is_some_and(|output| match (output.as_list(), output.as_map()) {
-                (Some(items), _) => items.iter().any(is),
-                (_, Some(entries)) => entries.iter().any(|(_, n)| is(n)),
-                _ => is(output),
-            })
-    })
+    known.written.get(path).copied().filter(|maker| *maker != id)
 }
 
 fn list(node: &Node, items: &[Node], problems: &mut Problems) -> Option<AxisKind> {
@@ -324,7 +317,7 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
 }
 
 /// Looks for axes that read a file which is the output of one of many steps.
-pub(super) fn check_paths(targets: &[Target], problems: &mut Problems, faulty: &mut [bool]) {
+pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Problems, faulty: &mut [bool]) {
     for (id, target) in targets.iter().enumerate() {
         for axis in &target.axes {
             let (path, way) = match &axis.kind {
@@ -332,19 +325,13 @@ pub(super) fn check_paths(targets: &[Target], problems: &mut Problems, faulty: &
                 AxisKind::Csv { path, column } => (path, format!("csv: {column}")),
                 _ => continue,
             };
-            let maker = targets.iter().enumerate().find(|(other, t)| {
-                *other != id && t.outputs.iter().any(|o| !pattern::match_path(&o.pattern, path).is_empty())
-            });
-            if let Some((_, maker)) = maker {
-                problems
-                    .at(
-                        axis.span,
-                        format!("`{path}` is made by a step of `{}`", maker.name),
-                        "reads the file of one step",
-                    )
-                    .help(format!("an axis reads all outputs of a target: `{{from: {}, {way}}}`", maker.name));
-                faulty[id] = true;
-            }
+            let pattern = Pattern { parts: vec![Part::Text(Text::plain(path.as_str()))], span: axis.span };
+            let Some((maker, _)) = makers.find(&pattern).filter(|(maker, _)| *maker != id) else { continue };
+            let maker = &targets[maker].name;
+            problems
+                .at(axis.span, format!("`{path}` is made by a step of `{maker}`"), "reads the file of one step")
+                .help(format!("an axis reads all outputs of a target: `{{from: {maker}, {way}}}`"));
+            faulty[id] = true;
         }
     }
 }

@@ -11,7 +11,7 @@ use super::keys;
 use super::model::{Name, Node, Piece, Pipeline, SourceEntry, Value};
 use super::node::without;
 use super::problem::{Problems, Span, suggest};
-use super::shape::{Checker, Shape, Vocabulary, unknown};
+use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::text::{Env, Vars};
 use super::{load as tree, targets};
 
@@ -133,9 +133,9 @@ fn check(
     vocabulary: &Vocabulary,
     problems: &mut Problems,
 ) -> Option<Pipeline> {
-    let sources = names(top.get("sources"));
-    let target_names = names(top.get("targets"));
-    let mut checker = Checker { sources: &sources, targets: &target_names, problems };
+    let sources = Names::new(names(top.get("sources")).into_iter());
+    let targets = Names::new(names(top.get("targets")).into_iter());
+    let mut checker = Checker { sources: &sources, targets: &targets, problems };
     check_top(top, &mut checker);
     let sources = check_sources(top.get("sources"), vocabulary, &mut checker);
     let default = chosen_default(top, options, problems);

@@ -1,8 +1,8 @@
 //! `output:` to patterns, and whether outputs get in each other's way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Binding, Name, Node, Output, Part, Piece, Target, Text};
+use super::model::{Binding, Name, Node, Output, Part, Piece, Target, TargetId, Text, Value};
 use super::pattern;
 use super::problem::{Problems, suggest};
 use super::targets::Known;
@@ -78,6 +78,23 @@ fn one(node: &Node, bindings: &[Binding], loose: bool, known: &Known, problems: 
         }
     }
     (problems.0.len() == before).then_some(Output { name: None, pattern, folder, span: node.span })
+}
+
+/// Outputs as they are written, and the first target with each.
+pub(super) fn written(entries: &[(Name, Node)]) -> HashMap<String, TargetId> {
+    let mut out = HashMap::new();
+    for (id, (_, node)) in entries.iter().enumerate() {
+        let Some(output) = node.get("output") else { continue };
+        let nodes: Vec<&Node> = match &output.value {
+            Value::List(items) => items.iter().collect(),
+            Value::Map(entries) => entries.iter().map(|(_, n)| n).collect(),
+            _ => vec![output],
+        };
+        for text in nodes.into_iter().filter_map(Node::as_public) {
+            out.entry(text.strip_prefix("./").unwrap_or(&text).to_owned()).or_insert(id);
+        }
+    }
+    out
 }
 
 /// A path without `./` before it and `/` after it, and whether there was one: then it is a folder.

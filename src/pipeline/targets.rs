@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::axes::Resolved;
 use super::check::check_name;
+use super::inputs::Made;
+use super::makers::Makers;
 use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
 use super::node::without;
 use super::problem::{Problem, Problems, Span, suggest};
-use super::shape::{Checker, Shape, Vocabulary, unknown};
+use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::{axes, graph, inputs, keys, outputs};
 
 /// What is known of all targets while one is looked at.
@@ -17,6 +19,8 @@ pub(super) struct Known<'a> {
     pub source: &'a str,
     pub names: &'a [(String, &'a Node)],
     pub ids: HashMap<&'a str, TargetId>,
+    /// The first target with an output that is written so, bindings and all.
+    pub written: HashMap<String, TargetId>,
 }
 
 impl Known<'_> {
@@ -41,11 +45,11 @@ pub(super) fn check(
     let source = pipeline.text.clone();
     let names: Vec<(String, &Node)> = entries.iter().map(|(n, node)| (n.text.clone(), node)).collect();
     let ids = entries.iter().enumerate().map(|(i, (n, _))| (n.text.as_str(), i)).collect();
-    let known = Known { source: &source, names: &names, ids };
+    let known = Known { source: &source, names: &names, ids, written: outputs::written(entries) };
     let mut faulty = vec![false; entries.len()];
 
-    let target_names: Vec<String> = names.iter().map(|(n, _)| n.clone()).collect();
-    let source_names: Vec<String> = pipeline.sources.iter().map(|s| s.name.clone()).collect();
+    let target_names = Names::new(names.iter().map(|(n, _)| n.clone()));
+    let source_names = Names::new(pipeline.sources.iter().map(|s| s.name.clone()));
     for (id, (name, node)) in entries.iter().enumerate() {
         let mut checker = Checker { sources: &source_names, targets: &target_names, problems };
         faulty[id] |= watch(&mut checker, |c| shapes(name, node, vocabulary, c));
@@ -67,12 +71,12 @@ pub(super) fn check(
         pipeline.targets.push(target);
     }
     outputs::check(&pipeline.targets, entries, problems, &mut faulty);
-    axes::check_paths(&pipeline.targets, problems, &mut faulty);
+    let makers = Makers::new(&pipeline.targets);
+    axes::check_paths(&pipeline.targets, &makers, problems, &mut faulty);
+    let made = Made { all: &known, targets: &pipeline.targets, makers: &makers };
     let mut wants = Vec::new();
     for (id, (_, node)) in entries.iter().enumerate() {
-        wants.push(count(problems, &mut faulty[id], |p| {
-            inputs::read(id, node, loose[id], &pipeline.targets, &known, p)
-        }));
+        wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, loose[id], &made, p)));
     }
     for (target, faulty) in pipeline.targets.iter_mut().zip(&faulty) {
         target.faulty = *faulty;

@@ -424,6 +424,19 @@ fn a_long_chain_of_axes_does_not_overflow() {
 }
 
 #[test]
+fn many_targets_are_checked_in_time_that_grows_with_them() {
+    // Each reads the file of the one before it.
+    let mut text = String::from("  t0: {rule: command, run: x, output: o/0.txt}\n");
+    for i in 1..20_000 {
+        text += &format!("  t{i}: {{rule: command, run: x, output: o/{i}.txt, inputs: [o/{}.txt]}}\n", i - 1);
+    }
+    let started = std::time::Instant::now();
+    let p = good(&targets(&text));
+    assert_eq!(p.order.len(), 20_000);
+    assert!(started.elapsed().as_secs() < 60, "took {:?}", started.elapsed());
+}
+
+#[test]
 fn files_that_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let read = |name: &str| load(&dir.path().join(name), &Options::default(), &VOCABULARY);
