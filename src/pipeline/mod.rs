@@ -11,6 +11,7 @@ mod graph;
 mod inputs;
 mod keys;
 pub mod load;
+mod makers;
 pub mod model;
 pub mod node;
 mod outputs;
