@@ -1,8 +1,8 @@
 //! A file to a [`Pipeline`], with all that is wrong with it.
 //!
-//! Stages, each going on with what the one before it left usable: text to tree ([`load`](super::load)), variables
-//! ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each other:
-//! axes, outputs, inputs, and the graph that comes of them.
+//! Stages, each going on with what the one before it left usable: text to tree ([`load`](mod@super::load)),
+//! variables ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each
+//! other: axes, outputs, inputs, and the graph that comes of them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
