@@ -257,12 +257,8 @@ pub(super) fn bind(
                 stack.pop();
                 continue;
             }
-            let next = drafts[id].iter().find_map(|d| match d.kind {
-                AxisKind::From { target, .. } if done[target].is_none() && !open[target] && target != id => {
-                    Some(target)
-                }
-                _ => None,
-            });
+            let waits = |target: &TargetId| done[*target].is_none() && !open[*target] && *target != id;
+            let next = drafts[id].iter().find_map(|d| d.from.filter(waits));
             open[id] = true;
             if let Some(next) = next {
                 stack.push(next);

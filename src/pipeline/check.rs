@@ -1,9 +1,10 @@
 //! A file to a [`Pipeline`], with all that is wrong with it.
 //!
-//! Stages, each going on with what the one before it left usable: text to tree ([`load`](super::load)), variables
-//! ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each other:
-//! axes, outputs, inputs, and the graph that comes of them.
+//! Stages, each going on with what the one before it left usable: text to tree ([`load`](mod@super::load)),
+//! variables ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each
+//! other: axes, outputs, inputs, and the graph that comes of them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,20 +78,35 @@ pub fn load_text(
     let mut problems = Problems::default();
     let pipeline = tree::parse(&text, &mut problems).and_then(|mut top| {
         let broken = fill_vars(&mut top, &text, options, env, &mut problems);
-        let known = problems.0.len();
-        let mut pipeline = check(&top, &text, options, vocabulary, &mut problems)?;
-        // What is found in a scalar whose variables could not be replaced says nothing new.
-        let mut at = 0;
-        problems.0.retain(|p| {
-            at += 1;
-            at <= known || p.span.is_none_or(|s| !broken.iter().any(|b| (b.start..=b.start + b.len).contains(&s.start)))
-        });
-        pipeline.file = file.to_path_buf();
-        pipeline.root = root;
-        Some(pipeline)
+        let mut found = Problems::default();
+        let mut pipeline = check(&top, &text, options, vocabulary, &mut found);
+        if !broken.is_empty() {
+            // What is found in a scalar whose variables could not be replaced says nothing new.
+            let within = |s: Span| broken.iter().any(|b| (b.start..=b.start + b.len).contains(&s.start));
+            found.0.retain(|p| p.span.is_none_or(|s| !within(s)));
+            pipeline.iter_mut().for_each(|p| mark_broken(p, &top, &broken));
+        }
+        problems.0.extend(found.0);
+        pipeline.map(|pipeline| Pipeline { file: file.to_path_buf(), root, ..pipeline })
     });
     problems.tidy();
     Loaded { pipeline, problems, text }
+}
+
+/// Marks the sources and targets in which variables could not be replaced.
+fn mark_broken(pipeline: &mut Pipeline, top: &Node, broken: &[Span]) {
+    fn has(node: &Node, starts: &HashSet<usize>) -> bool {
+        match &node.value {
+            Value::Null => false,
+            Value::Scalar { .. } => starts.contains(&node.span.start),
+            Value::List(items) => items.iter().any(|n| has(n, starts)),
+            Value::Map(entries) => entries.iter().any(|(_, n)| has(n, starts)),
+        }
+    }
+    let starts: HashSet<usize> = broken.iter().map(|s| s.start).collect();
+    let nodes = |key: &str| top.get(key).and_then(Node::as_map).unwrap_or_default().iter().map(|(_, node)| node);
+    pipeline.sources.iter_mut().zip(nodes("sources")).for_each(|(s, node)| s.faulty |= has(node, &starts));
+    pipeline.targets.iter_mut().zip(nodes("targets")).for_each(|(t, node)| t.faulty |= has(node, &starts));
 }
 
 /// Replaces variables in all of the file but in their own definitions, which are resolved on the way.

@@ -51,8 +51,10 @@ pub(super) fn check(
     let target_names = Names::new(names.iter().map(|(n, _)| n.clone()));
     let source_names = Names::new(pipeline.sources.iter().map(|s| s.name.clone()));
     for (id, (name, node)) in entries.iter().enumerate() {
-        let mut checker = Checker { sources: &source_names, targets: &target_names, problems };
-        faulty[id] |= watch(&mut checker, |c| shapes(name, node, vocabulary, c));
+        count(problems, &mut faulty[id], |problems| {
+            let mut checker = Checker { sources: &source_names, targets: &target_names, problems };
+            shapes(name, node, vocabulary, &mut checker);
+        });
     }
     // Of each target: its own axes, then all of its bindings, then what is written with them.
     let mut drafts = Vec::new();
@@ -66,7 +68,7 @@ pub(super) fn check(
             // That a group has no outputs has been reported.
             let output = node.get("output").filter(|_| node.get("rule").is_some());
             let outputs = outputs::read(output, &bindings, loose, &known, p);
-            target(pipeline, name, node, bindings, p, |t| (t.axes, t.outputs) = (axes, outputs))
+            Target { axes, outputs, ..target(pipeline, name, node, bindings, p) }
         });
         pipeline.targets.push(target);
     }
@@ -91,12 +93,6 @@ fn count<T>(problems: &mut Problems, faulty: &mut bool, work: impl FnOnce(&mut P
     let done = work(problems);
     *faulty |= problems.0.len() > before;
     done
-}
-
-fn watch(checker: &mut Checker, work: impl FnOnce(&mut Checker)) -> bool {
-    let before = checker.problems.0.len();
-    work(checker);
-    checker.problems.0.len() > before
 }
 
 /// The keys of one target: those of every target, and those of its rule.
@@ -181,21 +177,14 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
 }
 
 /// The settings of a target that name nothing else.
-fn target(
-    pipeline: &Pipeline,
-    name: &Name,
-    node: &Node,
-    bindings: Vec<Binding>,
-    problems: &mut Problems,
-    rest: impl FnOnce(&mut Target),
-) -> Target {
+fn target(pipeline: &Pipeline, name: &Name, node: &Node, bindings: Vec<Binding>, problems: &mut Problems) -> Target {
     let env = node.get("env").and_then(Node::as_map).unwrap_or_default();
     for (name, _) in env {
         if name.text.is_empty() || name.text.contains(['=', '\0']) {
             problems.at(name.span, format!("bad name of an environment variable: `{}`", name.text), "not a name");
         }
     }
-    let mut target = Target {
+    Target {
         name: name.text.clone(),
         span: name.span,
         description: node.get("description").and_then(Node::as_public),
@@ -214,9 +203,7 @@ fn target(
         env: env.iter().filter_map(|(n, v)| Some((n.text.clone(), v.as_text()?.clone()))).collect(),
         cache: node.get("cache").and_then(Node::as_bool).unwrap_or(true),
         faulty: false,
-    };
-    rest(&mut target);
-    target
+    }
 }
 
 fn freshness(node: &Node) -> Option<Freshness> {

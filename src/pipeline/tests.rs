@@ -400,6 +400,22 @@ fn what_is_fine_can_be_looked_at_beside_what_is_not() {
     let loaded = check(&targets("  a: {rule: command, run: x, output: o}\n  b: {rule: command, run: x, output: /o}\n"));
     let faulty: Vec<bool> = loaded.pipeline.unwrap().targets.iter().map(|t| t.faulty).collect();
     assert_eq!(faulty, [false, true]);
+    let loaded =
+        check(&targets("  a: {rule: command, run: x, output: o}\n  b: {rule: command, run: '${x}', output: p}\n"));
+    let faulty: Vec<bool> = loaded.pipeline.unwrap().targets.iter().map(|t| t.faulty).collect();
+    assert_eq!(faulty, [false, true]);
+}
+
+#[test]
+fn a_mistake_in_every_one_of_many_targets_is_shown() {
+    let text: String = (0..3_000).map(|i| format!("  t{i}: {{rule: command, run: x, outputs: o/{i}}}\n")).collect();
+    let text = targets(&text);
+    let loaded = check(&text);
+    let plain =
+        miette::GraphicalTheme { characters: miette::ThemeCharacters::ascii(), styles: miette::ThemeStyles::none() };
+    let shown = render(plain, &text, &loaded.problems);
+    assert_eq!(shown.matches("did you mean `output`?").count(), 3_000);
+    assert!(shown.contains("[pipeline.yaml:3004:34]"));
 }
 
 #[test]
