@@ -13,9 +13,12 @@ pub mod layer_file;
 pub mod layout;
 mod lookup;
 pub mod manifest;
+mod pages;
 mod platform;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use platform::NotAPlatform;
 
