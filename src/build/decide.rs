@@ -6,7 +6,7 @@ use crate::store::state::{FileRecord, KeyPart, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use super::clock;
-use super::engine::{Compiled, Engine};
+use super::engine::{Compiled, Engine, Mode};
 use super::files::{self, Look};
 use super::key::{KeyHasher, Part, Template};
 use super::outcome::Status;
@@ -101,6 +101,9 @@ impl Engine<'_> {
             Look::Hashed(r) if outputs.off.is_none() => Some((path.clone(), *r)),
             _ => None,
         }));
+        if self.mode == Mode::Adopt && upstream.is_none() && self.takes_over(id, compiled, &outputs) {
+            return self.taken_over(id, compiled, &view, &outputs, files);
+        }
         let run = |reason, work, record| {
             let intact = outputs.off.is_none();
             let outputs = self.destinations(id, &outputs.looks);
@@ -276,7 +279,7 @@ impl Engine<'_> {
     }
 
     fn stale_in(&self, group: super::steps::GroupId) -> Option<StepId> {
-        if !self.look_only {
+        if self.mode == Mode::Build {
             return None;
         }
         let group = &self.steps.groups[group as usize];
@@ -366,7 +369,7 @@ impl Engine<'_> {
         let before = clock::now_ns();
         let bytes = std::fs::read(&path).ok()?;
         let answer = match compiled.rule.adopt(view, &bytes)? {
-            Some(answer) if self.look_only => Some(Sha256::of(&answer)),
+            Some(answer) if self.mode == Mode::Look => Some(Sha256::of(&answer)),
             Some(answer) => Some(self.blobs.put(&answer).ok()?),
             None => None,
         };
@@ -384,6 +387,44 @@ impl Engine<'_> {
             ..StepRecord::default()
         };
         Some(self.keyed(id, record, answer.as_ref()))
+    }
+
+    /// Whether `adopt` takes this step's outputs as they are: it was asked for, all of them are there, and no source's
+    /// answer is needed to tell what they were made from.
+    fn takes_over(&self, id: StepId, compiled: &Compiled, outputs: &Outputs) -> bool {
+        !compiled.by_source
+            && self.adopt.iter().any(|asked| self.is_asked(asked, id))
+            && outputs.looks.iter().zip(&self.steps.target(id).outputs).all(|((path, look), output)| {
+                look.content().is_some() && self.pipeline.root.join(path).is_dir() == output.folder
+            })
+    }
+
+    fn taken_over(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        view: &StepView,
+        outputs: &Outputs,
+        files: &mut Vec<(String, FileRecord)>,
+    ) -> Decision {
+        if let Some(key) = self.state.step_key(&view.outputs[0])
+            && outputs.off.is_none()
+            && key == self.key(id, compiled, None)
+        {
+            return Decision::Done { status: Status::UpToDate, message: None, record: None };
+        }
+        files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
+            Look::Hashed(r) => Some((path.clone(), *r)),
+            _ => None,
+        }));
+        let record = StepRecord {
+            asked_at: self.now_ms,
+            template: compiled.template_digest,
+            more_outputs: view.outputs[1..].to_vec(),
+            ..StepRecord::default()
+        };
+        let record = Some(self.keyed(id, record, None));
+        Decision::Done { status: Status::Adopted, message: None, record }
     }
 
     /// Which part of the key moved since the record.

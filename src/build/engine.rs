@@ -25,7 +25,7 @@ use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
 use super::reason::Reason;
-use super::request::Wanted;
+use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::steps::{GroupId, StepId, Steps};
 
@@ -63,7 +63,9 @@ pub(super) struct Engine<'p> {
     pub placer: Arc<Placer>,
     pub work_dir: PathBuf,
     pub traffic: Arc<Traffic>,
-    pub look_only: bool,
+    pub mode: Mode,
+    /// What [`Mode::Adopt`] takes.
+    pub adopt: Vec<Asked>,
     pub offline: bool,
     pub fail_fast: bool,
     pub refresh: Selection,
@@ -99,6 +101,17 @@ pub(super) struct Engine<'p> {
     pub runtime: Arc<tokio::runtime::Runtime>,
     pub cancel: tokio::sync::watch::Sender<bool>,
     pub send: Sender<Message>,
+}
+
+/// What a run may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Bring steps up to date.
+    Build,
+    /// Change nothing; what would run is stale.
+    Look,
+    /// Run nothing; outputs of the steps asked for are taken as they are.
+    Adopt,
 }
 
 /// What `--refresh[=TARGET]` and `--force[=TARGET]` choose.
@@ -152,7 +165,7 @@ impl Engine<'_> {
             if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
                 break;
             }
-            if self.look_only {
+            if self.mode != Mode::Build {
                 continue;
             }
             self.state.flush()?;
@@ -213,17 +226,17 @@ impl Engine<'_> {
     }
 
     fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
-        if !self.look_only {
+        if self.mode != Mode::Look {
             for (path, record) in &verdict.files {
                 self.state.put_file(path, *record);
             }
         }
         match verdict.decision {
             Decision::Done { status, message, record } => {
-                if let Some(record) = record.filter(|_| !self.look_only) {
+                if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
                     self.remember(id, &record);
                 }
-                if status == Status::Absent && !self.look_only {
+                if status == Status::Absent && self.mode == Mode::Build {
                     self.remove_outputs(id);
                 }
                 self.settle(id, status, None, message, listener);
@@ -232,7 +245,7 @@ impl Engine<'_> {
                 self.account(id, Status::Failed, None, Some(message), help);
                 self.settle_told(id, Status::Failed, listener);
             }
-            Decision::Run(run) if self.look_only => {
+            Decision::Run(run) if self.mode != Mode::Build => {
                 let restores = matches!(run.work, Work::Restore(_));
                 let message = restores.then(|| "its outputs are in the store".to_owned());
                 self.settle(id, Status::Stale, Some(run.reason), message, listener);

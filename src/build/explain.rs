@@ -8,7 +8,7 @@ use super::events::Silence;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
 use super::request::Asked;
-use super::session::{BuildError, Order, Session, looking};
+use super::session::{BuildError, Order, Session, looked};
 use super::steps::StepId;
 
 /// All that can be said of a step without running anything.
@@ -33,12 +33,7 @@ pub struct Explanation {
 
 /// Explains every step that was asked for.
 pub fn explain(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
-    let (mut engine, receive, _) = looking(session, order)?;
-    engine.expand_static();
-    if !engine.problems.is_empty() {
-        return Err(BuildError::Pipeline(std::mem::take(&mut engine.problems)));
-    }
-    engine.drive(&receive, &mut Silence)?;
+    let (engine, _) = looked(session, order, &mut Silence)?;
     let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
         .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
         .filter(|&id| engine.rules[engine.steps.step(id).target as usize].is_some())

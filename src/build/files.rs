@@ -1,12 +1,12 @@
 //! Looking at files: once a run, by their stamp first, by their content only where that is in doubt.
 
 use std::fs::{self, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::store::Digest;
 use crate::store::state::{FileRecord, Stamp};
-use crate::store::{Digest, Sha256};
 
 use super::clock;
 
@@ -142,22 +142,4 @@ pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
-}
-
-/// Both digests of a file, in one pass: BLAKE3 for us, SHA-256 for the store.
-pub fn both_digests(path: &Path) -> io::Result<(Digest, Sha256, u64)> {
-    use sha2::Digest as _;
-    let mut file = fs::File::open(path)?;
-    let (mut ours, mut theirs) = (blake3::Hasher::new(), sha2::Sha256::new());
-    let mut buffer = vec![0; 1 << 16];
-    let mut size = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok((Digest(*ours.finalize().as_bytes()), Sha256(theirs.finalize().into()), size));
-        }
-        ours.update(&buffer[..read]);
-        theirs.update(&buffer[..read]);
-        size += read as u64;
-    }
 }

@@ -12,6 +12,7 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+pub mod graph;
 mod intern;
 mod key;
 pub mod outcome;
@@ -23,4 +24,4 @@ mod session;
 mod steps;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, clean, look};

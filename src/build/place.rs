@@ -84,8 +84,8 @@ impl Placer {
         }
         for ((path, content), destination) in staged.into_iter().zip(to) {
             if let Some(blobs) = store {
-                let stored =
-                    if destination.folder { store_folder(&path, content, blobs) } else { store_file(&path, blobs) };
+                let keep = if destination.folder { store_folder } else { store_file };
+                let stored = keep(&path, content, blobs);
                 placed.stored.push(stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?);
             }
             let record = match destination.there {
@@ -223,19 +223,19 @@ fn stage(content: Content, destination: &Destination, path: &Path) -> Result<(Pa
     }
 }
 
-fn store_file(path: &Path, blobs: &Blobs) -> io::Result<StoredOutput> {
-    let (content, blob, size) = files::both_digests(path)?;
-    blobs.put_file(path, &blob)?;
-    Ok(StoredOutput { content, blob, size, executable: files::is_executable(&fs::metadata(path)?) })
+fn store_file(path: &Path, content: Digest, blobs: &Blobs) -> io::Result<StoredOutput> {
+    let meta = fs::metadata(path)?;
+    let blob = blobs.put_file(path)?;
+    Ok(StoredOutput { content, blob, size: meta.len(), executable: files::is_executable(&meta) })
 }
 
 fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<StoredOutput> {
     let mut listed = Vec::new();
     let mut size = 0;
-    for (path, _) in files::files_in(root)? {
-        let file = store_file(&root.join(&path), blobs)?;
-        size += file.size;
-        listed.push(Listed { path, blob: file.blob.to_string(), executable: file.executable });
+    for (path, meta) in files::files_in(root)? {
+        let blob = blobs.put_file(&root.join(&path))?;
+        size += meta.len();
+        listed.push(Listed { path, blob: blob.to_string(), executable: files::is_executable(&meta) });
     }
     let blob = blobs.put(&serde_json::to_vec(&Listing { files: listed })?)?;
     Ok(StoredOutput { content, blob, size, executable: false })

@@ -18,7 +18,7 @@ use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, State, StateError};
 
 use super::clock;
-use super::engine::{Compiled, Engine, Selection, Settings, Stats};
+use super::engine::{Compiled, Engine, Mode, Selection, Settings, Stats};
 use super::events::{Event, Listener};
 use super::execute::Message;
 use super::key::Template;
@@ -80,6 +80,26 @@ pub fn build(
     stop: watch::Receiver<bool>,
     listener: &mut dyn Listener,
 ) -> Result<Summary, BuildError> {
+    write(session, order, Mode::Build, stop, listener)
+}
+
+/// Takes the outputs of the steps asked for as up to date, where they are there, without running anything.
+pub fn adopt(
+    session: &Session,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Summary, BuildError> {
+    write(session, order, Mode::Adopt, stop, listener)
+}
+
+fn write(
+    session: &Session,
+    order: &Order,
+    mode: Mode,
+    stop: watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Summary, BuildError> {
     let started = Instant::now();
     std::fs::create_dir_all(&session.work_dir).map_err(io("make", &session.work_dir))?;
     let _lock = take_lock(session, order, &stop, listener)?;
@@ -90,7 +110,7 @@ pub fn build(
     // What a killed build left half-made is worth nothing.
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     let blobs = Blobs::open(&session.store).map_err(io("open the store", &session.store))?;
-    let (mut engine, receive) = engine(session, order, state, blobs, false)?;
+    let (mut engine, receive) = engine(session, order, state, blobs, mode)?;
     let watcher = watch_for_stop(&engine, stop);
     let driven = drive(&mut engine, &receive, listener);
     watcher.abort();
@@ -109,30 +129,28 @@ pub fn build(
 /// Finds out what a build would do, and changes nothing. What would run is counted as stale.
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
-    let (mut engine, receive, set_aside) = looking(session, order)?;
+    let (mut engine, set_aside) = looked(session, order, listener)?;
+    Ok(engine.summary(started, set_aside))
+}
+
+/// An engine that has looked at all that was asked for, with what was found damaged on the way.
+pub(super) fn looked<'p>(
+    session: &'p Session,
+    order: &Order,
+    listener: &mut dyn Listener,
+) -> Result<(Engine<'p>, Vec<String>), BuildError> {
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), Mode::Look)?;
     drive(&mut engine, &receive, listener)?;
-    let summary = engine.summary(started, set_aside);
     match std::mem::take(&mut engine.problems) {
-        problems if problems.is_empty() => Ok(summary),
+        problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
         problems => Err(BuildError::Pipeline(problems)),
     }
 }
 
-/// An engine that looks only, with what was found damaged.
-pub(super) fn looking<'p>(
-    session: &'p Session,
-    order: &Order,
-) -> Result<(Engine<'p>, Receiver<Message>, Vec<String>), BuildError> {
-    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-    let blobs = Blobs::look(&session.store);
-    let (engine, receive) = engine(session, order, state, blobs, true)?;
-    Ok((engine, receive, set_aside.into_iter().map(|s| s.0).collect()))
-}
-
 /// Removes the outputs of the steps asked for, and their records. Gives the paths that were there.
 pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>, BuildError> {
-    let (mut engine, receive, _) = looking(session, order)?;
-    drive(&mut engine, &receive, &mut super::events::Silence)?;
+    let (engine, _) = looked(session, order, &mut super::events::Silence)?;
     let mut outputs = Vec::new();
     let asked: Vec<TargetId> = order.asked.iter().flat_map(targets_of).collect();
     for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
@@ -228,7 +246,7 @@ fn engine<'p>(
     order: &Order,
     state: State,
     blobs: Blobs,
-    look_only: bool,
+    mode: Mode,
 ) -> Result<(Engine<'p>, Receiver<Message>), BuildError> {
     let pipeline = &session.pipeline;
     let (send, receive) = channel();
@@ -255,7 +273,8 @@ fn engine<'p>(
             placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),
             work_dir: session.work_dir.clone(),
             traffic: session.traffic.clone(),
-            look_only,
+            mode,
+            adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,
             fail_fast: order.fail_fast,
             refresh: order.refresh.clone(),

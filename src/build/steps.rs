@@ -179,7 +179,7 @@ impl<'p> Steps<'p> {
     /// The path of the output at this position, appended.
     pub fn output_into(&self, id: StepId, position: usize, path: &mut String) {
         let values = self.values_of(id);
-        pattern::fill_into(&self.target(id).outputs[position].pattern, &values, path);
+        pattern::fill_into(path, &self.target(id).outputs[position].pattern, &values);
     }
 
     pub fn output(&self, id: StepId, position: usize) -> String {

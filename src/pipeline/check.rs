@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::keys;
 use super::model::{Name, Node, Piece, Pipeline, SourceEntry, Value};
 use super::node::without;
-use super::problem::{Problems, Span};
+use super::problem::{Problems, Span, suggest};
 use super::shape::{Checker, Shape, Vocabulary, unknown};
 use super::text::{Env, Vars};
 use super::{load as tree, targets};
@@ -28,8 +28,9 @@ pub struct Options {
 /// A file, read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// `None` where the file is too broken to tell its targets. Where there are problems, targets and sources with
-    /// problems are marked as faulty; those that are not can be looked at further.
+    /// `None` where the file is too broken to tell its targets. Where there are problems, it is there to be looked at
+    /// further, not to be built: targets and sources with problems are marked as faulty, and targets may wait for
+    /// each other in a circle.
     pub pipeline: Option<Pipeline>,
     pub problems: Problems,
     /// The file's text, for marks; empty where it could not be read.
@@ -89,15 +90,8 @@ pub fn load_text(
         pipeline.root = root;
         Some(pipeline)
     });
-    tidy(&mut problems);
+    problems.tidy();
     Loaded { pipeline, problems, text }
-}
-
-/// One of each, in the order of their places; those without a place come first.
-fn tidy(problems: &mut Problems) {
-    problems.0.sort_by_key(|p| p.span.map(|s| (s.start, s.len)));
-    let mut seen = HashSet::new();
-    problems.0.retain(|p| seen.insert((p.span, p.message.clone())));
 }
 
 /// Replaces variables in all of the file but in their own definitions, which are resolved on the way.
@@ -159,54 +153,31 @@ fn check(
         graph: Default::default(),
         order: Vec::new(),
     };
-    targets::check(&mut pipeline, entries, default, vocabulary, problems).then_some(pipeline)
+    targets::check(&mut pipeline, entries, default, vocabulary, problems);
+    Some(pipeline)
 }
 
 fn names(node: Option<&Node>) -> Vec<String> {
     node.and_then(Node::as_map).unwrap_or_default().iter().map(|(name, _)| name.text.clone()).collect()
 }
 
-/// Everything but what is inside of sources and targets.
+/// Everything but what is inside of sources and targets: their keys depend on `kind` and `rule`.
 fn check_top(top: &Node, checker: &mut Checker) {
-    for (name, node) in top.as_map().unwrap_or_default() {
-        match name.text.as_str() {
-            "sources" | "targets" => match node.as_map() {
-                Some([]) | None if name.text == "targets" => {
-                    checker.check(&Shape::Map(&Shape::Text), node, name.span);
-                    if node.as_map().is_some() {
-                        checker.problems.at(name.span, "the pipeline has no targets", "nothing is in here");
-                    }
+    let mut outline = top.clone();
+    if let Value::Map(entries) = &mut outline.value {
+        for (name, node) in entries.iter_mut().filter(|(n, _)| matches!(n.text.as_str(), "sources" | "targets")) {
+            match &mut node.value {
+                Value::Map(inside) if inside.is_empty() && name.text == "targets" => {
+                    checker.problems.at(name.span, "the pipeline has no targets", "nothing is in here");
                 }
-                None => checker.check(&Shape::Map(&Shape::Text), node, name.span),
+                Value::Map(inside) => inside.clear(),
                 _ => {}
-            },
-            _ => {}
-        }
-    }
-    // The whole has no place of its own that would be worth a mark: a missing key is reported at the first key.
-    let first = top.as_map().and_then(|entries| entries.first()).map_or(top.span, |(name, _)| name.span);
-    let rest = without(top, |name| name == "sources" || name == "targets");
-    let (looked_at, missing): (Vec<_>, Vec<_>) =
-        (rest.as_map().unwrap_or_default().iter().collect(), keys::TOP.iter().collect());
-    for (name, node) in looked_at {
-        match keys::TOP.iter().find(|k| k.name == name.text) {
-            Some(key) => checker.check(&key.shape, node, name.span),
-            None => {
-                let help = super::problem::suggest(&name.text, keys::TOP.iter().map(|k| k.name));
-                let known: Vec<String> = keys::TOP.iter().map(|k| format!("`{}`", k.name)).collect();
-                checker
-                    .problems
-                    .at(name.span, format!("unknown key `{}`", name.text), "not known at the top of the file")
-                    .maybe_help(help.or_else(|| Some(format!("known here: {}", known.join(", ")))));
             }
         }
     }
-    for key in missing.into_iter().filter(|k| k.required && top.get(k.name).is_none()) {
-        checker
-            .problems
-            .at(first, format!("missing key `{}`", key.name), "is needed at the top of the file")
-            .help(key.doc);
-    }
+    // The whole file is no place to mark: a missing key is reported at the first that is there.
+    let first = top.as_map().and_then(|entries| entries.first()).map_or(top.span, |(name, _)| name.span);
+    checker.record(&[keys::TOP], &outline, first);
 }
 
 fn check_sources(node: Option<&Node>, vocabulary: &Vocabulary, checker: &mut Checker) -> Vec<SourceEntry> {
@@ -258,7 +229,7 @@ fn chosen_default(top: &Node, options: &Options, problems: &mut Problems) -> Opt
             Some((_, profile)) => node = profile.get("default").or(node),
             None => {
                 let known = names(top.get("profiles"));
-                let help = super::problem::suggest(wanted, known.iter().map(String::as_str)).unwrap_or_else(|| {
+                let help = suggest(wanted, known.iter().map(String::as_str)).unwrap_or_else(|| {
                     let known: Vec<String> = known.iter().map(|n| format!("`{n}`")).collect();
                     match known.is_empty() {
                         true => "the pipeline has no profiles".into(),

@@ -11,13 +11,14 @@ use super::inputs::{Wants, join};
 use super::model::{AxisKind, Edge, Input, InputKind, Pipeline, Target, TargetId};
 use super::problem::{Problems, Span};
 
-/// Fills in the graph, the order, the default, and each target's inputs. `false` where there is a circle.
+/// Fills in the graph, the order, the default, and each target's inputs. Where there is a circle, it is reported, and
+/// the order is that of the file.
 pub(super) fn build(
     pipeline: &mut Pipeline,
     wants: Vec<Wants>,
     default: Option<Vec<TargetId>>,
     problems: &mut Problems,
-) -> bool {
+) {
     let mut graph: DiGraph<TargetId, Edge> = DiGraph::new();
     (0..pipeline.targets.len()).for_each(|id| {
         graph.add_node(id);
@@ -44,17 +45,14 @@ pub(super) fn build(
         }
         wants.after.iter().for_each(|(from, span)| add(*from, id, Edge::After, *span));
     }
-    let fine = circles(&graph, &places, &pipeline.targets, problems);
-    if fine {
-        pipeline.order = order(&graph);
-        expand_groups(pipeline, wants);
-    }
+    circles(&graph, &places, &pipeline.targets, problems);
+    pipeline.order = order(&graph);
+    expand_groups(pipeline, wants);
     pipeline.default = default.unwrap_or_else(|| {
         graph.node_indices().filter(|n| graph.neighbors(*n).next().is_none()).map(NodeIndex::index).collect()
     });
     pipeline.default.dedup();
     pipeline.graph = graph;
-    fine
 }
 
 /// Reports a circle for each knot of targets that wait for each other.
@@ -63,12 +61,10 @@ fn circles(
     places: &HashMap<(TargetId, TargetId), Span>,
     targets: &[Target],
     problems: &mut Problems,
-) -> bool {
-    let mut fine = true;
+) {
     for knot in tarjan_scc(graph) {
         let start = knot.iter().map(|n| n.index()).min().unwrap_or(0);
         let Some(circle) = shortest_circle(graph, start) else { continue };
-        fine = false;
         // Read as "needs": each names the next.
         let names: Vec<&str> = circle.iter().map(|id| targets[*id].name.as_str()).collect();
         let mut pairs = circle.windows(2).map(|pair| {
@@ -81,55 +77,44 @@ fn circles(
             problem.also(span, label);
         }
     }
-    fine
 }
 
 /// The shortest way from `start` over what it needs back to itself, both ends included.
 fn shortest_circle(graph: &DiGraph<TargetId, Edge>, start: TargetId) -> Option<Vec<TargetId>> {
+    // From what it was reached, for each target that was.
     let mut came: HashMap<TargetId, TargetId> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(at) = queue.pop_front() {
-        let mut needs: Vec<TargetId> = graph
-            .edges_directed(NodeIndex::new(at), petgraph::Direction::Incoming)
-            .map(|e| e.source().index())
-            .collect();
+        let mut needs: Vec<TargetId> =
+            graph.neighbors_directed(NodeIndex::new(at), petgraph::Incoming).map(NodeIndex::index).collect();
         needs.sort_unstable();
         for next in needs {
             if next == start {
-                let mut way = vec![start, at];
-                while let Some(before) = came.get(way.last().unwrap_or(&start)).filter(|_| way.last() != Some(&start)) {
-                    way.push(*before);
-                }
-                if way.last() != Some(&start) {
-                    way.push(start);
-                }
+                let back = std::iter::successors(Some(at), |at| came.get(at).copied());
+                let mut way: Vec<TargetId> = std::iter::once(start).chain(back).collect();
                 way.reverse();
-                way.dedup();
-                if way.len() == 1 {
-                    way.push(start);
-                } else if way.last() != Some(&start) {
-                    way.push(start);
-                }
                 return Some(way);
             }
-            if !came.contains_key(&next) && next != start {
-                came.insert(next, at);
+            came.entry(next).or_insert_with(|| {
                 queue.push_back(next);
-            }
+                at
+            });
         }
     }
     None
 }
 
-/// Producers first; otherwise as in the file.
+/// Producers first; otherwise as in the file. What waits for a circle comes last.
 fn order(graph: &DiGraph<TargetId, Edge>) -> Vec<TargetId> {
     let mut waits: Vec<usize> =
         graph.node_indices().map(|n| graph.edges_directed(n, petgraph::Incoming).count()).collect();
     let mut ready: BinaryHeap<Reverse<TargetId>> =
         waits.iter().enumerate().filter(|(_, w)| **w == 0).map(|(id, _)| Reverse(id)).collect();
     let mut order = Vec::with_capacity(waits.len());
+    let mut placed = vec![false; waits.len()];
     while let Some(Reverse(id)) = ready.pop() {
         order.push(id);
+        placed[id] = true;
         for edge in graph.edges(NodeIndex::new(id)) {
             let next = edge.target().index();
             waits[next] -= 1;
@@ -138,6 +123,7 @@ fn order(graph: &DiGraph<TargetId, Edge>) -> Vec<TargetId> {
             }
         }
     }
+    order.extend((0..placed.len()).filter(|id| !placed[*id]));
     order
 }
 

@@ -16,6 +16,8 @@ pub mod node;
 mod outputs;
 pub mod pattern;
 pub mod problem;
+pub mod report;
+pub mod schema;
 mod select;
 pub mod shape;
 mod targets;

@@ -1,7 +1,7 @@
 //! What is wrong with a pipeline file: collected while it is checked, shown all at once.
 
 /// A place in the text of the pipeline file, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     pub start: usize,
     pub len: usize,
@@ -61,6 +61,13 @@ impl Problems {
     fn push(&mut self, problem: Problem) -> &mut Problem {
         self.0.push(problem);
         self.0.last_mut().expect("pushed above")
+    }
+
+    /// Leaves one of each, in the order of their places; those without a place come first.
+    pub fn tidy(&mut self) {
+        self.0.sort_by_key(|p| p.span.map(|s| (s.start, s.len)));
+        let mut seen = std::collections::HashSet::new();
+        self.0.retain(|p| seen.insert((p.span, p.message.clone())));
     }
 
     pub fn is_empty(&self) -> bool {

@@ -29,14 +29,14 @@ impl Known<'_> {
     }
 }
 
-/// Fills in the pipeline's targets and their graph. `false` where they go round in a circle.
+/// Fills in the pipeline's targets and their graph.
 pub(super) fn check(
     pipeline: &mut Pipeline,
     entries: &[(Name, Node)],
     default: Option<Vec<(String, Span)>>,
     vocabulary: &Vocabulary,
     problems: &mut Problems,
-) -> bool {
+) {
     let source = pipeline.text.clone();
     let names: Vec<(String, &Node)> = entries.iter().map(|(n, node)| (n.text.clone(), node)).collect();
     let ids = entries.iter().enumerate().map(|(i, (n, _))| (n.text.as_str(), i)).collect();
@@ -57,7 +57,9 @@ pub(super) fn check(
     let resolved = axes::bind(drafts, entries, problems, &mut faulty);
     for (id, ((name, node), (bindings, axes))) in entries.iter().zip(resolved).enumerate() {
         let target = count(problems, &mut faulty[id], |p| {
-            let outputs = outputs::read(node.get("output"), &bindings, &known, p);
+            // That a group has no outputs has been reported.
+            let output = node.get("output").filter(|_| node.get("rule").is_some());
+            let outputs = outputs::read(output, &bindings, &known, p);
             target(pipeline, name, node, bindings, p, |t| (t.axes, t.outputs) = (axes, outputs))
         });
         pipeline.targets.push(target);
@@ -72,7 +74,7 @@ pub(super) fn check(
         target.faulty = *faulty;
     }
     let default = default.map(|list| list.iter().filter_map(|(n, _)| known.ids.get(n.as_str()).copied()).collect());
-    graph::build(pipeline, wants, default, problems)
+    graph::build(pipeline, wants, default, problems);
 }
 
 /// Runs `work`; notes whether it reported anything.

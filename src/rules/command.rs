@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::pipeline::model::{Node, Part, Pattern, Piece, Target, Text};
-use crate::pipeline::pattern;
 use crate::pipeline::problem::{Problems, suggest};
 use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::pipeline::{Pipeline, pattern};
 
 use super::process::{self, End};
 use super::{Content, Failure, Job, JobInput, Lane, Made, Rule};
@@ -48,9 +48,9 @@ struct Command {
 }
 
 /// Makes the rule of a target.
-pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>> {
+pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) -> Option<Arc<dyn Rule>> {
     let run = target.keys.get("run")?;
-    let parse = |node: &Node| node.as_text().map(|t| pattern::parse(t, node.span, &target.bindings));
+    let parse = |node: &Node| node.as_text().map(|t| pattern::parse(t, node.span, &pipeline.text, &target.bindings));
     let line = match run.as_list() {
         Some(words) if words.is_empty() => {
             problems.at(run.span, "nothing to run", "this list is empty");
@@ -80,8 +80,12 @@ pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>
         return None;
     }
     let mut params: Vec<(String, String)> = match &line {
-        Line::Shell(p) => vec![("run".to_owned(), shown(p, target))],
-        Line::Words(words) => words.iter().enumerate().map(|(i, p)| (format!("run.{i}"), shown(p, target))).collect(),
+        Line::Shell(p) => vec![("run".to_owned(), pattern::template(p, &target.bindings))],
+        Line::Words(words) => words
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (format!("run.{i}"), pattern::template(p, &target.bindings)))
+            .collect(),
     };
     params.extend(target.env.iter().map(|(name, value)| (format!("env.{name}"), value.public())));
     let names: Vec<&str> = target.outputs.iter().filter_map(|o| o.name.as_deref()).collect();
@@ -109,19 +113,6 @@ fn specials(target: &Target) -> BTreeSet<String> {
     let inputs = named("in", target.inputs.iter().filter_map(|i| i.name.as_deref()).collect());
     let outputs = named("out", target.outputs.iter().filter_map(|o| o.name.as_deref()).collect());
     ["in", "in.list", "out"].into_iter().map(str::to_owned).chain(inputs).chain(outputs).collect()
-}
-
-/// A pattern as it was written, secrets by name.
-fn shown(pattern: &Pattern, target: &Target) -> String {
-    pattern
-        .parts
-        .iter()
-        .map(|part| match part {
-            Part::Text(text) => text.public(),
-            Part::Binding(b) => format!("{{{}}}", target.bindings[*b].name),
-            Part::Special(name, _) => format!("{{{name}}}"),
-        })
-        .collect()
 }
 
 impl Rule for Command {

@@ -184,7 +184,7 @@ pub fn compile(
         "tags" => tags::compile(target, pipeline, sources, problems),
         "layers" => layers::compile(target, pipeline, sources, problems),
         "stat" => stat::compile(target, problems),
-        "command" => command::compile(target, problems),
+        "command" => command::compile(target, pipeline, problems),
         // The pipeline's check has refused any other name.
         _ => None,
     }

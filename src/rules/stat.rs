@@ -45,7 +45,7 @@ pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>
     let mut columns: Vec<String> = Vec::new();
     if let Some(list) = target.keys.get("columns").and_then(|node| node.as_list()) {
         for node in list {
-            let name = node.as_str().unwrap_or_default();
+            let name = node.as_public().unwrap_or_default();
             if columns.contains(&name) {
                 problems.at(node.span, "a column is named twice", name.clone()).help =
                     suggest("", COLUMNS.iter().copied());

@@ -89,3 +89,131 @@ fn same_file(file: &File, path: &Path) -> io::Result<bool> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    const VARIABLE: &str = "LAYERMILL_TEST_LOCK";
+
+    fn taken(dir: &Path) -> Option<Lock> {
+        match Lock::attempt(dir).unwrap() {
+            Attempt::Taken(lock) => Some(lock),
+            Attempt::Held(_) => None,
+        }
+    }
+
+    fn holder(dir: &Path) -> Option<Holder> {
+        match Lock::attempt(dir).unwrap() {
+            Attempt::Taken(_) => panic!("nobody holds it"),
+            Attempt::Held(holder) => holder,
+        }
+    }
+
+    #[test]
+    fn one_holds_it_until_it_is_dropped() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("made/for/it");
+        let lock = taken(&dir).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        let who = holder(&dir).unwrap();
+        assert_eq!(who.pid, std::process::id());
+        assert!((now - 60_000..=now).contains(&who.since));
+        drop(lock);
+        assert_eq!(fs::read(dir.join(NAME)).unwrap(), b"");
+        assert!(taken(&dir).is_some());
+    }
+
+    #[test]
+    fn a_holder_that_did_not_say_who_it_is_still_holds() {
+        let home = tempfile::tempdir().unwrap();
+        let _lock = taken(home.path()).unwrap();
+        for text in [&b""[..], b"pid", b"pid x\nsince 1\n", b"pid 1\n", &[0xff; 300], b"pid 99999999999\nsince 1\n"] {
+            fs::write(home.path().join(NAME), text).unwrap();
+            assert_eq!(holder(home.path()), None);
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_dead_holder_count_for_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(NAME), "pid 1\nsince 1\nand much more that once was here\n").unwrap();
+        let _lock = taken(home.path()).unwrap();
+        assert_eq!(holder(home.path()).unwrap().pid, std::process::id());
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_another_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("state");
+        let old = taken(&dir).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        let new = taken(&dir).unwrap();
+        drop(old);
+        assert!(taken(&dir).is_none(), "the old one frees only its own file");
+        drop(new);
+        assert!(taken(&dir).is_some());
+    }
+
+    /// The other process: this test run again, with the folder in its environment. Without it, it is no test.
+    #[test]
+    fn child() {
+        let Some(dir) = std::env::var_os(VARIABLE) else { return };
+        let lock = taken(Path::new(&dir));
+        println!("\n{}", if lock.is_some() { "taken" } else { "held" });
+        let _ = io::stdin().read_line(&mut String::new());
+    }
+
+    /// The child and whether it got the lock.
+    fn start_child(dir: &Path) -> (Child, bool) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::lock::tests::child", "--nocapture"])
+            .env(VARIABLE, dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(|l| l.unwrap());
+        let answer = lines.find(|l| l == "taken" || l == "held").expect("the child says what it got");
+        (child, answer == "taken")
+    }
+
+    #[test]
+    fn it_holds_between_processes_and_dies_with_its_holder() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = taken(home.path()).unwrap();
+        let (mut refused, got) = start_child(home.path());
+        assert!(!got);
+        refused.kill().unwrap();
+        refused.wait().unwrap();
+        drop(lock);
+
+        let (mut winner, got) = start_child(home.path());
+        assert!(got);
+        assert_eq!(holder(home.path()).unwrap().pid, winner.id());
+        winner.kill().unwrap();
+        winner.wait().unwrap();
+        assert!(taken(home.path()).is_some());
+    }
+
+    #[test]
+    fn of_many_that_try_at_once_one_gets_it_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let Some(lock) = taken(home.path()) else { continue };
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+    }
+}

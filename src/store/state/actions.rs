@@ -51,8 +51,13 @@ impl Actions {
         if self.get(&key).as_deref() == Some(outputs) {
             return false;
         }
-        self.fresh.insert(key, outputs.into());
+        self.replace(key, outputs);
         true
+    }
+
+    /// The same without a look at what is there.
+    pub fn replace(&mut self, key: Digest, outputs: &[StoredOutput]) {
+        self.fresh.insert(key, outputs.into());
     }
 
     /// Gives all rows in their order to `sink`: stored and fresh merged, damaged ones left out.

@@ -4,108 +4,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::details;
+use super::change::Change;
 use super::folder::{self, Kind};
 use super::format::{Fault, PRELUDE, check_prelude, prelude};
-use super::record::{FileRecord, Stamp, StoredOutput};
-use super::wire::{Cursor, put_bytes, put_varint};
-use crate::store::{Digest, Sha256};
+use super::wire::Cursor;
+use crate::store::Digest;
 
 const MAGIC: &[u8; 8] = b"lm-jrnl\n";
 /// The prelude, the generation, a check over both.
 const HEADER: usize = PRELUDE + 16;
-/// A frame's length (u64), records (u32), check of these two (4 bytes), check of all (8 bytes).
+/// A frame's length (u64), changes (u32), check of these two (4 bytes), check of all (8 bytes).
 const FRAME: usize = 24;
 /// A buffer that a big flush left behind is not kept beyond this.
 const KEPT_BUFFER: usize = 1 << 20;
-
-/// One change, as it lies in a frame.
-pub(super) enum Record<'a> {
-    File { path: &'a str, record: FileRecord },
-    Step { path: &'a str, key: Digest, template: Digest, details: &'a [u8] },
-    Template { text: &'a str },
-    Action { key: Digest, outputs: Vec<StoredOutput> },
-    Remove { path: &'a str },
-}
-
-const FILE: u8 = 1;
-const STEP: u8 = 2;
-const TEMPLATE: u8 = 3;
-const ACTION: u8 = 4;
-const REMOVE: u8 = 5;
-
-impl<'a> Record<'a> {
-    pub fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::File { path, record } => {
-                out.push(FILE);
-                put_bytes(out, path.as_bytes());
-                out.extend_from_slice(&record.stamp.size.to_le_bytes());
-                out.extend_from_slice(&record.stamp.mtime.to_le_bytes());
-                out.extend_from_slice(&record.stamp.inode.to_le_bytes());
-                out.extend_from_slice(&record.content.0);
-                out.push(u8::from(record.settled));
-            }
-            Self::Step { path, key, template, details } => {
-                out.push(STEP);
-                put_bytes(out, path.as_bytes());
-                out.extend_from_slice(&key.0);
-                out.extend_from_slice(&template.0);
-                put_bytes(out, details);
-            }
-            Self::Template { text } => {
-                out.push(TEMPLATE);
-                put_bytes(out, text.as_bytes());
-            }
-            Self::Action { key, outputs } => {
-                out.push(ACTION);
-                out.extend_from_slice(&key.0);
-                put_varint(out, outputs.len() as u64);
-                for o in outputs {
-                    out.extend_from_slice(&o.content.0);
-                    out.extend_from_slice(&o.blob.0);
-                    out.extend_from_slice(&o.size.to_le_bytes());
-                    out.push(u8::from(o.executable));
-                }
-            }
-            Self::Remove { path } => {
-                out.push(REMOVE);
-                put_bytes(out, path.as_bytes());
-            }
-        }
-    }
-
-    pub fn read(c: &mut Cursor<'a>) -> Option<Self> {
-        Some(match c.u8()? {
-            FILE => {
-                let path = c.text()?;
-                let stamp = Stamp { size: c.u64()?, mtime: c.i64()?, inode: c.u64()? };
-                let record = FileRecord { stamp, content: Digest(c.array()?), settled: c.u8()? != 0 };
-                Self::File { path, record }
-            }
-            STEP => {
-                let path = c.text()?;
-                let (key, template) = (Digest(c.array()?), Digest(c.array()?));
-                let details = c.bytes()?;
-                details::decode(key, template, details)?;
-                Self::Step { path, key, template, details }
-            }
-            TEMPLATE => Self::Template { text: c.text()? },
-            ACTION => {
-                let key = Digest(c.array()?);
-                let outputs = (0..c.varint()?).map(|_| read_output(c)).collect::<Option<_>>()?;
-                Self::Action { key, outputs }
-            }
-            REMOVE => Self::Remove { path: c.text()? },
-            _ => return None,
-        })
-    }
-}
-
-fn read_output(c: &mut Cursor<'_>) -> Option<StoredOutput> {
-    let (content, blob) = (Digest(c.array()?), Sha256(c.array()?));
-    Some(StoredOutput { content, blob, size: c.u64()?, executable: c.u8()? != 0 })
-}
 
 /// Where a journal stopped being readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +41,8 @@ pub(super) struct Replayed {
     chain: [u8; 8],
 }
 
-/// Gives every record of every good frame to `apply`, from the first on.
-pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Record<'_>)) -> Result<Replayed, Fault> {
+/// Gives every change of every good frame to `apply`, from the first on.
+pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Change<'_>)) -> Result<Replayed, Fault> {
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.seek(SeekFrom::Start(0))?;
@@ -181,10 +92,10 @@ pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Record<
     Ok(done)
 }
 
-fn apply_frame(payload: &[u8], count: u32, apply: &mut impl FnMut(Record<'_>)) -> Option<()> {
+fn apply_frame(payload: &[u8], count: u32, apply: &mut impl FnMut(Change<'_>)) -> Option<()> {
     let mut c = Cursor(payload);
     for _ in 0..count {
-        apply(Record::read(&mut c)?);
+        apply(Change::read(&mut c)?);
     }
     c.is_empty().then_some(())
 }
@@ -250,7 +161,7 @@ pub(super) struct Journal {
     /// Bytes of good frames; what lies behind them was not written to its end.
     good: u64,
     chain: [u8; 8],
-    /// The next frame: room for its head, then its records.
+    /// The next frame: room for its head, then its changes.
     pending: Vec<u8>,
     count: u32,
     /// The file's name is not on the disk for certain.
@@ -278,11 +189,11 @@ impl Journal {
         self.good
     }
 
-    pub fn push(&mut self, record: &Record<'_>) {
+    pub fn push(&mut self, change: &Change<'_>) {
         if self.pending.is_empty() {
             self.pending.resize(FRAME, 0);
         }
-        record.write(&mut self.pending);
+        change.write(&mut self.pending);
         self.count = self.count.checked_add(1).expect("2^32 changes are flushed long before they are all made");
     }
 

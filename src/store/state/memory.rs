@@ -185,38 +185,45 @@ pub(super) fn join_step(key: Digest, template: u32, at: Offset) -> StepRow {
 /// The templates: a handful, however many steps there are.
 #[derive(Default)]
 pub(super) struct Templates {
-    /// A step may name one whose text was lost, or never came.
-    pub list: Vec<(Digest, Option<Box<str>>)>,
+    pub list: Vec<Template>,
     numbers: HashMap<Digest, u32>,
+}
+
+pub(super) struct Template {
+    pub digest: Digest,
+    /// A step may name one whose text was lost, or never came.
+    pub text: Option<Box<str>>,
+    /// It was put since the state was opened: steps that name it may still come.
+    pub expected: bool,
 }
 
 impl Templates {
     pub fn digest(&self, number: u32) -> Option<Digest> {
-        self.list.get(number as usize).map(|t| t.0)
+        self.list.get(number as usize).map(|t| t.digest)
     }
 
     pub fn number(&mut self, digest: Digest) -> u32 {
         let list = &mut self.list;
         *self.numbers.entry(digest).or_insert_with(|| {
-            list.push((digest, None));
-            // There are no more templates than steps and calls to keep one.
+            list.push(Template { digest, text: None, expected: false });
+            // There are no more templates than steps and calls to put one.
             list.len() as u32 - 1
         })
     }
 
     pub fn text(&self, digest: &Digest) -> Option<&str> {
-        self.list.get(*self.numbers.get(digest)? as usize)?.1.as_deref()
+        self.list.get(*self.numbers.get(digest)? as usize)?.text.as_deref()
     }
 
-    /// Its digest, and whether it is new.
-    pub fn put(&mut self, text: &str) -> (Digest, bool) {
-        let digest = Digest::of(text.as_bytes());
+    /// Whether that is new.
+    pub fn put(&mut self, digest: Digest, text: &str, expected: bool) -> bool {
         let number = self.number(digest) as usize;
-        let slot = &mut self.list[number].1;
-        let new = slot.is_none();
+        let template = &mut self.list[number];
+        template.expected |= expected;
+        let new = template.text.is_none();
         if new {
-            *slot = Some(text.into());
+            template.text = Some(text.into());
         }
-        (digest, new)
+        new
     }
 }

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::actions::Actions;
-use self::journal::{Journal, Record};
+use self::change::Change;
+use self::journal::Journal;
 use self::memory::{HAS_STEP, Memory};
 use super::Digest;
 
@@ -15,6 +16,7 @@ pub use self::paths::PathId;
 pub use self::record::{FileRecord, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput};
 
 mod actions;
+mod change;
 mod details;
 mod folder;
 mod format;
@@ -66,6 +68,12 @@ impl State {
         self.memory.paths.find(path)
     }
 
+    /// The same, for one who goes through paths in the order in which they were first put: the guess is tried before the table.
+    pub fn find_near(&self, path: &str, guess: PathId) -> Option<PathId> {
+        let guessed = guess.index() < self.path_count() && self.path(guess) == path;
+        if guessed { Some(guess) } else { self.find(path) }
+    }
+
     /// The number of a path, which is given one where it has none.
     pub fn intern(&mut self, path: &str) -> PathId {
         self.memory.intern(path)
@@ -98,7 +106,7 @@ impl State {
         if self.memory.put_file(id, &record)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::File { path: self.memory.paths.get(id.index()), record });
+            journal.push(&Change::File { path: self.memory.paths.get(id.index()), record });
         }
     }
 
@@ -136,7 +144,7 @@ impl State {
             && let Some(journal) = &mut self.journal
         {
             let (path, details) = (self.memory.paths.get(id.index()), self.memory.step_parts(id).2);
-            journal.push(&Record::Step { path, key: record.key, template: record.template, details });
+            journal.push(&Change::Step { path, key: record.key, template: record.template, details });
         }
     }
 
@@ -146,7 +154,7 @@ impl State {
             && self.memory.remove(id)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::Remove { path });
+            journal.push(&Change::Remove { path });
         }
     }
 
@@ -160,16 +168,18 @@ impl State {
         self.memory.with(HAS_STEP)
     }
 
-    /// The text behind [`StepRecord::template`]. One that no step uses is forgotten when a snapshot is written.
+    /// The text behind [`StepRecord::template`]. One that no step uses is forgotten by a later snapshot.
     pub fn template(&self, digest: &Digest) -> Option<&str> {
         self.memory.templates.text(digest)
     }
 
     /// Keeps a text once, under its digest.
     pub fn put_template(&mut self, text: &str) -> Digest {
-        let (digest, new) = self.memory.templates.put(text);
-        if new && let Some(journal) = &mut self.journal {
-            journal.push(&Record::Template { text });
+        let digest = Digest::of(text.as_bytes());
+        if self.memory.templates.put(digest, text, true)
+            && let Some(journal) = &mut self.journal
+        {
+            journal.push(&Change::Template { text });
         }
         digest
     }
@@ -183,7 +193,7 @@ impl State {
         if self.actions.put(key, outputs)
             && let Some(journal) = &mut self.journal
         {
-            journal.push(&Record::Action { key, outputs: outputs.into() });
+            journal.push(&Change::Action { key, outputs: outputs.into() });
         }
     }
 

@@ -5,12 +5,14 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
 use super::actions::Actions;
+use super::change::Change;
 use super::folder::{self, Generation, Kind, aside};
 use super::format::{Fault, VERSION};
-use super::journal::{self, End, Journal, Record, Replayed};
+use super::journal::{self, End, Journal, Replayed};
 use super::memory::Memory;
 use super::record::{SetAside, StateError};
 use super::{Access, State, failed, snapshot};
+use crate::store::Digest;
 
 /// What follows for the person, whatever it was that was lost.
 const CONSEQUENCE: &str = "the outputs that it told of are checked again, and made again where that is not enough";
@@ -24,7 +26,7 @@ pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>),
     let mut last = None;
     for generation in generations.iter().filter(|g| g.number >= base) {
         let Some(file) = &generation.journal else { continue };
-        let read = journal::replay(file, generation.number, |record| apply(record, &mut memory, &mut actions))
+        let read = journal::replay(file, generation.number, |change| apply(change, &mut memory, &mut actions))
             .map_err(|fault| opening.refusal(fault))?;
         opening.mend_journal(file, generation.number, read)?;
         last = Some((generation.number, read));
@@ -46,23 +48,23 @@ pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>),
     Ok((state, opening.set_aside))
 }
 
-fn apply(record: Record<'_>, memory: &mut Memory, actions: &mut Actions) {
-    match record {
-        Record::File { path, record } => {
+fn apply(change: Change<'_>, memory: &mut Memory, actions: &mut Actions) {
+    match change {
+        Change::File { path, record } => {
             let id = memory.intern(path);
             memory.put_file(id, &record);
         }
-        Record::Step { path, key, template, details } => {
+        Change::Step { path, key, template, details } => {
             let id = memory.intern(path);
             memory.put_step_encoded(id, key, template, details);
         }
-        Record::Template { text } => {
-            memory.templates.put(text);
+        Change::Template { text } => {
+            memory.templates.put(Digest::of(text.as_bytes()), text, false);
         }
-        Record::Action { key, outputs } => {
-            actions.put(key, &outputs);
+        Change::Action { key, outputs } => {
+            actions.replace(key, &outputs);
         }
-        Record::Remove { path } => {
+        Change::Remove { path } => {
             if let Some(id) = memory.paths.find(path) {
                 memory.remove(id);
             }

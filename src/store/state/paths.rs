@@ -6,11 +6,16 @@ use hashbrown::HashTable;
 
 use super::wire::{Rows, offset, position};
 
-/// The number of a path in one opened [`State`](super::State): stable for as long as that lives, never on disk.
+/// The number of a path in one opened [`State`](super::State): it holds for as long as that lives, and for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathId(pub(super) u32);
 
 impl PathId {
+    /// The number after it, whether it is given or not.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// A dense number from 0, for tables of one's own beside the state's.
     pub fn index(self) -> usize {
         self.0 as usize

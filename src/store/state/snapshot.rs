@@ -9,7 +9,8 @@ use super::folder::{self, Kind};
 use super::format::{Fault, PRELUDE, check_prelude, prelude};
 use super::memory::{FILE_ROW, HAS_STEP, Memory, NO_STEP, STEP_ROW, Templates, join_step};
 use super::paths::Paths;
-use super::wire::{Cursor, Rows, offset, put_bytes, put_varint};
+use super::wire::{Cursor, Rows, offset, put_bytes, put_varint, varint_len};
+use crate::store::Digest;
 
 const MAGIC: &[u8; 8] = b"lm-snap\n";
 
@@ -87,12 +88,18 @@ impl Header {
             && rows(Section::Files, self.paths, FILE_ROW)
             && rows(Section::StepOf, self.paths, 4)
             && rows(Section::Steps, self.steps, STEP_ROW)
-            && self.actions % ROW as u64 == 0
+            && self.actions.is_multiple_of(ROW as u64)
     }
 
     fn len(&self, section: Section) -> u64 {
         self.sections[section as usize].0
     }
+}
+
+#[cfg(test)]
+pub(super) fn actions_start(mut file: &File) -> u64 {
+    let header = Header::read(&mut file).unwrap();
+    START + header.sections.iter().map(|s| s.0).sum::<u64>()
 }
 
 /// A file that is shorter than it was is damaged, not unreadable.
@@ -137,20 +144,17 @@ pub(super) fn load(mut file: &File, generation: u64) -> Result<(Memory, Actions)
 fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
     let mut templates = Templates::default();
     while !c.is_empty() {
-        let digest = crate::store::Digest(c.array()?);
+        let digest = Digest(c.array()?);
         match c.u8()? {
             0 => drop(templates.number(digest)),
-            _ => drop(templates.put(c.text()?)),
-        }
-        // Their numbers are their places.
-        if templates.list.last()?.0 != digest {
-            return None;
+            _ => drop(templates.put(digest, c.text()?, false)),
         }
     }
     Some(templates)
 }
 
-/// Writes a snapshot under its name, and waits until the disk has both. What nothing refers to any more is left out.
+/// Writes a snapshot under its name, and waits until the disk has both. What was removed or replaced is left out, and
+/// templates that no step names.
 /// Gives the file, open, and its length in bytes.
 pub(super) fn write(dir: &Path, generation: u64, memory: &Memory, actions: &Actions) -> io::Result<(Actions, u64)> {
     let temporary = Kind::Snapshot.temporary(dir, generation);
@@ -187,8 +191,7 @@ fn write_file(path: &Path, generation: u64, memory: &Memory, actions: &Actions) 
 /// Numbers are given anew, in the old order: to the live paths, to the steps among them, to the templates of these.
 fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u8; 32]); SECTIONS]> {
     let (live, steps) = (memory.live(), memory.with(HAS_STEP));
-    let mut numbers = vec![None; memory.templates.list.len()];
-    let mut used = Vec::new();
+    let mut templates = Renumbered { new: vec![None; memory.templates.list.len()], used: Vec::new() };
 
     live.clone().try_for_each(|id| out.put(memory.paths.get(id.index()).as_bytes()))?;
     let text = out.end()?;
@@ -217,21 +220,15 @@ fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u
     let step_of = out.end()?;
 
     let mut at = 0;
-    let mut length = Vec::new();
     steps.clone().try_for_each(|id| {
         let (key, template, details) = memory.step_parts(id);
-        let template = *numbers[template as usize].get_or_insert_with(|| {
-            used.push(template);
-            used.len() as u32 - 1
-        });
-        let row = join_step(key, template, offset(at));
-        length.clear();
-        put_varint(&mut length, details.len() as u64);
-        at += length.len() + details.len();
+        let row = join_step(key, templates.number(template), offset(at));
+        at += varint_len(details.len() as u64) + details.len();
         out.put(&row)
     })?;
     let step_rows = out.end()?;
 
+    let mut length = Vec::new();
     steps.clone().try_for_each(|id| {
         let details = memory.step_parts(id).2;
         length.clear();
@@ -241,18 +238,44 @@ fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u
     })?;
     let details = out.end()?;
 
-    let mut texts = Vec::new();
-    for number in used {
-        let (digest, text) = &memory.templates.list[number as usize];
-        texts.extend_from_slice(&digest.0);
-        texts.push(u8::from(text.is_some()));
-        if let Some(text) = text {
-            put_bytes(&mut texts, text.as_bytes());
-        }
-    }
-    out.put(&texts)?;
+    out.put(&templates.texts(&memory.templates))?;
     let templates = out.end()?;
     Ok([text, ends, flags, files, step_of, step_rows, details, templates])
+}
+
+/// Numbers the templates anew as steps turn up that name them.
+struct Renumbered {
+    new: Vec<Option<u32>>,
+    used: Vec<u32>,
+}
+
+impl Renumbered {
+    fn number(&mut self, old: u32) -> u32 {
+        let Some(new) = self.new.get_mut(old as usize) else { return u32::MAX };
+        *new.get_or_insert_with(|| {
+            self.used.push(old);
+            self.used.len() as u32 - 1
+        })
+    }
+
+    /// Those that are named, and those that still may be.
+    fn texts(mut self, templates: &Templates) -> Vec<u8> {
+        for (old, template) in (0..).zip(&templates.list) {
+            if template.expected {
+                self.number(old);
+            }
+        }
+        let mut texts = Vec::new();
+        for old in self.used {
+            let template = &templates.list[old as usize];
+            texts.extend_from_slice(&template.digest.0);
+            texts.push(u8::from(template.text.is_some()));
+            if let Some(text) = &template.text {
+                put_bytes(&mut texts, text.as_bytes());
+            }
+        }
+        texts
+    }
 }
 
 /// Gathers small pieces, and hashes and writes them as big ones.

@@ -73,6 +73,11 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Bytes that `put_varint` writes.
+pub(super) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -124,6 +129,7 @@ mod tests {
             for v in [value, small, u64::MAX] {
                 let mut out = Vec::new();
                 put_varint(&mut out, v);
+                prop_assert_eq!(out.len(), varint_len(v));
                 let mut c = Cursor(&out);
                 prop_assert_eq!(c.varint(), Some(v));
                 prop_assert!(c.is_empty());
