@@ -16,7 +16,7 @@ pub mod manifest;
 mod pages;
 mod platform;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
