@@ -4,6 +4,7 @@
 mod address;
 mod archive;
 mod auth;
+mod catalog;
 pub mod distribution;
 mod flight;
 pub mod grammar;

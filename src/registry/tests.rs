@@ -549,3 +549,19 @@ async fn what_is_not_there_by_digest_is_absent() {
     let error = get(&source, Sha256::of(&manifest), &blobs).await.unwrap_err();
     assert!(error.message.contains("its config") && error.message.contains("is not there"), "{error}");
 }
+
+#[test]
+fn entries_that_are_wrong_are_named() {
+    let wrong = |keys: &[(&str, &str)]| {
+        let mut problems = crate::pipeline::problem::Problems::default();
+        let entry = super::testing::entry("registry", keys);
+        assert!(super::open(&entry, &shared("/".as_ref()), &mut problems).is_none());
+        problems.0[0].message.clone()
+    };
+    let url = ("url", "https://r.example.com");
+    assert_eq!(wrong(&[("url", "http://r.example.com")]), "not the address of a registry");
+    assert_eq!(wrong(&[url, ("username", "me")]), "`username` without `password`");
+    assert_eq!(wrong(&[url, ("password", "pw")]), "`password` without `username`");
+    let twice = [("url", "https://me:pw@r.example.com"), ("username", "me"), ("password", "pw")];
+    assert_eq!(wrong(&twice), "credentials are given twice");
+}

@@ -248,7 +248,8 @@ mod tests {
         let target = "{rule: tags, source: s, output: 'o/{repo}', foreach: {repo: [x]}, only: 1.*, omit: ['*-rc']}";
         let rule = compiled(target, source);
         let step = StepView { values: vec!["library/nginx".into()], fingerprints: vec![None], outputs: vec![] };
-        let question = "tags 1\nsource registry https://r.example.com\nrepo library/nginx\nonly [\"1.*\"]\nomit [\"*-rc\"]\n";
+        let question =
+            "tags 1\nsource registry https://r.example.com\nrepo library/nginx\nonly [\"1.*\"]\nomit [\"*-rc\"]\n";
         assert_eq!(rule.question(&step).as_deref(), Some(question));
         assert!(rule.check(&["library/nginx"]).is_ok() && rule.check(&["Library"]).is_err());
         let id = "a".repeat(64);
