@@ -1,5 +1,5 @@
 //! Sources: where image metadata comes from. [`Source`] is what every kind answers; [`image`] is the model, [`manifest`]
-//! reads what images are described by, [`lookup`] finds an image in it, [`layer_file`] says what was found.
+//! reads what images are described by, `lookup` finds an image in it, [`layer_file`] says what was found.
 
 mod address;
 mod archive;
