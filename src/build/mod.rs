@@ -1,1 +1,27 @@
-//! TBD
+//! The engine: brings steps up to date, and reports by events. The command line, and whatever else wants steps made,
+//! calls [`build`]; those that only look call [`look`] and [`explain`].
+//!
+//! [`request`] says what is wanted, [`expand`] makes [`steps`] of targets, [`decide`] finds out what is to be done and
+//! the [`reason`], [`schedule`] says when, [`execute`] does it, [`place`] puts outputs where they belong.
+
+pub mod clock;
+mod decide;
+mod engine;
+pub mod events;
+mod execute;
+mod expand;
+pub mod explain;
+pub mod files;
+pub mod graph;
+mod intern;
+mod key;
+pub mod outcome;
+mod place;
+pub mod reason;
+pub mod request;
+mod schedule;
+mod session;
+mod steps;
+
+pub use engine::Selection;
+pub use session::{BuildError, Order, Session, adopt, build, clean, look};

@@ -3,8 +3,31 @@
 //! [`load`] reads the text into a tree that keeps its places, [`shape`] says what may stand where (for the check and
 //! for the JSON Schema alike), [`check`] makes the typed model, [`pattern`] fills `{names}`, [`axis`] reads values.
 
+mod axes;
+pub mod axis;
+pub mod check;
+mod glob;
+mod graph;
+mod inputs;
+mod keys;
+pub mod load;
+mod makers;
 pub mod model;
+pub mod node;
+mod outputs;
+pub mod pattern;
 pub mod problem;
+pub mod report;
+pub mod schema;
+mod select;
 pub mod shape;
+mod targets;
+pub mod text;
 
+pub use check::{Loaded, Options, load};
 pub use model::*;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

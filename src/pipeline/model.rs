@@ -53,6 +53,8 @@ pub struct SourceEntry {
     /// The keys of its kind, shape-checked; `kind` itself is left out.
     pub keys: Node,
     pub span: Span,
+    /// Something in it has been reported.
+    pub faulty: bool,
 }
 
 /// An entry under `targets:`: a template for steps.
@@ -83,6 +85,8 @@ pub struct Target {
     pub env: Vec<(String, Text)>,
     /// `cache: false` keeps outputs out of the store.
     pub cache: bool,
+    /// Something in it has been reported: what it says is incomplete, and its rule need not look at it.
+    pub faulty: bool,
 }
 
 /// A name that a target's steps are parametrised by.
@@ -227,6 +231,21 @@ pub enum Piece {
 impl Text {
     pub fn plain(text: impl Into<String>) -> Self {
         Self(vec![Piece::Plain(text.into())])
+    }
+
+    /// Its length in bytes, secrets included.
+    pub fn len(&self) -> usize {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.len(),
+                Piece::Secret { value, .. } => value.len(),
+            })
+            .sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What may be shown, hashed and recorded: secrets stand as `${secret.NAME}`.

@@ -1,14 +1,14 @@
 //! What is wrong with a pipeline file: collected while it is checked, shown all at once.
 
 /// A place in the text of the pipeline file, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     pub start: usize,
     pub len: usize,
 }
 
 /// One thing that is wrong, where, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
     /// What is wrong, e.g. `unknown target`.
     pub message: String,
@@ -18,6 +18,28 @@ pub struct Problem {
     pub label: String,
     /// What to do, e.g. "did you mean `get_tag`?".
     pub help: Option<String>,
+    /// Other places that have to do with it, e.g. the first of two equal keys, each with words of its own.
+    pub also: Vec<(Span, String)>,
+}
+
+impl Problem {
+    /// Says what to do about it.
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says what to do about it, where something is known.
+    pub fn maybe_help(&mut self, help: Option<String>) -> &mut Self {
+        self.help = help;
+        self
+    }
+
+    /// Marks another place that has to do with it.
+    pub fn also(&mut self, span: Span, label: impl Into<String>) -> &mut Self {
+        self.also.push((span, label.into()));
+        self
+    }
 }
 
 /// Every problem of a file, in the order found.
@@ -27,8 +49,25 @@ pub struct Problems(pub Vec<Problem>);
 impl Problems {
     /// Adds a problem at a place.
     pub fn at(&mut self, span: Span, message: impl Into<String>, label: impl Into<String>) -> &mut Problem {
-        self.0.push(Problem { message: message.into(), span: Some(span), label: label.into(), help: None });
+        let problem = Problem { message: message.into(), span: Some(span), label: label.into(), ..Problem::default() };
+        self.push(problem)
+    }
+
+    /// Adds a problem that has no place in the text.
+    pub fn bare(&mut self, message: impl Into<String>) -> &mut Problem {
+        self.push(Problem { message: message.into(), ..Problem::default() })
+    }
+
+    fn push(&mut self, problem: Problem) -> &mut Problem {
+        self.0.push(problem);
         self.0.last_mut().expect("pushed above")
+    }
+
+    /// Leaves one of each, in the order of their places; those without a place come first.
+    pub fn tidy(&mut self) {
+        self.0.sort_by_key(|p| p.span.map(|s| (s.start, s.len)));
+        let mut seen = std::collections::HashSet::new();
+        self.0.retain(|p| seen.insert((p.span, p.message.clone())));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -38,10 +77,13 @@ impl Problems {
 
 /// The nearest of `known` to a misspelt `name`, as a help line.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let most = |k: &str| 1 + k.len().min(name.len()) / 3;
     known
         .into_iter()
+        // Most are out of the question by their length alone: a pipeline may have many thousands of names.
+        .filter(|k| k.len().abs_diff(name.len()) <= most(k))
         .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(d, k)| *d <= 1 + k.len().min(name.len()) / 3)
+        .filter(|(d, k)| *d <= most(k))
         .min()
         .map(|(_, k)| format!("did you mean `{k}`?"))
 }

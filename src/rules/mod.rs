@@ -1,5 +1,12 @@
 //! Rules: how a target's output is made. A file a rule; [`Rule`] is what they share.
 
+mod asks;
+pub mod command;
+pub mod layers;
+mod process;
+pub mod stat;
+pub mod tags;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +110,17 @@ pub struct Failure {
     pub interrupted: bool,
 }
 
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, output: Vec::new(), interrupted: false }
+    }
+
+    /// The build was interrupted while the step ran.
+    pub fn interrupted() -> Self {
+        Self { interrupted: true, ..Self::new("interrupted") }
+    }
+}
+
 /// How a target's output is made.
 pub trait Rule: Send + Sync {
     fn name(&self) -> &'static str;
@@ -153,15 +171,21 @@ pub trait Rule: Send + Sync {
 }
 
 /// The rules, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[tags::KIND, layers::KIND, stat::KIND, command::KIND];
 
-/// Makes the rule of a target; what is wrong with its keys goes into `problems`.
+/// Makes the rule of a target; what is wrong with its keys goes into `problems`. A group has none.
 pub fn compile(
     target: &Target,
     pipeline: &Pipeline,
     sources: &[Option<Arc<dyn Source>>],
     problems: &mut Problems,
 ) -> Option<Arc<dyn Rule>> {
-    let _ = (target, pipeline, sources, problems);
-    todo!("A")
+    match target.rule.as_deref()? {
+        "tags" => tags::compile(target, pipeline, sources, problems),
+        "layers" => layers::compile(target, pipeline, sources, problems),
+        "stat" => stat::compile(target, problems),
+        "command" => command::compile(target, pipeline, problems),
+        // The pipeline's check has refused any other name.
+        _ => None,
+    }
 }

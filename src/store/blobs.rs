@@ -1,44 +1,223 @@
 //! Content by digest, kept for ever: an OCI image layout (`oci-layout`, `index.json`, `blobs/sha256/…`).
+//!
+//! Blobs appear whole or not at all: they are written to `tmp/` beside `blobs/` and renamed. They are not synced to
+//! the disk one by one: a blob that a power cut damaged is seen by its digest, removed, and got again.
 
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sha2::Digest as _;
 
 use super::Sha256;
 
 /// The blob store. Every method may be called from many threads.
 #[derive(Clone, Debug)]
 pub struct Blobs {
-    root: PathBuf,
+    root: Arc<Path>,
 }
+
+/// Temporary files that are older were left by a process that died.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 impl Blobs {
     /// Opens the store in `root`, and makes it an OCI image layout where it is none yet.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let _ = root;
-        todo!("H1")
+        let blobs = Self { root: root.into() };
+        fs::create_dir_all(root.join("blobs/sha256"))?;
+        fs::create_dir_all(blobs.temporaries())?;
+        blobs.ensure("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        blobs.ensure(
+            "index.json",
+            br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+        )?;
+        blobs.sweep();
+        Ok(blobs)
+    }
+
+    /// The store in `root` as it is, for those that only look.
+    pub fn look(root: &Path) -> Self {
+        Self { root: root.into() }
     }
 
     /// The bytes of a blob, checked against its digest. A damaged blob is removed and `None`, as one that is not there.
     pub fn get(&self, digest: &Sha256) -> io::Result<Option<Vec<u8>>> {
-        let _ = (digest, &self.root);
-        todo!("H1")
+        let path = self.path(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        if Sha256::of(&bytes) == *digest {
+            return Ok(Some(bytes));
+        }
+        match fs::remove_file(&path) {
+            // Another thread saw the same damage first.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            done => done.map(|()| None),
+        }
     }
 
     /// Whether the blob is there, unread.
     pub fn contains(&self, digest: &Sha256) -> bool {
-        let _ = digest;
-        todo!("H1")
+        self.path(digest).is_file()
     }
 
     /// Where the blob lies, or would lie.
     pub fn path(&self, digest: &Sha256) -> PathBuf {
-        let _ = digest;
-        todo!("H1")
+        self.root.join("blobs/sha256").join(digest.hex())
     }
 
     /// Keeps bytes (temporary file, then rename), and gives their digest.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Sha256> {
-        let _ = bytes;
-        todo!("H1")
+        let digest = Sha256::of(bytes);
+        let path = self.path(&digest);
+        // Reading is cheaper than writing, and a blob that was damaged in place is mended here.
+        if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64)
+            && fs::read(&path).is_ok_and(|kept| kept == bytes)
+        {
+            return Ok(digest);
+        }
+        let mut temporary = Temporary::create(&self.temporaries())?;
+        temporary.file.write_all(bytes)?;
+        temporary.keep(&path)?;
+        Ok(digest)
+    }
+
+    /// Keeps a copy of a file, read in pieces, and gives its digest.
+    pub fn put_file(&self, source: &Path) -> io::Result<Sha256> {
+        let mut from = File::open(source)?;
+        let mut temporary = Temporary::create(&self.temporaries())?;
+        let mut hasher = sha2::Sha256::new();
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            let read = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            hasher.update(&buffer[..read]);
+            temporary.file.write_all(&buffer[..read])?;
+        }
+        let digest = Sha256(hasher.finalize().into());
+        temporary.keep(&self.path(&digest))?;
+        Ok(digest)
+    }
+
+    fn temporaries(&self) -> PathBuf {
+        // Not below `blobs/`, where every file is a blob.
+        self.root.join("tmp")
+    }
+
+    /// Writes one of the layout's own files where it is missing.
+    fn ensure(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.root.join(name);
+        if path.is_file() {
+            return Ok(());
+        }
+        let mut temporary = Temporary::create(&self.temporaries())?;
+        temporary.file.write_all(bytes)?;
+        temporary.keep(&path)
+    }
+
+    /// Removes what dead processes left; that this fails is no reason not to build.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(self.temporaries()) else { return };
+        for entry in entries.flatten() {
+            let age = entry.metadata().and_then(|m| m.modified()).map(|t| SystemTime::now().duration_since(t));
+            if matches!(age, Ok(Ok(age)) if age > ABANDONED) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// A file that is removed unless it is kept.
+struct Temporary {
+    file: File,
+    path: Option<PathBuf>,
+}
+
+impl Temporary {
+    fn create(folder: &Path) -> io::Result<Self> {
+        loop {
+            let path = folder.join(format!("{:016x}", fastrand::u64(..)));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { file, path: Some(path) }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn keep(mut self, path: &Path) -> io::Result<()> {
+        if let Some(temporary) = &self.path {
+            fs::rename(temporary, path)?;
+            self.path = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Blobs) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&dir.path().join("store")).unwrap();
+        (dir, blobs)
+    }
+
+    #[test]
+    fn is_an_oci_layout() {
+        let (dir, _) = store();
+        let root = dir.path().join("store");
+        assert_eq!(fs::read_to_string(root.join("oci-layout")).unwrap(), r#"{"imageLayoutVersion":"1.0.0"}"#);
+        let index: serde_json::Value = serde_json::from_slice(&fs::read(root.join("index.json")).unwrap()).unwrap();
+        assert_eq!(index["manifests"], serde_json::json!([]));
+        // Opened again, what is there stays.
+        fs::write(root.join("index.json"), "mine").unwrap();
+        Blobs::open(&root).unwrap();
+        assert_eq!(fs::read_to_string(root.join("index.json")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn gives_back_what_was_put() {
+        let (dir, blobs) = store();
+        let digest = blobs.put(b"hello").unwrap();
+        assert_eq!(digest.hex(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+        assert_eq!(blobs.get(&digest).unwrap().as_deref(), Some(&b"hello"[..]));
+        assert_eq!(blobs.get(&Sha256::of(b"other")).unwrap(), None);
+        let file = dir.path().join("file");
+        fs::write(&file, "from a file").unwrap();
+        let digest = blobs.put_file(&file).unwrap();
+        assert_eq!(digest, Sha256::of(b"from a file"));
+        assert!(blobs.contains(&digest));
+        assert_eq!(fs::read_dir(blobs.temporaries()).unwrap().count(), 0, "no temporary is left");
+    }
+
+    #[test]
+    fn damage_is_removed_or_mended() {
+        let (_dir, blobs) = store();
+        let digest = blobs.put(b"hello").unwrap();
+        fs::write(blobs.path(&digest), "hell!").unwrap();
+        assert_eq!(blobs.get(&digest).unwrap(), None);
+        assert!(!blobs.contains(&digest));
+        blobs.put(b"hello").unwrap();
+        fs::write(blobs.path(&digest), "hell!").unwrap();
+        blobs.put(b"hello").unwrap();
+        assert_eq!(blobs.get(&digest).unwrap().as_deref(), Some(&b"hello"[..]));
     }
 }

@@ -1,0 +1,411 @@
+//! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use crate::pipeline::model::{Axis, Freshness, Pipeline, TargetId};
+use crate::pipeline::problem::{Problems, Span};
+use crate::registry::Traffic;
+use crate::rules::{Lane, Rule};
+use crate::store::Digest;
+use crate::store::blobs::Blobs;
+use crate::store::state::{State, StateError, StepRecord};
+
+use super::decide::{Decision, Run, Verdict, Work};
+use super::events::{Event, Listener, Progress};
+use super::execute::Message;
+use super::expand::Pending;
+use super::files::Look;
+use super::key::Template;
+use super::outcome::{Account, Counts, Status, Summary};
+use super::place::Placer;
+use super::reason::Reason;
+use super::request::{Asked, Wanted};
+use super::schedule::Schedule;
+use super::steps::{GroupId, StepId, Steps};
+
+/// A target's rule, and what all its steps share of their keys.
+pub(super) struct Compiled {
+    pub rule: Arc<dyn Rule>,
+    pub template: Template,
+    pub template_digest: Digest,
+    /// Its outputs go to the store.
+    pub cached: bool,
+    /// It asks or reads a source.
+    pub by_source: bool,
+}
+
+/// A target's settings outside the key, after those of targets that describe the same steps were joined in.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub fresh: Freshness,
+    pub missing_is_error: bool,
+    pub retries: Option<u32>,
+}
+
+#[derive(Default)]
+pub(super) struct Stats {
+    pub total: usize,
+    pub done: usize,
+}
+
+pub(super) struct Engine<'p> {
+    pub pipeline: &'p Pipeline,
+    pub rules: Vec<Option<Compiled>>,
+    pub settings: Vec<Settings>,
+    pub state: State,
+    pub blobs: Blobs,
+    pub placer: Arc<Placer>,
+    pub work_dir: PathBuf,
+    pub traffic: Arc<Traffic>,
+    pub mode: Mode,
+    /// What [`Mode::Adopt`] takes.
+    pub adopt: Vec<Asked>,
+    pub offline: bool,
+    pub fail_fast: bool,
+    pub refresh: Selection,
+    pub force: Selection,
+    pub now_ms: i64,
+
+    pub steps: Steps<'p>,
+    pub wanted: Vec<Wanted>,
+    /// For each target, those that read values out of its outputs, producers first.
+    pub readers: Vec<Vec<TargetId>>,
+    /// Targets that can get no more rows.
+    pub closed: Vec<bool>,
+    /// Targets that read from several others and wait for them.
+    pub waiting: Vec<TargetId>,
+    pub looks: Vec<OnceLock<Look>>,
+    pub ready: Vec<StepId>,
+    pub to_expand: Vec<Pending>,
+    pub check_group: Vec<GroupId>,
+    pub problems: Problems,
+    /// True until something may run: what clashes is then a mistake of the pipeline.
+    pub before_build: bool,
+
+    pub schedule: Schedule,
+    pub runs: HashMap<StepId, Box<Run>>,
+    pub accounts: HashMap<StepId, Account>,
+    pub stats: Stats,
+    /// Nothing more is started.
+    pub stopping: bool,
+    /// The person wanted to stop.
+    pub interrupted: bool,
+    /// Steps that turned out to be wrong while they ran, and why.
+    pub doomed: HashMap<StepId, String>,
+    pub runtime: Arc<tokio::runtime::Runtime>,
+    pub cancel: tokio::sync::watch::Sender<bool>,
+    pub send: Sender<Message>,
+}
+
+/// What a run may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Bring steps up to date.
+    Build,
+    /// Change nothing; what would run is stale.
+    Look,
+    /// Run nothing; outputs of the steps asked for are taken as they are.
+    Adopt,
+}
+
+/// What `--refresh[=TARGET]` and `--force[=TARGET]` choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    #[default]
+    None,
+    All,
+    Targets(Vec<TargetId>),
+}
+
+impl Selection {
+    fn has(&self, target: TargetId) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Targets(targets) => targets.contains(&target),
+        }
+    }
+}
+
+/// How often what changed is made safe against the loss of power.
+const SYNC_EVERY: Duration = Duration::from_millis(500);
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Below this, handing steps to other threads costs more than deciding them here.
+const PARALLEL_FROM: usize = 16;
+
+impl Engine<'_> {
+    pub(super) fn forced(&self, target: TargetId) -> bool {
+        self.force.has(target)
+    }
+
+    pub(super) fn refreshed(&self, target: TargetId) -> bool {
+        self.refresh.has(target)
+    }
+
+    /// Runs until nothing is ready and nothing is under way.
+    pub(super) fn drive(&mut self, receive: &Receiver<Message>, listener: &mut dyn Listener) -> Result<(), StateError> {
+        let (mut synced, mut told) = (Instant::now(), Instant::now() - TELL_EVERY);
+        self.before_build = false;
+        loop {
+            self.decide_ready(listener);
+            if !self.stopping {
+                self.launch(listener);
+            }
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                listener.hear(&Event::Progress(self.progress()));
+            }
+            if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
+                break;
+            }
+            if self.mode != Mode::Build {
+                continue;
+            }
+            self.state.flush()?;
+            match receive.recv_timeout(TELL_EVERY) {
+                Ok(message) => self.handle(message, listener),
+                Err(_) => continue,
+            }
+            while let Ok(message) = receive.try_recv() {
+                self.handle(message, listener);
+            }
+            self.after_settling();
+            self.state.flush()?;
+            if synced.elapsed() >= SYNC_EVERY {
+                self.state.sync()?;
+                synced = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            total: self.stats.total,
+            done: self.stats.done,
+            running: self.schedule.running(),
+            requests: self.traffic.requests(),
+            bytes: self.traffic.bytes(),
+        }
+    }
+
+    /// Decides all that is ready, wave after wave, until what is left needs to run.
+    fn decide_ready(&mut self, listener: &mut dyn Listener) {
+        self.after_settling();
+        while !self.ready.is_empty() && !self.stopping {
+            self.looks.resize_with(self.steps.files.len(), OnceLock::new);
+            let ready = std::mem::take(&mut self.ready);
+            let verdicts: Vec<Verdict> = if ready.len() < PARALLEL_FROM {
+                ready.iter().map(|&id| self.decide(id)).collect()
+            } else {
+                let this = &*self;
+                ready.par_iter().with_min_len(PARALLEL_FROM).map(|&id| this.decide(id)).collect()
+            };
+            for (id, verdict) in ready.into_iter().zip(verdicts) {
+                self.apply(id, verdict, listener);
+            }
+            self.after_settling();
+        }
+    }
+
+    pub(super) fn after_settling(&mut self) {
+        loop {
+            self.settle_groups();
+            if self.to_expand.is_empty() {
+                return;
+            }
+            self.expand_due();
+        }
+    }
+
+    fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
+        if self.mode != Mode::Look {
+            for (path, record) in &verdict.files {
+                self.state.put_file(path, *record);
+            }
+        }
+        match verdict.decision {
+            Decision::Done { status, message, record } => {
+                if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
+                    self.remember(id, &record);
+                }
+                if status == Status::Absent && self.mode == Mode::Build {
+                    self.remove_outputs(id);
+                }
+                self.settle(id, status, None, message, listener);
+            }
+            Decision::Failed { message, help } => {
+                self.account(id, Status::Failed, None, Some(message), help);
+                self.settle_told(id, Status::Failed, listener);
+            }
+            Decision::Run(run) if self.mode != Mode::Build => {
+                let restores = matches!(run.work, Work::Restore(_));
+                let message = restores.then(|| "its outputs are in the store".to_owned());
+                self.settle(id, Status::Stale, Some(run.reason), message, listener);
+            }
+            Decision::Run(run) => {
+                self.steps.step_mut(id).status = Status::Busy;
+                let target = self.steps.step(id).target as usize;
+                let lane = self.rules[target].as_ref().map_or(Lane::Compute, |c| c.rule.lane());
+                self.schedule.push(id, &lane, self.pipeline.targets[target].pool);
+                self.runs.insert(id, run);
+            }
+        }
+    }
+
+    /// Keeps what a step was made from.
+    pub(super) fn remember(&mut self, id: StepId, record: &StepRecord) {
+        let target = self.steps.step(id).target as usize;
+        if let Some(compiled) = &self.rules[target] {
+            self.state.put_template(&compiled.template.text());
+        }
+        self.state.put_step(&self.steps.output(id, 0), record);
+    }
+
+    /// Removes the outputs of a step that has become absent, where they are ours.
+    pub(super) fn remove_outputs(&mut self, id: StepId) {
+        for position in 0..self.steps.target(id).outputs.len() {
+            let path = self.steps.output(id, position);
+            if self.state.file(&path).is_some() {
+                // What cannot be removed is found changed by the next run.
+                let _ = self.placer.remove(&path);
+            }
+        }
+    }
+
+    /// A step is done.
+    pub(super) fn settle(
+        &mut self,
+        id: StepId,
+        status: Status,
+        reason: Option<Reason>,
+        message: Option<String>,
+        listener: &mut dyn Listener,
+    ) {
+        if status.is_told() {
+            self.account(id, status, reason, message, None);
+        }
+        self.settle_told(id, status, listener);
+    }
+
+    pub(super) fn settle_told(&mut self, id: StepId, status: Status, listener: &mut dyn Listener) {
+        if let Some(account) = self.accounts.get(&id)
+            && status.is_told()
+        {
+            listener.hear(&Event::Finished { id, account });
+        }
+        self.finish(id, status);
+        if status == Status::Failed && self.fail_fast {
+            self.stop();
+        }
+    }
+
+    /// Marks a step as done and wakes what waits for it.
+    fn finish(&mut self, id: StepId, status: Status) {
+        self.steps.step_mut(id).status = status;
+        self.stats.done += 1;
+        self.steps.wake_step(id, &mut self.ready);
+        let step = self.steps.step(id);
+        let (target, row) = (step.target as usize, step.row);
+        self.row_done(target, row, id);
+        for (target, row) in self.steps.shared.get(&id).cloned().unwrap_or_default() {
+            self.row_done(target, row, id);
+        }
+    }
+
+    pub(super) fn account(
+        &mut self,
+        id: StepId,
+        status: Status,
+        reason: Option<Reason>,
+        message: Option<String>,
+        help: Option<String>,
+    ) {
+        let account = Account {
+            step: self.steps.label(id),
+            target: self.steps.step(id).target as usize,
+            status,
+            reason,
+            message,
+            help,
+            output: Vec::new(),
+            log: None,
+        };
+        self.accounts.insert(id, account);
+    }
+
+    /// A step that cannot be: it fails before it is ever ready.
+    pub(super) fn fail(&mut self, id: StepId, message: String, help: Option<String>) {
+        self.account(id, Status::Failed, None, Some(message), help);
+        self.finish(id, Status::Failed);
+    }
+
+    /// A step turns out to be wrong after others have come to know it.
+    pub(super) fn fail_late(&mut self, id: StepId, message: String) {
+        match self.steps.step(id).status {
+            Status::Failed => {}
+            status if status.is_done() => {
+                self.account(id, Status::Failed, None, Some(message), None);
+                self.steps.step_mut(id).status = Status::Failed;
+            }
+            Status::Busy => drop(self.doomed.insert(id, message)),
+            _ => {
+                self.ready.retain(|&r| r != id);
+                self.fail(id, message, None);
+            }
+        }
+    }
+
+    /// A target's values cannot be told.
+    pub(super) fn fail_target(&mut self, _target: TargetId, axis: &Axis, message: String) {
+        self.problem(axis.span, "cannot read the values of this axis", message);
+    }
+
+    pub(super) fn problem(&mut self, span: Span, message: &str, label: String) {
+        self.problems.at(span, message, label);
+    }
+
+    /// Everything as it stands, in the order of the targets and their rows.
+    pub(super) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
+        let mut summary = Summary {
+            by_target: vec![Counts::default(); self.pipeline.targets.len()],
+            requests: self.traffic.requests(),
+            bytes: self.traffic.bytes(),
+            elapsed: started.elapsed(),
+            interrupted: self.interrupted,
+            set_aside,
+            ..Summary::default()
+        };
+        for &target in &self.pipeline.order {
+            if self.rules[target].is_none() {
+                continue;
+            }
+            for (row, &id) in self.steps.rows[target].steps.iter().enumerate() {
+                let step = self.steps.step(id);
+                summary.by_target[target].add(step.status);
+                let home = step.target as usize == target && step.row as usize == row;
+                if home {
+                    summary.counts.add(step.status);
+                    summary.accounts.extend(self.accounts.remove(&id));
+                }
+            }
+        }
+        for &target in &self.pipeline.order {
+            let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
+                let stale = |&&s: &&StepId| self.steps.step(s).status == Status::Stale;
+                self.steps.rows[p].steps.iter().find(stale).copied()
+            });
+            if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {
+                summary.unknown.push((target, self.steps.label(step)));
+            }
+        }
+        summary
+    }
+}

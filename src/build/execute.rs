@@ -1,0 +1,303 @@
+//! Running steps: each one a task that asks or makes, then a message back to the engine.
+
+use std::path::{Path, PathBuf};
+
+use crate::rules::{Asked, Failure, Job, JobInput, Made};
+use crate::store::Sha256;
+
+use super::clock;
+use super::decide::{Run, Work};
+use super::engine::Engine;
+use super::events::{Event, Listener};
+use super::outcome::Status;
+use super::place::{Destination, Placed};
+use super::steps::StepId;
+
+/// What a task tells the engine.
+#[derive(Debug)]
+pub(super) enum Message {
+    Asked(StepId, Result<Answered, Failure>),
+    Made(StepId, Result<Outcome, Failure>),
+    /// The store did not have a step's outputs whole any more.
+    NotRestored(StepId),
+    /// The person wants to stop.
+    Interrupt,
+}
+
+#[derive(Debug)]
+pub(super) enum Answered {
+    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String> },
+    Absent(String),
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Placed(Placed),
+    Absent(String),
+}
+
+impl Engine<'_> {
+    /// Starts all that may start now.
+    pub(super) fn launch(&mut self, listener: &mut dyn Listener) {
+        while let Some(id) = self.schedule.next() {
+            let label = self.steps.label(id);
+            listener.hear(&Event::Started { id, step: &label });
+            let Some(work) = self.runs.get(&id).map(|run| run.work.clone()) else { continue };
+            match work {
+                Work::Ask => self.ask(id),
+                Work::Make(None) => self.make(id, None),
+                Work::Make(Some(answer)) => self.make_from(id, answer),
+                Work::Restore(_) => self.restore(id),
+            }
+        }
+    }
+
+    fn ask(&mut self, id: StepId) {
+        let target = self.steps.step(id).target as usize;
+        let Some(rule) = self.rules[target].as_ref().map(|c| c.rule.clone()) else { return };
+        let job = self.job(id, None);
+        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        self.runtime.spawn(async move {
+            let asked = tokio::select! {
+                asked = rule.ask(&job) => asked,
+                () = cancel(&mut cancelled) => Err(Failure::interrupted()),
+            };
+            let answered = asked.and_then(|asked| match asked {
+                Asked::Absent(why) => Ok(Answered::Absent(why)),
+                Asked::Answer { bytes, notes } => match job.blobs.put(&bytes) {
+                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes }),
+                    Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
+                },
+            });
+            // The engine outlives its tasks unless it stops on an error, and then no one listens.
+            let _ = send.send(Message::Asked(id, answered));
+        });
+    }
+
+    fn make_from(&mut self, id: StepId, answer: Sha256) {
+        match self.blobs.get(&answer) {
+            Ok(Some(bytes)) => self.make(id, Some(bytes)),
+            Ok(None) => self.ask(id),
+            Err(e) => {
+                let failure = Failure::new(format!("cannot read the recorded answer: {e}"));
+                let _ = self.send.send(Message::Made(id, Err(failure)));
+            }
+        }
+    }
+
+    fn make(&mut self, id: StepId, answer: Option<Vec<u8>>) {
+        let target = self.steps.step(id).target as usize;
+        let Some(compiled) = &self.rules[target] else { return };
+        let (rule, store) = (compiled.rule.clone(), compiled.cached);
+        let job = self.job(id, answer);
+        let destinations = self.destinations_of(id);
+        let placer = self.placer.clone();
+        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        // A command ends its own children when it is told; anything else is simply dropped.
+        let by_itself = rule.lane() == crate::rules::Lane::Process;
+        self.runtime.spawn(async move {
+            let made = match scratch(&job.scratch) {
+                Err(failure) => Err(failure),
+                Ok(()) if by_itself => rule.make(&job).await,
+                Ok(()) => tokio::select! {
+                    made = rule.make(&job) => made,
+                    () = cancel(&mut cancelled) => Err(Failure::interrupted()),
+                },
+            };
+            let outcome = made.and_then(|made| match made {
+                Made::Absent(why) => Ok(Outcome::Absent(why)),
+                Made::Outputs(contents) => placer
+                    .place(contents, &destinations, &job.scratch, store.then_some(&job.blobs))
+                    .map(Outcome::Placed),
+            });
+            let _ = std::fs::remove_dir_all(&job.scratch);
+            let _ = send.send(Message::Made(id, outcome));
+        });
+    }
+
+    fn restore(&mut self, id: StepId) {
+        let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
+        let (stored, destinations, folder) = (stored.clone(), self.destinations_of(id), self.scratch_of(id));
+        let (placer, blobs, send) = (self.placer.clone(), self.blobs.clone(), self.send.clone());
+        self.runtime.spawn_blocking(move || {
+            let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
+            let _ = std::fs::remove_dir_all(&folder);
+            let message = match restored {
+                Ok(Some(placed)) => Message::Made(id, Ok(Outcome::Placed(placed))),
+                Ok(None) => Message::NotRestored(id),
+                Err(failure) => Message::Made(id, Err(failure)),
+            };
+            let _ = send.send(message);
+        });
+    }
+
+    fn destinations_of(&self, id: StepId) -> Vec<Destination> {
+        self.runs.get(&id).map(|r| r.outputs.clone()).unwrap_or_default()
+    }
+
+    fn scratch_of(&self, id: StepId) -> PathBuf {
+        self.work_dir.join("tmp").join(format!("{}-{id}", std::process::id()))
+    }
+
+    fn job(&self, id: StepId, answer: Option<Vec<u8>>) -> Job {
+        let target = self.steps.target(id);
+        let settings = &self.settings[self.steps.step(id).target as usize];
+        let mut inputs: Vec<JobInput> =
+            target.inputs.iter().map(|i| JobInput { name: i.name.clone(), paths: Vec::new() }).collect();
+        self.each_input(id, &mut |position, path, _| inputs[position].paths.push(path.to_owned()));
+        Job {
+            step: self.view(id),
+            inputs,
+            answer,
+            root: self.pipeline.root.clone(),
+            scratch: self.scratch_of(id),
+            log: self.log_of(id),
+            blobs: self.blobs.clone(),
+            retries: settings.retries,
+            timeout: target.timeout,
+            cancelled: self.cancel.subscribe(),
+        }
+    }
+
+    /// Where the output of a step's command is kept, named after its first output.
+    fn log_of(&self, id: StepId) -> PathBuf {
+        let digest = crate::store::Digest::of(self.steps.output(id, 0).as_bytes());
+        self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
+    }
+
+    /// Takes in what a task tells.
+    pub(super) fn handle(&mut self, message: Message, listener: &mut dyn Listener) {
+        match message {
+            Message::Interrupt => self.interrupt(),
+            Message::Asked(id, answered) => self.asked(id, answered, listener),
+            Message::NotRestored(id) => self.make(id, None),
+            Message::Made(id, outcome) => {
+                self.schedule.end(id);
+                let Some(run) = self.runs.remove(&id) else { return };
+                match outcome {
+                    Ok(Outcome::Placed(placed)) => self.made(id, *run, placed, listener),
+                    Ok(Outcome::Absent(why)) => self.absent(id, *run, why, listener),
+                    Err(failure) => self.failed(id, *run, failure, listener),
+                }
+            }
+        }
+    }
+
+    fn asked(&mut self, id: StepId, answered: Result<Answered, Failure>, listener: &mut dyn Listener) {
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(failure) => {
+                self.schedule.end(id);
+                let Some(run) = self.runs.remove(&id) else { return };
+                return self.failed(id, *run, failure, listener);
+            }
+        };
+        let (digest, bytes, notes) = match answered {
+            Answered::Answer { digest, bytes, notes } => (digest, bytes, notes),
+            Answered::Absent(why) => {
+                self.schedule.end(id);
+                let Some(run) = self.runs.remove(&id) else { return };
+                return self.absent(id, *run, why, listener);
+            }
+        };
+        let Some(mut run) = self.runs.remove(&id) else { return };
+        let before = self.state.step(&self.steps.output(id, 0));
+        let record = std::mem::take(&mut run.record);
+        run.record = self.keyed(id, crate::store::state::StepRecord { answer: Some(digest), ..record }, Some(&digest));
+        run.record.asked_at = clock::now_ms();
+        run.notes = notes;
+        let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
+        if unmoved && run.intact {
+            self.schedule.end(id);
+            self.remember(id, &run.record);
+            let notes = said(&run.notes);
+            return match notes {
+                None => self.settle(id, Status::UpToDate, None, None, listener),
+                // Left-out tags are worth their word also where the rest is as it was.
+                Some(_) => {
+                    self.account(id, Status::UpToDate, Some(run.reason), notes, None);
+                    self.settle_told(id, Status::UpToDate, listener);
+                }
+            };
+        }
+        self.runs.insert(id, run);
+        self.make(id, Some(bytes));
+    }
+
+    fn made(&mut self, id: StepId, run: Run, placed: Placed, listener: &mut dyn Listener) {
+        for (path, record) in &placed.files {
+            self.state.put_file(path, *record);
+        }
+        if let Some(message) = self.doomed.remove(&id) {
+            return self.failed(id, run, Failure::new(message), listener);
+        }
+        let mut record = run.record;
+        if record.answer.is_none() || record.asked_at == 0 {
+            record.asked_at = clock::now_ms();
+        }
+        let status = if matches!(run.work, Work::Restore(_)) { Status::Restored } else { Status::Built };
+        if !placed.stored.is_empty() {
+            self.state.put_action(record.key, &placed.stored);
+        }
+        self.remember(id, &record);
+        self.settle(id, status, Some(run.reason), said(&run.notes), listener);
+    }
+
+    fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
+        let target = self.steps.step(id).target as usize;
+        if self.settings[target].missing_is_error {
+            let failure =
+                Failure { help: Some("`missing: error` makes an absence a failure".into()), ..Failure::new(why) };
+            return self.failed(id, run, failure, listener);
+        }
+        self.remove_outputs(id);
+        let answer = run.record.answer;
+        let record =
+            crate::store::state::StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..run.record };
+        let record = self.keyed(id, record, answer.as_ref());
+        self.remember(id, &record);
+        self.settle(id, Status::Absent, Some(run.reason), Some(why), listener);
+    }
+
+    fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
+        let status = if failure.interrupted { Status::Interrupted } else { Status::Failed };
+        let log = self.log_of(id);
+        self.account(id, status, Some(run.reason), Some(failure.message), failure.help);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.log = (!failure.output.is_empty()).then(|| relative(&log, &self.pipeline.root));
+            account.output = failure.output;
+        }
+        self.settle_told(id, status, listener);
+    }
+
+    /// Ends children, starts nothing more, keeps what is done.
+    fn interrupt(&mut self) {
+        self.interrupted = true;
+        self.stop();
+        // No task may be left to listen.
+        let _ = self.cancel.send(true);
+    }
+
+    /// Starts nothing more; what runs may end.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        self.schedule.clear();
+    }
+}
+
+fn said(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+fn relative(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+fn scratch(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("cannot make {}: {e}", folder.display())))
+}
+
+async fn cancel(cancelled: &mut tokio::sync::watch::Receiver<bool>) {
+    // An engine that is gone interrupts too.
+    let _ = cancelled.wait_for(|c| *c).await;
+}

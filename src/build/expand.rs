@@ -1,0 +1,576 @@
+//! From targets to steps: at the start where values are known, and while building where they are read out of outputs.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::pipeline::model::{Axis, AxisKind, InputKind, Read, Target, TargetId};
+use crate::pipeline::problem::Span;
+use crate::pipeline::{axis, pattern};
+use crate::store::Sha256;
+
+use super::engine::Engine;
+use super::intern::Id;
+use super::outcome::Status;
+use super::steps::{Bound, Clash, GroupId, NONE, StepId, Wait, printable};
+
+/// The one target that a target's rows are read out of, where there is one. A target that reads from several expands
+/// once all of them are done, and its rows have no parent.
+pub fn parent_of(target: &Target) -> Option<TargetId> {
+    let mut parents = parents_of(target);
+    let first = parents.next()?;
+    parents.next().is_none().then_some(first)
+}
+
+/// The targets that a target's axes read from.
+pub fn parents_of(target: &Target) -> impl Iterator<Item = TargetId> + '_ {
+    target.axes.iter().filter_map(|a| match a.kind {
+        AxisKind::From { target, .. } => Some(target),
+        _ => None,
+    })
+}
+
+/// What waits to be expanded: a row of a target that others read values from.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    pub target: TargetId,
+    pub row: u32,
+    pub step: StepId,
+}
+
+/// A value of an axis and the digest that came with it.
+type Value = (String, Option<[u8; 32]>);
+
+impl Engine<'_> {
+    /// Expands every wanted target that needs no output for it. Call it once, first.
+    pub(super) fn expand_static(&mut self) {
+        self.make_group_sets();
+        for target in self.pipeline.order.clone() {
+            if !self.wanted[target].is_wanted() {
+                continue;
+            }
+            if parents_of(&self.pipeline.targets[target]).next().is_none() {
+                self.expand_product(target, &[], None);
+                self.close_target(target, None);
+            } else if parent_of(&self.pipeline.targets[target]).is_none() {
+                self.wait_for_parents(target);
+            }
+        }
+        self.settle_groups();
+    }
+
+    /// Groups must be known before the rows that fall into them.
+    fn make_group_sets(&mut self) {
+        for target in
+            self.pipeline.order.iter().rev().copied().filter(|&t| self.wanted[t].is_wanted()).collect::<Vec<_>>()
+        {
+            let this = &self.pipeline.targets[target];
+            for input in &this.inputs {
+                if let InputKind::Target { target: of, on, .. } = &input.kind
+                    && !self.joins_directly(target, *of, on.len())
+                {
+                    self.need_group_set(*of, &on.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
+                }
+            }
+            for &of in &this.after {
+                self.need_group_set(of, &[]);
+            }
+            for of in parents_of(this).collect::<Vec<_>>() {
+                self.need_group_set(of, &[]);
+                self.readers[of].push(target);
+            }
+        }
+        // Pushed consumers first; expansion goes producers first.
+        let order: HashMap<TargetId, usize> = self.pipeline.order.iter().enumerate().map(|(i, &t)| (t, i)).collect();
+        for readers in &mut self.readers {
+            readers.sort_by_key(|t| order[t]);
+            readers.dedup();
+        }
+    }
+
+    /// A group of a target closes with a group of the target that it is read out of: that one is needed too.
+    fn need_group_set(&mut self, target: TargetId, on: &[usize]) {
+        self.steps.group_set(target, on);
+        if let Some(parent) = parent_of(&self.pipeline.targets[target]) {
+            let inherited = self.inherited(target, on);
+            self.need_group_set(parent, &inherited);
+        }
+    }
+
+    /// The parent's bindings behind these, or none where one of them is the target's own.
+    fn inherited(&self, target: TargetId, on: &[usize]) -> Vec<usize> {
+        let target = &self.pipeline.targets[target];
+        on.iter()
+            .map(|&b| {
+                let binding = &target.bindings[b];
+                let from = matches!(target.axes[binding.axis].kind, AxisKind::From { .. });
+                binding.parent.filter(|_| from)
+            })
+            .collect::<Option<_>>()
+            .unwrap_or_default()
+    }
+
+    /// A join on all bindings finds its one step by path, where that step is sure to be there before.
+    fn joins_directly(&self, target: TargetId, of: TargetId, on: usize) -> bool {
+        let (this, of) = (&self.pipeline.targets[target], &self.pipeline.targets[of]);
+        let same_parent = parent_of(of) == parent_of(this);
+        on == of.bindings.len()
+            && !of.outputs.is_empty()
+            && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
+    }
+
+    /// Rows of one set of parents: the product of the static axes (and of `read`, the values that a parent's output
+    /// holds), filtered by what is wanted.
+    fn expand_product(&mut self, target: TargetId, read: &[Value], parent: Option<(u32, StepId)>) {
+        let this = &self.pipeline.targets[target];
+        let mut columns: Vec<Vec<Bound>> = Vec::with_capacity(this.axes.len());
+        for axis in &this.axes {
+            let column = match &axis.kind {
+                AxisKind::From { .. } => self.intern(read),
+                _ => match self.static_values(target, axis) {
+                    Some(values) => values,
+                    None => return,
+                },
+            };
+            columns.push(column);
+        }
+        let inherited: Vec<Option<Bound>> =
+            this.bindings.iter().map(|b| Some(self.steps.bound(parent?.1)[b.parent?])).collect();
+        self.rows_of(target, &columns, &inherited, parent.map(|(row, _)| row));
+    }
+
+    /// One row for each combination of the columns, the last one turning fastest.
+    fn rows_of(&mut self, target: TargetId, columns: &[Vec<Bound>], inherited: &[Option<Bound>], parent: Option<u32>) {
+        if columns.iter().any(Vec::is_empty) {
+            return;
+        }
+        let bindings = &self.pipeline.targets[target].bindings;
+        let mut at = vec![0; columns.len()];
+        let mut bound = Vec::with_capacity(bindings.len());
+        loop {
+            bound.clear();
+            bound.extend(bindings.iter().zip(inherited).map(|(b, i)| i.unwrap_or_else(|| columns[b.axis][at[b.axis]])));
+            self.add_step(target, &bound, parent);
+            let Some(turn) = (0..columns.len()).rev().find(|&c| at[c] + 1 < columns[c].len()) else { return };
+            at[turn] += 1;
+            at[turn + 1..].fill(0);
+        }
+    }
+
+    fn intern(&mut self, values: &[Value]) -> Vec<Bound> {
+        values
+            .iter()
+            .map(|(value, digest)| {
+                let fingerprint = digest.map_or(NONE, |d| {
+                    self.steps.fingerprints.push(Sha256(d));
+                    u32::try_from(self.steps.fingerprints.len() - 1).expect("fewer than 2^32 digests fit in memory")
+                });
+                Bound { value: self.steps.names.intern(value), fingerprint }
+            })
+            .collect()
+    }
+
+    fn static_values(&mut self, target: TargetId, axis: &Axis) -> Option<Vec<Bound>> {
+        match axis::static_values(&axis.kind, &self.pipeline.root) {
+            Ok(values) => {
+                let values: Vec<Value> = values.into_iter().map(|v| (v, None)).collect();
+                Some(self.intern(&values))
+            }
+            Err(message) => {
+                self.fail_target(target, axis, message);
+                None
+            }
+        }
+    }
+
+    /// Adds one step, or finds that another target has described it already.
+    fn add_step(&mut self, target: TargetId, bound: &[Bound], parent: Option<u32>) {
+        if !self.wanted[target].takes(|b| self.steps.names.get(bound[b].value)) {
+            return;
+        }
+        let id = self.steps.push(target, bound);
+        let refused = self.refusal(target, id);
+        let waits = if refused.is_none() { self.waits(target, id) } else { Vec::new() };
+        let clash = match refused {
+            Some(message) => Some((None, message)),
+            None => match self.steps.claim(id) {
+                Ok(()) => None,
+                Err(Clash::SameFile(other)) if self.describes_same(id, other, &waits) => {
+                    self.steps.pop(id);
+                    self.share(target, other, parent);
+                    return;
+                }
+                Err(Clash::SameFile(other)) => {
+                    let message =
+                        format!("writes the same file as {}: {}", self.steps.label(other), self.steps.output(id, 0));
+                    Some((Some(other), message))
+                }
+                Err(Clash::FileAndFolder(other)) => {
+                    let (a, b) = (self.steps.output(id, 0), self.steps.output(other, 0));
+                    let message = format!(
+                        "{a} and {b} cannot both be: one is a file where the other needs a folder ({})",
+                        self.steps.label(other)
+                    );
+                    Some((Some(other), message))
+                }
+            },
+        };
+        let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
+        let none = vec![Wait::File(NONE); slots];
+        self.steps.set_slots(id, if clash.is_some() { &none } else { &waits });
+        self.steps.add_row(target, id, parent);
+        self.stats.total += 1;
+        match clash {
+            None if self.steps.step(id).pending == 0 => self.ready.push(id),
+            None => {}
+            Some((other, message)) => {
+                if let Some(other) = other {
+                    if self.before_build {
+                        let span = self.pipeline.targets[target].outputs.first().map_or(Span::default(), |o| o.span);
+                        let label = format!("{}: {message}", self.steps.label(id));
+                        self.problem(span, "two steps for one file", label);
+                    }
+                    let label = self.steps.label(id);
+                    self.fail_late(other, format!("writes the same file as {label}: {}", self.steps.output(other, 0)));
+                }
+                self.fail(id, message, None);
+            }
+        }
+    }
+
+    /// Another target describes this step too: it gets a row there.
+    fn share(&mut self, target: TargetId, id: StepId, parent: Option<u32>) {
+        let again = self.steps.step(id).target as usize == target
+            || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target));
+        if again {
+            return;
+        }
+        let row = self.steps.add_row(target, id, parent);
+        self.steps.shared.entry(id).or_default().push((target, row));
+        if self.steps.step(id).status.is_done() {
+            self.row_done(target, row, id);
+        }
+    }
+
+    /// Why a step must not be: values that its rule refuses, or a path that leaves the pattern.
+    fn refusal(&self, target: TargetId, id: StepId) -> Option<String> {
+        let values = self.steps.values_of(id);
+        if let Some(rule) = &self.rules[target]
+            && let Err(message) = rule.rule.check(&values)
+        {
+            return Some(message);
+        }
+        self.pipeline.targets[target].outputs.iter().find_map(|output| {
+            let path = pattern::fill(&output.pattern, &values);
+            pattern::safe_path(&path).err().map(|why| format!("the output path {:?} {why}", printable(&path)))
+        })
+    }
+
+    /// Two steps are one where rule, parameters, values, outputs and inputs agree.
+    fn describes_same(&self, a: StepId, b: StepId, waits: &[Wait]) -> bool {
+        let (ta, tb) = (self.steps.step(a).target as usize, self.steps.step(b).target as usize);
+        let (Some(ra), Some(rb)) = (&self.rules[ta], &self.rules[tb]) else { return false };
+        let read = |id: StepId, rule: &super::engine::Compiled| -> Vec<(Id, Option<Sha256>)> {
+            let bound = self.steps.bound(id);
+            rule.rule.reads().iter().map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied())).collect()
+        };
+        let outputs =
+            |id: StepId| (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect::<Vec<_>>();
+        ra.template_digest == rb.template_digest
+            && read(a, ra) == read(b, rb)
+            && outputs(a) == outputs(b)
+            && waits.iter().copied().eq(self.steps.slots_of(b).iter().map(|s| s.wait))
+    }
+
+    /// What each of a step's slots waits on.
+    fn waits(&mut self, target: TargetId, id: StepId) -> Vec<Wait> {
+        let this = &self.pipeline.targets[target];
+        let mut waits = Vec::with_capacity(this.inputs.len() + this.after.len());
+        for input in &this.inputs {
+            waits.push(match &input.kind {
+                InputKind::Path(path) => self.wait_for_file(&pattern::fill(path, &self.steps.values_of(id))),
+                InputKind::Target { target: of, on, .. } => {
+                    let values = self.steps.values_of(id);
+                    let joined: Vec<(usize, String)> =
+                        on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                    if self.joins_directly(target, *of, on.len()) {
+                        self.join_step(*of, &joined)
+                    } else {
+                        self.join_group(*of, &joined)
+                    }
+                }
+            });
+        }
+        for &of in &this.after {
+            waits.push(self.join_group(of, &[]));
+        }
+        waits
+    }
+
+    fn wait_for_file(&mut self, path: &str) -> Wait {
+        match self.steps.find_path(path) {
+            Some(step) => Wait::Step(step),
+            None => Wait::File(self.steps.files.intern(path)),
+        }
+    }
+
+    /// The one step with these values; its output as a file that must be there already, where no step makes it.
+    fn join_step(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
+        let mut values = vec![""; self.pipeline.targets[of].bindings.len()];
+        for (theirs, value) in joined {
+            values[*theirs] = value;
+        }
+        let path = pattern::fill(&self.pipeline.targets[of].outputs[0].pattern, &values);
+        self.wait_for_file(&path)
+    }
+
+    fn join_group(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
+        let on: Vec<usize> = joined.iter().map(|(theirs, _)| *theirs).collect();
+        let values: Vec<Id> = joined.iter().map(|(_, value)| self.steps.names.intern(value)).collect();
+        let set = self.steps.group_set(of, &on);
+        Wait::Group(self.group(of, set, &values))
+    }
+
+    /// The group with these values; where it is new, what closes it is settled.
+    fn group(&mut self, target: TargetId, set: usize, values: &[Id]) -> GroupId {
+        let (group, new) = self.steps.group(target, set, values);
+        if new {
+            self.set_closing(target, set, values, group);
+        }
+        group
+    }
+
+    fn set_closing(&mut self, target: TargetId, set: usize, values: &[Id], group: GroupId) {
+        if self.closed[target] {
+            self.steps.groups[group as usize].closed = true;
+            return;
+        }
+        let Some(parent) = parent_of(&self.pipeline.targets[target]) else { return };
+        let on = self.steps.rows[target].group_sets[set].on.clone();
+        let inherited = self.inherited(target, &on);
+        let values = if inherited.len() == on.len() { values } else { &[] };
+        let parent_set = self.steps.group_set(parent, &inherited);
+        let parent_group = self.group(parent, parent_set, values);
+        if self.steps.is_complete(parent_group) {
+            self.close_group(group, parent_group);
+        } else {
+            self.steps.groups[parent_group as usize].closes.push(group);
+        }
+    }
+
+    /// No more rows can come into `group`, since all of `from` has been read.
+    fn close_group(&mut self, group: GroupId, from: GroupId) {
+        let blocked_by = self.blocker(from);
+        let group = &mut self.steps.groups[group as usize];
+        group.closed = true;
+        group.blocked_by = blocked_by;
+    }
+
+    /// A step of a group that blocks what needs the group.
+    pub(super) fn blocker(&self, group: GroupId) -> Option<StepId> {
+        let group = &self.steps.groups[group as usize];
+        let steps = &self.steps.rows[group.target].steps;
+        group
+            .blocked_by
+            .or_else(|| group.rows.iter().map(|&r| steps[r as usize]).find(|&s| self.steps.step(s).status.blocks()))
+    }
+
+    /// No more rows can come to a target.
+    fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>) {
+        self.closed[target] = true;
+        for group in self.steps.groups_of(target).collect::<Vec<_>>() {
+            let g = &mut self.steps.groups[group as usize];
+            g.closed = true;
+            g.blocked_by = blocked_by;
+            self.check_group.push(group);
+        }
+    }
+
+    /// A row is done: what is read out of it comes next, and only then do its groups count it.
+    pub(super) fn row_done(&mut self, target: TargetId, row: u32, step: StepId) {
+        if self.readers[target].iter().any(|&r| parent_of(&self.pipeline.targets[r]).is_some()) {
+            self.to_expand.push(Pending { target, row, step });
+        } else {
+            self.count_row(target, step);
+        }
+    }
+
+    fn count_row(&mut self, target: TargetId, step: StepId) {
+        for set in 0..self.steps.rows[target].group_sets.len() {
+            let group = self.steps.group_of(target, set, step);
+            self.steps.groups[group as usize].pending -= 1;
+            self.check_group.push(group);
+        }
+    }
+
+    /// Wakes what waits on groups that became complete, and closes the groups that waited for them to close.
+    pub(super) fn settle_groups(&mut self) {
+        while let Some(group) = self.check_group.pop() {
+            if !self.steps.is_complete(group) {
+                continue;
+            }
+            self.steps.wake_group(group, &mut self.ready);
+            for closes in std::mem::take(&mut self.steps.groups[group as usize].closes) {
+                self.close_group(closes, group);
+                self.check_group.push(closes);
+            }
+            self.expand_waiting(self.steps.groups[group as usize].target);
+        }
+    }
+
+    /// Reads the outputs of all rows that are due, in parallel, and adds the steps that come of them.
+    pub(super) fn expand_due(&mut self) {
+        let due = std::mem::take(&mut self.to_expand);
+        if due.is_empty() {
+            return;
+        }
+        let read: Vec<Vec<(TargetId, Result<Vec<Value>, String>)>> =
+            due.par_iter().map(|p| self.read_row(*p)).collect();
+        for (pending, per_reader) in due.into_iter().zip(read) {
+            for (reader, values) in per_reader {
+                match values {
+                    Ok(values) => self.expand_product(reader, &values, Some((pending.row, pending.step))),
+                    Err(message) => self.fail_late(pending.step, message),
+                }
+            }
+            self.count_row(pending.target, pending.step);
+        }
+        self.settle_groups();
+    }
+
+    /// The values that each reader of a row's target reads out of it.
+    fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<(TargetId, Result<Vec<Value>, String>)> {
+        let readers = self.readers[target].iter().filter(|&&r| parent_of(&self.pipeline.targets[r]).is_some());
+        if !self.can_read(step) {
+            return Vec::new();
+        }
+        let path = self.steps.output(step, 0);
+        let bytes = std::fs::read(self.pipeline.root.join(&path));
+        readers
+            .map(|&reader| {
+                let values = match (&bytes, read_of(&self.pipeline.targets[reader], target)) {
+                    (Ok(bytes), Some(read)) => axis::read_values(read, bytes).map_err(|e| format!("{path}: {e}")),
+                    (Err(error), _) => Err(format!("cannot read {path}: {error}")),
+                    (_, None) => Ok(Vec::new()),
+                };
+                (reader, values)
+            })
+            .collect()
+    }
+
+    /// Its outputs can be read for values: they are built, or (where nothing is run) there from before.
+    fn can_read(&self, step: StepId) -> bool {
+        let status = self.steps.step(step).status;
+        status.has_outputs() || status == Status::Stale && self.pipeline.root.join(self.steps.output(step, 0)).is_file()
+    }
+
+    /// A target that reads from several others waits until all of them are done.
+    fn wait_for_parents(&mut self, target: TargetId) {
+        let parents: Vec<TargetId> = parents_of(&self.pipeline.targets[target]).collect();
+        for parent in parents {
+            let set = self.steps.group_set(parent, &[]);
+            self.group(parent, set, &[]);
+        }
+        self.waiting.push(target);
+    }
+
+    fn expand_waiting(&mut self, parent: TargetId) {
+        let due: Vec<TargetId> = self
+            .waiting
+            .iter()
+            .copied()
+            .filter(|&t| parents_of(&self.pipeline.targets[t]).any(|p| p == parent))
+            .filter(|&t| {
+                parents_of(&self.pipeline.targets[t]).collect::<Vec<_>>().into_iter().all(|p| {
+                    let set = self.steps.group_set(p, &[]);
+                    let (group, _) = self.steps.group(p, set, &[]);
+                    self.steps.is_complete(group)
+                })
+            })
+            .collect();
+        self.waiting.retain(|t| !due.contains(t));
+        for target in due {
+            let blocked = self.expand_joined(target);
+            self.close_target(target, blocked);
+        }
+    }
+
+    /// The rows of a target that reads from several: each combination of their rows that agrees on what they share.
+    /// Gives a step that could not be read, where there is one.
+    fn expand_joined(&mut self, target: TargetId) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let mut blocked = None;
+        let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
+        for (position, axis) in this.axes.iter().enumerate() {
+            let choices = match &axis.kind {
+                AxisKind::From { target: from, read } => {
+                    let set = self.steps.group_set(*from, &[]);
+                    let (group, _) = self.steps.group(*from, set, &[]);
+                    blocked = blocked.or_else(|| self.blocker(group));
+                    self.joined_choices(target, position, group, read)
+                }
+                _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
+            };
+            partial = partial.iter().flat_map(|row| choices.iter().filter_map(|choice| agree(row, choice))).collect();
+        }
+        for row in partial {
+            let bound: Option<Vec<Bound>> = row.into_iter().collect();
+            if let Some(bound) = bound {
+                self.add_step(target, &bound, None);
+            }
+        }
+        blocked
+    }
+
+    /// Every value of one axis, with the bindings that come along from the row it was read from.
+    fn joined_choices(
+        &mut self,
+        target: TargetId,
+        axis: usize,
+        group: GroupId,
+        read: &Read,
+    ) -> Vec<Vec<(usize, Bound)>> {
+        let bindings = &self.pipeline.targets[target].bindings;
+        let mut choices = Vec::new();
+        for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
+            let path = self.steps.output(step, 0);
+            let values = std::fs::read(self.pipeline.root.join(&path))
+                .map_err(|e| format!("cannot read {path}: {e}"))
+                .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));
+            match values {
+                Err(message) => self.fail_late(step, message),
+                Ok(values) => {
+                    for own in self.intern(&values) {
+                        let row = bindings
+                            .iter()
+                            .enumerate()
+                            .filter(|(_, b)| b.axis == axis)
+                            .map(|(i, b)| (i, b.parent.map_or(own, |parent| self.steps.bound(step)[parent])));
+                        choices.push(row.collect());
+                    }
+                }
+            }
+        }
+        choices
+    }
+}
+
+/// A row with one axis more, where the two agree on the bindings that both have.
+fn agree(row: &[Option<Bound>], choice: &[(usize, Bound)]) -> Option<Vec<Option<Bound>>> {
+    let mut row = row.to_vec();
+    for (binding, bound) in choice {
+        match row[*binding] {
+            Some(there) if there.value != bound.value => return None,
+            _ => row[*binding] = Some(*bound),
+        }
+    }
+    Some(row)
+}
+
+/// How a target reads values out of the outputs of another.
+fn read_of(target: &Target, from: TargetId) -> Option<&Read> {
+    target.axes.iter().find_map(|a| match &a.kind {
+        AxisKind::From { target, read } if *target == from => Some(read),
+        _ => None,
+    })
+}

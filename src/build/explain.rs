@@ -1,0 +1,98 @@
+//! Why one step is, or is not, up to date; what it reads, and what would make it run again.
+
+use crate::store::Digest;
+use crate::store::state::StepRecord;
+
+use super::engine::Engine;
+use super::events::Silence;
+use super::outcome::{Account, Status};
+use super::reason::Reason;
+use super::request::Asked;
+use super::session::{BuildError, Order, Session, looked};
+use super::steps::StepId;
+
+/// All that can be said of a step without running anything.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    pub step: String,
+    pub status: Status,
+    /// Why it would run: what was decided, then every other part of its key that moved.
+    pub reasons: Vec<Reason>,
+    /// Why it fails, is absent or is blocked.
+    pub message: Option<String>,
+    pub outputs: Vec<String>,
+    /// The rule, its version, and its parameters as they are hashed.
+    pub rule: (String, u32),
+    pub params: Vec<(String, String)>,
+    /// Paths of what it reads, with the start of the digest of each.
+    pub inputs: Vec<(String, String)>,
+    /// When its source was asked, or it was made; milliseconds since 1970.
+    pub asked_at: Option<i64>,
+    pub key: Option<Digest>,
+}
+
+/// Explains every step that was asked for.
+pub fn explain(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
+    let (engine, _) = looked(session, order, &mut Silence)?;
+    let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
+        .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
+        .filter(|&id| engine.rules[engine.steps.step(id).target as usize].is_some())
+        .collect();
+    asked.sort_by_key(|&id| (engine.steps.step(id).target, engine.steps.step(id).row));
+    Ok(asked.into_iter().map(|id| engine.explanation(id)).collect())
+}
+
+impl Engine<'_> {
+    /// Whether a step was asked for by name, and not only because something needs it.
+    pub(super) fn is_asked(&self, asked: &Asked, id: StepId) -> bool {
+        let rows = |target: usize| {
+            self.steps.step(id).target as usize == target
+                || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target))
+        };
+        match asked {
+            Asked::Target(target) => rows(*target),
+            Asked::Steps(target, values) => {
+                let bound = self.steps.values_of(id);
+                rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
+            }
+            Asked::Output(path, _) => self.steps.find_path(path) == Some(id),
+        }
+    }
+
+    fn explanation(&self, id: StepId) -> Explanation {
+        let target = self.steps.step(id).target as usize;
+        let account = self.accounts.get(&id);
+        let outputs: Vec<String> = (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect();
+        let record = self.state.step(&outputs[0]);
+        let mut reasons: Vec<Reason> = account.and_then(|a: &Account| a.reason.clone()).into_iter().collect();
+        let mut inputs = Vec::new();
+        let mut rule = (String::new(), 0);
+        let mut params = Vec::new();
+        if let Some(compiled) = &self.rules[target] {
+            rule = (compiled.template.rule.clone(), compiled.template.version);
+            params.clone_from(&compiled.template.params);
+            let judged = !matches!(self.steps.step(id).status, Status::Failed | Status::Blocked);
+            if let Some(record) = record.as_ref().filter(|_| judged) {
+                let more = self.changes(id, compiled, record, record.answer.as_ref());
+                reasons.extend(more.into_iter().filter(|m| account.is_some_and(|a| a.reason.as_ref() != Some(m))));
+            }
+            if judged {
+                self.each_input(id, &mut |_, path, content| {
+                    inputs.push((path.to_owned(), super::reason::hex(&content.short())));
+                });
+            }
+        }
+        Explanation {
+            step: self.steps.label(id),
+            status: self.steps.step(id).status,
+            reasons,
+            message: account.and_then(|a| a.message.clone()),
+            outputs,
+            rule,
+            params,
+            inputs,
+            asked_at: record.as_ref().map(|r: &StepRecord| r.asked_at).filter(|&t| t > 0),
+            key: record.map(|r| r.key),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Looking at files: once a run, by their stamp first, by their content only where that is in doubt.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::store::Digest;
+use crate::store::state::{FileRecord, Stamp};
+
+use super::clock;
+
+/// What a look at a file found.
+#[derive(Clone, Debug)]
+pub enum Look {
+    Missing,
+    /// It is there and cannot be used: why.
+    Unusable(String),
+    /// As recorded.
+    Same(FileRecord),
+    /// Its content was hashed. The record is new: the file was touched, changed, or never seen.
+    Hashed(FileRecord),
+}
+
+impl Look {
+    pub fn content(&self) -> Option<Digest> {
+        match self {
+            Self::Same(r) | Self::Hashed(r) => Some(r.content),
+            Self::Missing | Self::Unusable(_) => None,
+        }
+    }
+}
+
+/// Looks at an input: links are followed, a folder is looked at with all that it holds.
+pub fn look_at_input(path: &Path, known: Option<FileRecord>) -> Look {
+    look(path, fs::metadata(path), known)
+}
+
+/// Looks at an output: a link is not what was written, whatever it points at.
+pub fn look_at_output(path: &Path, known: Option<FileRecord>) -> Look {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => Look::Unusable("it is a symbolic link".to_owned()),
+        meta => look(path, meta, known),
+    }
+}
+
+fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> Look {
+    let meta = match meta {
+        Ok(meta) => meta,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Look::Missing,
+        Err(e) => return Look::Unusable(e.to_string()),
+    };
+    let looked = if meta.is_dir() {
+        look_at_folder(path, known)
+    } else if meta.is_file() {
+        let stamp = stamp(&meta);
+        match known {
+            Some(record) if record.settled && record.stamp == stamp => Ok(Look::Same(record)),
+            _ => hash_file(path).map(Look::Hashed),
+        }
+    } else {
+        return Look::Unusable("it is neither a file nor a folder".to_owned());
+    };
+    looked.unwrap_or_else(|e| Look::Unusable(e.to_string()))
+}
+
+pub fn stamp(meta: &Metadata) -> Stamp {
+    Stamp {
+        size: meta.len(),
+        mtime: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()),
+        inode: meta.ino(),
+    }
+}
+
+/// A record of a file whose content was read from `before` on: settled only where its last write lies a tick or more
+/// before that, since a later write within the same tick could look the same.
+pub fn record(stamp: Stamp, content: Digest, before: i64) -> FileRecord {
+    FileRecord { stamp, content, settled: stamp.mtime < before - clock::TICK }
+}
+
+/// Reads and hashes a file.
+fn hash_file(path: &Path) -> io::Result<FileRecord> {
+    let before = clock::now_ns();
+    let mut file = fs::File::open(path)?;
+    let stamp = stamp(&file.metadata()?);
+    let mut hasher = blake3::Hasher::new();
+    let size = io::copy(&mut file, &mut hasher)?;
+    let stamp = Stamp { size, ..stamp };
+    Ok(record(stamp, Digest(*hasher.finalize().as_bytes()), before))
+}
+
+/// A folder counts as one file: its stamp sums up those of all files in it, its content is the list of their paths,
+/// modes and digests.
+fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
+    let before = clock::now_ns();
+    let files = files_in(root)?;
+    let mut stamps = blake3::Hasher::new();
+    let (mut size, mut newest) = (0u64, 0i64);
+    for (path, meta) in &files {
+        let s = stamp(meta);
+        size = size.saturating_add(s.size);
+        newest = newest.max(s.mtime);
+        stamps.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
+        stamps.update(&s.size.to_le_bytes()).update(&s.mtime.to_le_bytes()).update(&s.inode.to_le_bytes());
+        stamps.update(&[u8::from(is_executable(meta))]);
+    }
+    let inode = u64::from_le_bytes(Digest(*stamps.finalize().as_bytes()).short());
+    let stamp = Stamp { size, mtime: newest, inode };
+    if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp) {
+        return Ok(Look::Same(record));
+    }
+    let mut content = blake3::Hasher::new();
+    for (path, meta) in &files {
+        let file = hash_file(&root.join(path))?;
+        content.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
+        content.update(&[u8::from(is_executable(meta))]).update(&file.content.0);
+    }
+    Ok(Look::Hashed(record(stamp, Digest(*content.finalize().as_bytes()), before)))
+}
+
+pub fn is_executable(meta: &Metadata) -> bool {
+    meta.mode() & 0o111 != 0
+}
+
+/// Every file below a folder, by relative path, sorted. Links are an error: they could point anywhere.
+pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().ok_or_else(|| io::Error::other(format!("{name:?} in it is not UTF-8")))?;
+            let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            let meta = fs::symlink_metadata(root.join(&path))?;
+            match meta.file_type() {
+                t if t.is_dir() => folders.push(path),
+                t if t.is_file() => found.push((path, meta)),
+                _ => return Err(io::Error::other(format!("{path} in it is neither a file nor a folder"))),
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}

@@ -1,0 +1,156 @@
+//! What came of a step, and of a whole run.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::reason::Reason;
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Waits for inputs.
+    Pending,
+    /// Waits for a lane, or runs.
+    Busy,
+    UpToDate,
+    /// Without a record, its output was taken over as it is.
+    Adopted,
+    Built,
+    Restored,
+    Absent,
+    Failed,
+    /// What it needs failed.
+    Blocked,
+    /// Would run (only where nothing is run).
+    Stale,
+    /// The build was interrupted before it.
+    Interrupted,
+}
+
+impl Status {
+    pub fn is_done(self) -> bool {
+        !matches!(self, Self::Pending | Self::Busy)
+    }
+
+    /// Its outputs are there to be used.
+    pub fn has_outputs(self) -> bool {
+        matches!(self, Self::UpToDate | Self::Adopted | Self::Built | Self::Restored)
+    }
+
+    /// What needs it cannot be made.
+    pub fn blocks(self) -> bool {
+        matches!(self, Self::Failed | Self::Blocked | Self::Interrupted)
+    }
+
+    /// The word for people and machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Busy => "running",
+            Self::UpToDate => "up to date",
+            Self::Adopted => "adopted",
+            Self::Built => "built",
+            Self::Restored => "restored",
+            Self::Absent => "absent",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Stale => "stale",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How many steps came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub built: usize,
+    /// With those that were adopted.
+    pub up_to_date: usize,
+    pub adopted: usize,
+    pub restored: usize,
+    pub absent: usize,
+    pub failed: usize,
+    pub blocked: usize,
+    pub stale: usize,
+    /// Not come to, since the build stopped before.
+    pub unreached: usize,
+}
+
+impl Counts {
+    pub fn add(&mut self, status: Status) {
+        match status {
+            Status::UpToDate => self.up_to_date += 1,
+            Status::Adopted => {
+                self.adopted += 1;
+                self.up_to_date += 1;
+            }
+            Status::Built => self.built += 1,
+            Status::Restored => self.restored += 1,
+            Status::Absent => self.absent += 1,
+            Status::Failed => self.failed += 1,
+            Status::Blocked => self.blocked += 1,
+            Status::Stale => self.stale += 1,
+            Status::Interrupted | Status::Pending | Status::Busy => self.unreached += 1,
+        }
+    }
+
+    pub fn total(&self) -> usize {
+        self.built
+            + self.up_to_date
+            + self.restored
+            + self.absent
+            + self.failed
+            + self.blocked
+            + self.stale
+            + self.unreached
+    }
+}
+
+/// A step that is worth a word.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// `target@binding=value,…`
+    pub step: String,
+    pub target: usize,
+    pub status: Status,
+    /// Why it ran, or would.
+    pub reason: Option<Reason>,
+    /// Why it failed, is absent or is blocked; what is to be known of a step that was made.
+    pub message: Option<String>,
+    pub help: Option<String>,
+    /// The last lines that its command printed.
+    pub output: Vec<String>,
+    /// Where the whole output of its command is kept, relative to the pipeline's folder.
+    pub log: Option<String>,
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub counts: Counts,
+    /// The same for each target, in file order.
+    pub by_target: Vec<Counts>,
+    /// Every step that is not simply up to date, in the order of the targets and their rows.
+    pub accounts: Vec<Account>,
+    /// Targets whose steps could not all be told before something else is built, with that something.
+    pub unknown: Vec<(usize, String)>,
+    pub requests: u64,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+    pub elapsed: Duration,
+    pub interrupted: bool,
+    /// What was damaged in the state and set aside.
+    pub set_aside: Vec<String>,
+}
+
+impl Summary {
+    /// 130 interrupted, 1 something failed, 0 done. A conflict of steps counts as a failure.
+    pub fn exit_code(&self) -> u8 {
+        match () {
+            () if self.interrupted => 130,
+            () if self.counts.failed + self.counts.blocked + self.counts.unreached > 0 => 1,
+            () => 0,
+        }
+    }
+}

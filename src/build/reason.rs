@@ -1,0 +1,223 @@
+//! Why a step runs: a type, made in one place, shown by every verb alike.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::pipeline::model::Freshness;
+use crate::store::state::StepRecord;
+
+use super::key::{Part, PartKind, Template};
+
+/// Why a step is not up to date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It was never made.
+    FirstBuild,
+    MissingOutput(String),
+    /// Its output is not what was recorded. The ends of the digests, before and now.
+    ChangedOutput {
+        path: String,
+        from: String,
+        to: String,
+    },
+    ChangedInput {
+        input: String,
+        from: String,
+        to: String,
+    },
+    NewInput(String),
+    /// How many inputs it had that it has no more.
+    LostInputs(usize),
+    Parameter {
+        name: String,
+        from: Option<String>,
+        to: Option<String>,
+    },
+    RuleVersion {
+        rule: String,
+        from: u32,
+        to: u32,
+    },
+    Rule {
+        from: String,
+        to: String,
+    },
+    /// A tag points at another digest.
+    MovedTag {
+        tag: String,
+        from: String,
+        to: String,
+    },
+    /// What it asked its source was answered otherwise.
+    ChangedAnswer {
+        from: String,
+        to: String,
+    },
+    /// It asks another question than the one that was recorded.
+    ChangedQuestion,
+    /// Its answer is older than `fresh` allows. Milliseconds since 1970.
+    NotFresh {
+        asked_at: i64,
+        fresh: Freshness,
+    },
+    /// `--refresh`
+    Refreshed,
+    /// `--force`
+    Forced,
+    /// An input will be made again; whether it changes is seen then.
+    Upstream(String),
+    /// It was absent, and is asked about again.
+    WasAbsent(String),
+    /// What it was made from is not in the store any more.
+    LostAnswer,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstBuild => write!(f, "first build"),
+            Self::MissingOutput(path) => write!(f, "missing output: {path}"),
+            Self::ChangedOutput { path, from, to } => write!(f, "changed output: {path}, from {from} to {to}"),
+            Self::ChangedInput { input, from, to } => write!(f, "changed input: {input}, from {from} to {to}"),
+            Self::NewInput(input) => write!(f, "new input: {input}"),
+            Self::LostInputs(1) => write!(f, "one input is gone"),
+            Self::LostInputs(n) => write!(f, "{n} inputs are gone"),
+            Self::Parameter { name, from, to } => match (from, to) {
+                (Some(from), Some(to)) => write!(f, "changed parameter: {name}, from {from:?} to {to:?}"),
+                (None, Some(to)) => write!(f, "new parameter: {name}, {to:?}"),
+                (Some(from), None) => write!(f, "removed parameter: {name}, was {from:?}"),
+                (None, None) => write!(f, "changed parameter: {name}"),
+            },
+            Self::RuleVersion { rule, from, to } => write!(f, "rule version: {rule}, from {from} to {to}"),
+            Self::Rule { from, to } => write!(f, "changed rule: from {from} to {to}"),
+            Self::MovedTag { tag, from, to } => write!(f, "moved tag: {tag}, from sha256:{from}… to sha256:{to}…"),
+            Self::ChangedAnswer { from, to } => write!(f, "changed answer: from {from} to {to}"),
+            Self::ChangedQuestion => write!(f, "changed question: another source or other patterns"),
+            Self::NotFresh { asked_at, fresh } => match fresh {
+                Freshness::Within(limit) => {
+                    write!(f, "freshness: asked {} ago, limit {}", ago(*asked_at), span(limit.as_secs()))
+                }
+                Freshness::Digest => write!(f, "freshness: asked each time (digest)"),
+                Freshness::Always => write!(f, "freshness: always"),
+                Freshness::Exists => write!(f, "freshness: never asked"),
+            },
+            Self::Refreshed => write!(f, "refreshed by hand"),
+            Self::Forced => write!(f, "forced by hand"),
+            Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
+            Self::WasAbsent(why) => write!(f, "was absent: {why}"),
+            Self::LostAnswer => write!(f, "its recorded answer is not in the store any more"),
+        }
+    }
+}
+
+impl Reason {
+    /// A word for machines: what `--format json` calls the kind of reason.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::FirstBuild => "first-build",
+            Self::MissingOutput(_) => "missing-output",
+            Self::ChangedOutput { .. } => "changed-output",
+            Self::ChangedInput { .. } | Self::NewInput(_) | Self::LostInputs(_) => "changed-input",
+            Self::Parameter { .. } => "changed-parameter",
+            Self::RuleVersion { .. } => "rule-version",
+            Self::Rule { .. } => "changed-rule",
+            Self::MovedTag { .. } => "moved-tag",
+            Self::ChangedAnswer { .. } => "changed-answer",
+            Self::ChangedQuestion => "changed-question",
+            Self::NotFresh { .. } => "freshness",
+            Self::Refreshed => "refreshed",
+            Self::Forced => "forced",
+            Self::Upstream(_) => "upstream",
+            Self::WasAbsent(_) => "was-absent",
+            Self::LostAnswer => "lost-answer",
+        }
+    }
+}
+
+fn ago(then: i64) -> String {
+    let now = super::clock::now_ms();
+    span(u64::try_from((now - then).max(0) / 1000).unwrap_or(0))
+}
+
+/// Seconds as people say them: `45s`, `12m`, `3h`, `5d`.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        7200..=172_799 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Finds the parts of a key that moved since a record, shown one by one.
+pub struct Changes {
+    found: Vec<Reason>,
+    /// The recorded parts that were not seen yet.
+    old: HashMap<[u8; 8], [u8; 8]>,
+    news: Vec<Reason>,
+}
+
+impl Changes {
+    /// `old` is the recorded template, where it is known.
+    pub fn new(record: &StepRecord, old: Option<&Template>, new: &Template) -> Self {
+        let mut found = Vec::new();
+        if let Some(old) = old {
+            template_changes(old, new, &mut found);
+        }
+        Self { found, old: record.parts.iter().map(|p| (p.name, p.value)).collect(), news: Vec::new() }
+    }
+
+    pub fn see(&mut self, part: &Part<'_>) {
+        let now = part.value();
+        match (self.old.remove(&part.name_hash()), &part.kind) {
+            (Some(then), _) if then == now => {}
+            (Some(then), kind) => self.found.push(moved(kind, &hex(&then), &hex(&now))),
+            (None, PartKind::Input(path)) => self.news.push(Reason::NewInput((*path).to_owned())),
+            (None, _) => {}
+        }
+    }
+
+    /// What moved, most telling first.
+    pub fn finish(mut self) -> Vec<Reason> {
+        self.found.append(&mut self.news);
+        if !self.old.is_empty() {
+            self.found.push(Reason::LostInputs(self.old.len()));
+        }
+        self.found
+    }
+}
+
+fn moved(kind: &PartKind<'_>, from: &str, to: &str) -> Reason {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    match kind {
+        PartKind::Input(path) => Reason::ChangedInput { input: (*path).to_owned(), from, to },
+        PartKind::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
+        PartKind::Answer => Reason::ChangedAnswer { from, to },
+        PartKind::Value { binding, value } => {
+            Reason::Parameter { name: (*binding).to_owned(), from: None, to: Some((*value).to_owned()) }
+        }
+    }
+}
+
+fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
+    if old.rule != new.rule {
+        found.push(Reason::Rule { from: old.rule.clone(), to: new.rule.clone() });
+        return;
+    }
+    if old.version != new.version {
+        found.push(Reason::RuleVersion { rule: new.rule.clone(), from: old.version, to: new.version });
+    }
+    let find = |t: &Template, name: &str| t.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+    let names = new.params.iter().chain(old.params.iter().filter(|(n, _)| find(new, n).is_none()));
+    for (name, _) in names {
+        let (from, to) = (find(old, name), find(new, name));
+        if from != to {
+            found.push(Reason::Parameter { name: name.clone(), from, to });
+        }
+    }
+}
+
+/// Bytes as hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,166 @@
+//! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
+
+use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
+use crate::pipeline::pattern;
+use crate::pipeline::problem::suggest;
+
+/// Which steps of a target are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub all: bool,
+    /// Bindings that a step must have; a step that has all of any one of these is wanted.
+    pub only: Vec<Vec<(usize, String)>>,
+}
+
+impl Wanted {
+    pub fn is_wanted(&self) -> bool {
+        self.all || !self.only.is_empty()
+    }
+
+    /// Whether a step with these values is wanted.
+    pub fn takes<'a>(&self, value: impl Fn(usize) -> &'a str) -> bool {
+        self.all || self.only.iter().any(|only| only.iter().all(|(b, v)| value(*b) == v))
+    }
+}
+
+/// One thing that was asked for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Target(TargetId),
+    /// Steps of a target with these values.
+    Steps(TargetId, Vec<(usize, String)>),
+    /// The step that makes this file, and the values that it may have.
+    Output(String, Vec<(TargetId, Vec<(usize, String)>)>),
+}
+
+/// What was asked for cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unknown {
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// Understands one argument of the command line.
+pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
+    if let Some(target) = pipeline.targets.iter().position(|t| t.name == argument) {
+        return Ok(Asked::Target(target));
+    }
+    if let Some((name, values)) = argument.split_once('@')
+        && let Some(target) = pipeline.targets.iter().position(|t| t.name == name)
+    {
+        return parse_values(pipeline, target, values).map(|values| Asked::Steps(target, values));
+    }
+    let path = argument.strip_prefix("./").unwrap_or(argument);
+    let mut makers = Vec::new();
+    for (target, this) in pipeline.targets.iter().enumerate() {
+        for output in &this.outputs {
+            makers.extend(
+                pattern::match_path(&output.pattern, path.trim_end_matches('/')).into_iter().map(|v| (target, v)),
+            );
+        }
+    }
+    if makers.is_empty() {
+        let names = pipeline.targets.iter().map(|t| t.name.as_str());
+        return Err(Unknown {
+            message: format!("no target, step or output `{argument}`"),
+            help: suggest(argument, names.clone())
+                .or_else(|| Some(format!("targets: {}", names.collect::<Vec<_>>().join(", ")))),
+        });
+    }
+    Ok(Asked::Output(path.trim_end_matches('/').to_owned(), makers))
+}
+
+/// `repo=a,tag=b`: a comma only ends a value where a binding's name and `=` follow.
+fn parse_values(pipeline: &Pipeline, target: TargetId, text: &str) -> Result<Vec<(usize, String)>, Unknown> {
+    let this = &pipeline.targets[target];
+    let mut values: Vec<(usize, String)> = Vec::new();
+    for piece in text.split(',') {
+        let named = piece
+            .split_once('=')
+            .and_then(|(name, value)| this.bindings.iter().position(|b| b.name == name).map(|b| (b, value.to_owned())));
+        match (named, values.last_mut()) {
+            (Some(named), _) => values.push(named),
+            (None, Some((_, value))) if !piece.contains('=') => {
+                value.push(',');
+                value.push_str(piece);
+            }
+            (None, _) => {
+                let names: Vec<&str> = this.bindings.iter().map(|b| b.name.as_str()).collect();
+                let name = piece.split_once('=').map_or(piece, |(name, _)| name);
+                return Err(Unknown {
+                    message: format!("`{}` has no binding `{name}`", this.name),
+                    help: suggest(name, names.iter().copied())
+                        .or_else(|| (!names.is_empty()).then(|| format!("its bindings: {}", names.join(", ")))),
+                });
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// What has to be looked at of every target, so that what was asked for can be made.
+pub fn wanted(pipeline: &Pipeline, asked: &[Asked]) -> Vec<Wanted> {
+    let mut wanted = vec![Wanted::default(); pipeline.targets.len()];
+    for one in asked {
+        match one {
+            Asked::Target(target) => want(pipeline, &mut wanted, *target, &[]),
+            Asked::Steps(target, values) => want(pipeline, &mut wanted, *target, values),
+            Asked::Output(_, makers) => {
+                for (target, values) in makers {
+                    want(pipeline, &mut wanted, *target, values);
+                }
+            }
+        }
+    }
+    wanted
+}
+
+fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(usize, String)]) {
+    let now = &mut wanted[target];
+    if now.all || !only.is_empty() && now.only.iter().any(|o| o == only) {
+        return;
+    }
+    if only.is_empty() {
+        *now = Wanted { all: true, only: Vec::new() };
+    } else {
+        now.only.push(only.to_vec());
+    }
+    let this = &pipeline.targets[target];
+    let value_of = |binding: usize| only.iter().find(|(b, _)| *b == binding).map(|(_, v)| v.as_str());
+    for input in &this.inputs {
+        if let InputKind::Target { target: of, on, .. } = &input.kind {
+            let theirs: Vec<(usize, String)> =
+                on.iter().filter_map(|(b, mine)| Some((*b, fill_known(mine, &value_of)?))).collect();
+            want(pipeline, wanted, *of, &theirs);
+        }
+    }
+    for &of in &this.after {
+        want(pipeline, wanted, of, &[]);
+    }
+    for (position, axis) in this.axes.iter().enumerate() {
+        if let AxisKind::From { target: of, .. } = axis.kind {
+            let theirs: Vec<(usize, String)> = this
+                .bindings
+                .iter()
+                .enumerate()
+                .filter(|(_, b)| b.axis == position)
+                .filter_map(|(i, b)| Some((b.parent?, value_of(i)?.to_owned())))
+                .collect();
+            want(pipeline, wanted, of, &theirs);
+        }
+    }
+}
+
+/// The pattern filled, where every binding in it is known.
+fn fill_known<'a>(pattern: &Pattern, value_of: &impl Fn(usize) -> Option<&'a str>) -> Option<String> {
+    pattern
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => Some(text.public()),
+            Part::Binding(b) => value_of(*b).map(str::to_owned),
+            Part::Special(..) => None,
+        })
+        .collect()
+}

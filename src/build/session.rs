@@ -1,0 +1,373 @@
+//! The one entry: a [`Session`] knows a pipeline and its rules; [`build`] brings steps up to date, [`look`] only looks.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::pipeline::model::{Freshness, Pipeline, Target, TargetId};
+use crate::pipeline::problem::Problems;
+use crate::registry::Traffic;
+use crate::rules::{Lane, Rule};
+use crate::store::Digest;
+use crate::store::blobs::Blobs;
+use crate::store::lock::{Attempt, Holder, Lock};
+use crate::store::state::{Access, State, StateError};
+
+use super::clock;
+use super::engine::{Compiled, Engine, Mode, Selection, Settings, Stats};
+use super::events::{Event, Listener};
+use super::execute::Message;
+use super::key::Template;
+use super::outcome::Summary;
+use super::place::Placer;
+use super::request::{self, Asked};
+use super::schedule::Schedule;
+use super::steps::Steps;
+
+/// A pipeline that is ready to be worked on.
+pub struct Session {
+    pub pipeline: Pipeline,
+    /// The rule of each target; `None` for a group.
+    pub rules: Vec<Option<Arc<dyn Rule>>>,
+    pub traffic: Arc<Traffic>,
+    /// `.layermill` in the pipeline's folder.
+    pub work_dir: PathBuf,
+    /// Where the blobs are.
+    pub store: PathBuf,
+    pub offline: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub asked: Vec<Asked>,
+    pub refresh: Selection,
+    pub force: Selection,
+    /// Processes and processor work at once.
+    pub jobs: usize,
+    pub fail_fast: bool,
+    /// Fail where another build holds the lock, instead of waiting.
+    pub no_wait: bool,
+}
+
+/// Why a run could not be.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The pipeline turned out wrong when its values were read.
+    #[error("the pipeline is wrong")]
+    Pipeline(Problems),
+    #[error("another build is running: {}", holder(.0.as_ref()))]
+    Locked(Option<Holder>),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Unknown(#[from] request::Unknown),
+    #[error("cannot {action} {path}: {source}")]
+    Io { action: &'static str, path: String, source: std::io::Error },
+}
+
+/// How often a lock that is held is tried again.
+const LOCK_EVERY: Duration = Duration::from_millis(100);
+
+/// Brings what was asked for up to date. It stops early, keeping what is done, once `stop` holds true.
+pub fn build(
+    session: &Session,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Summary, BuildError> {
+    write(session, order, Mode::Build, stop, listener)
+}
+
+/// Takes the outputs of the steps asked for as up to date, where they are there, without running anything.
+pub fn adopt(
+    session: &Session,
+    order: &Order,
+    stop: watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Summary, BuildError> {
+    write(session, order, Mode::Adopt, stop, listener)
+}
+
+fn write(
+    session: &Session,
+    order: &Order,
+    mode: Mode,
+    stop: watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Summary, BuildError> {
+    let started = Instant::now();
+    std::fs::create_dir_all(&session.work_dir).map_err(io("make", &session.work_dir))?;
+    let _lock = take_lock(session, order, &stop, listener)?;
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    for aside in &set_aside {
+        listener.hear(&Event::SetAside { what: &aside.0 });
+    }
+    // What a killed build left half-made is worth nothing.
+    let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
+    let blobs = Blobs::open(&session.store).map_err(io("open the store", &session.store))?;
+    let (mut engine, receive) = engine(session, order, state, blobs, mode)?;
+    let watcher = watch_for_stop(&engine, stop);
+    let driven = drive(&mut engine, &receive, listener);
+    watcher.abort();
+    let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
+    summary.interrupted = engine.interrupted;
+    let problems = std::mem::take(&mut engine.problems);
+    engine.state.close()?;
+    driven?;
+    if !problems.is_empty() {
+        return Err(BuildError::Pipeline(problems));
+    }
+    listener.hear(&Event::Done(&summary));
+    Ok(summary)
+}
+
+/// Finds out what a build would do, and changes nothing. What would run is counted as stale.
+pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
+    let started = Instant::now();
+    let (mut engine, set_aside) = looked(session, order, listener)?;
+    Ok(engine.summary(started, set_aside))
+}
+
+/// An engine that has looked at all that was asked for, with what was found damaged on the way.
+pub(super) fn looked<'p>(
+    session: &'p Session,
+    order: &Order,
+    listener: &mut dyn Listener,
+) -> Result<(Engine<'p>, Vec<String>), BuildError> {
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), Mode::Look)?;
+    drive(&mut engine, &receive, listener)?;
+    match std::mem::take(&mut engine.problems) {
+        problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
+        problems => Err(BuildError::Pipeline(problems)),
+    }
+}
+
+/// Removes the outputs of the steps asked for, and their records. Gives the paths that were there.
+pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>, BuildError> {
+    let (engine, _) = looked(session, order, &mut super::events::Silence)?;
+    let mut outputs = Vec::new();
+    let asked: Vec<TargetId> = order.asked.iter().flat_map(targets_of).collect();
+    for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
+        for &id in &engine.steps.rows[target].steps {
+            let wanted = order.asked.iter().any(|a| engine.is_asked(a, id));
+            let mine = (0..engine.steps.target(id).outputs.len()).map(|o| engine.steps.output(id, o));
+            outputs.extend(mine.filter(|path| wanted && engine.state.file(path).is_some()));
+        }
+    }
+    outputs.sort();
+    outputs.dedup();
+    let placer = engine.placer.clone();
+    drop(engine);
+    if dry {
+        return Ok(outputs);
+    }
+    let (_, never) = watch::channel(false);
+    let _lock = take_lock(session, order, &never, &mut super::events::Silence)?;
+    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    for path in &outputs {
+        placer.remove(path).map_err(|source| BuildError::Io { action: "remove", path: path.clone(), source })?;
+        state.remove(path);
+    }
+    state.close()?;
+    Ok(outputs)
+}
+
+fn targets_of(asked: &Asked) -> Vec<TargetId> {
+    match asked {
+        Asked::Target(t) | Asked::Steps(t, _) => vec![*t],
+        Asked::Output(_, makers) => makers.iter().map(|(t, _)| *t).collect(),
+    }
+}
+
+fn take_lock(
+    session: &Session,
+    order: &Order,
+    stop: &watch::Receiver<bool>,
+    listener: &mut dyn Listener,
+) -> Result<Lock, BuildError> {
+    let mut told = false;
+    loop {
+        match Lock::attempt(&session.work_dir).map_err(io("lock", &session.work_dir))? {
+            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Held(who) if order.no_wait || *stop.borrow() => return Err(BuildError::Locked(who)),
+            Attempt::Held(who) => {
+                if !told {
+                    listener.hear(&Event::Waiting { holder: holder(who.as_ref()) });
+                    told = true;
+                }
+                std::thread::sleep(LOCK_EVERY);
+            }
+        }
+    }
+}
+
+fn holder(who: Option<&Holder>) -> String {
+    who.map_or_else(
+        || "it did not say who it is".to_owned(),
+        |w| {
+            let seconds = u64::try_from((clock::now_ms() - w.since).max(0) / 1000).unwrap_or(0);
+            format!("process {}, for {}", w.pid, super::reason::span(seconds))
+        },
+    )
+}
+
+fn io<'a>(action: &'static str, path: &'a std::path::Path) -> impl FnOnce(std::io::Error) -> BuildError + 'a {
+    move |source| BuildError::Io { action, path: path.display().to_string(), source }
+}
+
+fn watch_for_stop(engine: &Engine<'_>, mut stop: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
+    let send = engine.send.clone();
+    engine.runtime.spawn(async move {
+        // A sender that is gone can stop nothing.
+        if stop.wait_for(|s| *s).await.is_ok() {
+            let _ = send.send(Message::Interrupt);
+        }
+    })
+}
+
+/// Expands and runs; a mistake that expanding finds ends it before anything runs.
+fn drive(engine: &mut Engine<'_>, receive: &Receiver<Message>, listener: &mut dyn Listener) -> Result<(), BuildError> {
+    engine.expand_static();
+    if !engine.problems.is_empty() {
+        return Err(BuildError::Pipeline(std::mem::take(&mut engine.problems)));
+    }
+    engine.drive(receive, listener)?;
+    Ok(())
+}
+
+fn engine<'p>(
+    session: &'p Session,
+    order: &Order,
+    state: State,
+    blobs: Blobs,
+    mode: Mode,
+) -> Result<(Engine<'p>, Receiver<Message>), BuildError> {
+    let pipeline = &session.pipeline;
+    let (send, receive) = channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
+        .enable_all()
+        .build()
+        .map_err(|source| BuildError::Io { action: "start", path: "the runtime".to_owned(), source })?;
+    let wanted = request::wanted(pipeline, &order.asked);
+    let rules: Vec<Option<Compiled>> = session
+        .rules
+        .iter()
+        .zip(&pipeline.targets)
+        .map(|(rule, target)| rule.as_ref().map(|rule| compiled(rule.clone(), target)))
+        .collect();
+    let targets = pipeline.targets.len();
+    Ok((
+        Engine {
+            pipeline,
+            settings: settings(pipeline, &rules, |t| wanted[t].is_wanted()),
+            rules,
+            state,
+            blobs,
+            placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),
+            work_dir: session.work_dir.clone(),
+            traffic: session.traffic.clone(),
+            mode,
+            adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
+            offline: session.offline,
+            fail_fast: order.fail_fast,
+            refresh: order.refresh.clone(),
+            force: order.force.clone(),
+            now_ms: clock::now_ms(),
+            steps: Steps::new(pipeline),
+            wanted,
+            readers: vec![Vec::new(); targets],
+            closed: vec![false; targets],
+            waiting: Vec::new(),
+            looks: Vec::new(),
+            ready: Vec::new(),
+            to_expand: Vec::new(),
+            check_group: Vec::new(),
+            problems: Problems::default(),
+            before_build: true,
+            schedule: Schedule::new(order.jobs, &pipeline.pools),
+            runs: HashMap::new(),
+            accounts: HashMap::new(),
+            stats: Stats::default(),
+            stopping: false,
+            interrupted: false,
+            doomed: HashMap::new(),
+            runtime: Arc::new(runtime),
+            cancel: watch::channel(false).0,
+            send,
+        },
+        receive,
+    ))
+}
+
+fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
+    let mut params = rule.params().to_vec();
+    let names: Vec<&str> = target.inputs.iter().filter_map(|i| i.name.as_deref()).collect();
+    if !names.is_empty() {
+        params.push(("inputs".to_owned(), names.join(",")));
+    }
+    let template = Template {
+        rule: rule.name().to_owned(),
+        version: rule.version(),
+        params,
+        bindings: rule.reads().iter().map(|&b| target.bindings[b].name.clone()).collect(),
+    };
+    Compiled {
+        template_digest: Digest::of(template.text().as_bytes()),
+        template,
+        cached: rule.cached() && target.cache,
+        by_source: matches!(rule.lane(), Lane::Source(..)),
+        rule,
+    }
+}
+
+/// Targets that describe the same steps share the shortest `fresh`, the strictest `missing`, the most `retries`.
+fn settings(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: impl Fn(TargetId) -> bool) -> Vec<Settings> {
+    let same = |a: TargetId, b: TargetId| {
+        let outputs = |t: TargetId| {
+            pipeline.targets[t].outputs.iter().map(|o| output_text(&pipeline.targets[t], o)).collect::<Vec<_>>()
+        };
+        match (&rules[a], &rules[b]) {
+            (Some(ra), Some(rb)) => ra.template_digest == rb.template_digest && outputs(a) == outputs(b),
+            _ => false,
+        }
+    };
+    (0..pipeline.targets.len())
+        .map(|t| {
+            let of = |t: TargetId| {
+                let target = &pipeline.targets[t];
+                Settings { fresh: target.fresh, missing_is_error: target.missing_is_error, retries: target.retries }
+            };
+            (0..pipeline.targets.len()).filter(|&o| o != t && wanted(o) && same(t, o)).map(of).fold(of(t), |a, b| {
+                Settings {
+                    fresh: shorter(a.fresh, b.fresh),
+                    missing_is_error: a.missing_is_error || b.missing_is_error,
+                    retries: a.retries.max(b.retries),
+                }
+            })
+        })
+        .collect()
+}
+
+/// An output pattern with its bindings by name.
+fn output_text(target: &Target, output: &crate::pipeline::model::Output) -> String {
+    let names: Vec<String> = target.bindings.iter().map(|b| format!("{{{}}}", b.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    crate::pipeline::pattern::fill(&output.pattern, &names)
+}
+
+fn shorter(a: Freshness, b: Freshness) -> Freshness {
+    let rank = |f: Freshness| match f {
+        Freshness::Always => (0, Duration::ZERO),
+        Freshness::Digest => (1, Duration::ZERO),
+        Freshness::Within(limit) => (2, limit),
+        Freshness::Exists => (3, Duration::ZERO),
+    };
+    if rank(a) <= rank(b) { a } else { b }
+}

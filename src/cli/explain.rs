@@ -1,0 +1,114 @@
+//! `layermill explain`
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::build::explain::{Explanation, explain};
+use crate::build::outcome::Status;
+
+use super::error::Error;
+use super::{Format, Global, open, print, print_json};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A step (`target@binding=value`), an output file, or a target
+    #[arg(value_name = "STEP", required = true)]
+    steps: Vec<String>,
+    /// As if `build --refresh` were given
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
+    refresh: Option<Vec<String>>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    step: &'a str,
+    status: &'static str,
+    reasons: Vec<Why>,
+    message: Option<&'a str>,
+    outputs: &'a [String],
+    rule: &'a str,
+    rule_version: u32,
+    parameters: &'a [(String, String)],
+    inputs: &'a [(String, String)],
+    asked_at: Option<String>,
+    key: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Why {
+    kind: &'static str,
+    text: String,
+}
+
+pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
+    let session = open::session(global)?;
+    let mut order = open::order(global, &session, &arguments.steps)?;
+    order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
+    let found = explain(&session, &order).map_err(|e| Error::build(e, &session.pipeline))?;
+    if found.is_empty() {
+        let help = "its target may get it once what it is read out of is built: try `layermill plan`".to_owned();
+        return Err(Error::wrong(format!("no step {}", arguments.steps.join(", "))).help(Some(help)));
+    }
+    match arguments.format {
+        Format::Json => print_json(&found.iter().map(json).collect::<Vec<_>>()),
+        Format::Text => print(&found.iter().map(text).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+fn json(found: &Explanation) -> Json<'_> {
+    Json {
+        step: &found.step,
+        status: found.status.word(),
+        reasons: found.reasons.iter().map(|r| Why { kind: r.kind(), text: r.to_string() }).collect(),
+        message: found.message.as_deref(),
+        outputs: &found.outputs,
+        rule: &found.rule.0,
+        rule_version: found.rule.1,
+        parameters: &found.params,
+        inputs: &found.inputs,
+        asked_at: found.asked_at.map(time),
+        key: found.key.map(|k| k.to_string()),
+    }
+}
+
+/// How many inputs are listed in words.
+const SHOWN: usize = 20;
+
+fn text(found: &Explanation) -> String {
+    let mut text = format!("{}: {}\n", found.step, found.status.word());
+    // Writing to a String cannot fail.
+    for reason in &found.reasons {
+        let _ = writeln!(text, "  because   {reason}");
+    }
+    if let Some(message) = &found.message {
+        let word = if found.status == Status::Blocked { "blocked by" } else { "says" };
+        let _ = writeln!(text, "  {word:<9} {message}");
+    }
+    for output in &found.outputs {
+        let _ = writeln!(text, "  output    {output}");
+    }
+    let _ = writeln!(text, "  rule      {} (version {})", found.rule.0, found.rule.1);
+    for (name, value) in &found.params {
+        let _ = writeln!(text, "  {name:<9} {value}");
+    }
+    for (path, digest) in found.inputs.iter().take(SHOWN) {
+        let _ = writeln!(text, "  input     {path} ({digest})");
+    }
+    if found.inputs.len() > SHOWN {
+        let _ = writeln!(text, "  input     … and {} more", found.inputs.len() - SHOWN);
+    }
+    if let Some(at) = found.asked_at {
+        let _ = writeln!(text, "  as of     {}", time(at));
+    }
+    if let Some(key) = &found.key {
+        let _ = writeln!(text, "  key       {key}");
+    }
+    text
+}
+
+fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
+}

@@ -1,0 +1,103 @@
+//! From the global arguments to a session.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::build::request::{self, Asked, Unknown};
+use crate::build::{Order, Selection, Session};
+use crate::pipeline::check;
+use crate::pipeline::model::{Pipeline, TargetId};
+use crate::pipeline::shape::Vocabulary;
+use crate::registry::{Shared, Traffic};
+use crate::{pipeline, registry, rules};
+
+use super::Global;
+use super::error::Error;
+
+/// What the pipeline's check and schema know of rules and sources.
+pub const VOCABULARY: Vocabulary = Vocabulary { rules: rules::KINDS, sources: registry::KINDS };
+
+/// Reads the pipeline, opens its sources, makes its rules; all that is wrong is said at once.
+pub fn session(global: &Global) -> Result<Session, Error> {
+    let file = find(global)?;
+    let options = check::Options { sets: global.set.clone(), profile: global.profile.clone() };
+    let loaded = check::load(&file, &options, &VOCABULARY);
+    let mut problems = loaded.problems;
+    let traffic = Arc::new(Traffic::default());
+    let session = loaded.pipeline.map(|pipeline| {
+        let shared = Shared { traffic: traffic.clone(), root: pipeline.root.clone(), offline: global.offline };
+        let sources: Vec<_> =
+            pipeline.sources.iter().map(|entry| registry::open(entry, &shared, &mut problems)).collect();
+        let rules =
+            pipeline.targets.iter().map(|target| rules::compile(target, &pipeline, &sources, &mut problems)).collect();
+        let work_dir = pipeline.root.join(".layermill");
+        let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
+        Session { pipeline, rules, traffic, work_dir, store, offline: global.offline }
+    });
+    match session {
+        Some(session) if problems.is_empty() => Ok(session),
+        _ => Err(Error::pipeline(problems.report(&file, &loaded.text).into())),
+    }
+}
+
+fn find(global: &Global) -> Result<PathBuf, Error> {
+    const NAME: &str = "pipeline.yaml";
+    if let Some(file) = &global.file {
+        return Ok(file.clone());
+    }
+    let here = std::env::current_dir().map_err(|e| Error::failed(format!("cannot tell the current folder: {e}")))?;
+    match here.ancestors().find(|folder| folder.join(NAME).is_file()) {
+        Some(folder) if folder == here => Ok(PathBuf::from(NAME)),
+        Some(folder) => Ok(folder.join(NAME)),
+        None => Err(Error::wrong(format!("no {NAME} here or in any folder above"))
+            .help(Some("`layermill init` writes one to start from; -f names another file".to_owned()))),
+    }
+}
+
+/// Understands what was asked for; nothing is what the pipeline says under `default:`.
+pub fn order(global: &Global, session: &Session, arguments: &[String]) -> Result<Order, Error> {
+    let pipeline = &session.pipeline;
+    let asked = if arguments.is_empty() {
+        pipeline.default.iter().map(|&t| Asked::Target(t)).collect()
+    } else {
+        arguments.iter().map(|a| parse(pipeline, a)).collect::<Result<_, _>>().map_err(unknown)?
+    };
+    let jobs = global.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    Ok(Order { asked, jobs, ..Order::default() })
+}
+
+/// Every target, for verbs that without a name mean all.
+pub fn everything(session: &Session) -> Vec<Asked> {
+    (0..session.pipeline.targets.len()).map(Asked::Target).collect()
+}
+
+/// Output paths are relative to the pipeline's folder, or to where the person stands.
+fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
+    request::parse(pipeline, argument).or_else(|error| {
+        let from_here = std::path::absolute(argument).ok();
+        let from_root = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok());
+        match from_root.and_then(Path::to_str) {
+            Some(path) if path != argument => request::parse(pipeline, path).map_err(|_| error),
+            _ => Err(error),
+        }
+    })
+}
+
+fn unknown(unknown: Unknown) -> Error {
+    Error::wrong(unknown.message).help(unknown.help)
+}
+
+/// What `--refresh[=TARGET,…]` and the like choose.
+pub fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
+    let Some(names) = given else { return Ok(Selection::None) };
+    if names.iter().any(String::is_empty) {
+        return Ok(Selection::All);
+    }
+    let target = |name: &String| -> Result<TargetId, Error> {
+        pipeline.targets.iter().position(|t| t.name == *name).ok_or_else(|| {
+            let help = pipeline::problem::suggest(name, pipeline.targets.iter().map(|t| t.name.as_str()));
+            Error::wrong(format!("no target `{name}`")).help(help)
+        })
+    };
+    names.iter().map(target).collect::<Result<_, _>>().map(Selection::Targets)
+}

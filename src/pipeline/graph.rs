@@ -1,0 +1,170 @@
+//! The graph of targets: what waits for what, in which order, and whether that can be.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use super::inputs::{Wants, join};
+use super::model::{AxisKind, Edge, Input, InputKind, Pipeline, Target, TargetId};
+use super::problem::{Problems, Span};
+
+/// Fills in the graph, the order, the default, and each target's inputs. Where there is a circle, it is reported, and
+/// the order is that of the file.
+pub(super) fn build(
+    pipeline: &mut Pipeline,
+    wants: Vec<Wants>,
+    default: Option<Vec<TargetId>>,
+    problems: &mut Problems,
+) {
+    let mut graph: DiGraph<TargetId, Edge> = DiGraph::new();
+    (0..pipeline.targets.len()).for_each(|id| {
+        graph.add_node(id);
+    });
+    // Where a target names another: the first place of each pair.
+    let mut places: HashMap<(TargetId, TargetId), Span> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut add = |from: TargetId, to: TargetId, edge: Edge, span: Span| {
+        places.entry((from, to)).or_insert(span);
+        if seen.insert((from, to, edge as u8)) {
+            graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), edge);
+        }
+    };
+    for (id, (target, wants)) in pipeline.targets.iter().zip(&wants).enumerate() {
+        for axis in &target.axes {
+            if let AxisKind::From { target: from, .. } = axis.kind {
+                add(from, id, Edge::Axis, axis.span);
+            }
+        }
+        for input in &wants.inputs {
+            if let InputKind::Target { target: from, .. } = input.kind {
+                add(from, id, Edge::Input, input.span);
+            }
+        }
+        wants.after.iter().for_each(|(from, span)| add(*from, id, Edge::After, *span));
+    }
+    circles(&graph, &places, &pipeline.targets, problems);
+    pipeline.order = order(&graph);
+    expand_groups(pipeline, wants);
+    pipeline.default = default.unwrap_or_else(|| {
+        graph.node_indices().filter(|n| graph.neighbors(*n).next().is_none()).map(NodeIndex::index).collect()
+    });
+    pipeline.default.dedup();
+    pipeline.graph = graph;
+}
+
+/// Reports a circle for each knot of targets that wait for each other.
+fn circles(
+    graph: &DiGraph<TargetId, Edge>,
+    places: &HashMap<(TargetId, TargetId), Span>,
+    targets: &[Target],
+    problems: &mut Problems,
+) {
+    // Tarjan's way calls itself for each target of a chain; this one needs no stack.
+    for knot in kosaraju_scc(graph) {
+        // Most targets are knots of their own, without a circle.
+        if knot.len() == 1 && !graph.contains_edge(knot[0], knot[0]) {
+            continue;
+        }
+        let start = knot.iter().map(|n| n.index()).min().unwrap_or(0);
+        let Some(circle) = shortest_circle(graph, start) else { continue };
+        // Read as "needs": each names the next.
+        let names: Vec<&str> = circle.iter().map(|id| targets[*id].name.as_str()).collect();
+        let mut pairs = circle.windows(2).map(|pair| {
+            let place = places.get(&(pair[1], pair[0])).copied().unwrap_or(targets[pair[0]].span);
+            (place, format!("`{}` needs `{}`", targets[pair[0]].name, targets[pair[1]].name))
+        });
+        let Some((span, label)) = pairs.next() else { continue };
+        let problem = problems.at(span, format!("targets wait for each other: {}", names.join(" -> ")), label);
+        for (span, label) in pairs {
+            problem.also(span, label);
+        }
+    }
+}
+
+/// The shortest way from `start` over what it needs back to itself, both ends included.
+fn shortest_circle(graph: &DiGraph<TargetId, Edge>, start: TargetId) -> Option<Vec<TargetId>> {
+    // From what it was reached, for each target that was.
+    let mut came: HashMap<TargetId, TargetId> = HashMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(at) = queue.pop_front() {
+        let mut needs: Vec<TargetId> =
+            graph.neighbors_directed(NodeIndex::new(at), petgraph::Incoming).map(NodeIndex::index).collect();
+        needs.sort_unstable();
+        for next in needs {
+            if next == start {
+                let back = std::iter::successors(Some(at), |at| came.get(at).copied());
+                let mut way: Vec<TargetId> = std::iter::once(start).chain(back).collect();
+                way.reverse();
+                return Some(way);
+            }
+            came.entry(next).or_insert_with(|| {
+                queue.push_back(next);
+                at
+            });
+        }
+    }
+    None
+}
+
+/// Producers first; otherwise as in the file. What waits for a circle comes last.
+fn order(graph: &DiGraph<TargetId, Edge>) -> Vec<TargetId> {
+    let mut waits: Vec<usize> =
+        graph.node_indices().map(|n| graph.edges_directed(n, petgraph::Incoming).count()).collect();
+    let mut ready: BinaryHeap<Reverse<TargetId>> =
+        waits.iter().enumerate().filter(|(_, w)| **w == 0).map(|(id, _)| Reverse(id)).collect();
+    let mut order = Vec::with_capacity(waits.len());
+    let mut placed = vec![false; waits.len()];
+    while let Some(Reverse(id)) = ready.pop() {
+        order.push(id);
+        placed[id] = true;
+        for edge in graph.edges(NodeIndex::new(id)) {
+            let next = edge.target().index();
+            waits[next] -= 1;
+            if waits[next] == 0 {
+                ready.push(Reverse(next));
+            }
+        }
+    }
+    order.extend((0..placed.len()).filter(|id| !placed[*id]));
+    order
+}
+
+/// Gives the targets their inputs. A group among them stands for its own inputs, so that the engine never waits for
+/// what has no steps.
+fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
+    for id in pipeline.order.clone() {
+        let own = std::mem::take(&mut wants[id]);
+        let mut inputs = Vec::with_capacity(own.inputs.len());
+        for input in own.inputs {
+            match input.kind {
+                InputKind::Target { target, partial, .. } if pipeline.targets[target].rule.is_none() => {
+                    for member in &pipeline.targets[target].inputs {
+                        let kind = match &member.kind {
+                            InputKind::Target { target, partial: theirs, .. } => {
+                                let on = join(&pipeline.targets[id], &pipeline.targets[*target]);
+                                InputKind::Target { target: *target, on, partial: partial || *theirs }
+                            }
+                            path => path.clone(),
+                        };
+                        inputs.push(Input { name: input.name.clone(), kind, span: input.span });
+                    }
+                }
+                _ => inputs.push(input),
+            }
+        }
+        let mut after = Vec::new();
+        for (target, _) in own.after {
+            match &pipeline.targets[target] {
+                Target { rule: None, inputs, .. } => after.extend(inputs.iter().filter_map(|i| match i.kind {
+                    InputKind::Target { target, .. } => Some(target),
+                    InputKind::Path(_) => None,
+                })),
+                _ => after.push(target),
+            }
+        }
+        (pipeline.targets[id].inputs, pipeline.targets[id].after) = (inputs, after);
+    }
+}

@@ -1,0 +1,68 @@
+//! The summary for programs.
+
+use serde::Serialize;
+
+use crate::build::outcome::{Account, Counts, Status, Summary};
+use crate::pipeline::Pipeline;
+
+/// What `--format json` prints of a build or a plan.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    #[serde(flatten)]
+    counts: Counts,
+    requests: u64,
+    /// Bytes of bodies received.
+    bytes: u64,
+    seconds: f64,
+    interrupted: bool,
+    /// Every step that is not simply up to date.
+    steps: Vec<Step<'a>>,
+    /// Targets whose steps cannot all be told yet.
+    unknown: Vec<Unknown<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step<'a> {
+    step: &'a str,
+    target: &'a str,
+    outcome: &'static str,
+    /// A word for the kind of reason, and the reason in words.
+    reason_kind: Option<&'static str>,
+    reason: Option<String>,
+    message: Option<&'a str>,
+    help: Option<&'a str>,
+    output: &'a [String],
+    log: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unknown<'a> {
+    target: &'a str,
+    because: &'a str,
+}
+
+impl<'a> Report<'a> {
+    pub fn of(summary: &'a Summary, pipeline: &'a Pipeline) -> Self {
+        let name = |target: usize| pipeline.targets[target].name.as_str();
+        let step = |a: &'a Account| Step {
+            step: &a.step,
+            target: name(a.target),
+            outcome: if a.status == Status::UpToDate { "up to date" } else { a.status.word() },
+            reason_kind: a.reason.as_ref().map(|r| r.kind()),
+            reason: a.reason.as_ref().map(ToString::to_string),
+            message: a.message.as_deref(),
+            help: a.help.as_deref(),
+            output: &a.output,
+            log: a.log.as_deref(),
+        };
+        Self {
+            counts: summary.counts,
+            requests: summary.requests,
+            bytes: summary.bytes,
+            seconds: summary.elapsed.as_secs_f64(),
+            interrupted: summary.interrupted,
+            steps: summary.accounts.iter().map(step).collect(),
+            unknown: summary.unknown.iter().map(|(t, because)| Unknown { target: name(*t), because }).collect(),
+        }
+    }
+}

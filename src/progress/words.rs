@@ -1,0 +1,168 @@
+//! The words of the summary.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::build::outcome::{Account, Status, Summary};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const DIM: Style = Style::new().dimmed();
+/// How many absent steps, and how many notes, are named.
+const NAMED: usize = 10;
+
+/// Everything that is to be said at the end.
+pub fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    named(&mut text, summary, YELLOW, "absent", |a| a.status == Status::Absent);
+    named(&mut text, summary, YELLOW, "note", |a| {
+        a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
+    });
+    text.push_str(&failures(summary));
+    text.push_str(&line(summary));
+    text.push('\n');
+    text
+}
+
+fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: impl Fn(&Account) -> bool) {
+    let all: Vec<&Account> = summary.accounts.iter().filter(|a| which(a)).collect();
+    for account in all.iter().take(NAMED) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{style}{word}{style:#} {}: {}", account.step, account.message.as_deref().unwrap_or(""));
+    }
+    if all.len() > NAMED {
+        let _ = writeln!(text, "{style}{word}{style:#} … and {} more (layermill plan names them)", all.len() - NAMED);
+    }
+}
+
+/// Each root failure with the end of its output, and what could not be built because of it.
+pub fn failures(summary: &Summary) -> String {
+    let mut text = String::new();
+    for account in summary.accounts.iter().filter(|a| a.status == Status::Failed) {
+        text.push_str(&failure(account));
+        let blocked = summary
+            .accounts
+            .iter()
+            .filter(|a| a.status == Status::Blocked && a.message.as_ref() == Some(&account.step))
+            .count();
+        if blocked > 0 {
+            let steps = if blocked == 1 { "1 step waits" } else { &format!("{blocked} steps wait") };
+            let _ = writeln!(text, "  {DIM}{steps} for it{DIM:#}");
+        }
+    }
+    text
+}
+
+/// One failure.
+pub fn failure(account: &Account) -> String {
+    let message = account.message.as_deref().unwrap_or("failed");
+    let mut text = format!("{RED}failed{RED:#} {}: {message}\n", account.step);
+    for line in &account.output {
+        let _ = writeln!(text, "  {DIM}│{DIM:#} {line}");
+    }
+    if let Some(log) = &account.log {
+        let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
+    }
+    if let Some(help) = &account.help {
+        let _ = writeln!(text, "  help: {help}");
+    }
+    text
+}
+
+/// One step that was done, in a line.
+pub fn step(account: &Account) -> String {
+    let why = account.reason.as_ref().map(ToString::to_string);
+    let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    format!(
+        "{} {}{}\n",
+        account.status.word(),
+        account.step,
+        if why.is_empty() { String::new() } else { format!(" ({why})") }
+    )
+}
+
+/// The one line that counts.
+pub fn line(summary: &Summary) -> String {
+    let c = &summary.counts;
+    let mut parts = vec![format!("built {}", c.built), format!("up to date {}", c.up_to_date)];
+    let rest = [
+        ("adopted", c.adopted),
+        ("restored", c.restored),
+        ("absent", c.absent),
+        ("failed", c.failed),
+        ("blocked", c.blocked),
+        ("not reached", c.unreached),
+    ];
+    parts.extend(rest.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")));
+    let bad = c.failed + c.blocked + c.unreached > 0;
+    let style = if bad { RED } else { GREEN };
+    let idle = c.up_to_date == c.total() && c.adopted == 0;
+    let head = match (summary.interrupted, idle, c.total()) {
+        (true, ..) => format!("interrupted; what is done is kept: {}", parts.join(", ")),
+        (_, true, 0) => "nothing to build".to_owned(),
+        (_, true, n) => format!("all {n} steps are up to date"),
+        _ => parts.join(", "),
+    };
+    format!(
+        "{style}{head}{style:#} · {}, {} · {}",
+        match summary.requests {
+            0 => "no requests".to_owned(),
+            1 => "1 request".to_owned(),
+            n => format!("{n} requests"),
+        },
+        bytes(summary.bytes),
+        seconds(summary.elapsed)
+    )
+}
+
+/// Bytes in units of 1024.
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A duration as it is read best.
+pub fn seconds(d: std::time::Duration) -> String {
+    match d.as_secs_f64() {
+        s if s < 10.0 => format!("{s:.2} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::outcome::Counts;
+
+    fn plain(summary: &Summary) -> String {
+        anstream::adapter::strip_str(&line(summary)).to_string()
+    }
+
+    #[test]
+    fn the_line_counts_what_there_is_to_count() {
+        let mut s = Summary { requests: 57, bytes: 123_290, ..Summary::default() };
+        s.counts = Counts { built: 12, up_to_date: 30, restored: 1, absent: 2, ..Counts::default() };
+        s.elapsed = std::time::Duration::from_millis(812);
+        assert_eq!(plain(&s), "built 12, up to date 30, restored 1, absent 2 · 57 requests, 120.4 KiB · 0.81 s");
+    }
+
+    #[test]
+    fn an_idle_build_says_so() {
+        let mut s = Summary::default();
+        s.counts.up_to_date = 30;
+        assert_eq!(plain(&s), "all 30 steps are up to date · no requests, 0 B · 0.00 s");
+    }
+}

@@ -1,0 +1,138 @@
+//! The names that registries give and take, and how to show those that are none.
+
+/// The longest repository name that registries take.
+const REPOSITORY_MAX: usize = 255;
+/// The longest tag of the grammar.
+const TAG_MAX: usize = 128;
+
+/// Why a tag is left out that a registry gave.
+pub const NOT_A_TAG: &str = "not a tag by the grammar of tags";
+
+/// Checks a repository's name against the grammar of the OCI distribution-spec ("Pulling manifests"):
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, several of these with `/` between them. The error says what is wrong.
+pub fn repository(name: &str) -> Result<(), String> {
+    if name.len() > REPOSITORY_MAX {
+        return Err(format!(
+            "`{}` is not a repository's name: it has {} characters, and {REPOSITORY_MAX} are the most",
+            shown(name),
+            name.len()
+        ));
+    }
+    if name.split('/').all(is_component) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` is not a repository's name: it has lower-case letters and digits, with single `.`, `_`, `__` or dashes \
+         between them, and `/` between its parts",
+        shown(name)
+    ))
+}
+
+fn is_component(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        let word = bytes[at..].iter().take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).count();
+        at += word;
+        if word == 0 || at == bytes.len() {
+            return word > 0;
+        }
+        let separator = bytes[at..].iter().take_while(|b| matches!(b, b'.' | b'_' | b'-')).count();
+        at += match &text[at..at + separator] {
+            "." | "_" | "__" => separator,
+            dashes if !dashes.is_empty() && dashes.bytes().all(|b| b == b'-') => separator,
+            _ => return false,
+        };
+    }
+}
+
+/// Whether a tag is in the grammar `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+pub fn is_tag(tag: &str) -> bool {
+    let bytes = tag.as_bytes();
+    (1..=TAG_MAX).contains(&bytes.len())
+        && !matches!(bytes[0], b'.' | b'-')
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Checks a tag against its grammar. The error says what is wrong.
+pub fn tag(tag: &str) -> Result<(), String> {
+    if is_tag(tag) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` is not a tag: it has letters, digits, `_`, `.` and `-`, starts with none of the last two, and has at \
+         most {TAG_MAX} characters",
+        shown(tag)
+    ))
+}
+
+/// Text from elsewhere as it may be shown: its start, on one line, nothing in it that a terminal would obey.
+pub fn shown(text: &str) -> String {
+    shortened(text, 60)
+}
+
+/// As [`shown`], with room for `most` characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(most) {
+        // Format characters turn the direction of writing, or are not seen at all.
+        let unseen = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || unseen { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    if chars.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories() {
+        for good in ["a", "library/nginx", "a.b", "a__b", "a---b", "a/b/c", "ghcr.io/x/y-1_z", "0/9", &"a".repeat(255)]
+        {
+            assert_eq!(repository(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "A",
+            "a..b",
+            "a___b",
+            "_a",
+            "a_",
+            "a//b",
+            "../a",
+            "a/..",
+            "a b",
+            "a:b",
+            "ä",
+            "a-_b",
+            &"a".repeat(256),
+        ] {
+            assert!(repository(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for good in ["latest", "1.0", "_x", "A-b.c_d", &"t".repeat(128)] {
+            assert!(is_tag(good), "{good}");
+        }
+        for bad in ["", ".x", "-x", "../../x", "a/b", "a b", "a\n", "ä", "a:b", &"t".repeat(129)] {
+            assert!(!is_tag(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_tame() {
+        assert_eq!(shown("a\u{1b}[31m\n"), r"a\u{1b}[31m\n");
+        assert_eq!(shown("x\u{202e}y"), r"x\u{202e}y");
+        assert_eq!(shown(&"t".repeat(5000)), format!("{}…", "t".repeat(60)));
+    }
+}

@@ -1,0 +1,367 @@
+//! The layer file: what imagelayers' `POST /registry/analyze` answered for one image, and the ids of layers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::image::{Image, Layer};
+use crate::store::Sha256;
+
+/// How layers get their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ids {
+    /// Images share an id exactly where they share the layer and all below it.
+    Shared,
+    /// As Docker's registry makes them when it turns an image into one of schema 1. They hide sharing: the topmost
+    /// hashes the whole config.
+    Docker,
+}
+
+/// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
+const EMPTY_TAR: &str = "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";
+
+/// What is said of one image. The order of the fields is that of the file.
+#[derive(Debug, Serialize)]
+pub struct Analysis<'a> {
+    pub repo: Repo<'a>,
+    /// Topmost first.
+    pub layers: Vec<Entry<'a>>,
+    /// The HTTP status that the image would have been answered with.
+    pub status: u16,
+}
+
+/// The image as a whole.
+#[derive(Debug, Serialize)]
+pub struct Repo<'a> {
+    pub name: &'a str,
+    pub tag: &'a str,
+    /// Compressed bytes, each layer as often as it occurs.
+    pub size: u64,
+    /// Entries of the history, those that add no files included.
+    pub count: usize,
+    /// Of the platform's manifest.
+    pub digest: String,
+    pub platform: String,
+}
+
+/// One layer, with the keys that imagelayers gave it, and three of ours.
+#[derive(Debug, Serialize)]
+pub struct Entry<'a> {
+    pub id: String,
+    /// The id of the layer below; empty for the base.
+    pub parent: String,
+    #[serde(rename = "Comment")]
+    pub comment: &'a str,
+    pub created: &'a str,
+    /// The container that the layer was committed from: nobody tells any more.
+    pub container: &'static str,
+    pub container_config: ContainerConfig<'a>,
+    pub docker_version: &'a str,
+    pub author: &'a str,
+    /// The image's settings, on the topmost layer.
+    pub config: Option<&'a Value>,
+    pub architecture: &'a str,
+    pub os: &'a str,
+    #[serde(rename = "Size")]
+    pub size: u64,
+    /// The digest of the blob; empty where no files were added.
+    pub digest: &'a str,
+    pub empty: bool,
+    pub created_by: &'a str,
+}
+
+/// What the layer was made by.
+#[derive(Debug, Serialize)]
+pub struct ContainerConfig<'a> {
+    #[serde(rename = "Cmd")]
+    pub cmd: Option<[&'a str; 1]>,
+}
+
+/// The layer file of an image: JSON, two blanks a level, a newline at its end.
+pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
+    let mut out = serde_json::to_vec_pretty(&[analysis(image, name, tag, ids)]).expect("strings and numbers only");
+    out.push(b'\n');
+    out
+}
+
+/// What the layer file says, as a value.
+pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> Analysis<'a> {
+    let ids = match ids {
+        Ids::Shared => shared_ids(&image.layers),
+        Ids::Docker => docker_ids(image),
+    };
+    let below = |i: usize| i.checked_sub(1).map_or(String::new(), |b| ids[b].clone());
+    let top = image.layers.len().saturating_sub(1);
+    let layers = image.layers.iter().enumerate().rev();
+    Analysis {
+        repo: Repo {
+            name,
+            tag,
+            size: image.size,
+            count: image.layers.len(),
+            digest: image.digest.to_string(),
+            platform: image.platform.to_string(),
+        },
+        layers: layers.map(|(i, layer)| entry(image, layer, ids[i].clone(), below(i), i == top)).collect(),
+        status: 200,
+    }
+}
+
+fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_top: bool) -> Entry<'a> {
+    let on_top = |text: &'a str| if is_top { text } else { "" };
+    Entry {
+        id,
+        parent,
+        comment: &layer.comment,
+        created: &layer.created,
+        container: "",
+        container_config: ContainerConfig { cmd: (!layer.created_by.is_empty()).then_some([&*layer.created_by]) },
+        docker_version: on_top(&image.docker_version),
+        author: &layer.author,
+        config: is_top.then_some(&image.settings),
+        architecture: on_top(&image.platform.architecture),
+        os: on_top(&image.platform.os),
+        size: layer.files.as_ref().map_or(0, |f| f.size),
+        digest: layer.files.as_ref().map_or("", |f| &f.digest),
+        empty: layer.files.is_none(),
+        created_by: &layer.created_by,
+    }
+}
+
+/// What an id is the hash of. RFC 8785 (JCS) orders keys by their UTF-16 code units, which for these names is the order
+/// below, puts no blanks between tokens, and escapes strings as serde_json does: the two-letter escapes of JSON, `\u00xx`
+/// in lower case for other control characters, and nothing else.
+#[derive(Serialize)]
+struct Identity<'a> {
+    author: &'a str,
+    comment: &'a str,
+    created: &'a str,
+    created_by: &'a str,
+    empty: bool,
+    layer: &'a str,
+    parent: &'a str,
+}
+
+fn shared_ids(layers: &[Layer]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let identity = Identity {
+            author: &layer.author,
+            comment: &layer.comment,
+            created: &layer.created,
+            created_by: &layer.created_by,
+            empty: layer.files.is_none(),
+            layer: layer.files.as_ref().map_or("", |f| &f.diff_id),
+            parent: ids.last().map_or("", String::as_str),
+        };
+        let json = serde_json::to_vec(&identity).expect("strings and a bool only");
+        ids.push(Sha256::of(&json).hex());
+    }
+    ids
+}
+
+/// As distribution 2's `manifest/schema1/config_builder.go` does.
+fn docker_ids(image: &Image) -> Vec<String> {
+    let top = image.layers.len().saturating_sub(1);
+    let mut ids: Vec<String> = Vec::with_capacity(image.layers.len());
+    for (i, layer) in image.layers.iter().enumerate() {
+        let blob = layer.files.as_ref().map_or(EMPTY_TAR, |f| f.digest.split_once(':').map_or("", |(_, hex)| hex));
+        let parent = ids.last().map_or("", String::as_str);
+        let mut text = format!("{blob} {parent}").into_bytes();
+        if i == top {
+            text.push(b' ');
+            text.extend_from_slice(&image.config);
+        }
+        ids.push(Sha256::of(&text).hex());
+    }
+    ids
+}
+
+/// What a layer file that is there already says of its image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// Of the platform's manifest; `None` in a file of the imagelayers server.
+    pub digest: Option<Sha256>,
+    pub platform: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FoundAnalysis {
+    repo: FoundRepo,
+    layers: Vec<FoundLayer>,
+    status: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct FoundRepo {
+    name: String,
+    tag: String,
+    #[serde(rename = "size")]
+    _size: u64,
+    count: usize,
+    digest: Option<String>,
+    platform: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FoundLayer {
+    #[serde(rename = "id")]
+    _id: String,
+}
+
+/// Reads a layer file of ours, or of an imagelayers server, where it is that of this image.
+pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
+    let [found]: [FoundAnalysis; 1] = serde_json::from_slice(bytes).ok()?;
+    let plain = |name: &str| name.strip_prefix("library/").unwrap_or(name).to_owned();
+    let is_ours = plain(&found.repo.name) == plain(name)
+        && found.repo.tag == tag
+        && found.repo.count == found.layers.len()
+        && found.status.is_none_or(|s| s == 200);
+    if !is_ours {
+        return None;
+    }
+    let digest = found.repo.digest.map(|d| d.parse()).transpose().ok()?;
+    Some(Recognised { digest, platform: found.repo.platform })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::image::tests::image;
+    use serde_json::json;
+
+    fn busybox() -> Image {
+        image(
+            &[700],
+            &json!({"architecture": "amd64", "os": "linux", "docker_version": "20.10", "config": {"Cmd": ["sh"]},
+            "rootfs": {"diff_ids": ["sha256:11"]}, "history": [
+                {"created": "2016-03-18T18:22:48Z", "created_by": "ADD file:1 in /", "author": "A", "comment": "c"},
+                {"created": "2016-03-18T18:22:49Z", "created_by": "CMD [\"sh\"]", "empty_layer": true}]}),
+        )
+    }
+
+    #[test]
+    fn file_as_the_design_names_it() {
+        let made = busybox();
+        let text = String::from_utf8(render(&made, "library/busybox", "latest", Ids::Shared)).unwrap();
+        let ids = shared_ids(&made.layers);
+        let blob = &made.layers[0].files.as_ref().unwrap().digest;
+        let expected = format!(
+            r#"[
+  {{
+    "repo": {{
+      "name": "library/busybox",
+      "tag": "latest",
+      "size": 700,
+      "count": 2,
+      "digest": "{}",
+      "platform": "linux/amd64"
+    }},
+    "layers": [
+      {{
+        "id": "{}",
+        "parent": "{}",
+        "Comment": "",
+        "created": "2016-03-18T18:22:49Z",
+        "container": "",
+        "container_config": {{
+          "Cmd": [
+            "CMD [\"sh\"]"
+          ]
+        }},
+        "docker_version": "20.10",
+        "author": "",
+        "config": {{
+          "Cmd": [
+            "sh"
+          ]
+        }},
+        "architecture": "amd64",
+        "os": "linux",
+        "Size": 0,
+        "digest": "",
+        "empty": true,
+        "created_by": "CMD [\"sh\"]"
+      }},
+      {{
+        "id": "{}",
+        "parent": "",
+        "Comment": "c",
+        "created": "2016-03-18T18:22:48Z",
+        "container": "",
+        "container_config": {{
+          "Cmd": [
+            "ADD file:1 in /"
+          ]
+        }},
+        "docker_version": "",
+        "author": "A",
+        "config": null,
+        "architecture": "",
+        "os": "",
+        "Size": 700,
+        "digest": "{blob}",
+        "empty": false,
+        "created_by": "ADD file:1 in /"
+      }}
+    ],
+    "status": 200
+  }}
+]
+"#,
+            made.digest, ids[1], ids[0], ids[0],
+        );
+        assert_eq!(text, expected);
+        let found = recognise(text.as_bytes(), "busybox", "latest").unwrap();
+        assert_eq!(found, Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()) });
+    }
+
+    #[test]
+    fn shared_id_is_the_hash_of_this_text() {
+        let text = r#"{"author":"A","comment":"c","created":"2016-03-18T18:22:48Z","created_by":"ADD file:1 in /","empty":false,"layer":"sha256:11","parent":""}"#;
+        assert_eq!(shared_ids(&busybox().layers)[0], Sha256::of(text.as_bytes()).hex());
+    }
+
+    #[test]
+    fn strings_are_escaped_as_rfc_8785_says() {
+        let text = |created_by| {
+            let identity =
+                Identity { author: "", comment: "", created: "", created_by, empty: true, layer: "", parent: "" };
+            serde_json::to_string(&identity).unwrap()
+        };
+        // RFC 8785, 3.2.2.2 and the example of 3.2.2.
+        assert!(text("\u{20ac}$\u{f}\nA'B\"\\\\\"/").contains("\"\u{20ac}$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\""));
+        assert!(text("\u{8}\t\n\u{c}\r").contains(r#""\b\t\n\f\r""#));
+        assert!(text("\u{0}\u{1f}\u{7f}\u{2028}<é😀").contains("\"\\u0000\\u001f\u{7f}\u{2028}<é😀\""));
+    }
+
+    #[test]
+    fn a_base_shares_its_ids_with_what_is_built_on_it() {
+        let history = |n: usize| (0..n).map(|i| json!({"created_by": format!("step {i}")})).collect::<Vec<_>>();
+        let config = |n: usize| {
+            let diff_ids: Vec<_> = (0..n).map(|i| format!("sha256:{i}")).collect();
+            json!({"history": history(n), "rootfs": {"diff_ids": diff_ids}, "config": {"n": n}})
+        };
+        let base = image(&[1, 2], &config(2));
+        let derived = image(&[1, 2, 3], &config(3));
+        assert_eq!(shared_ids(&base.layers)[..], shared_ids(&derived.layers)[..2]);
+        assert_ne!(docker_ids(&base)[1], docker_ids(&derived)[1], "Docker's recipe hides it");
+        assert_eq!(docker_ids(&base)[0], docker_ids(&derived)[0]);
+    }
+
+    #[test]
+    fn seed_files_are_recognised_and_broken_ones_are_not() {
+        let seed = |name: &str, layers: &str| {
+            format!(
+                r#"[{{"repo":{{"name":"{name}","tag":"1.24","size":1112820,"count":1}},"layers":{layers},"status":200}}]"#
+            )
+        };
+        let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
+        let found = recognise(file.as_bytes(), "library/busybox", "1.24");
+        assert_eq!(found, Some(Recognised { digest: None, platform: None }));
+        assert_eq!(recognise(file.as_bytes(), "library/busybox", "1.25"), None);
+        assert_eq!(recognise(file.as_bytes(), "library/nginx", "1.24"), None);
+        for broken in ["", "not json", "<html>", "[]", "{}", &seed("busybox", "null"), &seed("busybox", "[]")] {
+            assert_eq!(recognise(broken.as_bytes(), "library/busybox", "1.24"), None, "{broken}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! From a digest to an image, the same way for every source: through indexes to the manifest of a platform, and to its
+//! config. What is in the store is not asked for; what is got is checked before it is kept.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::flight::Flights;
+use super::image::Image;
+use super::manifest::{self, Entry, ImageManifest, Manifest};
+use super::{Answer, Platform, SourceError};
+use crate::store::Sha256;
+use crate::store::blobs::Blobs;
+
+/// Indexes of indexes are rare, and none is known that is deeper than two.
+const DEPTH_MAX: usize = 8;
+/// How many entries of indexes are opened to see what they are, where they do not say it.
+const OPENED_MAX: usize = 64;
+/// How many of an index's platforms a message names.
+const PLATFORMS_SHOWN: usize = 12;
+
+/// Content that was got: checked, and kept.
+pub type Fetched = Result<Answer<Arc<Vec<u8>>>, SourceError>;
+
+/// Where manifests and configs are got that the store does not have.
+pub trait Content: Send + Sync {
+    /// What is being got, by repository: what one does not have, another may.
+    fn flights(&self) -> &Flights<(String, Sha256), Fetched>;
+
+    /// The bytes of a manifest, not checked yet, and the type that they were sent as.
+    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>;
+
+    /// The bytes of a blob, not checked yet.
+    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
+}
+
+/// A manifest as it came.
+pub struct Sent {
+    pub bytes: Vec<u8>,
+    pub content_type: Option<String>,
+}
+
+/// Finds the image behind a digest.
+pub async fn image(
+    content: &dyn Content,
+    blobs: &Blobs,
+    repo: &str,
+    digest: Sha256,
+    platform: &Platform,
+) -> Result<Answer<Image>, SourceError> {
+    let mut lookup = Lookup { content, blobs, repo, platform, seen: HashSet::new(), opened: 0 };
+    lookup.find(digest, None, None, 0).await
+}
+
+struct Lookup<'a> {
+    content: &'a dyn Content,
+    blobs: &'a Blobs,
+    repo: &'a str,
+    platform: &'a Platform,
+    /// Indexes name each other in circles if somebody wants them to.
+    seen: HashSet<Sha256>,
+    opened: usize,
+}
+
+impl Lookup<'_> {
+    /// The image behind `digest`; `size` and `described` are what an index said of it.
+    fn find<'s>(
+        &'s mut self,
+        digest: Sha256,
+        size: Option<u64>,
+        described: Option<Platform>,
+        depth: usize,
+    ) -> BoxFuture<'s, Result<Answer<Image>, SourceError>> {
+        Box::pin(async move {
+            self.seen.insert(digest);
+            let manifest = match self.manifest(digest, size).await? {
+                Answer::Found(manifest) => manifest,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            match manifest {
+                Manifest::Artifact(what) => Ok(Answer::Absent(what)),
+                Manifest::Image(manifest) => self.assemble(digest, &manifest, described).await.map(Answer::Found),
+                Manifest::Index(_) if depth == DEPTH_MAX => {
+                    Err(self.error(digest, &format!("an index {DEPTH_MAX} indexes deep")))
+                }
+                Manifest::Index(entries) => self.choose(digest, entries, depth).await,
+            }
+        })
+    }
+
+    /// The first entry of the platform; where none says that it is, the first that turns out to be.
+    async fn choose(&mut self, index: Sha256, entries: Vec<Entry>, depth: usize) -> Result<Answer<Image>, SourceError> {
+        let platform = self.platform;
+        let wanted = |e: &&Entry| e.platform.as_ref().is_some_and(|p| platform.accepts(p));
+        let images = || entries.iter().filter(|e| !e.attestation);
+        if let Some(entry) = images().filter(|e| !e.is_index()).find(wanted) {
+            let digest = self.digest_of(index, entry)?;
+            return self.find(digest, Some(entry.descriptor.size), entry.platform.clone(), depth + 1).await;
+        }
+        let unclear: Vec<&Entry> = images().filter(|&e| e.platform.is_none() || (e.is_index() && wanted(&e))).collect();
+        for entry in unclear {
+            let digest = self.digest_of(index, entry)?;
+            if self.seen.contains(&digest) {
+                continue;
+            }
+            self.opened += 1;
+            if self.opened > OPENED_MAX {
+                return Err(self.error(index, "an index of too many entries that do not say their platform"));
+            }
+            if let Answer::Found(image) = self.find(digest, Some(entry.descriptor.size), None, depth + 1).await?
+                && self.platform.accepts(&image.platform)
+            {
+                return Ok(Answer::Found(image));
+            }
+        }
+        Ok(Answer::Absent(self.not_there(images())))
+    }
+
+    fn not_there<'e>(&self, images: impl Iterator<Item = &'e Entry>) -> String {
+        let has: BTreeSet<String> = images.filter_map(|e| e.platform.as_ref()).map(|p| p.to_string()).collect();
+        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| super::grammar::shown(p)).collect();
+        if has.len() > PLATFORMS_SHOWN {
+            names.push(format!("{} more", has.len() - PLATFORMS_SHOWN));
+        }
+        let has = if names.is_empty() { "no platform that it names".into() } else { names.join(", ") };
+        format!("no image for {}: the index has {has}", self.platform)
+    }
+
+    async fn manifest(&self, digest: Sha256, size: Option<u64>) -> Result<Answer<Manifest>, SourceError> {
+        let bytes = match self.stored(&digest)? {
+            Some(bytes) => Arc::new(bytes),
+            None => match self.content.flights().run(self.place(digest), self.fetch_manifest(digest)).await? {
+                Answer::Found(bytes) => bytes,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            },
+        };
+        self.check_size(digest, size, bytes.len())?;
+        manifest::parse(&bytes, None).map(Answer::Found).map_err(|e| self.error(digest, &e))
+    }
+
+    async fn fetch_manifest(&self, digest: Sha256) -> Fetched {
+        // Whoever was in flight before may have brought it.
+        if let Some(bytes) = self.stored(&digest)? {
+            return Ok(Answer::Found(Arc::new(bytes)));
+        }
+        let Sent { bytes, content_type } = match self.content.manifest(&digest).await? {
+            Answer::Found(sent) => sent,
+            Answer::Absent(why) => return Ok(Answer::Absent(why)),
+        };
+        let sent = content_type.as_deref();
+        if Sha256::of(&bytes) != digest {
+            // The digest of a signed one leaves its signatures out.
+            let schema1 = manifest::is_schema1(&bytes, sent);
+            let what = if schema1 { manifest::SCHEMA1.to_owned() } else { mismatch(&bytes, sent) };
+            return Err(self.error(digest, &what));
+        }
+        manifest::parse(&bytes, sent).map_err(|e| self.error(digest, &e))?;
+        self.keep(&bytes)?;
+        Ok(Answer::Found(Arc::new(bytes)))
+    }
+
+    async fn assemble(
+        &self,
+        digest: Sha256,
+        manifest: &ImageManifest,
+        described: Option<Platform>,
+    ) -> Result<Image, SourceError> {
+        let named = &manifest.config;
+        let config = named.digest.parse::<Sha256>().map_err(|e| self.error(digest, &format!("its config has {e}")))?;
+        let bytes = match self.stored(&config)? {
+            Some(bytes) => Arc::new(bytes),
+            None => {
+                match self.content.flights().run(self.place(config), self.fetch_config(config, named.size)).await? {
+                    Answer::Found(bytes) => bytes,
+                    Answer::Absent(why) => {
+                        return Err(self.error(digest, &format!("its config {config} is not there ({why})")));
+                    }
+                }
+            }
+        };
+        self.check_size(config, Some(named.size), bytes.len())?;
+        Image::assemble(digest, manifest, Arc::unwrap_or_clone(bytes), described.as_ref())
+            .map_err(|e| self.error(config, &e))
+    }
+
+    async fn fetch_config(&self, digest: Sha256, size: u64) -> Fetched {
+        if let Some(bytes) = self.stored(&digest)? {
+            return Ok(Answer::Found(Arc::new(bytes)));
+        }
+        let bytes = match self.content.blob(&digest, size).await? {
+            Answer::Found(bytes) => bytes,
+            Answer::Absent(why) => return Ok(Answer::Absent(why)),
+        };
+        if Sha256::of(&bytes) != digest {
+            return Err(self.error(digest, &mismatch(&bytes, None)));
+        }
+        super::image::check_config(&bytes).map_err(|e| self.error(digest, &e))?;
+        self.keep(&bytes)?;
+        Ok(Answer::Found(Arc::new(bytes)))
+    }
+
+    fn place(&self, digest: Sha256) -> (String, Sha256) {
+        (self.repo.to_owned(), digest)
+    }
+
+    fn stored(&self, digest: &Sha256) -> Result<Option<Vec<u8>>, SourceError> {
+        self.blobs.get(digest).map_err(|e| SourceError::new(format!("cannot read {digest} from the store: {e}")))
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<(), SourceError> {
+        self.blobs.put(bytes).map(drop).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
+    }
+
+    fn check_size(&self, digest: Sha256, expected: Option<u64>, came: usize) -> Result<(), SourceError> {
+        match expected {
+            Some(expected) if expected != came as u64 => {
+                Err(self.error(digest, &format!("expected {expected} bytes, as it is described, but it has {came}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn digest_of(&self, index: Sha256, entry: &Entry) -> Result<Sha256, SourceError> {
+        let digest = &entry.descriptor.digest;
+        digest.parse().map_err(|e| {
+            self.error(index, &format!("an entry of the index has `{}`, which is {e}", super::grammar::shown(digest)))
+        })
+    }
+
+    fn error(&self, digest: Sha256, what: &str) -> SourceError {
+        SourceError::new(format!("{}@{digest}: {what}", self.repo))
+    }
+}
+
+fn mismatch(bytes: &[u8], content_type: Option<&str>) -> String {
+    let sent = content_type.map(|t| format!(" of type `{}`", super::grammar::shown(t))).unwrap_or_default();
+    format!("expected content of this digest, but what came is {} ({} bytes{sent})", Sha256::of(bytes), bytes.len())
+}

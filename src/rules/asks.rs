@@ -1,0 +1,92 @@
+//! What the rules that ask a source have in common.
+
+use std::sync::Arc;
+
+use super::{Failure, Job, StepView};
+use crate::pipeline::Pipeline;
+use crate::pipeline::model::{Part, Pattern, Target};
+use crate::pipeline::pattern;
+use crate::pipeline::problem::{Problems, suggest};
+use crate::registry::{Effort, Source, SourceError};
+
+/// The source that `source:` names; `None` where it could not be opened, which was said already.
+pub fn source(target: &Target, pipeline: &Pipeline, sources: &[Option<Arc<dyn Source>>]) -> Option<Arc<dyn Source>> {
+    let name = target.keys.get("source")?.as_public()?;
+    let position = pipeline.sources.iter().position(|s| s.name == name)?;
+    sources.get(position)?.clone()
+}
+
+/// The text of a key in which bindings are filled in; where it is not given, the binding of the same name.
+pub fn pattern(target: &Target, pipeline: &Pipeline, key: &str, problems: &mut Problems) -> Option<Pattern> {
+    let Some(node) = target.keys.get(key) else {
+        let binding = target.bindings.iter().position(|b| b.name == key);
+        if binding.is_none() {
+            problems
+                .at(target.span, format!("no `{key}`"), format!("has no binding `{key}`, and no `{key}:`"))
+                .help(format!("add `foreach: {{{key}: …}}`, or say `{key}:`"));
+        }
+        return binding.map(|b| Pattern { parts: vec![Part::Binding(b)], span: target.span });
+    };
+    let pattern = pattern::parse(node.as_text()?, node.span, &pipeline.text, &target.bindings);
+    let unknown = pattern.parts.iter().find_map(|part| match part {
+        Part::Special(name, span) => Some((name, *span)),
+        _ => None,
+    });
+    if let Some((name, span)) = unknown {
+        let known = target.bindings.iter().map(|b| b.name.as_str());
+        problems
+            .at(span, format!("unknown binding `{name}`"), "no axis of this target gives it")
+            .maybe_help(suggest(name, known));
+        return None;
+    }
+    Some(pattern)
+}
+
+/// The bindings that patterns read, each once.
+pub fn reads<'a>(patterns: impl IntoIterator<Item = &'a Pattern>) -> Vec<usize> {
+    let mut reads: Vec<usize> = patterns.into_iter().flat_map(pattern::bindings).collect();
+    reads.sort_unstable();
+    reads.dedup();
+    reads
+}
+
+/// The binding that a pattern is, where it is nothing else.
+pub fn sole_binding(pattern: &Pattern) -> Option<usize> {
+    match pattern.parts[..] {
+        [Part::Binding(binding)] => Some(binding),
+        _ => None,
+    }
+}
+
+/// How hard the target says to try.
+pub fn effort(job: &Job) -> Effort {
+    Effort { retries: job.retries, timeout: job.timeout }
+}
+
+/// What a source did not answer, as what the step failed of.
+pub fn failure(error: SourceError) -> Failure {
+    Failure { message: error.message, help: error.help, output: Vec::new(), interrupted: false }
+}
+
+/// `work`, unless the build is interrupted before it is done.
+pub async fn unless_interrupted<T>(job: &Job, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut cancelled = job.cancelled.clone();
+    let interrupted = async {
+        if cancelled.wait_for(|c| *c).await.is_err() {
+            // Nobody is left who could interrupt.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = interrupted => {
+            Err(Failure { message: "interrupted".into(), help: None, output: Vec::new(), interrupted: true })
+        }
+    }
+}
+
+/// The step's values, filled into a pattern.
+pub fn of_step(pattern: &Pattern, step: &StepView) -> String {
+    let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();
+    pattern::fill(pattern, &values)
+}

@@ -1,0 +1,234 @@
+//! The rule `tags`: every tag of a repository, with the digest that it points at.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::{Asked, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use crate::pipeline::Pipeline;
+use crate::pipeline::model::{Node, Pattern, Target};
+use crate::pipeline::pattern;
+use crate::pipeline::problem::Problems;
+use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::registry::{Answer, Source, TagFilter, grammar};
+use crate::store::Sha256;
+
+/// The rule and its keys.
+pub const KIND: Kind = Kind {
+    name: "tags",
+    doc: "The tags of a repository and the digest of each, as a JSON object.",
+    keys: &[
+        Key { name: "source", shape: Shape::Source, required: true, doc: "Where to ask." },
+        Key { name: "repo", shape: Shape::Text, required: false, doc: "The repository (default `{repo}`)." },
+        Key {
+            name: "only",
+            shape: GLOBS,
+            required: false,
+            doc: "Globs: nothing is asked about tags that match none of them.",
+        },
+        Key { name: "omit", shape: GLOBS, required: false, doc: "Globs: nothing is asked about tags that match one." },
+    ],
+};
+
+const GLOBS: Shape = Shape::Any(&[Shape::List(&Shape::Text), Shape::Text]);
+
+const VERSION: u32 = 1;
+/// How many of the tags that were left out a note names.
+const NAMES_SHOWN: usize = 10;
+
+struct TagsRule {
+    source: Arc<dyn Source>,
+    repo: Pattern,
+    filter: TagFilter,
+    /// The filter as it is written, for questions.
+    filter_text: String,
+    params: Vec<(String, String)>,
+    reads: Vec<usize>,
+}
+
+/// Makes the rule of a target.
+pub fn compile(
+    target: &Target,
+    pipeline: &Pipeline,
+    sources: &[Option<Arc<dyn Source>>],
+    problems: &mut Problems,
+) -> Option<Arc<dyn Rule>> {
+    let repo = asks::pattern(target, pipeline, "repo", problems);
+    let only = globs(target, "only", problems);
+    let omit = globs(target, "omit", problems);
+    let source = asks::source(target, pipeline, sources);
+    let (repo, (only, only_text), (omit, omit_text)) = (repo?, only?, omit?);
+    Some(Arc::new(TagsRule {
+        source: source?,
+        reads: asks::reads([&repo]),
+        params: vec![
+            ("repo".into(), pattern::template(&repo, &target.bindings)),
+            ("only".into(), only_text.clone()),
+            ("omit".into(), omit_text.clone()),
+        ],
+        repo,
+        filter: TagFilter { only, omit },
+        filter_text: format!("only {only_text}\nomit {omit_text}\n"),
+    }))
+}
+
+/// The globs of a key, and how they are written; `None` where one is wrong.
+fn globs(target: &Target, key: &str, problems: &mut Problems) -> Option<(Option<GlobSet>, String)> {
+    let Some(node) = target.keys.get(key) else { return Some((None, String::new())) };
+    let nodes: &[Node] = node.as_list().unwrap_or(std::slice::from_ref(node));
+    let texts: Vec<String> = nodes.iter().map(|n| n.as_public().unwrap_or_default()).collect();
+    let mut set = GlobSetBuilder::new();
+    let before = problems.0.len();
+    for (node, text) in nodes.iter().zip(&texts) {
+        match Glob::new(text) {
+            Ok(glob) => drop(set.add(glob)),
+            Err(e) => drop(problems.at(node.span, "not a glob", e.kind().to_string())),
+        }
+    }
+    if problems.0.len() > before {
+        return None;
+    }
+    match set.build() {
+        Ok(set) => Some((Some(set), serde_json::to_string(&texts).expect("strings only"))),
+        Err(e) => {
+            problems.at(node.span, "not globs", e.to_string());
+            None
+        }
+    }
+}
+
+impl Rule for TagsRule {
+    fn name(&self) -> &'static str {
+        KIND.name
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
+    fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+    }
+
+    fn check(&self, values: &[&str]) -> Result<(), String> {
+        grammar::repository(&pattern::fill(&self.repo, values))
+    }
+
+    fn question(&self, step: &StepView) -> Option<String> {
+        let repo = asks::of_step(&self.repo, step);
+        Some(format!("tags {VERSION}\nsource {}\nrepo {repo}\n{}", self.source.identity(), self.filter_text))
+    }
+
+    fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
+        Box::pin(asks::unless_interrupted(job, async {
+            let repo = asks::of_step(&self.repo, &job.step);
+            let answer = self.source.tags(&repo, &self.filter, asks::effort(job)).await.map_err(asks::failure)?;
+            Ok(match answer {
+                Answer::Absent(why) => Asked::Absent(why),
+                Answer::Found(tags) => Asked::Answer {
+                    notes: (!tags.left_out.is_empty()).then(|| left_out(&tags.left_out)).into_iter().collect(),
+                    bytes: render(&tags.tags),
+                },
+            })
+        }))
+    }
+
+    fn adopt(&self, _: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+        recognise(bytes).map(|tags| Some(render(&tags)))
+    }
+
+    fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
+        Box::pin(async {
+            // The answer is the file.
+            let answer = job.answer.clone().unwrap_or_else(|| render(&BTreeMap::new()));
+            Ok(Made::Outputs(vec![Content::Bytes(answer)]))
+        })
+    }
+}
+
+/// The tag file: JSON, sorted by tag, two blanks a level, a newline at its end.
+fn render(tags: &BTreeMap<String, Sha256>) -> Vec<u8> {
+    let tags: BTreeMap<&str, String> = tags.iter().map(|(tag, digest)| (tag.as_str(), digest.hex())).collect();
+    let mut out = serde_json::to_vec_pretty(&tags).expect("strings only");
+    out.push(b'\n');
+    out
+}
+
+/// Reads a tag file, ours or the seed's. One without tags is what the seed left of a repository that it could not get.
+fn recognise(bytes: &[u8]) -> Option<BTreeMap<String, Sha256>> {
+    let tags: BTreeMap<String, String> = serde_json::from_slice(bytes).ok()?;
+    let read = |(tag, id): (String, String)| Some((grammar::is_tag(&tag).then_some(tag)?, Sha256::from_hex(&id)?));
+    let tags: BTreeMap<_, _> = tags.into_iter().map(read).collect::<Option<_>>()?;
+    (!tags.is_empty()).then_some(tags)
+}
+
+fn left_out(tags: &[(String, String)]) -> String {
+    let mut note = format!("{} {} left out: ", tags.len(), if tags.len() == 1 { "tag" } else { "tags" });
+    for (i, (tag, why)) in tags.iter().take(NAMES_SHOWN).enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        let _ = write!(note, "{comma}`{tag}` ({why})");
+    }
+    if tags.len() > NAMES_SHOWN {
+        let _ = write!(note, " and {} more", tags.len() - NAMES_SHOWN);
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tag_file_as_the_seed_prints_it() {
+        let ids = ["b".repeat(64), "a".repeat(64)];
+        let tags: BTreeMap<_, _> = ["1.0", "latest"]
+            .iter()
+            .zip(&ids)
+            .map(|(tag, id)| (tag.to_string(), Sha256::from_hex(id).unwrap()))
+            .collect();
+        let file = render(&tags);
+        let expected = format!("{{\n  \"1.0\": \"{}\",\n  \"latest\": \"{}\"\n}}\n", ids[0], ids[1]);
+        assert_eq!(String::from_utf8(file.clone()).unwrap(), expected);
+        assert_eq!(recognise(&file), Some(tags));
+        assert_eq!(render(&BTreeMap::new()), b"{}\n");
+    }
+
+    #[test]
+    fn what_is_no_tag_file() {
+        let id = "a".repeat(64);
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            "not json",
+            "<html></html>",
+            r#"{"a": 1}"#,
+            &format!(r#"{{"../x": "{id}"}}"#),
+            &format!(r#"{{"a": "sha256:{id}"}}"#),
+            &format!(r#"{{"a": "{}"}}"#, id.to_uppercase()),
+            &format!(r#"{{"a": "{id}""#),
+        ] {
+            assert_eq!(recognise(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn notes_name_some_and_count_all() {
+        let tags: Vec<_> = (0..12).map(|i| (format!("t{i}"), "gone".to_owned())).collect();
+        let note = left_out(&tags);
+        assert!(note.starts_with("12 tags left out: `t0` (gone), `t1` (gone), "));
+        assert!(note.ends_with("`t9` (gone) and 2 more"), "{note}");
+        assert_eq!(left_out(&tags[..1]), "1 tag left out: `t0` (gone)");
+    }
+}

@@ -1,0 +1,111 @@
+//! The part of a step's record whose length varies, as it lies in the arena, in the snapshot and in the journal.
+
+use super::record::{KeyPart, StepRecord};
+use super::wire::{Cursor, put_bytes, put_varint};
+use crate::store::{Digest, Sha256};
+
+const ABSENT: u8 = 1;
+const QUESTION: u8 = 2;
+const ANSWER: u8 = 4;
+const ASKED_AT: u8 = 8;
+const MORE_OUTPUTS: u8 = 16;
+const KNOWN: u8 = 31;
+
+/// A step's record where it lies: nothing is copied.
+#[derive(Clone, Copy, Debug)]
+pub struct StepView<'a> {
+    /// The hash of all that decided its outputs.
+    pub key: Digest,
+    /// See [`StepRecord::template`].
+    pub template: Digest,
+    /// Why there is nothing, where the answer said so.
+    pub absent: Option<&'a str>,
+    /// The question that it asked its source; zero where it asks none.
+    pub question: Digest,
+    /// The answer, a blob.
+    pub answer: Option<Sha256>,
+    /// When the answer (or the absence) came, milliseconds since 1970; 0 where nothing was asked.
+    pub asked_at: i64,
+    parts: &'a [[u8; 16]],
+    more_outputs: Cursor<'a>,
+}
+
+impl<'a> StepView<'a> {
+    /// What else its key was made from, in the key's order.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = KeyPart> + use<'a> {
+        self.parts.iter().map(|p| {
+            let [n0, n1, n2, n3, n4, n5, n6, n7, value @ ..] = *p;
+            KeyPart { name: [n0, n1, n2, n3, n4, n5, n6, n7], value }
+        })
+    }
+
+    /// The paths of its outputs after the first.
+    pub fn more_outputs(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut rest = self.more_outputs;
+        std::iter::from_fn(move || rest.text())
+    }
+
+    /// The same with everything copied.
+    pub fn to_record(&self) -> StepRecord {
+        StepRecord {
+            key: self.key,
+            absent: self.absent.map(str::to_owned),
+            question: self.question,
+            answer: self.answer,
+            asked_at: self.asked_at,
+            template: self.template,
+            parts: self.parts().collect(),
+            more_outputs: self.more_outputs().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Appends all of the record but its key and template.
+pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
+    let asks = record.question != Digest::default();
+    let flag = |there: bool, bit: u8| if there { bit } else { 0 };
+    out.push(
+        flag(record.absent.is_some(), ABSENT)
+            | flag(asks, QUESTION)
+            | flag(record.answer.is_some(), ANSWER)
+            | flag(record.asked_at != 0, ASKED_AT)
+            | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS),
+    );
+    put_varint(out, record.parts.len() as u64);
+    for part in &record.parts {
+        out.extend_from_slice(&part.name);
+        out.extend_from_slice(&part.value);
+    }
+    if asks {
+        out.extend_from_slice(&record.question.0);
+    }
+    if let Some(answer) = &record.answer {
+        out.extend_from_slice(&answer.0);
+    }
+    if record.asked_at != 0 {
+        out.extend_from_slice(&record.asked_at.to_le_bytes());
+    }
+    if let Some(why) = &record.absent {
+        put_bytes(out, why.as_bytes());
+    }
+    for path in &record.more_outputs {
+        put_bytes(out, path.as_bytes());
+    }
+}
+
+/// Reads what [`encode`] wrote; `None` where these bytes are not that.
+pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<StepView<'_>> {
+    let mut c = Cursor(bytes);
+    let flags = c.u8().filter(|f| f & !KNOWN == 0)?;
+    let has = |bit: u8| flags & bit != 0;
+    let parts_len = c.varint()?.checked_mul(16)?;
+    let (parts, _) = c.take(parts_len)?.as_chunks();
+    let question = if has(QUESTION) { Digest(c.array()?) } else { Digest::default() };
+    let answer = if has(ANSWER) { Some(Sha256(c.array()?)) } else { None };
+    let asked_at = if has(ASKED_AT) { c.i64()? } else { 0 };
+    let absent = if has(ABSENT) { Some(c.text()?) } else { None };
+    if has(MORE_OUTPUTS) == c.is_empty() {
+        return None;
+    }
+    Some(StepView { key, template, absent, question, answer, asked_at, parts, more_outputs: c })
+}

@@ -1,0 +1,78 @@
+//! The records: what is remembered, and the words for what goes wrong.
+
+use crate::store::{Digest, Sha256};
+
+/// How a file looked: enough to see that it was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Nanoseconds since 1970.
+    pub mtime: i64,
+    pub inode: u64,
+}
+
+/// What is remembered of a file, be it an input or an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRecord {
+    pub stamp: Stamp,
+    /// The hash of its bytes.
+    pub content: Digest,
+    /// False where the file was hashed within the clock's tick of its mtime: it may have changed since and look the same.
+    pub settled: bool,
+}
+
+/// What is remembered of a step, under the path of its first output.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct StepRecord {
+    /// The hash of all that decided its outputs.
+    pub key: Digest,
+    /// Its answer said that there is nothing: why.
+    pub absent: Option<String>,
+    /// The question that it asked its source; zero where it asks none.
+    pub question: Digest,
+    /// The answer, a blob.
+    pub answer: Option<Sha256>,
+    /// When the answer (or the absence) came, milliseconds since 1970; 0 where nothing was asked.
+    pub asked_at: i64,
+    /// The text that its key was made from, without bindings and inputs: see [`State::template`](super::State::template).
+    pub template: Digest,
+    /// What else its key was made from, in the key's order.
+    pub parts: Vec<KeyPart>,
+    /// The paths of its outputs after the first.
+    pub more_outputs: Vec<String>,
+}
+
+/// One binding, fingerprint or input that went into a key: cut to what comparing and showing needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The start of the hash of its name (a path, or a binding).
+    pub name: [u8; 8],
+    /// The start of its digest.
+    pub value: [u8; 8],
+}
+
+/// One output as the store has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredOutput {
+    /// The hash of its bytes.
+    pub content: Digest,
+    /// Its blob.
+    pub blob: Sha256,
+    /// Bytes.
+    pub size: u64,
+    pub executable: bool,
+}
+
+/// What was damaged and set aside when the state was opened, in words for the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside(pub String);
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("the state in {dir} was written by a newer layermill (format {found}; this one knows up to {known})")]
+    Newer { dir: String, found: u32, known: u32 },
+    #[error("cannot {action} the state: {path}")]
+    Io { action: &'static str, path: String, source: std::io::Error },
+}
