@@ -1,1 +1,402 @@
-//! To come.
+//! Requests: sent, bounded, followed and repeated. What the answers mean is for others to say.
+
+use std::error::Error as _;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Url};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::address::{Origin, display, is_plain};
+use super::{Effort, SourceError, Traffic};
+
+/// Attempts after the first, unless set.
+const RETRIES: u32 = 5;
+/// The first wait before another attempt; each further one is twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A server that wants to be left alone for longer is not waited for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+const REDIRECTS_MAX: usize = 5;
+/// How much of the body of an error is read.
+const ERROR_LIMIT: u64 = 64 << 10;
+
+/// How a source talks.
+pub struct Settings {
+    /// Requests at the same time.
+    pub concurrency: usize,
+    /// For one attempt, from the first byte out to the last byte in.
+    pub timeout: Duration,
+    /// For the next sign of life.
+    pub idle_timeout: Duration,
+    /// Plain HTTP was asked for.
+    pub insecure: bool,
+    pub offline: bool,
+    /// The source is on this machine: proxies are for elsewhere.
+    pub local: bool,
+}
+
+/// A client with connections that it uses again.
+pub struct Http {
+    client: OnceLock<Result<Client, String>>,
+    settings: Settings,
+    permits: Semaphore,
+    traffic: Arc<Traffic>,
+}
+
+/// Where redirects may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// To the same host, or to its encrypted side.
+    SameHost,
+    /// Anywhere: the content is checked by its digest.
+    Anywhere,
+}
+
+/// What is asked for.
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub accept: &'static str,
+    /// The largest body that is taken.
+    pub limit: u64,
+    pub follow: Follow,
+}
+
+/// What came.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// Why an attempt failed.
+pub enum Fault {
+    /// Worth another attempt, after a while that the server may have named.
+    Transient {
+        what: String,
+        wait: Option<Duration>,
+    },
+    Final(SourceError),
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Request {
+    /// The request in a message.
+    pub fn shown(&self) -> String {
+        format!("{} {}", self.method, display(&self.url))
+    }
+
+    fn transient(&self, what: impl std::fmt::Display) -> Fault {
+        Fault::Transient { what: format!("{}: {what}", self.shown()), wait: None }
+    }
+
+    fn refused(&self, what: impl std::fmt::Display) -> Fault {
+        Fault::Final(SourceError::new(format!("{}: {what}", self.shown())))
+    }
+}
+
+impl Reply {
+    /// A header, where it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl Http {
+    pub fn new(settings: Settings, traffic: Arc<Traffic>) -> Self {
+        let permits = Semaphore::new(settings.concurrency);
+        Self { client: OnceLock::new(), settings, permits, traffic }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Makes attempts until one succeeds, fails for good, or is the last.
+    pub async fn retrying<T, F>(&self, effort: Effort, mut attempt: impl FnMut() -> F) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let retries = effort.retries.unwrap_or(RETRIES);
+        let mut made = 0;
+        loop {
+            let (what, wait) = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Transient { what, wait }) => (what, wait),
+            };
+            if made == retries {
+                let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
+                return Err(SourceError::new(format!("{what} ({attempts})")));
+            }
+            if let Some(wait) = wait.filter(|w| *w > LONGEST_RETRY_AFTER) {
+                return Err(SourceError::new(format!("{what}, to be asked again in {} s", wait.as_secs()))
+                    .help("run again then: what is done is kept"));
+            }
+            made += 1;
+            self.traffic.retries.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(wait.unwrap_or_else(|| backoff(made))).await;
+        }
+    }
+
+    /// One attempt, redirects included.
+    pub async fn attempt(
+        &self,
+        request: &Request,
+        authorization: Option<&HeaderValue>,
+        effort: Effort,
+    ) -> Result<Reply, Fault> {
+        if self.settings.offline {
+            return Err(request.refused("offline, and this is not in the store").help("run without `--offline`"));
+        }
+        // Waiting for one's turn is not waiting for the server.
+        let _permit = self.permits.acquire().await.map_err(|e| request.refused(e))?;
+        let most = effort.timeout.unwrap_or(self.settings.timeout);
+        match timeout(most, self.exchange(request, authorization)).await {
+            Ok(reply) => reply,
+            Err(_) => Err(request.transient(format_args!("not done within {most:?}"))),
+        }
+    }
+
+    async fn exchange(&self, request: &Request, authorization: Option<&HeaderValue>) -> Result<Reply, Fault> {
+        let client = self.client().map_err(|e| request.refused(e))?;
+        let origin = Origin::of(&request.url);
+        let mut url = request.url.clone();
+        let mut authorization = authorization;
+        for _ in 0..=REDIRECTS_MAX {
+            let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+            if let Some(value) = authorization {
+                sent = sent.header(AUTHORIZATION, value);
+            }
+            self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+            let response = match timeout(self.settings.idle_timeout, sent.send()).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return Err(fault(request, error)),
+                Err(_) => return Err(self.silence(request)),
+            };
+            let Some(location) = redirect(&response) else {
+                let reply = self.receive(request, response).await?;
+                // Links to a store of blobs are good for minutes: another attempt gets another one.
+                if Origin::of(&url) != origin && reply.status.is_client_error() {
+                    let what = format!(
+                        "{} answers {} to the link that it was redirected to",
+                        url.host_str().unwrap_or_default(),
+                        reply.status
+                    );
+                    return Err(request.transient(what));
+                }
+                return Ok(reply);
+            };
+            let next = url.join(location).map_err(|_| request.refused("redirects to what is no URL"))?;
+            self.may_follow(request, &url, &next)?;
+            // Credentials are for the origin that asked, and do not come back by a detour.
+            if Origin::of(&next) != origin {
+                authorization = None;
+            }
+            url = next;
+        }
+        Err(request.refused(format_args!("redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    fn may_follow(&self, request: &Request, from: &Url, to: &Url) -> Result<(), Fault> {
+        if !matches!(to.scheme(), "http" | "https") {
+            return Err(request.refused(format_args!("redirects to `{}:`", to.scheme())));
+        }
+        if is_plain(to) && !is_plain(from) && !self.settings.insecure {
+            let what = format!("redirects to {}, which is not encrypted", display(to));
+            return Err(request.refused(what).help("say `insecure: true` on the source where its network is trusted"));
+        }
+        let same_host = Origin::of(from) == Origin::of(to)
+            || (from.host_str() == to.host_str() && from.scheme() == "http" && to.scheme() == "https");
+        if request.follow == Follow::SameHost && !same_host {
+            return Err(request.refused(format_args!("redirects to another host, {}", Origin::of(to))));
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, request: &Request, response: Response) -> Result<Reply, Fault> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let limit = if status.is_success() { request.limit } else { ERROR_LIMIT };
+        let body = if request.method == Method::HEAD {
+            Vec::new()
+        } else {
+            self.body(request, response, limit, status.is_success()).await?
+        };
+        let reply = Reply { status, headers, body };
+        match worth_another(&reply) {
+            None => Ok(reply),
+            Some(_) if limit_is_spent(&reply) => Err(Fault::Final(
+                SourceError::new(format!("{}: {status}: the limit of requests is spent", request.shown()))
+                    .help("run again later, when what is done is kept, or log in for a higher limit"),
+            )),
+            Some(wait) => Err(Fault::Transient { what: format!("{}: {status}", request.shown()), wait }),
+        }
+    }
+
+    /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
+    async fn body(&self, request: &Request, mut response: Response, limit: u64, whole: bool) -> Result<Vec<u8>, Fault> {
+        let too_large = || request.refused(format_args!("more than the {limit} bytes that are the most"));
+        if whole && response.content_length().is_some_and(|n| n > limit) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        loop {
+            let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Err(error)) => return Err(fault(request, error)),
+                Err(_) => return Err(self.silence(request)),
+            };
+            self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > limit {
+                if whole {
+                    return Err(too_large());
+                }
+                return Ok(body);
+            }
+        }
+    }
+
+    fn silence(&self, request: &Request) -> Fault {
+        request.transient(format_args!("nothing came for {:?}", self.settings.idle_timeout))
+    }
+
+    /// Made when it is first needed: the certificates of the system take a while to read.
+    fn client(&self) -> Result<&Client, String> {
+        let build = || {
+            // Another source, or a library's user, may have been first.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let builder = Client::builder()
+                .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(self.settings.idle_timeout);
+            let builder = if self.settings.local { builder.no_proxy() } else { builder };
+            builder.build().map_err(|e| root_cause(&e))
+        };
+        self.client.get_or_init(build).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Fault {
+    fn help(self, help: &str) -> Self {
+        match self {
+            Self::Final(error) => Self::Final(error.help(help)),
+            other => other,
+        }
+    }
+}
+
+fn redirect(response: &Response) -> Option<&str> {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        .then(|| response.headers().get(LOCATION)?.to_str().ok())
+        .flatten()
+}
+
+/// `Some` where another attempt may bring more, with the wait that the server asks for.
+fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
+    let status = reply.status;
+    let passing =
+        matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && !matches!(status.as_u16(), 501 | 505));
+    passing.then(|| retry_after(reply.headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now()))
+}
+
+/// Whether a quota is used up, which does not come back within seconds: the server counts, or says so.
+fn limit_is_spent(reply: &Reply) -> bool {
+    let counts = |name: &str| {
+        matches!(name, "docker-ratelimit-source") || name.starts_with("ratelimit-") || name.starts_with("x-ratelimit-")
+    };
+    let says_so = || String::from_utf8_lossy(&reply.body).to_ascii_uppercase().contains("TOOMANYREQUESTS");
+    reply.status == StatusCode::TOO_MANY_REQUESTS
+        && (reply.headers.keys().any(|name| counts(name.as_str()))
+            || (!reply.headers.contains_key(RETRY_AFTER) && says_so()))
+}
+
+/// Reads `Retry-After`: seconds, a date, or (as Docker Hub once did) the time itself in seconds since 1970.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    const NO_WAIT_IS_LONGER: u64 = 1_000_000_000;
+    let until = |time: SystemTime| time.duration_since(now).unwrap_or_default();
+    let text = text.trim();
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds < NO_WAIT_IS_LONGER => Some(Duration::from_secs(seconds)),
+        Ok(time) => Some(until(SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time))?)),
+        Err(_) => httpdate::parse_http_date(text).ok().map(until),
+    }
+}
+
+/// Exponential, and spread out, so that many that failed together do not come back together.
+fn backoff(attempt: u32) -> Duration {
+    let longest = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// Why a request failed below HTTP. All of it may pass but for certificates.
+fn fault(request: &Request, error: reqwest::Error) -> Fault {
+    let cause = root_cause(&error);
+    if error.is_builder() || is_certificate(&error) {
+        return request.refused(cause);
+    }
+    request.transient(cause)
+}
+
+/// The innermost reason, which is the one that says something.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = None;
+    while let Some(inner) = cause {
+        text = Some(inner.to_string());
+        cause = inner.source();
+    }
+    text.unwrap_or_else(|| error.to_string())
+}
+
+fn is_certificate(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
+        let tls = wrapped.and_then(|e| e.downcast_ref()).or_else(|| inner.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_all_its_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+        let seconds = |text: &str| retry_after(text, now).map(|d| d.as_secs());
+        assert_eq!(seconds("7"), Some(7));
+        assert_eq!(seconds(&httpdate::fmt_http_date(now + Duration::from_secs(90))), Some(90));
+        assert_eq!(seconds(&httpdate::fmt_http_date(now - Duration::from_secs(90))), Some(0));
+        assert_eq!(seconds("1760000030"), Some(30));
+        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("99999999999999999999"), None);
+        assert!(seconds("18446744073709551615").is_none_or(|s| s > 600));
+    }
+
+    #[test]
+    fn waits_grow_and_are_spread() {
+        for attempt in 1..40 {
+            let longest = Duration::from_millis(250 * (1 << (attempt - 1).min(10))).min(LONGEST_WAIT);
+            let wait = backoff(attempt);
+            assert!(wait >= longest / 2 && wait <= longest, "{attempt}: {wait:?}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Sources: where image metadata comes from. [`Source`] is what every kind answers; [`image`] is the model, [`manifest`]
-//! reads what images are described by, [`lookup`] finds an image in it, [`layer_file`] says what was found.
+//! reads what images are described by, `lookup` finds an image in it, [`layer_file`] says what was found.
 
 mod address;
 mod archive;
 mod auth;
+mod catalog;
 pub mod distribution;
 mod flight;
 pub mod grammar;
@@ -13,9 +14,12 @@ pub mod layer_file;
 pub mod layout;
 mod lookup;
 pub mod manifest;
+mod pages;
 mod platform;
 #[cfg(test)]
-mod testing;
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use platform::NotAPlatform;
 

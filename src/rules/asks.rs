@@ -90,3 +90,43 @@ pub fn of_step(pattern: &Pattern, step: &StepView) -> String {
     let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();
     pattern::fill(pattern, &values)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::pipeline::check::{Options, load_text};
+    use crate::pipeline::shape::Vocabulary;
+    use crate::registry;
+    use crate::rules::{KINDS, Rule, compile};
+
+    fn load(target: &str) -> (Pipeline, String) {
+        let text = format!(
+            "version: 1\nsources: {{s: {{kind: registry, url: 'https://r.example.com'}}}}\ntargets:\n  t: {target}\n"
+        );
+        let vocabulary = Vocabulary { rules: KINDS, sources: registry::KINDS };
+        let loaded =
+            load_text(&text, "pipeline.yaml".as_ref(), "/p".into(), &Options::default(), &vocabulary, &|_| None);
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        (loaded.pipeline.unwrap(), text)
+    }
+
+    /// The rule of a target that asks this source.
+    pub fn compiled(target: &str, source: Arc<dyn Source>) -> Arc<dyn Rule> {
+        let (pipeline, _) = load(target);
+        let mut problems = Problems::default();
+        let rule = compile(&pipeline.targets[0], &pipeline, &[Some(source)], &mut problems);
+        rule.unwrap_or_else(|| panic!("{problems:?}"))
+    }
+
+    /// What is wrong with the keys of a target, and the text that is marked.
+    pub fn problems_of(target: &str) -> Vec<String> {
+        let (pipeline, text) = load(target);
+        let mut problems = Problems::default();
+        assert!(compile(&pipeline.targets[0], &pipeline, &[None], &mut problems).is_none());
+        let marked = |p: &crate::pipeline::problem::Problem| {
+            let span = p.span.expect("has a place");
+            format!("{} @ {}", p.message, &text[span.start..span.start + span.len])
+        };
+        problems.0.iter().map(marked).collect()
+    }
+}

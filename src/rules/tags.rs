@@ -192,6 +192,8 @@ fn left_out(tags: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::testing;
+    use crate::rules::asks::tests::{compiled, problems_of};
 
     #[test]
     fn tag_file_as_the_seed_prints_it() {
@@ -234,5 +236,29 @@ mod tests {
         assert!(note.starts_with("12 tags left out: `t0` (gone), `t1` (gone), "));
         assert!(note.ends_with("`t9` (gone) and 2 more"), "{note}");
         assert_eq!(left_out(&tags[..1]), "1 tag left out: `t0` (gone)");
+    }
+
+    #[test]
+    fn keys_that_are_wrong_are_named() {
+        let with = |keys: &str| problems_of(&format!("{{rule: tags, source: s, output: o.json, {keys}}}"));
+        assert_eq!(with("only: ['1.*']"), ["no `repo` @ t"]);
+        assert_eq!(with("repo: library/nginx, only: ['1.*', '[']"), ["not a glob @ '['"]);
+        assert_eq!(with("repo: library/nginx, omit: '{a'"), ["not a glob @ '{a'"]);
+    }
+
+    #[test]
+    fn the_question_is_all_that_the_answer_hangs_on() {
+        let source = testing::registry("https://me:pw@r.example.com/");
+        let target = "{rule: tags, source: s, output: 'o/{repo}', foreach: {repo: [x]}, only: 1.*, omit: ['*-rc']}";
+        let rule = compiled(target, source);
+        let step = StepView { values: vec!["library/nginx".into()], fingerprints: vec![None], outputs: vec![] };
+        let question =
+            "tags 1\nsource registry https://r.example.com\nrepo library/nginx\nonly [\"1.*\"]\nomit [\"*-rc\"]\n";
+        assert_eq!(rule.question(&step).as_deref(), Some(question));
+        assert!(rule.check(&["library/nginx"]).is_ok() && rule.check(&["Library"]).is_err());
+        let id = "a".repeat(64);
+        let compact = format!("{{\"b\":\"{id}\",\"a\":\"{id}\"}}");
+        let canonical = format!("{{\n  \"a\": \"{id}\",\n  \"b\": \"{id}\"\n}}\n");
+        assert_eq!(rule.adopt(&step, compact.as_bytes()), Some(Some(canonical.into_bytes())));
     }
 }

@@ -1,0 +1,190 @@
+//! The list of a repository's tags: pages that a registry gives, one leading to the next.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use reqwest::header::{HeaderMap, LINK};
+use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
+
+use super::address::{Origin, display};
+use super::auth::Outcome;
+use super::distribution::{Distribution, unexpected};
+use super::grammar::{self, shown};
+use super::http::{Follow, Request};
+use super::{Answer, Effort, SourceError, TagFilter};
+use crate::store::Digest;
+
+/// What is asked for: some registries refuse more.
+const PAGE: &str = "1000";
+/// Old registries give all tags in one page.
+const PAGE_LIMIT: u64 = 64 << 20;
+const PAGES_MAX: usize = 10_000;
+const TAGS_MAX: usize = 1_000_000;
+
+/// The names on all pages.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// In the grammar, and asked about.
+    pub tags: BTreeSet<String>,
+    /// Outside the grammar, as they may be shown, by their hashes: they may be long, and alike where they start.
+    pub refused: HashMap<Digest, String>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    tags: Option<Vec<String>>,
+}
+
+/// Lists the tags of a repository that the filter takes.
+pub async fn names(
+    source: &Distribution,
+    repo: &str,
+    filter: &TagFilter,
+    effort: Effort,
+) -> Result<Answer<Names>, SourceError> {
+    let bare = source.url(repo, "tags/list");
+    let mut first = bare.clone();
+    first.query_pairs_mut().append_pair("n", PAGE);
+    let mut names = Names::default();
+    let mut seen = HashSet::new();
+    let mut next = first.clone();
+    while seen.insert(next.clone()) {
+        let request = Request {
+            method: Method::GET,
+            url: next,
+            accept: "application/json",
+            limit: PAGE_LIMIT,
+            follow: Follow::SameHost,
+        };
+        let is_first = seen.len() == 1 || request.url == bare;
+        let reply = match source.session.send(&request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(source.denied(repo, status))),
+        };
+        match reply.status {
+            StatusCode::OK => {}
+            // Its most is less than what was asked for, and it does not say what it is.
+            StatusCode::BAD_REQUEST if request.url == first => {
+                next = bare.clone();
+                continue;
+            }
+            StatusCode::NOT_FOUND if is_first => {
+                return Ok(Answer::Absent(format!("{} has no repository {repo}", source.name())));
+            }
+            _ => return Err(unexpected(&request, &reply)),
+        }
+        let page: Page = serde_json::from_slice(&reply.body).map_err(|e| {
+            let what = "expected a list of tags, but what came cannot be read as one";
+            SourceError::new(format!("{}: {what} ({e})", request.shown()))
+        })?;
+        names.add(page.tags.unwrap_or_default(), filter);
+        if names.tags.len() + names.refused.len() > TAGS_MAX || seen.len() > PAGES_MAX {
+            return Err(SourceError::new(format!("{}: more tags than any repository has", display(&bare))));
+        }
+        let Some(link) = next_link(&reply.headers) else { return Ok(Answer::Found(names)) };
+        next = follow(&request.url, &link).map_err(|what| SourceError::new(format!("{}: {what}", request.shown())))?;
+    }
+    Err(SourceError::new(format!("{}: its pages lead in a circle", display(&bare))))
+}
+
+impl Names {
+    fn add(&mut self, tags: Vec<String>, filter: &TagFilter) {
+        for tag in tags {
+            if !grammar::is_tag(&tag) {
+                self.refused.insert(Digest::of(tag.as_bytes()), shown(&tag));
+            } else if filter.takes(&tag) {
+                self.tags.insert(tag);
+            }
+        }
+    }
+}
+
+/// Where a link leads; never to another host, which would be told our token.
+fn follow(page: &Url, link: &str) -> Result<Url, String> {
+    let next = page.join(link).map_err(|_| format!("the link to its next page is no URL: `{}`", shown(link)))?;
+    if Origin::of(&next) != Origin::of(page) {
+        return Err(format!("the link to its next page leads to another host, {}", Origin::of(&next)));
+    }
+    Ok(next)
+}
+
+/// The target of the link with `rel="next"` (RFC 8288, 3).
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok()).find_map(|text| {
+        let mut rest = text;
+        loop {
+            let (target, after) = rest.split_once('<')?.1.split_once('>')?;
+            let (parameters, others) = split_outside_quotes(after);
+            if parameters.split(';').any(is_next) {
+                return Some(target.to_owned());
+            }
+            rest = others;
+        }
+    })
+}
+
+/// Up to the comma that ends a link, and what comes after it.
+fn split_outside_quotes(text: &str) -> (&str, &str) {
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => return (&text[..at], &text[at + 1..]),
+            _ => {}
+        }
+    }
+    (text, "")
+}
+
+fn is_next(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("rel")
+            && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    fn link(lines: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(LINK, HeaderValue::from_str(line).unwrap());
+        }
+        next_link(&headers)
+    }
+
+    #[test]
+    fn links() {
+        assert_eq!(
+            link(&[r#"</v2/a/tags/list?n=2&last=b>; rel="next""#]).as_deref(),
+            Some("/v2/a/tags/list?n=2&last=b")
+        );
+        assert_eq!(link(&["<x>;rel=next"]).as_deref(), Some("x"));
+        assert_eq!(
+            link(&[r#"<a>; rel="prev"; title="x, y", <b?c=d,e>; foo=1; REL="last Next""#]).as_deref(),
+            Some("b?c=d,e")
+        );
+        assert_eq!(link(&["<a>; rel=first", "<b>; rel=next"]).as_deref(), Some("b"));
+        for none in ["", "<a>", "<a", "a; rel=next", "<a>; rel=prev", "<a>; title=\"rel=next\""] {
+            assert_eq!(link(&[none]), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn pages_stay_on_their_host() {
+        let page = Url::parse("https://r.example.com/v2/a/tags/list").unwrap();
+        assert_eq!(
+            follow(&page, "/v2/a/tags/list?last=x").unwrap().as_str(),
+            "https://r.example.com/v2/a/tags/list?last=x"
+        );
+        assert!(follow(&page, "https://r.example.com:443/v2/a/tags/list?last=x").is_ok());
+        for elsewhere in
+            ["https://evil.example.com/", "http://r.example.com/", "https://r.example.com:8443/", "//evil", "file:///x"]
+        {
+            assert!(follow(&page, elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+}
