@@ -124,7 +124,7 @@ fn layer_files_are_adopted_and_counted() {
         before.changes(&project.snapshot()),
         ["result/layers/library/busybox/latest.json", "result/stat/stat_layer.csv"]
     );
-    assert!(registry.requests_since(mark).iter().all(|r| !r.path.ends_with("/tags/list")));
+    assert!(registry.requests_since(mark).iter().all(|r| !r.path.contains("/tags/list")));
     assert_eq!(
         project.read("result/stat/stat_layer.csv"),
         format!(
@@ -157,7 +157,7 @@ fn an_adopted_files_mtime_is_the_time_when_it_was_asked() {
         let mark = registry.mark();
         project.build(&["get_tag"]);
         let asked = registry.requests_since(mark);
-        assert_eq!(asked.iter().any(|r| r.path.ends_with("/tags/list")), asked_again, "{asked:#?}");
+        assert_eq!(asked.iter().any(|r| r.path.contains("/tags/list")), asked_again, "{asked:#?}");
         let tags = project.json(file).as_object().expect("tags").len();
         assert_eq!(tags, if asked_again { 2 } else { 1 });
     }

@@ -15,7 +15,7 @@ use crate::support::fault::{self, Seen, Server, Shelf};
 use crate::support::images::{Format, Manifest};
 use crate::support::project::{Project, Report, walk};
 use crate::support::stock;
-use crate::support::words::{exit, outcome};
+use crate::support::words::{self, exit, outcome};
 
 /// Another image, which has to be built whatever happens to the one under attack.
 const GOOD: &str = "library/good";
@@ -153,7 +153,7 @@ fn a_manifest_of_50_mib() {
     let mut bytes = image.blob.bytes.to_vec();
     bytes.resize(50 << 20, b' ');
     shelf.put_bytes(&bad("latest"), Format::Oci.manifest(), bytes);
-    let (_server, project) = refused(shelf, &["4 MiB"]);
+    let (_server, project) = refused(shelf, &[words::PAST_LIMIT]);
     walk(&project.path(".layermill"), &mut |path| {
         assert!(fs::metadata(path).expect("there").len() < 1 << 20, "{} is big", path.display());
     });
@@ -173,14 +173,14 @@ fn a_manifest_without_end() {
         let headers = [("Content-Type", Format::Oci.manifest()), ("Docker-Content-Digest", &digest)];
         fault::reply(StatusCode::OK, &headers, Body::from_stream(blanks))
     });
-    refused_by(server, &["4 MiB"]);
+    refused_by(server, &[words::PAST_LIMIT]);
 }
 
 #[test]
 fn a_manifest_that_is_not_json() {
     let mut shelf = shelf();
     shelf.put_bytes(&bad("latest"), Format::Oci.manifest(), "this is not json");
-    let (_server, project) = refused(shelf, &["JSON"]);
+    let (_server, project) = refused(shelf, &[words::UNREADABLE]);
     assert!(!keeps(&project, "this is not json"), "bad bytes are never stored");
 }
 
@@ -202,7 +202,7 @@ fn sizes_that_are_negative_or_no_numbers() {
         shelf.put(&bad("other"), &image);
         let bytes = text.replace(&size, &format!("\"size\":{lie}}}]"));
         shelf.put_bytes(&bad("latest"), Format::Oci.manifest(), bytes);
-        refused(shelf, &["size"]);
+        refused(shelf, &["manifest"]);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::fault::{self, Server, Shelf};
 use crate::support::images::{Format, Image, Manifest, digest};
-use crate::support::project::Project;
+use crate::support::project::{Project, Running};
 use crate::support::stock;
 use crate::support::words::exit;
 
@@ -209,7 +209,7 @@ fn a_platform_is_chosen_from_an_index_and_none_is_an_absence() {
     let report = project.build(&[]);
     assert_eq!(report.absent, 1, "{}", report.listing());
     assert!(
-        report.step("get_layer_all@repo=library/nginx,tag=latest").reason.contains("linux/s390x"),
+        report.step("get_layer_all@repo=library/nginx,tag=latest").reason().contains("linux/s390x"),
         "{}",
         report.listing()
     );
@@ -560,7 +560,7 @@ fn a_repository_that_no_token_opens_is_absent() {
     let project = Project::new(&stock::pipeline_for(&server.url(), &["library/busybox", "library/hidden"]));
     let report = project.build(&[]);
     assert_eq!((report.absent, report.failed), (1, 0), "{}", report.listing());
-    assert!(!report.step("get_tag@repo=library/hidden").reason.is_empty(), "{}", report.listing());
+    assert!(!report.step("get_tag@repo=library/hidden").reason().is_empty(), "{}", report.listing());
 }
 
 #[test]
@@ -611,4 +611,15 @@ fn half_a_list_of_repositories_that_are_gone_does_not_stop_the_other_half() {
     let report = project.build(&[]);
     assert_eq!((report.built, report.absent, report.failed), (41, 20, 0), "{}", report.listing());
     assert_eq!(imported(&project.read("result/stat/stat_layer.csv")).len(), 20);
+}
+
+#[test]
+fn a_registry_over_plain_http_needs_no_certificates() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox"]));
+    project.write("none.pem", "");
+    let mut command = project.command(&["build", "--format", "json"]);
+    command.env("SSL_CERT_FILE", project.path("none.pem"));
+    let report = Running::spawn(command).wait().report(exit::DONE);
+    assert_eq!(report.failed, 0, "{}", report.listing());
 }

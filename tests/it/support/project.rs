@@ -389,14 +389,22 @@ pub struct Step {
     pub step: String,
     #[serde(default)]
     pub outcome: String,
-    #[serde(default)]
-    pub reason: String,
+    /// Why it was not up to date.
+    reason: Option<String>,
+}
+
+impl Step {
+    /// Why it was not up to date; empty where it says nothing.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or("")
+    }
 }
 
 impl Report {
-    /// The names of the steps that were not up to date, sorted. Those that are absent, now as before, are left out.
+    /// The names of the steps that something was done for, or was tried, sorted: neither those that are absent nor those
+    /// whose files were adopted as they are.
     pub fn names(&self) -> Vec<&str> {
-        let done = self.steps.iter().filter(|s| s.outcome != outcome::ABSENT);
+        let done = self.steps.iter().filter(|s| ![outcome::ABSENT, outcome::ADOPTED].contains(&s.outcome.as_str()));
         let mut names: Vec<_> = done.map(|s| s.step.as_str()).collect();
         names.sort_unstable();
         names
@@ -430,7 +438,7 @@ impl Report {
     pub fn listing(&self) -> String {
         let mut text = String::new();
         for s in &self.steps {
-            writeln!(text, "{} {} ({})", s.step, s.outcome, s.reason).expect("written to memory");
+            writeln!(text, "{} {} ({})", s.step, s.outcome, s.reason()).expect("written to memory");
         }
         text + &self.stderr
     }
