@@ -1,14 +1,15 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
 use crate::pipeline::model::{Freshness, InputKind};
-use crate::rules::StepView;
-use crate::store::state::{FileRecord, KeyPart, StepRecord, StoredOutput};
+use rustix::fs::AtFlags;
+
+use crate::rules::{Asks, StepView};
+use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use super::clock;
-use super::engine::{Compiled, Engine, Mode};
+use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::{self, Look};
-use super::key::{KeyHasher, Part, Template};
 use super::outcome::Status;
 use super::place::Destination;
 use super::reason::{self, Reason};
@@ -19,7 +20,7 @@ use super::steps::{StepId, Wait};
 pub(super) struct Verdict {
     pub decision: Decision,
     /// Files that were hashed on the way: to be recorded, whatever becomes of the step.
-    pub files: Vec<(String, FileRecord)>,
+    pub files: Vec<(PathId, FileRecord)>,
 }
 
 #[derive(Debug)]
@@ -63,20 +64,51 @@ pub(super) enum Work {
 
 /// How the outputs on disk compare with what was recorded.
 struct Outputs {
-    looks: Vec<(String, Look)>,
+    looks: Vec<(PathId, Look)>,
     /// Why they are not what was recorded.
     off: Option<Reason>,
 }
 
 impl Engine<'_> {
-    pub(super) fn decide(&self, id: StepId) -> Verdict {
+    pub(super) fn decide(&self, id: StepId) -> Option<Box<Verdict>> {
+        if self.is_plainly_up_to_date(id) {
+            return None;
+        }
         let mut files = Vec::new();
         let decision = self.decision(id, &mut files);
-        Verdict { decision, files }
+        Some(Box::new(Verdict { decision, files }))
     }
 
-    fn decision(&self, id: StepId, files: &mut Vec<(String, FileRecord)>) -> Decision {
-        let upstream = match self.upstream(id, files) {
+    /// The common case of a step to which nothing happened, told without keeping anything: it has one output and its
+    /// answer cannot age.
+    fn is_plainly_up_to_date(&self, id: StepId) -> bool {
+        let target = self.steps.step(id).target as usize;
+        let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings[target].plain) else { return false };
+        let asks = match compiled.rule.asks() {
+            Asks::Never => false,
+            Asks::Always => true,
+            Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
+        };
+        let upstream = self.steps.slots_of(id).iter().all(|slot| match slot.wait {
+            Wait::Step(step) => self.steps.step(step).status.has_outputs(),
+            Wait::Group(group) => {
+                let group = &self.steps.groups[group as usize];
+                group.blocked_by.is_none() && group.stale.is_none()
+            }
+            Wait::File(file) => matches!(self.looks[file as usize], Leaf::There),
+        });
+        let &[path] = self.steps.outputs(id) else { return false };
+        !asks
+            && upstream
+            && self
+                .state
+                .file_at(path)
+                .is_some_and(|file| self.eyes.same(self.state.path(path), &file, AtFlags::SYMLINK_NOFOLLOW))
+            && self.state.step_key_at(path) == Some(self.key(id, compiled, None))
+    }
+
+    fn decision(&self, id: StepId, files: &mut Vec<(PathId, FileRecord)>) -> Decision {
+        let upstream = match self.upstream(id) {
             Ok(stale) => stale,
             Err(decision) => return decision,
         };
@@ -92,13 +124,13 @@ impl Engine<'_> {
             adopted = self.adopt(id, compiled, &view, files);
             record.clone_from(&adopted);
         }
-        let mut outputs = self.look_at_outputs(id, &view);
+        let mut outputs = self.look_at_outputs(id);
         if adopted.is_some() {
             outputs.off = None;
         }
         files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
             // Only what is as recorded: a changed output is recorded when it has been made again.
-            Look::Hashed(r) if outputs.off.is_none() => Some((path.clone(), *r)),
+            Look::Hashed(r) if outputs.off.is_none() => Some((*path, *r)),
             _ => None,
         }));
         if self.mode == Mode::Adopt && upstream.is_none() && self.takes_over(id, compiled, &outputs) {
@@ -152,7 +184,8 @@ impl Engine<'_> {
                 run,
             );
         }
-        let reason = self.moved(id, compiled, &record, answer.as_ref()).unwrap_or_else(|| match &record.absent {
+        let moved = self.changes(id, compiled, &record, answer.as_ref()).into_iter().next();
+        let reason = moved.unwrap_or_else(|| match &record.absent {
             Some(why) => Reason::WasAbsent(why.clone()),
             None => outputs.off.clone().unwrap_or(Reason::FirstBuild),
         });
@@ -225,7 +258,7 @@ impl Engine<'_> {
     }
 
     /// What the inputs leave of a step: an end to it, or the stale step that it waits for where nothing is run.
-    fn upstream(&self, id: StepId, files: &mut Vec<(String, FileRecord)>) -> Result<Option<StepId>, Decision> {
+    fn upstream(&self, id: StepId) -> Result<Option<StepId>, Decision> {
         let target = self.steps.target(id);
         let mut stale = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
@@ -249,26 +282,12 @@ impl Engine<'_> {
                     }
                 }
                 Wait::Group(group) => {
-                    if !partial && let Some(step) = self.blocker(group) {
+                    if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
                         return Err(self.blocked(step));
                     }
-                    stale = stale.or_else(|| self.stale_in(group));
+                    stale = stale.or(self.steps.groups[group as usize].stale);
                 }
-                Wait::File(file) => match self.look_at_file(file, files) {
-                    Look::Same(_) | Look::Hashed(_) => {}
-                    Look::Missing => {
-                        return Err(Decision::Failed {
-                            message: format!("the input {} is missing", self.steps.files.get(file)),
-                            help: Some("no target makes it; put it there, or correct the path".to_owned()),
-                        });
-                    }
-                    Look::Unusable(why) => {
-                        return Err(Decision::Failed {
-                            message: format!("cannot read the input {}: {why}", self.steps.files.get(file)),
-                            help: None,
-                        });
-                    }
-                },
+                Wait::File(file) => self.check_file(file)?,
             }
         }
         Ok(stale)
@@ -278,70 +297,54 @@ impl Engine<'_> {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
 
-    fn stale_in(&self, group: super::steps::GroupId) -> Option<StepId> {
-        if self.mode == Mode::Build {
-            return None;
-        }
-        let group = &self.steps.groups[group as usize];
-        let steps = &self.steps.rows[group.target].steps;
-        group.rows.iter().map(|&r| steps[r as usize]).find(|&s| self.steps.step(s).status == Status::Stale)
-    }
-
-    /// Looks at a file that no step makes: once a run, whoever asks.
-    pub(super) fn look_at_file(&self, file: u32, files: &mut Vec<(String, FileRecord)>) -> &Look {
-        self.looks[file as usize].get_or_init(|| {
-            let path = self.steps.files.get(file);
-            let look = files::look_at_input(&self.pipeline.root.join(path), self.state.file(path));
-            if let Look::Hashed(record) = &look {
-                files.push((path.to_owned(), *record));
+    /// A file that no step makes has to be there.
+    fn check_file(&self, file: u32) -> Result<(), Decision> {
+        let path = || self.state.path(self.steps.files[file as usize]);
+        match &self.looks[file as usize] {
+            Leaf::There => Ok(()),
+            Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
+                message: format!("the input {} is missing", path()),
+                help: Some("no target makes it; put it there, or correct the path".to_owned()),
+            }),
+            Leaf::Unusable(why) => {
+                Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
             }
-            look
-        })
-    }
-
-    fn look_at_outputs(&self, id: StepId, view: &StepView) -> Outputs {
-        let folders = self.steps.target(id).outputs.iter().map(|o| o.folder);
-        let mut off = None;
-        let mut looks = Vec::with_capacity(view.outputs.len());
-        for (path, folder) in view.outputs.iter().zip(folders) {
-            let known = self.state.file(path);
-            let full = self.pipeline.root.join(path);
-            let look = files::look_at_output(&full, known);
-            let reason = match (&look, known) {
-                (Look::Missing, _) => Some(Reason::MissingOutput(path.clone())),
-                (Look::Unusable(why), _) => {
-                    Some(Reason::ChangedOutput { path: path.clone(), from: "a file".to_owned(), to: why.clone() })
-                }
-                (Look::Same(_) | Look::Hashed(_), None) => Some(Reason::ChangedOutput {
-                    path: path.clone(),
-                    from: "what no record tells".to_owned(),
-                    to: "a file".to_owned(),
-                }),
-                (Look::Hashed(now), Some(known)) if now.content != known.content => Some(Reason::ChangedOutput {
-                    path: path.clone(),
-                    from: reason::hex(&known.content.short()),
-                    to: reason::hex(&now.content.short()),
-                }),
-                _ if full.is_dir() != folder => Some(Reason::ChangedOutput {
-                    path: path.clone(),
-                    from: if folder { "a folder" } else { "a file" }.to_owned(),
-                    to: if folder { "a file" } else { "a folder" }.to_owned(),
-                }),
-                _ => None,
-            };
-            off = off.or(reason);
-            looks.push((path.clone(), look));
         }
-        Outputs { looks, off }
     }
 
-    fn destinations(&self, id: StepId, looks: &[(String, Look)]) -> Vec<Destination> {
+    /// Looks at a file that no step makes. The record is to be kept where it is a new one.
+    pub(super) fn look_at_file(&self, file: u32) -> (Leaf, Option<FileRecord>) {
+        let path = self.steps.files[file as usize];
+        let known = self.state.file_at(path);
+        if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
+            return (Leaf::There, None);
+        }
+        match files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known) {
+            Look::Same(_) => (Leaf::There, None),
+            Look::Hashed(record) => (Leaf::There, Some(record)),
+            Look::Missing => (Leaf::Missing, None),
+            Look::Unusable(why) => (Leaf::Unusable(why.into()), None),
+        }
+    }
+
+    fn look_at_outputs(&self, id: StepId) -> Outputs {
+        let mut outputs = Outputs { looks: Vec::new(), off: None };
+        for (&path, output) in self.steps.outputs(id).iter().zip(&self.steps.target(id).outputs) {
+            let known = self.state.file_at(path);
+            let look = files::look_at_output(&self.pipeline.root.join(self.state.path(path)), known, output.folder);
+            outputs.off = outputs.off.or_else(|| off(self.state.path(path), &look, known));
+            outputs.looks.push((path, look));
+        }
+        outputs
+    }
+
+    fn destinations(&self, id: StepId, looks: &[(PathId, Look)]) -> Vec<Destination> {
         let outputs = &self.steps.target(id).outputs;
         looks
             .iter()
             .zip(outputs)
             .map(|((path, look), output)| Destination {
-                path: path.clone(),
+                path: self.state.path(*path).to_owned(),
                 folder: output.folder,
                 there: match look {
                     Look::Same(r) | Look::Hashed(r) => Some(*r),
@@ -357,7 +360,7 @@ impl Engine<'_> {
         id: StepId,
         compiled: &Compiled,
         view: &StepView,
-        files: &mut Vec<(String, FileRecord)>,
+        files: &mut Vec<(PathId, FileRecord)>,
     ) -> Option<StepRecord> {
         /// No tag or layer file is larger, in bytes.
         const LARGEST: u64 = 256 << 20;
@@ -378,7 +381,7 @@ impl Engine<'_> {
             return None;
         }
         let stamp = files::stamp(&meta);
-        files.push((view.outputs[0].clone(), files::record(stamp, Digest::of(&bytes), before)));
+        files.push((self.steps.outputs(id)[0], files::record(stamp, Digest::of(&bytes), before)));
         let record = StepRecord {
             question: question.unwrap_or_default(),
             answer,
@@ -394,9 +397,7 @@ impl Engine<'_> {
     fn takes_over(&self, id: StepId, compiled: &Compiled, outputs: &Outputs) -> bool {
         !compiled.by_source
             && self.adopt.iter().any(|asked| self.is_asked(asked, id))
-            && outputs.looks.iter().zip(&self.steps.target(id).outputs).all(|((path, look), output)| {
-                look.content().is_some() && self.pipeline.root.join(path).is_dir() == output.folder
-            })
+            && outputs.looks.iter().all(|(_, look)| look.content().is_some())
     }
 
     fn taken_over(
@@ -405,7 +406,7 @@ impl Engine<'_> {
         compiled: &Compiled,
         view: &StepView,
         outputs: &Outputs,
-        files: &mut Vec<(String, FileRecord)>,
+        files: &mut Vec<(PathId, FileRecord)>,
     ) -> Decision {
         if let Some(key) = self.state.step_key(&view.outputs[0])
             && outputs.off.is_none()
@@ -414,7 +415,7 @@ impl Engine<'_> {
             return Decision::Done { status: Status::UpToDate, message: None, record: None };
         }
         files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
-            Look::Hashed(r) => Some((path.clone(), *r)),
+            Look::Hashed(r) => Some((*path, *r)),
             _ => None,
         }));
         let record = StepRecord {
@@ -426,106 +427,18 @@ impl Engine<'_> {
         let record = Some(self.keyed(id, record, None));
         Decision::Done { status: Status::Adopted, message: None, record }
     }
+}
 
-    /// Which part of the key moved since the record.
-    fn moved(&self, id: StepId, compiled: &Compiled, record: &StepRecord, answer: Option<&Sha256>) -> Option<Reason> {
-        self.changes(id, compiled, record, answer).into_iter().next()
-    }
-
-    pub(super) fn changes(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        record: &StepRecord,
-        answer: Option<&Sha256>,
-    ) -> Vec<Reason> {
-        let old = self.state.template(&record.template).and_then(Template::parse);
-        let mut changes = reason::Changes::new(record, old.as_ref(), &compiled.template);
-        self.each_part(id, compiled, answer, &mut |part| changes.see(part));
-        changes.finish()
-    }
-
-    /// A record with its key and the parts that it was made from.
-    pub(super) fn keyed(&self, id: StepId, record: StepRecord, answer: Option<&Sha256>) -> StepRecord {
-        let target = self.steps.step(id).target as usize;
-        let Some(compiled) = &self.rules[target] else { return record };
-        let mut parts: Vec<KeyPart> = Vec::new();
-        let mut hasher = KeyHasher::new(&compiled.template_digest);
-        self.each_part(id, compiled, answer, &mut |part| {
-            hasher.add(part);
-            parts.push(part.record());
-        });
-        StepRecord { key: hasher.key(), parts, ..record }
-    }
-
-    fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
-        let mut hasher = KeyHasher::new(&compiled.template_digest);
-        self.each_part(id, compiled, answer, &mut |part| hasher.add(part));
-        hasher.key()
-    }
-
-    /// Shows every part of a step's key, in order.
-    fn each_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
-        let bindings = &self.steps.target(id).bindings;
-        let bound = self.steps.bound(id);
-        for &b in compiled.rule.reads() {
-            let (name, value) = (bindings[b].name.as_str(), self.steps.names.get(bound[b].value));
-            see(&Part::value_of(name, value));
-            if let Some(digest) = self.steps.fingerprint(&bound[b]) {
-                see(&Part::fingerprint(name, value, digest));
-            }
+/// Why an output is not what was recorded.
+fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
+    let changed = |from: String, to: String| Some(Reason::ChangedOutput { path: path.to_owned(), from, to });
+    match (look, known) {
+        (Look::Missing, _) => Some(Reason::MissingOutput(path.to_owned())),
+        (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
+        (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
+        (Look::Hashed(now), Some(known)) if now.content != known.content => {
+            changed(reason::hex(&known.content.short()), reason::hex(&now.content.short()))
         }
-        if let Some(answer) = answer {
-            see(&Part::answer(answer));
-        }
-        self.each_input(id, &mut |_, path, content| see(&Part::input(path, content)));
-    }
-
-    /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
-    pub(super) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
-        let inputs = self.steps.target(id).inputs.len();
-        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
-            match slot.wait {
-                Wait::Step(step) => self.each_output(step, &mut |path, content| see(position, path, content)),
-                Wait::Group(group) => {
-                    for step in self.steps.ordered(group) {
-                        self.each_output(step, &mut |path, content| see(position, path, content));
-                    }
-                }
-                Wait::File(file) => {
-                    if let Some(content) = self.looks[file as usize].get().and_then(Look::content) {
-                        see(position, self.steps.files.get(file), content);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Shows every output of a done step; a group shows those of its inputs.
-    fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
-        if self.rules[self.steps.step(step).target as usize].is_none() {
-            return self.each_input(step, &mut |_, path, content| see(path, content));
-        }
-        if !self.steps.step(step).status.has_outputs() && self.steps.step(step).status != Status::Stale {
-            return;
-        }
-        let mut path = String::new();
-        for position in 0..self.steps.target(step).outputs.len() {
-            path.clear();
-            self.steps.output_into(step, position, &mut path);
-            if let Some(record) = self.state.file(&path) {
-                see(&path, record.content);
-            }
-        }
-    }
-
-    /// A step as its rule sees it.
-    pub(super) fn view(&self, id: StepId) -> StepView {
-        let bound = self.steps.bound(id);
-        StepView {
-            values: bound.iter().map(|b| self.steps.names.get(b.value).into()).collect(),
-            fingerprints: bound.iter().map(|b| self.steps.fingerprint(b).copied()).collect(),
-            outputs: (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect(),
-        }
+        _ => None,
     }
 }

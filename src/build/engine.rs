@@ -2,32 +2,34 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::pipeline::model::{Axis, Freshness, Pipeline, TargetId};
+use crate::pipeline::model::{Axis, Pipeline, TargetId};
 use crate::pipeline::problem::{Problems, Span};
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{State, StateError, StepRecord};
+use crate::store::state::{FileRecord, State, StateError, StepRecord};
 
 use super::decide::{Decision, Run, Verdict, Work};
 use super::events::{Event, Listener, Progress};
 use super::execute::Message;
 use super::expand::Pending;
-use super::files::Look;
+use super::expand::Rhythm;
+use super::files::Eyes;
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
 use super::reason::Reason;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
-use super::steps::{GroupId, StepId, Steps};
+use super::settings::Settings;
+use super::steps::{GroupId, StepId, Steps, Wait};
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {
@@ -38,14 +40,6 @@ pub(super) struct Compiled {
     pub cached: bool,
     /// It asks or reads a source.
     pub by_source: bool,
-}
-
-/// A target's settings outside the key, after those of targets that describe the same steps were joined in.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub fresh: Freshness,
-    pub missing_is_error: bool,
-    pub retries: Option<u32>,
 }
 
 #[derive(Default)]
@@ -80,7 +74,11 @@ pub(super) struct Engine<'p> {
     pub closed: Vec<bool>,
     /// Targets that read from several others and wait for them.
     pub waiting: Vec<TargetId>,
-    pub looks: Vec<OnceLock<Look>>,
+    pub eyes: Eyes,
+    /// What was seen of each file that no step makes.
+    pub looks: Vec<Leaf>,
+    /// The paths of each target's last two steps, to find the next one near.
+    pub rhythm: Rhythm,
     pub ready: Vec<StepId>,
     pub to_expand: Vec<Pending>,
     pub check_group: Vec<GroupId>,
@@ -101,6 +99,17 @@ pub(super) struct Engine<'p> {
     pub runtime: Arc<tokio::runtime::Runtime>,
     pub cancel: tokio::sync::watch::Sender<bool>,
     pub send: Sender<Message>,
+}
+
+/// What was seen of a file that no step makes.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Leaf {
+    #[default]
+    Unseen,
+    /// It is there, and the state has its record.
+    There,
+    Missing,
+    Unusable(Box<str>),
 }
 
 /// What a run may do.
@@ -124,7 +133,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    fn has(&self, target: TargetId) -> bool {
+    pub(super) fn has(&self, target: TargetId) -> bool {
         match self {
             Self::None => false,
             Self::All => true,
@@ -200,18 +209,48 @@ impl Engine<'_> {
     fn decide_ready(&mut self, listener: &mut dyn Listener) {
         self.after_settling();
         while !self.ready.is_empty() && !self.stopping {
-            self.looks.resize_with(self.steps.files.len(), OnceLock::new);
             let ready = std::mem::take(&mut self.ready);
-            let verdicts: Vec<Verdict> = if ready.len() < PARALLEL_FROM {
+            self.eyes.blink();
+            self.look_at_files(&ready);
+            let verdicts: Vec<Option<Box<Verdict>>> = if ready.len() < PARALLEL_FROM {
                 ready.iter().map(|&id| self.decide(id)).collect()
             } else {
                 let this = &*self;
                 ready.par_iter().with_min_len(PARALLEL_FROM).map(|&id| this.decide(id)).collect()
             };
             for (id, verdict) in ready.into_iter().zip(verdicts) {
-                self.apply(id, verdict, listener);
+                match verdict {
+                    None => self.finish(id, Status::UpToDate),
+                    Some(verdict) => self.apply(id, *verdict, listener),
+                }
             }
             self.after_settling();
+        }
+    }
+
+    /// Looks at the files that these steps read and no step makes: once a run, whoever reads them.
+    fn look_at_files(&mut self, ready: &[StepId]) {
+        self.looks.resize_with(self.steps.files.len(), Leaf::default);
+        let mut due: Vec<u32> = Vec::new();
+        for &id in ready {
+            for slot in self.steps.slots_of(id) {
+                if let Wait::File(file) = slot.wait
+                    && matches!(self.looks[file as usize], Leaf::Unseen)
+                {
+                    // Marked at once, so that it is listed once.
+                    self.looks[file as usize] = Leaf::Missing;
+                    due.push(file);
+                }
+            }
+        }
+        let this = &*self;
+        let seen: Vec<(Leaf, Option<FileRecord>)> =
+            due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
+        for (file, (leaf, record)) in due.into_iter().zip(seen) {
+            self.looks[file as usize] = leaf;
+            if let Some(record) = record {
+                self.state.put_file_at(self.steps.files[file as usize], record);
+            }
         }
     }
 
@@ -226,10 +265,8 @@ impl Engine<'_> {
     }
 
     fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
-        if self.mode != Mode::Look {
-            for (path, record) in &verdict.files {
-                self.state.put_file(path, *record);
-            }
+        for (path, record) in verdict.files {
+            self.state.put_file_at(path, record);
         }
         match verdict.decision {
             Decision::Done { status, message, record } => {
@@ -266,16 +303,18 @@ impl Engine<'_> {
         if let Some(compiled) = &self.rules[target] {
             self.state.put_template(&compiled.template.text());
         }
-        self.state.put_step(&self.steps.output(id, 0), record);
+        let path = self.steps.outputs(id)[0];
+        self.state.put_step_at(path, record);
     }
 
-    /// Removes the outputs of a step that has become absent, where they are ours.
+    /// Removes the outputs of a step that has become absent, where they are ours, and what is remembered of them.
     pub(super) fn remove_outputs(&mut self, id: StepId) {
-        for position in 0..self.steps.target(id).outputs.len() {
-            let path = self.steps.output(id, position);
+        for position in 0..self.steps.outputs(id).len() {
+            let path = self.path(id, position).to_owned();
             if self.state.file(&path).is_some() {
-                // What cannot be removed is found changed by the next run.
+                // What cannot be removed has no record any more, and is not believed by anyone.
                 let _ = self.placer.remove(&path);
+                self.state.remove(&path);
             }
         }
     }
@@ -315,8 +354,10 @@ impl Engine<'_> {
         let step = self.steps.step(id);
         let (target, row) = (step.target as usize, step.row);
         self.row_done(target, row, id);
-        for (target, row) in self.steps.shared.get(&id).cloned().unwrap_or_default() {
-            self.row_done(target, row, id);
+        if !self.steps.shared.is_empty() {
+            for (target, row) in self.steps.shared.get(&id).cloned().unwrap_or_default() {
+                self.row_done(target, row, id);
+            }
         }
     }
 
@@ -354,6 +395,7 @@ impl Engine<'_> {
             status if status.is_done() => {
                 self.account(id, Status::Failed, None, Some(message), None);
                 self.steps.step_mut(id).status = Status::Failed;
+                self.steps.mark_all(id);
             }
             Status::Busy => drop(self.doomed.insert(id, message)),
             _ => {

@@ -161,7 +161,7 @@ impl Engine<'_> {
 
     /// Where the output of a step's command is kept, named after its first output.
     fn log_of(&self, id: StepId) -> PathBuf {
-        let digest = crate::store::Digest::of(self.steps.output(id, 0).as_bytes());
+        let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
         self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
     }
 
@@ -201,7 +201,7 @@ impl Engine<'_> {
             }
         };
         let Some(mut run) = self.runs.remove(&id) else { return };
-        let before = self.state.step(&self.steps.output(id, 0));
+        let before = self.state.step(self.path(id, 0));
         let record = std::mem::take(&mut run.record);
         run.record = self.keyed(id, crate::store::state::StepRecord { answer: Some(digest), ..record }, Some(&digest));
         run.record.asked_at = clock::now_ms();

@@ -8,6 +8,7 @@ use crate::pipeline::model::{Axis, AxisKind, InputKind, Read, Target, TargetId};
 use crate::pipeline::problem::Span;
 use crate::pipeline::{axis, pattern};
 use crate::store::Sha256;
+use crate::store::state::{PathId, State};
 
 use super::engine::Engine;
 use super::intern::Id;
@@ -36,6 +37,27 @@ pub struct Pending {
     pub target: TargetId,
     pub row: u32,
     pub step: StepId,
+}
+
+/// Finds paths near where they are expected: those of a target's steps were first put in a rhythm, and so they come back.
+#[derive(Default)]
+pub(super) struct Rhythm(HashMap<(TargetId, usize), (PathId, PathId), foldhash::fast::RandomState>);
+
+impl Rhythm {
+    /// The number of a path that comes after the others of this place.
+    fn find(&mut self, state: &mut State, place: (TargetId, usize), path: &str) -> PathId {
+        let last = self.0.get_mut(&place);
+        let guess = last.as_ref().map(|(before, last)| last.in_step(*before));
+        let found = match guess.and_then(|guess| state.find_near(path, guess)) {
+            Some(found) => found,
+            None => state.intern(path),
+        };
+        match last {
+            Some((before, last)) => (*before, *last) = (*last, found),
+            None => drop(self.0.insert(place, (found, found))),
+        }
+        found
+    }
 }
 
 /// A value of an axis and the digest that came with it.
@@ -189,35 +211,28 @@ impl Engine<'_> {
             return;
         }
         let id = self.steps.push(target, bound);
-        let refused = self.refusal(target, id);
-        let waits = if refused.is_none() { self.waits(target, id) } else { Vec::new() };
-        let clash = match refused {
-            Some(message) => Some((None, message)),
-            None => match self.steps.claim(id) {
-                Ok(()) => None,
-                Err(Clash::SameFile(other)) if self.describes_same(id, other, &waits) => {
-                    self.steps.pop(id);
-                    self.share(target, other, parent);
-                    return;
+        let clash = match self.output_paths(target, id) {
+            Err(message) => Some((None, message)),
+            Ok(paths) => {
+                let waits = self.waits(target, id);
+                match self.steps.claim(id, &paths, &self.state) {
+                    Ok(()) => {
+                        self.steps.set_slots(id, &waits);
+                        None
+                    }
+                    Err(Clash::SameFile(other)) if self.describes_same(id, other, &paths, &waits) => {
+                        self.steps.pop(id);
+                        self.share(target, other, parent);
+                        return;
+                    }
+                    Err(clash) => Some(self.told(clash, &paths)),
                 }
-                Err(Clash::SameFile(other)) => {
-                    let message =
-                        format!("writes the same file as {}: {}", self.steps.label(other), self.steps.output(id, 0));
-                    Some((Some(other), message))
-                }
-                Err(Clash::FileAndFolder(other)) => {
-                    let (a, b) = (self.steps.output(id, 0), self.steps.output(other, 0));
-                    let message = format!(
-                        "{a} and {b} cannot both be: one is a file where the other needs a folder ({})",
-                        self.steps.label(other)
-                    );
-                    Some((Some(other), message))
-                }
-            },
+            }
         };
-        let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
-        let none = vec![Wait::File(NONE); slots];
-        self.steps.set_slots(id, if clash.is_some() { &none } else { &waits });
+        if clash.is_some() {
+            let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
+            self.steps.set_slots(id, &vec![Wait::File(NONE); slots]);
+        }
         self.steps.add_row(target, id, parent);
         self.stats.total += 1;
         match clash {
@@ -230,8 +245,7 @@ impl Engine<'_> {
                         let label = format!("{}: {message}", self.steps.label(id));
                         self.problem(span, "two steps for one file", label);
                     }
-                    let label = self.steps.label(id);
-                    self.fail_late(other, format!("writes the same file as {label}: {}", self.steps.output(other, 0)));
+                    self.fail_late(other, format!("{} and {}", self.steps.label(id), message));
                 }
                 self.fail(id, message, None);
             }
@@ -252,33 +266,48 @@ impl Engine<'_> {
         }
     }
 
-    /// Why a step must not be: values that its rule refuses, or a path that leaves the pattern.
-    fn refusal(&self, target: TargetId, id: StepId) -> Option<String> {
+    /// The other step of a clash, and the clash in words.
+    fn told(&self, clash: Clash, paths: &[PathId]) -> (Option<StepId>, String) {
+        let path = paths.first().map_or("", |&path| self.state.path(path));
+        let (other, what) = match clash {
+            Clash::SameFile(other) => (other, "write the same file"),
+            Clash::FileAndFolder(other) => (other, "need a file and a folder of one name"),
+        };
+        let theirs = self.path(other, 0);
+        let paths = if theirs == path { path.to_owned() } else { format!("{path}, {theirs}") };
+        (Some(other), format!("{} {what}: {paths}", self.steps.label(other)))
+    }
+
+    /// The paths of a step's outputs, or why it must not be: values that its rule refuses, or a path that leaves the
+    /// pattern.
+    fn output_paths(&mut self, target: TargetId, id: StepId) -> Result<Vec<PathId>, String> {
         let values = self.steps.values_of(id);
-        if let Some(rule) = &self.rules[target]
-            && let Err(message) = rule.rule.check(&values)
-        {
-            return Some(message);
+        if let Some(rule) = &self.rules[target] {
+            rule.rule.check(&values)?;
         }
-        self.pipeline.targets[target].outputs.iter().find_map(|output| {
-            let path = pattern::fill(&output.pattern, &values);
-            pattern::safe_path(&path).err().map(|why| format!("the output path {:?} {why}", printable(&path)))
-        })
+        let this = &self.pipeline.targets[target];
+        let mut paths = Vec::with_capacity(this.outputs.len());
+        let mut path = String::new();
+        for (position, output) in this.outputs.iter().enumerate() {
+            path.clear();
+            pattern::fill_into(&mut path, &output.pattern, &values);
+            pattern::safe_path(&path).map_err(|why| format!("the output path {:?} {why}", printable(&path)))?;
+            paths.push(self.rhythm.find(&mut self.state, (target, position), &path));
+        }
+        Ok(paths)
     }
 
     /// Two steps are one where rule, parameters, values, outputs and inputs agree.
-    fn describes_same(&self, a: StepId, b: StepId, waits: &[Wait]) -> bool {
+    fn describes_same(&self, a: StepId, b: StepId, paths: &[PathId], waits: &[Wait]) -> bool {
         let (ta, tb) = (self.steps.step(a).target as usize, self.steps.step(b).target as usize);
         let (Some(ra), Some(rb)) = (&self.rules[ta], &self.rules[tb]) else { return false };
         let read = |id: StepId, rule: &super::engine::Compiled| -> Vec<(Id, Option<Sha256>)> {
             let bound = self.steps.bound(id);
             rule.rule.reads().iter().map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied())).collect()
         };
-        let outputs =
-            |id: StepId| (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect::<Vec<_>>();
         ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
-            && outputs(a) == outputs(b)
+            && paths == self.steps.outputs(b)
             && waits.iter().copied().eq(self.steps.slots_of(b).iter().map(|s| s.wait))
     }
 
@@ -286,42 +315,41 @@ impl Engine<'_> {
     fn waits(&mut self, target: TargetId, id: StepId) -> Vec<Wait> {
         let this = &self.pipeline.targets[target];
         let mut waits = Vec::with_capacity(this.inputs.len() + this.after.len());
-        for input in &this.inputs {
-            waits.push(match &input.kind {
-                InputKind::Path(path) => self.wait_for_file(&pattern::fill(path, &self.steps.values_of(id))),
-                InputKind::Target { target: of, on, .. } => {
-                    let values = self.steps.values_of(id);
+        let mut path = String::new();
+        for (position, input) in this.inputs.iter().enumerate() {
+            let values = self.steps.values_of(id);
+            let direct = match &input.kind {
+                InputKind::Path(pattern) => {
+                    path.clear();
+                    pattern::fill_into(&mut path, pattern, &values);
+                    true
+                }
+                // The one step with these values; its output as a file that must be there already, where none makes it.
+                InputKind::Target { target: of, on, .. } if self.joins_directly(target, *of, on.len()) => {
                     let joined: Vec<(usize, String)> =
                         on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
-                    if self.joins_directly(target, *of, on.len()) {
-                        self.join_step(*of, &joined)
-                    } else {
-                        self.join_group(*of, &joined)
-                    }
+                    let mut values = vec![""; joined.len()];
+                    joined.iter().for_each(|(theirs, value)| values[*theirs] = value);
+                    path.clear();
+                    pattern::fill_into(&mut path, &self.pipeline.targets[*of].outputs[0].pattern, &values);
+                    true
                 }
-            });
+                InputKind::Target { target: of, on, .. } => {
+                    let joined: Vec<(usize, String)> =
+                        on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                    waits.push(self.join_group(*of, &joined));
+                    false
+                }
+            };
+            if direct {
+                let path = self.rhythm.find(&mut self.state, (target, this.outputs.len() + position), &path);
+                waits.push(self.steps.wait_for_path(path));
+            }
         }
         for &of in &this.after {
             waits.push(self.join_group(of, &[]));
         }
         waits
-    }
-
-    fn wait_for_file(&mut self, path: &str) -> Wait {
-        match self.steps.find_path(path) {
-            Some(step) => Wait::Step(step),
-            None => Wait::File(self.steps.files.intern(path)),
-        }
-    }
-
-    /// The one step with these values; its output as a file that must be there already, where no step makes it.
-    fn join_step(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
-        let mut values = vec![""; self.pipeline.targets[of].bindings.len()];
-        for (theirs, value) in joined {
-            values[*theirs] = value;
-        }
-        let path = pattern::fill(&self.pipeline.targets[of].outputs[0].pattern, &values);
-        self.wait_for_file(&path)
     }
 
     fn join_group(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
@@ -360,19 +388,10 @@ impl Engine<'_> {
 
     /// No more rows can come into `group`, since all of `from` has been read.
     fn close_group(&mut self, group: GroupId, from: GroupId) {
-        let blocked_by = self.blocker(from);
+        let blocked_by = self.steps.groups[from as usize].blocked_by;
         let group = &mut self.steps.groups[group as usize];
         group.closed = true;
-        group.blocked_by = blocked_by;
-    }
-
-    /// A step of a group that blocks what needs the group.
-    pub(super) fn blocker(&self, group: GroupId) -> Option<StepId> {
-        let group = &self.steps.groups[group as usize];
-        let steps = &self.steps.rows[group.target].steps;
-        group
-            .blocked_by
-            .or_else(|| group.rows.iter().map(|&r| steps[r as usize]).find(|&s| self.steps.step(s).status.blocks()))
+        group.blocked_by = group.blocked_by.or(blocked_by);
     }
 
     /// No more rows can come to a target.
@@ -381,7 +400,7 @@ impl Engine<'_> {
         for group in self.steps.groups_of(target).collect::<Vec<_>>() {
             let g = &mut self.steps.groups[group as usize];
             g.closed = true;
-            g.blocked_by = blocked_by;
+            g.blocked_by = g.blocked_by.or(blocked_by);
             self.check_group.push(group);
         }
     }
@@ -398,8 +417,12 @@ impl Engine<'_> {
     fn count_row(&mut self, target: TargetId, step: StepId) {
         for set in 0..self.steps.rows[target].group_sets.len() {
             let group = self.steps.group_of(target, set, step);
-            self.steps.groups[group as usize].pending -= 1;
-            self.check_group.push(group);
+            self.steps.mark(group, step);
+            let group_state = &mut self.steps.groups[group as usize];
+            group_state.pending -= 1;
+            if group_state.pending == 0 {
+                self.check_group.push(group);
+            }
         }
     }
 
@@ -444,7 +467,7 @@ impl Engine<'_> {
         if !self.can_read(step) {
             return Vec::new();
         }
-        let path = self.steps.output(step, 0);
+        let path = self.path(step, 0).to_owned();
         let bytes = std::fs::read(self.pipeline.root.join(&path));
         readers
             .map(|&reader| {
@@ -461,7 +484,7 @@ impl Engine<'_> {
     /// Its outputs can be read for values: they are built, or (where nothing is run) there from before.
     fn can_read(&self, step: StepId) -> bool {
         let status = self.steps.step(step).status;
-        status.has_outputs() || status == Status::Stale && self.pipeline.root.join(self.steps.output(step, 0)).is_file()
+        status.has_outputs() || status == Status::Stale && self.pipeline.root.join(self.path(step, 0)).is_file()
     }
 
     /// A target that reads from several others waits until all of them are done.
@@ -506,7 +529,7 @@ impl Engine<'_> {
                 AxisKind::From { target: from, read } => {
                     let set = self.steps.group_set(*from, &[]);
                     let (group, _) = self.steps.group(*from, set, &[]);
-                    blocked = blocked.or_else(|| self.blocker(group));
+                    blocked = blocked.or(self.steps.groups[group as usize].blocked_by);
                     self.joined_choices(target, position, group, read)
                 }
                 _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
@@ -533,7 +556,7 @@ impl Engine<'_> {
         let bindings = &self.pipeline.targets[target].bindings;
         let mut choices = Vec::new();
         for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
-            let path = self.steps.output(step, 0);
+            let path = self.path(step, 0).to_owned();
             let values = std::fs::read(self.pipeline.root.join(&path))
                 .map_err(|e| format!("cannot read {path}: {e}"))
                 .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));

@@ -55,15 +55,15 @@ impl Engine<'_> {
                 let bound = self.steps.values_of(id);
                 rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
             }
-            Asked::Output(path, _) => self.steps.find_path(path) == Some(id),
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path) == Some(id),
         }
     }
 
     fn explanation(&self, id: StepId) -> Explanation {
         let target = self.steps.step(id).target as usize;
         let account = self.accounts.get(&id);
-        let outputs: Vec<String> = (0..self.steps.target(id).outputs.len()).map(|o| self.steps.output(id, o)).collect();
-        let record = self.state.step(&outputs[0]);
+        let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
+        let record = outputs.first().and_then(|path| self.state.step(path));
         let mut reasons: Vec<Reason> = account.and_then(|a: &Account| a.reason.clone()).into_iter().collect();
         let mut inputs = Vec::new();
         let mut rule = (String::new(), 0);

@@ -1,9 +1,14 @@
 //! Looking at files: once a run, by their stamp first, by their content only where that is in doubt.
 
+use std::cell::RefCell;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, openat, statx};
 
 use crate::store::Digest;
 use crate::store::state::{FileRecord, Stamp};
@@ -31,15 +36,72 @@ impl Look {
     }
 }
 
+/// Sees whether files are as recorded, at the cost of one short system call each: files that are looked at in a row
+/// mostly lie in one folder, which is kept open.
+pub struct Eyes {
+    root: OwnedFd,
+    /// Folders are opened anew in each glance: between two of them, a command may have put another in their place.
+    glance: AtomicU64,
+}
+
+thread_local! {
+    static FOLDER: RefCell<Option<(u64, String, OwnedFd)>> = const { RefCell::new(None) };
+}
+
+impl Eyes {
+    pub fn new(root: &Path) -> io::Result<Self> {
+        Ok(Self { root: open_folder(CWD, root)?, glance: AtomicU64::new(next_glance()) })
+    }
+
+    /// Forgets which folders are open.
+    pub fn blink(&self) {
+        self.glance.store(next_glance(), Ordering::Relaxed);
+    }
+
+    /// Whether the file at this path, relative to the root, is the regular file that was recorded and settled.
+    pub fn same(&self, path: &str, record: &FileRecord, links: AtFlags) -> bool {
+        if !record.settled {
+            return false;
+        }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let glance = self.glance.load(Ordering::Relaxed);
+        let seen = FOLDER.with_borrow_mut(|open| {
+            if !open.as_ref().is_some_and(|(g, f, _)| *g == glance && f == folder) {
+                let folder_path = if folder.is_empty() { "." } else { folder };
+                *open = Some((glance, folder.to_owned(), open_folder(&self.root, folder_path).ok()?));
+            }
+            let (_, _, fd) = open.as_ref()?;
+            statx(fd, name, links, StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::INO).ok()
+        });
+        seen.is_some_and(|s| {
+            let mtime = s.stx_mtime.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(s.stx_mtime.tv_nsec));
+            FileType::from_raw_mode(s.stx_mode.into()) == FileType::RegularFile
+                && record.stamp == Stamp { size: s.stx_size, mtime, inode: s.stx_ino }
+        })
+    }
+}
+
+/// One number for each glance of any pair of eyes in this process.
+fn next_glance() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+fn open_folder(at: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    Ok(openat(at, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
 /// Looks at an input: links are followed, a folder is looked at with all that it holds.
 pub fn look_at_input(path: &Path, known: Option<FileRecord>) -> Look {
     look(path, fs::metadata(path), known)
 }
 
-/// Looks at an output: a link is not what was written, whatever it points at.
-pub fn look_at_output(path: &Path, known: Option<FileRecord>) -> Look {
+/// Looks at an output: a link is not what was written, whatever it points at, nor is a file where a folder was.
+pub fn look_at_output(path: &Path, known: Option<FileRecord>, folder: bool) -> Look {
     match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_symlink() => Look::Unusable("it is a symbolic link".to_owned()),
+        Ok(meta) if meta.is_symlink() => Look::Unusable("a symbolic link".to_owned()),
+        Ok(meta) if meta.is_dir() && !folder => Look::Unusable("a folder".to_owned()),
+        Ok(meta) if meta.is_file() && folder => Look::Unusable("a file".to_owned()),
         meta => look(path, meta, known),
     }
 }

@@ -78,7 +78,7 @@ pub fn steps(session: &Session, order: &Order) -> Result<Graph, BuildError> {
                 graph.nodes.push(Node {
                     name: steps.label(id),
                     rule: this.rule.clone().unwrap_or_else(|| "group".to_owned()),
-                    outputs: (0..this.outputs.len()).map(|o| steps.output(id, o)).collect(),
+                    outputs: engine.paths(id).map(str::to_owned).collect(),
                 });
                 graph.nodes.len() - 1
             });

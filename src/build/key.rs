@@ -1,7 +1,5 @@
 //! The key of a step: one hash over all that decides its output.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::store::state::KeyPart;
@@ -29,62 +27,58 @@ impl Template {
 }
 
 /// One thing that goes into a key after the template.
-#[derive(Clone, Debug)]
-pub struct Part<'a> {
-    pub kind: PartKind<'a>,
-    pub digest: Cow<'a, [u8; 32]>,
-}
-
-#[derive(Clone, Debug)]
-pub enum PartKind<'a> {
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
     /// The value of a binding.
     Value { binding: &'a str, value: &'a str },
     /// The digest that came with a binding's value.
-    Fingerprint { binding: &'a str, value: &'a str },
+    Fingerprint { binding: &'a str, value: &'a str, digest: &'a Sha256 },
     /// The source's answer.
-    Answer,
+    Answer(&'a Sha256),
     /// The content of a file, by its path.
-    Input(&'a str),
+    Input { path: &'a str, content: Digest },
+    /// All that a group of steps made: the digest of its list. Goes into keys in the place of its files, whose parts
+    /// are recorded.
+    Set(Digest),
 }
 
-impl<'a> Part<'a> {
-    pub fn value_of(binding: &'a str, value: &'a str) -> Self {
-        Self { kind: PartKind::Value { binding, value }, digest: Cow::Owned(Digest::of(value.as_bytes()).0) }
-    }
-
-    pub fn fingerprint(binding: &'a str, value: &'a str, digest: &'a Sha256) -> Self {
-        Self { kind: PartKind::Fingerprint { binding, value }, digest: Cow::Borrowed(&digest.0) }
-    }
-
-    pub fn answer(digest: &'a Sha256) -> Self {
-        Self { kind: PartKind::Answer, digest: Cow::Borrowed(&digest.0) }
-    }
-
-    pub fn input(path: &'a str, content: Digest) -> Self {
-        Self { kind: PartKind::Input(path), digest: Cow::Owned(content.0) }
-    }
-
-    fn hash_name(&self, hasher: &mut blake3::Hasher) {
-        let (tag, name) = match &self.kind {
-            PartKind::Value { binding, .. } => (b'v', *binding),
-            PartKind::Fingerprint { binding, .. } => (b'f', *binding),
-            PartKind::Answer => (b'a', ""),
-            PartKind::Input(path) => (b'i', *path),
+impl Part<'_> {
+    fn write_name(&self, out: &mut Vec<u8>) {
+        let (tag, name) = match self {
+            Part::Value { binding, .. } => (b'v', *binding),
+            Part::Fingerprint { binding, .. } => (b'f', *binding),
+            Part::Answer(_) => (b'a', ""),
+            Part::Input { path, .. } => (b'i', *path),
+            Part::Set(_) => (b's', ""),
         };
-        // The length keeps a name and what follows it apart.
-        hasher.update(&[tag]).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        out.push(tag);
+        put(name, out);
+    }
+
+    /// Its name and what it holds, as keys hash it.
+    fn write(&self, out: &mut Vec<u8>) {
+        self.write_name(out);
+        match self {
+            Part::Value { value, .. } => put(value, out),
+            Part::Fingerprint { digest, .. } | Part::Answer(digest) => out.extend_from_slice(&digest.0),
+            Part::Input { content, .. } | Part::Set(content) => out.extend_from_slice(&content.0),
+        }
     }
 
     /// The start of the hash of its name, as records keep it.
     pub fn name_hash(&self) -> [u8; 8] {
-        let mut hasher = blake3::Hasher::new();
-        self.hash_name(&mut hasher);
-        Digest(*hasher.finalize().as_bytes()).short()
+        let mut name = Vec::new();
+        self.write_name(&mut name);
+        Digest::of(&name).short()
     }
 
     /// The start of its digest, as records keep it.
     pub fn value(&self) -> [u8; 8] {
-        Digest(*self.digest).short()
+        match self {
+            Part::Value { value, .. } => Digest::of(value.as_bytes()).short(),
+            Part::Fingerprint { digest, .. } | Part::Answer(digest) => Digest(digest.0).short(),
+            Part::Input { content, .. } | Part::Set(content) => content.short(),
+        }
     }
 
     pub fn record(&self) -> KeyPart {
@@ -92,23 +86,48 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Makes a key from a template's digest and parts, in their order, without keeping them.
-pub struct KeyHasher(blake3::Hasher);
+/// The length keeps a text and what follows it apart.
+fn put(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
 
-impl KeyHasher {
+/// Makes a key from a template's digest and parts, in their order.
+pub struct KeyMaker(Vec<u8>);
+
+impl KeyMaker {
     pub fn new(template: &Digest) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"layermill step 1\n").update(&template.0);
-        Self(hasher)
+        let mut text = Vec::with_capacity(256);
+        text.extend_from_slice(b"layermill step 1\n");
+        text.extend_from_slice(&template.0);
+        Self(text)
     }
 
     pub fn add(&mut self, part: &Part<'_>) {
-        part.hash_name(&mut self.0);
-        self.0.update(&*part.digest);
+        part.write(&mut self.0);
     }
 
     pub fn key(self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+        Digest::of(&self.0)
+    }
+}
+
+/// Makes the digest of a set of files, shown one by one in its order.
+#[derive(Default)]
+pub struct SetHasher {
+    hasher: blake3::Hasher,
+    buffer: Vec<u8>,
+}
+
+impl SetHasher {
+    pub fn add(&mut self, path: &str, content: Digest) {
+        self.buffer.clear();
+        Part::Input { path, content }.write(&mut self.buffer);
+        self.hasher.update(&self.buffer);
+    }
+
+    pub fn digest(self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
     }
 }
 
@@ -121,19 +140,19 @@ mod tests {
         let t = Digest::of(b"template");
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let key = |t: &Digest, parts: &[Part<'_>]| {
-            let mut hasher = KeyHasher::new(t);
-            parts.iter().for_each(|p| hasher.add(p));
-            hasher.key()
+            let mut maker = KeyMaker::new(t);
+            parts.iter().for_each(|p| maker.add(p));
+            maker.key()
         };
-        let base = key(&t, &[Part::input("x", a)]);
-        assert_eq!(base, key(&t, &[Part::input("x", a)]));
-        assert_ne!(base, key(&t, &[Part::input("x", b)]));
-        assert_ne!(base, key(&t, &[Part::input("y", a)]));
+        let base = key(&t, &[Part::Input { path: "x", content: a }]);
+        assert_eq!(base, key(&t, &[Part::Input { path: "x", content: a }]));
+        assert_ne!(base, key(&t, &[Part::Input { path: "x", content: b }]));
+        assert_ne!(base, key(&t, &[Part::Input { path: "y", content: a }]));
         assert_ne!(base, key(&t, &[]));
-        assert_ne!(base, key(&Digest::of(b"other"), &[Part::input("x", a)]));
+        assert_ne!(base, key(&Digest::of(b"other"), &[Part::Input { path: "x", content: a }]));
         assert_ne!(
-            key(&t, &[Part::value_of("a", "bc")]),
-            key(&t, &[Part::value_of("ab", "c")]),
+            key(&t, &[Part::Value { binding: "a", value: "bc" }]),
+            key(&t, &[Part::Value { binding: "ab", value: "c" }]),
             "names and values are kept apart"
         );
     }

@@ -16,11 +16,13 @@ pub mod graph;
 mod intern;
 mod key;
 pub mod outcome;
+mod parts;
 mod place;
 pub mod reason;
 pub mod request;
 mod schedule;
 mod session;
+mod settings;
 mod steps;
 
 pub use engine::Selection;

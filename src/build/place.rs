@@ -132,7 +132,7 @@ impl Placer {
     fn recorded(&self, destination: &Destination, content: Digest) -> Result<FileRecord, Failure> {
         let path = self.root.join(&destination.path);
         if destination.folder {
-            return match files::look_at_output(&path, None) {
+            return match files::look_at_output(&path, None, true) {
                 Look::Same(record) | Look::Hashed(record) if record.content == content => Ok(record),
                 _ => Err(Failure::new(format!("{} changed while it was written", destination.path))),
             };
@@ -203,23 +203,14 @@ fn stage(content: Content, destination: &Destination, path: &Path) -> Result<(Pa
             fs::write(path, &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
             Ok((path.to_owned(), Digest::of(&bytes)))
         }
-        Content::File(made) => {
-            let look = files::look_at_output(&made, None);
-            let folder = made.is_dir();
-            match look {
-                Look::Same(record) | Look::Hashed(record) if folder == destination.folder => Ok((made, record.content)),
-                Look::Same(_) | Look::Hashed(_) => Err(Failure::new(format!(
-                    "{} was to be a {}, and a {} was made",
-                    destination.path,
-                    if destination.folder { "folder" } else { "file" },
-                    if folder { "folder" } else { "file" }
-                ))),
-                Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
-                Look::Unusable(why) => {
-                    Err(Failure::new(format!("the output {} cannot be used: {why}", destination.path)))
-                }
+        Content::File(made) => match files::look_at_output(&made, None, destination.folder) {
+            Look::Same(record) | Look::Hashed(record) => Ok((made, record.content)),
+            Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
+            Look::Unusable(what) => {
+                let wanted = if destination.folder { "a folder" } else { "a file" };
+                Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
             }
-        }
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::pipeline::model::Freshness;
 use crate::store::state::StepRecord;
 
-use super::key::{Part, PartKind, Template};
+use super::key::{Part, Template};
 
 /// Why a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,10 +169,10 @@ impl Changes {
 
     pub fn see(&mut self, part: &Part<'_>) {
         let now = part.value();
-        match (self.old.remove(&part.name_hash()), &part.kind) {
+        match (self.old.remove(&part.name_hash()), part) {
             (Some(then), _) if then == now => {}
-            (Some(then), kind) => self.found.push(moved(kind, &hex(&then), &hex(&now))),
-            (None, PartKind::Input(path)) => self.news.push(Reason::NewInput((*path).to_owned())),
+            (Some(then), part) => self.found.push(moved(part, &hex(&then), &hex(&now))),
+            (None, Part::Input { path, .. }) => self.news.push(Reason::NewInput((*path).to_owned())),
             (None, _) => {}
         }
     }
@@ -187,13 +187,13 @@ impl Changes {
     }
 }
 
-fn moved(kind: &PartKind<'_>, from: &str, to: &str) -> Reason {
+fn moved(part: &Part<'_>, from: &str, to: &str) -> Reason {
     let (from, to) = (from.to_owned(), to.to_owned());
-    match kind {
-        PartKind::Input(path) => Reason::ChangedInput { input: (*path).to_owned(), from, to },
-        PartKind::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
-        PartKind::Answer => Reason::ChangedAnswer { from, to },
-        PartKind::Value { binding, value } => {
+    match part {
+        Part::Input { path, .. } => Reason::ChangedInput { input: (*path).to_owned(), from, to },
+        Part::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
+        Part::Answer(_) | Part::Set(_) => Reason::ChangedAnswer { from, to },
+        Part::Value { binding, value } => {
             Reason::Parameter { name: (*binding).to_owned(), from: None, to: Some((*value).to_owned()) }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::{Freshness, Pipeline, Target, TargetId};
+use crate::pipeline::model::{Pipeline, Target, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
@@ -18,14 +18,17 @@ use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, State, StateError};
 
 use super::clock;
-use super::engine::{Compiled, Engine, Mode, Selection, Settings, Stats};
+use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::execute::Message;
+use super::expand::Rhythm;
+use super::files::Eyes;
 use super::key::Template;
 use super::outcome::Summary;
 use super::place::Placer;
 use super::request::{self, Asked};
 use super::schedule::Schedule;
+use super::settings;
 use super::steps::Steps;
 
 /// A pipeline that is ready to be worked on.
@@ -156,7 +159,7 @@ pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>,
     for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
         for &id in &engine.steps.rows[target].steps {
             let wanted = order.asked.iter().any(|a| engine.is_asked(a, id));
-            let mine = (0..engine.steps.target(id).outputs.len()).map(|o| engine.steps.output(id, o));
+            let mine = engine.paths(id).map(str::to_owned);
             outputs.extend(mine.filter(|path| wanted && engine.state.file(path).is_some()));
         }
     }
@@ -266,7 +269,7 @@ fn engine<'p>(
     Ok((
         Engine {
             pipeline,
-            settings: settings(pipeline, &rules, |t| wanted[t].is_wanted()),
+            settings: settings::of(pipeline, &rules, &wanted, |t| mode != Mode::Adopt && !order.force.has(t)),
             rules,
             state,
             blobs,
@@ -285,7 +288,9 @@ fn engine<'p>(
             readers: vec![Vec::new(); targets],
             closed: vec![false; targets],
             waiting: Vec::new(),
+            eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
             looks: Vec::new(),
+            rhythm: Rhythm::default(),
             ready: Vec::new(),
             to_expand: Vec::new(),
             check_group: Vec::new(),
@@ -325,49 +330,4 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         by_source: matches!(rule.lane(), Lane::Source(..)),
         rule,
     }
-}
-
-/// Targets that describe the same steps share the shortest `fresh`, the strictest `missing`, the most `retries`.
-fn settings(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: impl Fn(TargetId) -> bool) -> Vec<Settings> {
-    let same = |a: TargetId, b: TargetId| {
-        let outputs = |t: TargetId| {
-            pipeline.targets[t].outputs.iter().map(|o| output_text(&pipeline.targets[t], o)).collect::<Vec<_>>()
-        };
-        match (&rules[a], &rules[b]) {
-            (Some(ra), Some(rb)) => ra.template_digest == rb.template_digest && outputs(a) == outputs(b),
-            _ => false,
-        }
-    };
-    (0..pipeline.targets.len())
-        .map(|t| {
-            let of = |t: TargetId| {
-                let target = &pipeline.targets[t];
-                Settings { fresh: target.fresh, missing_is_error: target.missing_is_error, retries: target.retries }
-            };
-            (0..pipeline.targets.len()).filter(|&o| o != t && wanted(o) && same(t, o)).map(of).fold(of(t), |a, b| {
-                Settings {
-                    fresh: shorter(a.fresh, b.fresh),
-                    missing_is_error: a.missing_is_error || b.missing_is_error,
-                    retries: a.retries.max(b.retries),
-                }
-            })
-        })
-        .collect()
-}
-
-/// An output pattern with its bindings by name.
-fn output_text(target: &Target, output: &crate::pipeline::model::Output) -> String {
-    let names: Vec<String> = target.bindings.iter().map(|b| format!("{{{}}}", b.name)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    crate::pipeline::pattern::fill(&output.pattern, &names)
-}
-
-fn shorter(a: Freshness, b: Freshness) -> Freshness {
-    let rank = |f: Freshness| match f {
-        Freshness::Always => (0, Duration::ZERO),
-        Freshness::Digest => (1, Duration::ZERO),
-        Freshness::Within(limit) => (2, limit),
-        Freshness::Exists => (3, Duration::ZERO),
-    };
-    if rank(a) <= rank(b) { a } else { b }
 }

@@ -1,18 +1,19 @@
-//! The steps of a run, dense: names are interned, paths are computed, edges are lists threaded through the slots.
+//! The steps of a run, dense: names are interned, paths are the state's, edges are lists threaded through the slots.
 //!
 //! A step waits on its *slots*, one for each entry of `inputs:` and `after:`. A slot holds a step, a file, or a
 //! [`Group`]: all steps of a target that agree on some bindings. An aggregate over a million steps waits on one group
 //! that counts.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
-use hashbrown::HashTable;
+use foldhash::fast::RandomState;
 
-use crate::pipeline::model::{Pipeline, TargetId};
-use crate::pipeline::pattern;
-use crate::store::Sha256;
+use crate::pipeline::model::{Pipeline, Target, TargetId};
+use crate::store::state::{PathId, State};
+use crate::store::{Digest, Sha256};
 
-use super::intern::{self, Id, Interner};
+use super::intern::{Id, Interner};
 use super::outcome::Status;
 
 pub type StepId = u32;
@@ -46,6 +47,8 @@ pub struct Step {
     /// Where its values start in [`Steps::values`]; as many as the target has bindings.
     first_value: u32,
     first_slot: u32,
+    /// Where its paths start in [`Steps::paths`]; as many as the target has outputs. [`NONE`] where it may have none.
+    first_path: u32,
     /// Slots whose wait is not over.
     pub pending: u32,
     first_waiter: u32,
@@ -69,8 +72,12 @@ pub struct Group {
     pub pending: u32,
     /// No more rows can come.
     pub closed: bool,
-    /// The target that this group's rows are read out of could not be read in full, because of this step.
+    /// A step that blocks what needs the group: one of its own, or one that rows would have been read out of.
     pub blocked_by: Option<StepId>,
+    /// A step of it that would run, where nothing is run.
+    pub stale: Option<StepId>,
+    /// The digest of all that its steps made, once it is complete and someone asked.
+    pub digest: OnceLock<Digest>,
     first_waiter: u32,
     /// Groups that cannot close before this one is complete.
     pub closes: Vec<GroupId>,
@@ -90,7 +97,7 @@ pub struct Rows {
 #[derive(Debug)]
 pub struct GroupSet {
     pub on: Vec<usize>,
-    groups: HashMap<Box<[Id]>, GroupId>,
+    groups: HashMap<Box<[Id]>, GroupId, RandomState>,
 }
 
 /// All steps of a run.
@@ -103,14 +110,27 @@ pub struct Steps<'p> {
     pub slots: Vec<Slot>,
     pub groups: Vec<Group>,
     pub rows: Vec<Rows>,
-    /// Paths of files that no step makes.
-    pub files: Interner,
+    /// The outputs of all steps.
+    paths: Vec<PathId>,
+    /// The files that no step makes.
+    pub files: Vec<PathId>,
     /// Steps that more than one target describes: the targets after the first, with the row there.
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
-    by_path: HashTable<StepId>,
+    /// For each path of the state, by its number: who makes it.
+    makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.
-    folders: HashMap<String, StepId>,
+    folders: HashMap<String, StepId, RandomState>,
     last_folder: String,
+}
+
+/// Who makes a file, in four bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Maker(u32);
+
+impl Maker {
+    const UNKNOWN: Self = Self(NONE);
+    /// Set where the rest is the number of a file that no step makes.
+    const FILE: u32 = 1 << 31;
 }
 
 /// Why a new step cannot be.
@@ -133,10 +153,11 @@ impl<'p> Steps<'p> {
             slots: Vec::new(),
             groups: Vec::new(),
             rows: pipeline.targets.iter().map(|_| Rows::default()).collect(),
-            files: Interner::default(),
+            paths: Vec::new(),
+            files: Vec::new(),
             shared: HashMap::new(),
-            by_path: HashTable::new(),
-            folders: HashMap::new(),
+            makers: Vec::new(),
+            folders: HashMap::default(),
             last_folder: String::new(),
         }
     }
@@ -153,7 +174,7 @@ impl<'p> Steps<'p> {
         &mut self.steps[id as usize]
     }
 
-    pub fn target(&self, id: StepId) -> &'p crate::pipeline::Target {
+    pub fn target(&self, id: StepId) -> &'p Target {
         &self.pipeline.targets[self.step(id).target as usize]
     }
 
@@ -176,16 +197,13 @@ impl<'p> Steps<'p> {
         &self.slots[first..first + target.inputs.len() + target.after.len()]
     }
 
-    /// The path of the output at this position, appended.
-    pub fn output_into(&self, id: StepId, position: usize, path: &mut String) {
-        let values = self.values_of(id);
-        pattern::fill_into(path, &self.target(id).outputs[position].pattern, &values);
-    }
-
-    pub fn output(&self, id: StepId, position: usize) -> String {
-        let mut path = String::new();
-        self.output_into(id, position, &mut path);
-        path
+    /// The paths of a step's outputs; none where they were refused.
+    pub fn outputs(&self, id: StepId) -> &[PathId] {
+        let first = self.step(id).first_path;
+        if first == NONE {
+            return &[];
+        }
+        &self.paths[first as usize..first as usize + self.target(id).outputs.len()]
     }
 
     /// `target@binding=value,…`, with nothing in it that a terminal would obey.
@@ -202,17 +220,36 @@ impl<'p> Steps<'p> {
     }
 
     /// The step that makes this file or folder.
-    pub fn find_path(&self, path: &str) -> Option<StepId> {
-        let mut rendered = String::new();
-        self.by_path.find(intern::hash(path), |&id| self.makes(id, path, &mut rendered)).copied()
+    pub fn maker(&self, path: PathId) -> Option<StepId> {
+        self.makers.get(path.index()).map(|m| m.0).filter(|m| m & Maker::FILE == 0)
     }
 
-    fn makes(&self, id: StepId, path: &str, rendered: &mut String) -> bool {
-        (0..self.target(id).outputs.len()).any(|position| {
-            rendered.clear();
-            self.output_into(id, position, rendered);
-            rendered == path
-        })
+    /// The step that makes the file or folder of this path.
+    pub fn find_path(&self, state: &State, path: &str) -> Option<StepId> {
+        self.maker(state.find(path)?)
+    }
+
+    fn set_maker(&mut self, path: PathId, maker: Maker) {
+        if self.makers.len() <= path.index() {
+            self.makers.resize(path.index() + 1, Maker::UNKNOWN);
+        }
+        self.makers[path.index()] = maker;
+    }
+
+    /// What a path stands for as an input: a step, or a file that no step makes.
+    pub fn wait_for_path(&mut self, path: PathId) -> Wait {
+        match self.makers.get(path.index()) {
+            Some(&maker) if maker != Maker::UNKNOWN => match maker.0 & Maker::FILE {
+                0 => Wait::Step(maker.0),
+                _ => Wait::File(maker.0 & !Maker::FILE),
+            },
+            _ => {
+                let file = FileId::try_from(self.files.len()).expect("no more files than paths");
+                self.files.push(path);
+                self.set_maker(path, Maker(file | Maker::FILE));
+                Wait::File(file)
+            }
+        }
     }
 
     /// Adds a step without slots and without claiming its paths.
@@ -225,6 +262,7 @@ impl<'p> Steps<'p> {
             row: NONE,
             first_value,
             first_slot: NONE,
+            first_path: NONE,
             pending: 0,
             first_waiter: NONE,
             status: Status::Pending,
@@ -240,45 +278,22 @@ impl<'p> Steps<'p> {
     }
 
     /// Claims the paths of a step's outputs for it.
-    pub fn claim(&mut self, id: StepId) -> Result<(), Clash> {
-        let outputs = self.target(id).outputs.len();
-        for position in 0..outputs {
-            let path = self.output(id, position);
-            match self.find_path(&path) {
-                Some(other) if other != id => return Err(Clash::SameFile(other)),
-                Some(_) => continue,
-                None => {}
+    pub fn claim(&mut self, id: StepId, paths: &[PathId], state: &State) -> Result<(), Clash> {
+        for &path in paths {
+            if let Some(other) = self.maker(path) {
+                return Err(Clash::SameFile(other));
             }
-            self.claim_folders(id, &path)?;
-            let hash = intern::hash(&path);
-            // A table of ids alone: a rehash computes the paths again, all of a step's under the hash of each.
-            if self.by_path.len() == self.by_path.capacity() {
-                self.grow_paths();
-            }
-            self.by_path.insert_unique(hash, id, |_| unreachable!("grown above"));
+            self.claim_folders(id, state.path(path), state)?;
+        }
+        self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
+        self.paths.extend_from_slice(paths);
+        for &path in paths {
+            self.set_maker(path, Maker(id));
         }
         Ok(())
     }
 
-    fn grow_paths(&mut self) {
-        let mut table = HashTable::with_capacity((self.by_path.len() * 2).max(64));
-        let mut path = String::new();
-        let mut seen = std::collections::HashSet::new();
-        for &id in &self.by_path {
-            let outputs = self.target(id).outputs.len();
-            if outputs > 1 && !seen.insert(id) {
-                continue;
-            }
-            for position in 0..outputs {
-                path.clear();
-                self.output_into(id, position, &mut path);
-                table.insert_unique(intern::hash(&path), id, |_| unreachable!("room for all was made"));
-            }
-        }
-        self.by_path = table;
-    }
-
-    fn claim_folders(&mut self, id: StepId, path: &str) -> Result<(), Clash> {
+    fn claim_folders(&mut self, id: StepId, path: &str, state: &State) -> Result<(), Clash> {
         if let Some(&other) = self.folders.get(path) {
             return Err(Clash::FileAndFolder(other));
         }
@@ -289,7 +304,7 @@ impl<'p> Steps<'p> {
         }
         for (end, _) in folder.match_indices('/').chain(std::iter::once((folder.len(), ""))) {
             let ancestor = &folder[..end];
-            if let Some(other) = self.find_path(ancestor) {
+            if let Some(other) = self.find_path(state, ancestor) {
                 return Err(Clash::FileAndFolder(other));
             }
             if !self.folders.contains_key(ancestor) {
@@ -311,6 +326,7 @@ impl<'p> Steps<'p> {
         for set in 0..self.rows[target].group_sets.len() {
             let group = self.group_of(target, set, id);
             let done = self.step(id).status.is_done();
+            self.mark(group, id);
             let group = &mut self.groups[group as usize];
             group.rows.push(row);
             group.pending += u32::from(!done);
@@ -318,11 +334,35 @@ impl<'p> Steps<'p> {
         row
     }
 
+    /// Tells a group how one of its steps came out.
+    pub fn mark(&mut self, group: GroupId, id: StepId) {
+        let status = self.step(id).status;
+        let group = &mut self.groups[group as usize];
+        if status.blocks() {
+            group.blocked_by.get_or_insert(id);
+        }
+        if status == Status::Stale {
+            group.stale.get_or_insert(id);
+        }
+    }
+
+    /// Tells every group that a step is in how it came out.
+    pub fn mark_all(&mut self, id: StepId) {
+        let home = self.step(id).target as usize;
+        let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        for target in std::iter::once(home).chain(also).collect::<Vec<_>>() {
+            for set in 0..self.rows[target].group_sets.len() {
+                let group = self.group_of(target, set, id);
+                self.mark(group, id);
+            }
+        }
+    }
+
     /// The set of groups of a target on these bindings, made where it is new. Call it before the target has rows.
     pub fn group_set(&mut self, target: TargetId, on: &[usize]) -> usize {
         let sets = &mut self.rows[target].group_sets;
         sets.iter().position(|s| s.on == on).unwrap_or_else(|| {
-            sets.push(GroupSet { on: on.to_vec(), groups: HashMap::new() });
+            sets.push(GroupSet { on: on.to_vec(), groups: HashMap::default() });
             sets.len() - 1
         })
     }
@@ -341,6 +381,8 @@ impl<'p> Steps<'p> {
             pending: 0,
             closed: false,
             blocked_by: None,
+            stale: None,
+            digest: OnceLock::new(),
             first_waiter: NONE,
             closes: Vec::new(),
         });

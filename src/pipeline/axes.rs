@@ -2,7 +2,8 @@
 
 use super::check::public_text;
 use super::glob;
-use super::model::{Axis, AxisKind, Binding, Name, Node, Read, Select, Target, TargetId};
+use super::makers::Makers;
+use super::model::{Axis, AxisKind, Binding, Name, Node, Part, Pattern, Read, Select, Target, TargetId, Text};
 use super::pattern;
 use super::problem::{Problems, Span};
 use super::targets::Known;
@@ -11,27 +12,39 @@ use super::targets::Known;
 pub(super) struct Draft {
     name: Name,
     kind: AxisKind,
+    /// The target whose bindings come along, even where it cannot be told how it is read.
+    from: Option<TargetId>,
+    /// `from` names no target: nobody knows what would come along.
+    lost: bool,
     span: Span,
 }
 
-/// Reads the axes of target `id`. Those with mistakes are reported and left out.
+/// What a target's steps are parametrised by.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub bindings: Vec<Binding>,
+    pub axes: Vec<Axis>,
+    /// Some bindings are not known, for what would bring them along is not: a name that is none of these may be one.
+    pub loose: bool,
+}
+
+/// Reads the axes of target `id`. Those with mistakes are reported; they have no values.
 pub(super) fn draft(foreach: Option<&Node>, id: TargetId, known: &Known, problems: &mut Problems) -> Vec<Draft> {
     let mut out = Vec::new();
     for (name, node) in foreach.and_then(Node::as_map).unwrap_or_default() {
-        if !super::check::check_name(name, "binding", problems) {
-            continue;
-        }
+        super::check::check_name(name, "a binding", problems);
         if matches!(name.text.as_str(), "in" | "out") {
-            problems.at(
-                name.span,
-                format!("a binding cannot be called `{}`", name.text),
-                "stands for what a step reads and writes",
-            );
-            continue;
+            let label = "stands for what a step reads and writes";
+            problems.at(name.span, format!("a binding cannot be called `{}`", name.text), label);
         }
         // One that cannot be read still gives its name: patterns that use it are right to.
         let kind = axis(node, id, known, problems).unwrap_or(AxisKind::List(Vec::new()));
-        out.push(Draft { name: name.clone(), kind, span: name.span });
+        let from = match kind {
+            AxisKind::From { target, .. } => Some(target),
+            _ => node.get("from").and_then(Node::as_public).and_then(|t| known.ids.get(t.as_str()).copied()),
+        };
+        let lost = from.is_none() && node.get("from").is_some();
+        out.push(Draft { name: name.clone(), kind, from, lost, span: name.span });
     }
     out
 }
@@ -40,7 +53,11 @@ fn axis(node: &Node, id: TargetId, known: &Known, problems: &mut Problems) -> Op
     if let Some(items) = node.as_list() {
         return list(node, items, problems);
     }
-    node.as_map()?;
+    // A key that is not known has been reported, and was meant to be one that is.
+    const KEYS: [&str; 7] = ["lines", "csv", "column", "glob", "from", "select", "json"];
+    if !node.as_map()?.iter().all(|(name, _)| KEYS.contains(&name.text.as_str())) {
+        return None;
+    }
     if node.get("from").is_some() {
         return from(node, known, problems);
     }
@@ -111,15 +128,7 @@ fn file_path(text: &str) -> &str {
 
 /// The target, other than `id` itself, that has an output written just so.
 fn made_by(path: &str, id: TargetId, known: &Known) -> Option<TargetId> {
-    let is = |node: &Node| node.as_public().is_some_and(|t| file_path(&t) == path);
-    known.names.iter().enumerate().position(|(other, (_, node))| {
-        other != id
-            && node.get("output").is_some_and(|output| match (output.as_list(), output.as_map()) {
-                (Some(items), _) => items.iter().any(is),
-                (_, Some(entries)) => entries.iter().any(|(_, n)| is(n)),
-                _ => is(output),
-            })
-    })
+    known.written.get(path).copied().filter(|maker| *maker != id)
 }
 
 fn list(node: &Node, items: &[Node], problems: &mut Problems) -> Option<AxisKind> {
@@ -231,8 +240,6 @@ fn select(node: &Node, problems: &mut Problems) -> Option<Select> {
     made.map_err(|e| problems.at(value.span, format!("bad {}: {e}", key.text), "cannot be read").message.clone()).ok()
 }
 
-type Resolved = (Vec<Binding>, Vec<Axis>);
-
 /// Gives every target its bindings: those that come along with its axes' targets, then the axes' own.
 pub(super) fn bind(
     drafts: Vec<Vec<Draft>>,
@@ -250,12 +257,8 @@ pub(super) fn bind(
                 stack.pop();
                 continue;
             }
-            let next = drafts[id].iter().find_map(|d| match d.kind {
-                AxisKind::From { target, .. } if done[target].is_none() && !open[target] && target != id => {
-                    Some(target)
-                }
-                _ => None,
-            });
+            let waits = |target: &TargetId| done[*target].is_none() && !open[*target] && *target != id;
+            let next = drafts[id].iter().find_map(|d| d.from.filter(waits));
             open[id] = true;
             if let Some(next) = next {
                 stack.push(next);
@@ -275,7 +278,9 @@ pub(super) fn bind(
 fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)], problems: &mut Problems) -> Resolved {
     let mut bindings: Vec<Binding> = Vec::new();
     let mut axes: Vec<Axis> = Vec::new();
+    let mut loose = false;
     for draft in drafts {
+        loose |= draft.lost;
         let axis = axes.len();
         let mut clash = |bindings: &[Binding], name: &str, why: String| {
             let Some(known) = bindings.iter().find(|b| b.name == name) else { return false };
@@ -286,8 +291,11 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
                 .help("a step has one value for each name: rename one of them");
             true
         };
-        if let AxisKind::From { target, .. } = draft.kind {
-            let theirs = done[target].as_ref().map(|(b, _)| b.as_slice()).unwrap_or_default();
+        if let Some(target) = draft.from {
+            let theirs = done[target].as_ref();
+            // Not there yet means a circle, which the graph reports.
+            loose |= theirs.is_none_or(|t| t.loose);
+            let theirs = theirs.map(|t| t.bindings.as_slice()).unwrap_or_default();
             for (parent, b) in theirs.iter().enumerate() {
                 let along = format!("brings `{}` along from `{}`", b.name, entries[target].0.text);
                 if !clash(&bindings, &b.name, along) {
@@ -301,11 +309,11 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
         bindings.push(Binding { name: draft.name.text.clone(), axis, parent: None });
         axes.push(Axis { binding: bindings.len() - 1, kind: draft.kind.clone(), span: draft.span });
     }
-    (bindings, axes)
+    Resolved { bindings, axes, loose }
 }
 
 /// Looks for axes that read a file which is the output of one of many steps.
-pub(super) fn check_paths(targets: &[Target], problems: &mut Problems, faulty: &mut [bool]) {
+pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Problems, faulty: &mut [bool]) {
     for (id, target) in targets.iter().enumerate() {
         for axis in &target.axes {
             let (path, way) = match &axis.kind {
@@ -313,19 +321,13 @@ pub(super) fn check_paths(targets: &[Target], problems: &mut Problems, faulty: &
                 AxisKind::Csv { path, column } => (path, format!("csv: {column}")),
                 _ => continue,
             };
-            let maker = targets.iter().enumerate().find(|(other, t)| {
-                *other != id && t.outputs.iter().any(|o| !pattern::match_path(&o.pattern, path).is_empty())
-            });
-            if let Some((_, maker)) = maker {
-                problems
-                    .at(
-                        axis.span,
-                        format!("`{path}` is made by a step of `{}`", maker.name),
-                        "reads the file of one step",
-                    )
-                    .help(format!("an axis reads all outputs of a target: `{{from: {}, {way}}}`", maker.name));
-                faulty[id] = true;
-            }
+            let pattern = Pattern { parts: vec![Part::Text(Text::plain(path.as_str()))], span: axis.span };
+            let Some((maker, _)) = makers.find(&pattern).filter(|(maker, _)| *maker != id) else { continue };
+            let maker = &targets[maker].name;
+            problems
+                .at(axis.span, format!("`{path}` is made by a step of `{maker}`"), "reads the file of one step")
+                .help(format!("an axis reads all outputs of a target: `{{from: {maker}, {way}}}`"));
+            faulty[id] = true;
         }
     }
 }

@@ -195,3 +195,93 @@ fn digest(text: &str) -> Option<[u8; 32]> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Select;
+    use super::*;
+
+    fn read(read: &Read, bytes: &str) -> Result<Vec<String>, String> {
+        read_values(read, bytes.as_bytes()).map(|values| values.into_iter().map(|(v, _)| v).collect())
+    }
+
+    #[test]
+    fn lines_are_trimmed_and_unique() {
+        let text = "\u{feff} a \n\n# no\n  # no\nb # part\r\na\nc";
+        assert_eq!(read(&Read::Lines, text).unwrap(), ["a", "b # part", "c"]);
+        assert_eq!(read_values(&Read::Lines, b"a\n\xff").unwrap_err(), "not UTF-8 text (line 2)");
+    }
+
+    #[test]
+    fn columns() {
+        let by = |column: &str, text: &str| read(&Read::Csv(column.into()), text);
+        let text = "repo,tag,layer_count,layer_size,\na/b,1,2,3,\n\"c,d\",2,2,3,\na/b,3,2,3,\n,4\n";
+        assert_eq!(by("repo", text).unwrap(), ["a/b", "c,d"]);
+        assert_eq!(by("layer_size", text).unwrap(), ["3"]);
+        assert_eq!(by("nope", "a,b,\n1,2,\n").unwrap_err(), "no column `nope`; there is `a`, `b`");
+        assert_eq!(by("nope", "").unwrap_err(), "no column `nope`: the file is empty");
+    }
+
+    #[test]
+    fn pointers() {
+        let at = |pointer: &str, text: &str| read(&Read::Json(pointer.into()), text);
+        let text = r#"{"a": {"b": ["x", 1, 1.5, true, "x"]}, "n": null, "m": [[]]}"#;
+        assert_eq!(at("/a/b", text).unwrap(), ["x", "1", "1.5", "true"]);
+        assert_eq!(at("", text).unwrap(), ["a", "m", "n"]);
+        assert_eq!(at("/c", text).unwrap_err(), "nothing is at `/c`");
+        assert_eq!(at("/n", text).unwrap_err(), "`/n` is null, expected an array or an object");
+        assert_eq!(at("/m", text).unwrap_err(), "entry 0 of `/m` is an array, expected text or a number");
+        assert!(at("", "<html>").unwrap_err().starts_with("not JSON: "));
+    }
+
+    #[test]
+    fn tag_files() {
+        let (a, b) = ("0a".repeat(32), "FF".repeat(32));
+        let text = format!("{{\"b\": \"{b}\", \"a\": \"{a}\"}}");
+        let all = read_values(&Read::Tags(Select::All), text.as_bytes()).unwrap();
+        assert_eq!(all, [("a".to_owned(), Some([0x0a; 32])), ("b".to_owned(), Some([0xff; 32]))]);
+        let tags = |text: &str| read(&Read::Tags(Select::All), text).unwrap_err();
+        assert!(tags("<html>").starts_with("not a tag file: "));
+        assert_eq!(tags("[]"), "not a tag file: expected an object, found an array");
+        assert_eq!(tags(r#"{"x": "12"}"#), r#"not a tag file: tag "x" has "12", expected 64 hex digits"#);
+        assert_eq!(tags(r#"{"x": 1}"#), r#"not a tag file: tag "x" has 1, expected 64 hex digits"#);
+    }
+
+    #[test]
+    fn files_of_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("o.json"), "").unwrap();
+        for path in ["a/x.json", "a/y.txt", "a/b/z.json", ".layermill/s.json", ".git/g.json", "top.json", "a/é{x}.json"]
+        {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "v\n").unwrap();
+        }
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("out")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("a/x.json"), dir.path().join("a/link.json")).unwrap();
+        let glob = |pattern: &str| static_values(&AxisKind::Glob(pattern.into()), dir.path()).unwrap();
+        assert_eq!(glob("a/*.json"), ["a/link.json", "a/x.json", "a/é{x}.json"]);
+        assert_eq!(glob("**/*.json"), ["a/b/z.json", "a/link.json", "a/x.json", "a/é{x}.json", "top.json"]);
+        assert_eq!(glob("{a,b}/?.json"), ["a/x.json"]);
+        assert_eq!(glob("a/*/z.json"), ["a/b/z.json"]);
+        assert_eq!(glob("top.json"), ["top.json"]);
+        assert!(glob("none/*").is_empty() && glob("out/*").is_empty() && glob("top.json/*").is_empty());
+        let lines = static_values(&AxisKind::Lines("top.json".into()), dir.path()).unwrap();
+        assert_eq!(lines, ["v"]);
+        let missing = static_values(&AxisKind::Lines("nope".into()), dir.path()).unwrap_err();
+        assert!(missing.starts_with("nope: "), "{missing}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, text in "[{}\\[\\]\",:a0# \n/é]{0,60}") {
+            for bytes in [bytes.as_slice(), text.as_bytes()] {
+                for read in [Read::Tags(Select::Newest(1)), Read::Lines, Read::Csv("a".into()), Read::Json("/a".into())] {
+                    let _ = read_values(&read, bytes);
+                }
+            }
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! A file to a [`Pipeline`], with all that is wrong with it.
 //!
-//! Stages, each going on with what the one before it left usable: text to tree ([`load`](super::load)), variables
-//! ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each other:
-//! axes, outputs, inputs, and the graph that comes of them.
+//! Stages, each going on with what the one before it left usable: text to tree ([`load`](mod@super::load)),
+//! variables ([`text`](super::text)), shapes ([`shape`](super::shape)), then the names that targets have of each
+//! other: axes, outputs, inputs, and the graph that comes of them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::keys;
 use super::model::{Name, Node, Piece, Pipeline, SourceEntry, Value};
 use super::node::without;
 use super::problem::{Problems, Span, suggest};
-use super::shape::{Checker, Shape, Vocabulary, unknown};
+use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::text::{Env, Vars};
 use super::{load as tree, targets};
 
@@ -78,24 +78,39 @@ pub fn load_text(
     let mut problems = Problems::default();
     let pipeline = tree::parse(&text, &mut problems).and_then(|mut top| {
         let broken = fill_vars(&mut top, &text, options, env, &mut problems);
-        let known = problems.0.len();
-        let mut pipeline = check(&top, &text, options, vocabulary, &mut problems)?;
-        // What is found in a scalar whose variables could not be replaced says nothing new.
-        let mut at = 0;
-        problems.0.retain(|p| {
-            at += 1;
-            at <= known || p.span.is_none_or(|s| !broken.contains(&s.start))
-        });
-        pipeline.file = file.to_path_buf();
-        pipeline.root = root;
-        Some(pipeline)
+        let mut found = Problems::default();
+        let mut pipeline = check(&top, &text, options, vocabulary, &mut found);
+        if !broken.is_empty() {
+            // What is found in a scalar whose variables could not be replaced says nothing new.
+            let within = |s: Span| broken.iter().any(|b| (b.start..=b.start + b.len).contains(&s.start));
+            found.0.retain(|p| p.span.is_none_or(|s| !within(s)));
+            pipeline.iter_mut().for_each(|p| mark_broken(p, &top, &broken));
+        }
+        problems.0.extend(found.0);
+        pipeline.map(|pipeline| Pipeline { file: file.to_path_buf(), root, ..pipeline })
     });
     problems.tidy();
     Loaded { pipeline, problems, text }
 }
 
+/// Marks the sources and targets in which variables could not be replaced.
+fn mark_broken(pipeline: &mut Pipeline, top: &Node, broken: &[Span]) {
+    fn has(node: &Node, starts: &HashSet<usize>) -> bool {
+        match &node.value {
+            Value::Null => false,
+            Value::Scalar { .. } => starts.contains(&node.span.start),
+            Value::List(items) => items.iter().any(|n| has(n, starts)),
+            Value::Map(entries) => entries.iter().any(|(_, n)| has(n, starts)),
+        }
+    }
+    let starts: HashSet<usize> = broken.iter().map(|s| s.start).collect();
+    let nodes = |key: &str| top.get(key).and_then(Node::as_map).unwrap_or_default().iter().map(|(_, node)| node);
+    pipeline.sources.iter_mut().zip(nodes("sources")).for_each(|(s, node)| s.faulty |= has(node, &starts));
+    pipeline.targets.iter_mut().zip(nodes("targets")).for_each(|(t, node)| t.faulty |= has(node, &starts));
+}
+
 /// Replaces variables in all of the file but in their own definitions, which are resolved on the way.
-fn fill_vars(top: &mut Node, source: &str, options: &Options, env: Env, problems: &mut Problems) -> HashSet<usize> {
+fn fill_vars(top: &mut Node, source: &str, options: &Options, env: Env, problems: &mut Problems) -> Vec<Span> {
     let own = top.get("vars").cloned();
     let profile = options.profile.as_ref().and_then(|name| top.get("profiles")?.get(name)?.get("vars").cloned());
     let entries = |node: &Option<Node>| node.as_ref().and_then(Node::as_map).map(<[_]>::to_vec).unwrap_or_default();
@@ -134,9 +149,9 @@ fn check(
     vocabulary: &Vocabulary,
     problems: &mut Problems,
 ) -> Option<Pipeline> {
-    let sources = names(top.get("sources"));
-    let target_names = names(top.get("targets"));
-    let mut checker = Checker { sources: &sources, targets: &target_names, problems };
+    let sources = Names::new(names(top.get("sources")).into_iter());
+    let targets = Names::new(names(top.get("targets")).into_iter());
+    let mut checker = Checker { sources: &sources, targets: &targets, problems };
     check_top(top, &mut checker);
     let sources = check_sources(top.get("sources"), vocabulary, &mut checker);
     let default = chosen_default(top, options, problems);
@@ -184,7 +199,7 @@ fn check_sources(node: Option<&Node>, vocabulary: &Vocabulary, checker: &mut Che
     let mut out = Vec::new();
     for (name, node) in node.and_then(Node::as_map).unwrap_or_default() {
         let before = checker.problems.0.len();
-        check_name(name, "source", checker.problems);
+        check_name(name, "a source", checker.problems);
         let kind = node.get("kind").and_then(Node::as_public);
         match kind.as_deref().map(|k| vocabulary.sources.iter().find(|s| s.name == k)) {
             Some(Some(found)) => checker.record(&[keys::SOURCE, found.keys], node, name.span),
@@ -214,7 +229,7 @@ pub(super) fn check_name(name: &Name, what: &str, problems: &mut Problems) -> bo
     let fine = super::text::is_name(&name.text);
     if !fine {
         problems
-            .at(name.span, format!("bad name of a {what}: `{}`", name.text), "not a name")
+            .at(name.span, format!("bad name of {what}: `{}`", name.text), "not a name")
             .help("a name has letters, digits, `_` and `-`, and starts with a letter or `_`");
     }
     fine

@@ -1,5 +1,6 @@
 //! The files that a glob pattern names.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::axis::MAX_VALUES;
@@ -22,6 +23,9 @@ pub fn walk(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
         pattern.split('/').take_while(|s| !s.contains(['*', '?', '[', ']', '{', '}', '\\'])).collect();
     let depth = fixed.len().min(pattern.split('/').count() - 1);
     let start = fixed[..depth].join("/");
+    if !inside(root, &start) {
+        return Ok(Vec::new());
+    }
     let mut found = Vec::new();
     // Where no wildcard can cross a folder, deeper ones need no look.
     let deepest = (!pattern.contains("**")).then(|| pattern.split('/').count());
@@ -29,7 +33,7 @@ pub fn walk(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
     while let Some(folder) = folders.pop() {
         let entries = match std::fs::read_dir(root.join(&folder)) {
             Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(e) => return Err(format!("{folder}: {e}")),
         };
         for entry in entries {
@@ -55,4 +59,12 @@ pub fn walk(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether no link on the way leads out of `root`.
+fn inside(root: &Path, folder: &str) -> bool {
+    match (root.canonicalize(), root.join(folder).canonicalize()) {
+        (Ok(root), Ok(folder)) => folder.starts_with(root),
+        _ => false,
+    }
 }

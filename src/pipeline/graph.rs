@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
@@ -62,7 +62,12 @@ fn circles(
     targets: &[Target],
     problems: &mut Problems,
 ) {
-    for knot in tarjan_scc(graph) {
+    // Tarjan's way calls itself for each target of a chain; this one needs no stack.
+    for knot in kosaraju_scc(graph) {
+        // Most targets are knots of their own, without a circle.
+        if knot.len() == 1 && !graph.contains_edge(knot[0], knot[0]) {
+            continue;
+        }
         let start = knot.iter().map(|n| n.index()).min().unwrap_or(0);
         let Some(circle) = shortest_circle(graph, start) else { continue };
         // Read as "needs": each names the next.

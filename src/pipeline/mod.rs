@@ -1,7 +1,8 @@
 //! The pipeline file: YAML in, a checked [`Pipeline`] out.
 //!
-//! [`load`] reads the text into a tree that keeps its places, [`shape`] says what may stand where (for the check and
-//! for the JSON Schema alike), [`check`] makes the typed model, [`pattern`] fills `{names}`, [`axis`] reads values.
+//! [`mod@load`] reads the text into a tree that keeps its places, [`text`] replaces `${names}` in it, [`shape`] says
+//! what may stand where (for the check and for the JSON [`schema`] alike), [`check`] makes the typed model, and
+//! [`report`] shows what is wrong. While building, [`pattern`] fills `{names}` and [`axis`] reads values.
 
 mod axes;
 pub mod axis;
@@ -11,6 +12,7 @@ mod graph;
 mod inputs;
 mod keys;
 pub mod load;
+mod makers;
 pub mod model;
 pub mod node;
 mod outputs;

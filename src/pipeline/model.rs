@@ -233,6 +233,21 @@ impl Text {
         Self(vec![Piece::Plain(text.into())])
     }
 
+    /// Its length in bytes, secrets included.
+    pub fn len(&self) -> usize {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.len(),
+                Piece::Secret { value, .. } => value.len(),
+            })
+            .sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What may be shown, hashed and recorded: secrets stand as `${secret.NAME}`.
     pub fn public(&self) -> String {
         self.0

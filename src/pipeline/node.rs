@@ -29,6 +29,7 @@ impl Node {
         self.as_text().map(Text::public)
     }
 
+    /// The entries of a list.
     pub fn as_list(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(items) => Some(items),
@@ -36,6 +37,7 @@ impl Node {
         }
     }
 
+    /// The entries of a mapping, in file order.
     pub fn as_map(&self) -> Option<&[(Name, Node)]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
@@ -69,6 +71,7 @@ impl Node {
         duration(&self.as_public()?)
     }
 
+    /// `~`, or nothing at all.
     pub fn is_null(&self) -> bool {
         self.value == Value::Null
     }

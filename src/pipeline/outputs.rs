@@ -1,18 +1,24 @@
 //! `output:` to patterns, and whether outputs get in each other's way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Binding, Name, Node, Output, Part, Piece, Target, Text};
+use super::model::{Binding, Name, Node, Output, Part, Piece, Target, TargetId, Text, Value};
 use super::pattern;
 use super::problem::{Problems, suggest};
 use super::targets::Known;
 
-/// Reads the outputs of a target.
-pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, problems: &mut Problems) -> Vec<Output> {
+/// Reads the outputs of a target. `loose`: not all of its bindings are known.
+pub(super) fn read(
+    node: Option<&Node>,
+    bindings: &[Binding],
+    loose: bool,
+    known: &Known,
+    problems: &mut Problems,
+) -> Vec<Output> {
     let Some(node) = node else { return Vec::new() };
     let mut outputs: Vec<Output> = Vec::new();
     let mut add = |name: Option<&Name>, node: &Node, problems: &mut Problems| {
-        let Some(mut output) = one(node, bindings, known, problems) else { return };
+        let Some(mut output) = one(node, bindings, loose, known, problems) else { return };
         if let Some(first) = outputs.iter().find(|o| o.pattern.parts == output.pattern.parts) {
             problems
                 .at(node.span, "two outputs for one file", "written a second time")
@@ -20,7 +26,7 @@ pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, pro
             return;
         }
         if let Some(name) = name {
-            if !super::check::check_name(name, "output", problems) {
+            if !super::check::check_name(name, "an output", problems) {
                 return;
             }
             output.name = Some(name.text.clone());
@@ -39,7 +45,7 @@ pub(super) fn read(node: Option<&Node>, bindings: &[Binding], known: &Known, pro
     outputs
 }
 
-fn one(node: &Node, bindings: &[Binding], known: &Known, problems: &mut Problems) -> Option<Output> {
+fn one(node: &Node, bindings: &[Binding], loose: bool, known: &Known, problems: &mut Problems) -> Option<Output> {
     let text = node.as_text()?;
     if text.0.iter().any(|p| matches!(p, Piece::Secret { .. })) {
         problems.at(node.span, "a secret in the path of an output", "would be shown and recorded");
@@ -49,10 +55,12 @@ fn one(node: &Node, bindings: &[Binding], known: &Known, problems: &mut Problems
     let (path, folder) = path_of(&text);
     let pattern = pattern::parse(&Text::plain(path), node.span, known.source, bindings);
     let before = problems.0.len();
-    unknown_bindings(&pattern.parts, bindings, problems);
+    if !loose {
+        unknown_bindings(&pattern.parts, bindings, problems);
+    }
     if let Err(why) = pattern::safe_pattern(&pattern) {
         problems.at(node.span, why, "cannot be written");
-    } else if problems.0.len() == before {
+    } else if problems.0.len() == before && !loose {
         // Two steps that differ in a binding alone must not write the same file.
         let unused: Vec<&str> = (0..bindings.len())
             .filter(|b| !pattern::bindings(&pattern).any(|used| used == *b))
@@ -70,6 +78,23 @@ fn one(node: &Node, bindings: &[Binding], known: &Known, problems: &mut Problems
         }
     }
     (problems.0.len() == before).then_some(Output { name: None, pattern, folder, span: node.span })
+}
+
+/// Outputs as they are written, and the first target with each.
+pub(super) fn written(entries: &[(Name, Node)]) -> HashMap<String, TargetId> {
+    let mut out = HashMap::new();
+    for (id, (_, node)) in entries.iter().enumerate() {
+        let Some(output) = node.get("output") else { continue };
+        let nodes: Vec<&Node> = match &output.value {
+            Value::List(items) => items.iter().collect(),
+            Value::Map(entries) => entries.iter().map(|(_, n)| n).collect(),
+            _ => vec![output],
+        };
+        for text in nodes.into_iter().filter_map(Node::as_public) {
+            out.entry(text.strip_prefix("./").unwrap_or(&text).to_owned()).or_insert(id);
+        }
+    }
+    out
 }
 
 /// A path without `./` before it and `/` after it, and whether there was one: then it is a folder.

@@ -138,12 +138,24 @@ fn fill_parts(out: &mut String, pattern: &Pattern, values: &[&str], secret: impl
     }
 }
 
-/// The pattern as it is written, literal braces doubled: what may be hashed and shown.
+/// The pattern before it is filled, secrets by their names: what may be hashed and shown. Literal braces are doubled,
+/// so that patterns that differ look different.
 pub fn template(pattern: &Pattern, bindings: &[Binding]) -> String {
     let mut out = String::new();
     for part in &pattern.parts {
         match part {
-            Part::Text(text) => out.push_str(&text.public().replace('{', "{{").replace('}', "}}")),
+            Part::Text(text) => {
+                for piece in &text.0 {
+                    match piece {
+                        Piece::Plain(plain) => out.push_str(&plain.replace('{', "{{").replace('}', "}}")),
+                        Piece::Secret { name, .. } => {
+                            out.push_str("${secret.");
+                            out.push_str(name);
+                            out.push('}');
+                        }
+                    }
+                }
+            }
             Part::Binding(b) => {
                 out.push('{');
                 out.push_str(bindings.get(*b).map_or("?", |b| b.name.as_str()));
@@ -341,4 +353,174 @@ pub fn safe_pattern(pattern: &Pattern) -> Result<(), String> {
     // A letter stands for each value: what is wrong with the text around it stays wrong.
     let most = bindings(pattern).max().map_or(0, |b| b + 1);
     safe_path(&fill(pattern, &vec!["x"; most]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<Binding> {
+        list.iter().map(|n| Binding { name: n.to_string(), axis: 0, parent: None }).collect()
+    }
+
+    fn pattern(text: &str, bindings: &[&str]) -> Pattern {
+        parse(&Text::plain(text), Span { start: 0, len: text.len() }, text, &names(bindings))
+    }
+
+    /// The pattern with its names in angle brackets.
+    fn shape(text: &str) -> String {
+        let show = |p: &Part| match p {
+            Part::Text(t) => t.public(),
+            Part::Binding(b) => format!("<{b}>"),
+            Part::Special(n, _) => format!("<{n}>"),
+        };
+        pattern(text, &["repo", "tag"]).parts.iter().map(show).collect()
+    }
+
+    #[test]
+    fn only_names_in_braces_count() {
+        for (text, expected) in [
+            ("result/{repo}/{tag}.json", "result/<0>/<1>.json"),
+            ("{repo}{tag}", "<0><1>"),
+            ("{in} {in.list} {out.a-b}", "<in> <in.list> <out.a-b>"),
+            ("awk '{print $1}' {in}", "awk '{print $1}' <in>"),
+            ("awk '{ print }'", "awk '{ print }'"),
+            ("{} { } {1} {a b} {.x} {x.} {a..b} {é} {", "{} { } {1} {a b} {.x} {x.} {a..b} {é} {"),
+            ("{{repo}} {repo}", "{repo} <0>"),
+            ("{{{repo}}}", "{<0>}"),
+            ("{{ a } }} b", "{ a } } b"),
+            (r#"jq '{a: {b: 1}}' {in}"#, r#"jq '{a: {b: 1}}' <in>"#),
+            (r#"{"a":{"b":{}}}"#, r#"{"a":{"b":{}}}"#),
+            ("x}}", "x}}"),
+            ("{repo", "{repo"),
+            ("", ""),
+        ] {
+            assert_eq!(shape(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn special_names_have_their_places() {
+        let text = "a {in} {x} {in}";
+        let places: Vec<usize> = pattern(text, &[])
+            .parts
+            .iter()
+            .filter_map(|p| if let Part::Special(_, span) = p { Some(span.start) } else { None })
+            .collect();
+        assert_eq!(places, [2, 7, 11]);
+    }
+
+    #[test]
+    fn filling() {
+        let secret = Piece::Secret { name: "KEY".into(), value: "s3cr3t".into() };
+        let text = Text(vec![Piece::Plain("{{x}} {repo}:".into()), secret, Piece::Plain("@{tag} {in}".into())]);
+        let pattern = parse(&text, Span::default(), "", &names(&["repo", "tag"]));
+        assert_eq!(fill(&pattern, &["a/b", "1"]), "{x} a/b:${secret.KEY}@1 {in}");
+        assert_eq!(fill_exposed(&pattern, &["a/b", "1"]), "{x} a/b:s3cr3t@1 {in}");
+        assert_eq!(
+            template(&pattern, &names(&["repo", "tag"])),
+            "{{x}} {repo}:$${secret.KEY}@{tag} {in}".replace("$$", "$")
+        );
+        assert_eq!(literal(&pattern), None);
+    }
+
+    #[test]
+    fn paths_are_read_backwards_in_every_way() {
+        let found = |text: &str, path: &str| {
+            let all = match_path(&pattern(text, &["repo", "tag"]), path);
+            all.into_iter()
+                .map(|c| c.into_iter().map(|(b, v)| format!("{b}={v}")).collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("t/{repo}.json", "t/a/b.json"), ["0=a/b"]);
+        assert_eq!(found("t/{repo}/{tag}.json", "t/a/b/c.json"), ["0=a/b 1=c", "0=a 1=b/c"]);
+        assert_eq!(found("{repo}-{repo}", "x-y-x-y"), ["0=x-y"]);
+        assert_eq!(found("t/fixed", "t/fixed"), [""]);
+        assert!(found("t/fixed", "t/fixe").is_empty());
+        assert!(found("t/{repo}.json", "t/.json").is_empty());
+        assert!(found("{in}", "x").is_empty());
+    }
+
+    #[test]
+    fn paths_of_one_target_name_outputs_of_another() {
+        let unified = |path: &str, output: &str| {
+            let found = unify(&pattern(path, &["name", "v"]), &pattern(output, &["repo", "tag"]))?;
+            let show =
+                |(b, p): &(usize, Pattern)| format!("{}={}", ["repo", "tag"][*b], template(p, &names(&["name", "v"])));
+            Some(found.iter().map(show).collect::<Vec<_>>().join(" "))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(unified("r/tags/library/{name}.json", "r/tags/{repo}.json"), some("repo=library/{name}"));
+        assert_eq!(unified("r/{name}/{v}.json", "r/{repo}/{tag}.json"), some("repo={name} tag={v}"));
+        assert_eq!(unified("r/a/b/c.json", "r/{repo}/{tag}.json"), some("repo=a/b tag=c"));
+        assert_eq!(unified("r/x.csv", "r/x.csv"), some(""));
+        assert_eq!(unified("r/{name}.csv", "r/x.csv"), None);
+        assert_eq!(unified("{name}/x", "{repo}x"), some("repo={name}/"));
+        assert_eq!(unified("{name}-{name}", "{repo}-{repo}"), some("repo={name}"));
+        assert_eq!(unified("{name}-{v}", "{repo}-{repo}"), None);
+    }
+
+    #[test]
+    fn reading_backwards_never_takes_long() {
+        let many: Vec<String> = (0..30).map(|i| format!("b{i}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let text: String = many.iter().map(|b| format!("{{{b}}}a")).collect();
+        assert!(match_path(&pattern(&text, &many), &"a".repeat(4000)).len() <= MAX_CAPTURES);
+        assert!(match_path(&pattern(&(text + "b"), &many), &"a".repeat(4000)).is_empty());
+    }
+
+    #[test]
+    fn only_paths_below_the_folder_are_safe() {
+        let long = "x".repeat(256);
+        for bad in [
+            "",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            ".",
+            "./a",
+            "a//b",
+            "a/",
+            "a\0b",
+            "a\nb",
+            "a\\b",
+            "\u{85}",
+            ".layermill",
+            ".layermill/state",
+            &long,
+            &"x/".repeat(2048).trim_end_matches('/').repeat(2),
+        ] {
+            assert!(safe_path(bad).is_err(), "{bad:?}");
+        }
+        for fine in ["a", "a/b.c", "...", "a/..b/c..", ".hidden", "a b/ü", ".layermills", "a/.layermill", "-x", "~"] {
+            assert_eq!(safe_path(fine), Ok(()), "{fine}");
+        }
+        assert!(safe_pattern(&pattern("{repo}/../x", &["repo"])).is_err());
+        assert!(safe_pattern(&pattern("{repo}/x", &["repo"])).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[{}a.\\-_1é ]{0,40}") {
+            let p = pattern(&text, &["a"]);
+            fill(&p, &["é"]);
+            fill(&p, &[]);
+        }
+
+        #[test]
+        fn patterns_that_differ_look_different(a in "[{}x]{0,8}", b in "[{}x]{0,8}") {
+            let (p, q) = (pattern(&a, &["x"]), pattern(&b, &["x"]));
+            let same = template(&p, &names(&["x"])) == template(&q, &names(&["x"]));
+            proptest::prop_assert_eq!(p.parts == q.parts, same);
+        }
+
+        #[test]
+        fn what_was_filled_is_read_back(repo in "[a-c/-]{1,8}", tag in "[a-c.-]{1,8}") {
+            let p = pattern("r/{repo}/{tag}.json", &["repo", "tag"]);
+            let found = match_path(&p, &fill(&p, &[&repo, &tag]));
+            proptest::prop_assert!(found.contains(&vec![(0, repo), (1, tag)]));
+        }
+    }
 }

@@ -77,10 +77,13 @@ impl Problems {
 
 /// The nearest of `known` to a misspelt `name`, as a help line.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let most = |k: &str| 1 + k.len().min(name.len()) / 3;
     known
         .into_iter()
+        // Most are out of the question by their length alone: a pipeline may have many thousands of names.
+        .filter(|k| k.len().abs_diff(name.len()) <= most(k))
         .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(d, k)| *d <= 1 + k.len().min(name.len()) / 3)
+        .filter(|(d, k)| *d <= most(k))
         .min()
         .map(|(_, k)| format!("did you mean `{k}`?"))
 }

@@ -54,10 +54,24 @@ pub struct Kind {
     pub keys: &'static [Key],
 }
 
+/// Names that may be referred to, in file order.
+#[derive(Debug, Default)]
+pub struct Names {
+    list: Vec<String>,
+    set: std::collections::HashSet<String>,
+}
+
+impl Names {
+    pub fn new(names: impl Iterator<Item = String>) -> Self {
+        let list: Vec<String> = names.collect();
+        Self { set: list.iter().cloned().collect(), list }
+    }
+}
+
 /// Looks for what does not fit its shape. Names of sources and targets are known to it.
 pub struct Checker<'a> {
-    pub sources: &'a [String],
-    pub targets: &'a [String],
+    pub sources: &'a Names,
+    pub targets: &'a Names,
     pub problems: &'a mut Problems,
 }
 
@@ -155,10 +169,10 @@ impl Checker<'_> {
         problems.is_empty()
     }
 
-    fn name(&mut self, what: &str, known: &[String], shape: &Shape, node: &Node, name: Span) {
+    fn name(&mut self, what: &str, known: &Names, shape: &Shape, node: &Node, name: Span) {
         match node.as_public() {
-            Some(text) if known.contains(&text) => {}
-            Some(text) => unknown(self.problems, node.span, what, &text, known.iter().map(String::as_str)),
+            Some(text) if known.set.contains(&text) => {}
+            Some(text) => unknown(self.problems, node.span, what, &text, known.list.iter().map(String::as_str)),
             None => self.wrong(shape, node, name),
         }
     }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::axes::Resolved;
 use super::check::check_name;
+use super::inputs::Made;
+use super::makers::Makers;
 use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
 use super::node::without;
-use super::problem::{Problems, Span};
-use super::shape::{Checker, Shape, Vocabulary, unknown};
+use super::problem::{Problem, Problems, Span, suggest};
+use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::{axes, graph, inputs, keys, outputs};
 
 /// What is known of all targets while one is looked at.
@@ -16,6 +19,8 @@ pub(super) struct Known<'a> {
     pub source: &'a str,
     pub names: &'a [(String, &'a Node)],
     pub ids: HashMap<&'a str, TargetId>,
+    /// The first target with an output that is written so, bindings and all.
+    pub written: HashMap<String, TargetId>,
 }
 
 impl Known<'_> {
@@ -40,14 +45,16 @@ pub(super) fn check(
     let source = pipeline.text.clone();
     let names: Vec<(String, &Node)> = entries.iter().map(|(n, node)| (n.text.clone(), node)).collect();
     let ids = entries.iter().enumerate().map(|(i, (n, _))| (n.text.as_str(), i)).collect();
-    let known = Known { source: &source, names: &names, ids };
+    let known = Known { source: &source, names: &names, ids, written: outputs::written(entries) };
     let mut faulty = vec![false; entries.len()];
 
-    let target_names: Vec<String> = names.iter().map(|(n, _)| n.clone()).collect();
-    let source_names: Vec<String> = pipeline.sources.iter().map(|s| s.name.clone()).collect();
+    let target_names = Names::new(names.iter().map(|(n, _)| n.clone()));
+    let source_names = Names::new(pipeline.sources.iter().map(|s| s.name.clone()));
     for (id, (name, node)) in entries.iter().enumerate() {
-        let mut checker = Checker { sources: &source_names, targets: &target_names, problems };
-        faulty[id] |= watch(&mut checker, |c| shapes(name, node, vocabulary, c));
+        count(problems, &mut faulty[id], |problems| {
+            let mut checker = Checker { sources: &source_names, targets: &target_names, problems };
+            shapes(name, node, vocabulary, &mut checker);
+        });
     }
     // Of each target: its own axes, then all of its bindings, then what is written with them.
     let mut drafts = Vec::new();
@@ -55,20 +62,23 @@ pub(super) fn check(
         drafts.push(count(problems, &mut faulty[id], |p| axes::draft(node.get("foreach"), id, &known, p)));
     }
     let resolved = axes::bind(drafts, entries, problems, &mut faulty);
-    for (id, ((name, node), (bindings, axes))) in entries.iter().zip(resolved).enumerate() {
+    let loose: Vec<bool> = resolved.iter().map(|r| r.loose).collect();
+    for (id, ((name, node), Resolved { bindings, axes, loose })) in entries.iter().zip(resolved).enumerate() {
         let target = count(problems, &mut faulty[id], |p| {
             // That a group has no outputs has been reported.
             let output = node.get("output").filter(|_| node.get("rule").is_some());
-            let outputs = outputs::read(output, &bindings, &known, p);
-            target(pipeline, name, node, bindings, p, |t| (t.axes, t.outputs) = (axes, outputs))
+            let outputs = outputs::read(output, &bindings, loose, &known, p);
+            Target { axes, outputs, ..target(pipeline, name, node, bindings, p) }
         });
         pipeline.targets.push(target);
     }
     outputs::check(&pipeline.targets, entries, problems, &mut faulty);
-    axes::check_paths(&pipeline.targets, problems, &mut faulty);
+    let makers = Makers::new(&pipeline.targets);
+    axes::check_paths(&pipeline.targets, &makers, problems, &mut faulty);
+    let made = Made { all: &known, targets: &pipeline.targets, makers: &makers };
     let mut wants = Vec::new();
     for (id, (_, node)) in entries.iter().enumerate() {
-        wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, &pipeline.targets, &known, p)));
+        wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, loose[id], &made, p)));
     }
     for (target, faulty) in pipeline.targets.iter_mut().zip(&faulty) {
         target.faulty = *faulty;
@@ -85,15 +95,9 @@ fn count<T>(problems: &mut Problems, faulty: &mut bool, work: impl FnOnce(&mut P
     done
 }
 
-fn watch(checker: &mut Checker, work: impl FnOnce(&mut Checker)) -> bool {
-    let before = checker.problems.0.len();
-    work(checker);
-    checker.problems.0.len() > before
-}
-
 /// The keys of one target: those of every target, and those of its rule.
 fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Checker) {
-    check_name(name, "target", checker.problems);
+    check_name(name, "a target", checker.problems);
     if node.as_map().is_none() {
         checker.check(&Shape::Record(keys::TARGET), node, name.span);
         return;
@@ -105,7 +109,9 @@ fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Check
     let rule = rule_node.as_public();
     match vocabulary.rules.iter().find(|r| Some(r.name) == rule.as_deref()) {
         Some(rule) => {
+            let before = checker.problems.0.len();
             checker.record(&[keys::TARGET, rule.keys], node, name.span);
+            others_keys(node, vocabulary, &mut checker.problems.0[before..]);
             if node.get("output").is_none() {
                 checker
                     .problems
@@ -127,6 +133,17 @@ fn shapes(name: &Name, node: &Node, vocabulary: &Vocabulary, checker: &mut Check
     }
 }
 
+/// Says of unknown keys that another rule has them, where that is so.
+fn others_keys(node: &Node, vocabulary: &Vocabulary, problems: &mut [Problem]) {
+    for (key, _) in node.as_map().unwrap_or_default() {
+        let Some(owner) = vocabulary.rules.iter().find(|r| r.keys.iter().any(|k| k.name == key.text)) else { continue };
+        let message = format!("unknown key `{}`", key.text);
+        if let Some(problem) = problems.iter_mut().find(|p| p.span == Some(key.span) && p.message == message) {
+            problem.help(format!("`{}` is a key of the rule `{}`", key.text, owner.name));
+        }
+    }
+}
+
 /// A target without a rule.
 fn group(name: &Name, node: &Node, checker: &mut Checker) {
     let own = without(node, |n| !keys::TARGET.iter().any(|k| k.name == n));
@@ -139,6 +156,9 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
         .filter(|n| !keys::GROUP.contains(&n.text.as_str()))
         .collect();
     if let Some(first) = others.first() {
+        // `rulle: stat` is a slip, not a group.
+        let slip = !keys::TARGET.iter().any(|k| k.name == first.text);
+        let near = suggest(&first.text, keys::TARGET.iter().map(|k| k.name)).filter(|_| slip);
         checker
             .problems
             .at(
@@ -147,7 +167,7 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
                 "has no meaning in a group of targets",
             )
             .also(name.span, "has no `rule`")
-            .help("add `rule:`, or keep `inputs`, `after` and `description` alone");
+            .help(near.unwrap_or_else(|| "add `rule:`, or keep `inputs`, `after` and `description` alone".into()));
     } else if node.get("inputs").is_none() {
         checker
             .problems
@@ -157,21 +177,14 @@ fn group(name: &Name, node: &Node, checker: &mut Checker) {
 }
 
 /// The settings of a target that name nothing else.
-fn target(
-    pipeline: &Pipeline,
-    name: &Name,
-    node: &Node,
-    bindings: Vec<Binding>,
-    problems: &mut Problems,
-    rest: impl FnOnce(&mut Target),
-) -> Target {
+fn target(pipeline: &Pipeline, name: &Name, node: &Node, bindings: Vec<Binding>, problems: &mut Problems) -> Target {
     let env = node.get("env").and_then(Node::as_map).unwrap_or_default();
     for (name, _) in env {
         if name.text.is_empty() || name.text.contains(['=', '\0']) {
             problems.at(name.span, format!("bad name of an environment variable: `{}`", name.text), "not a name");
         }
     }
-    let mut target = Target {
+    Target {
         name: name.text.clone(),
         span: name.span,
         description: node.get("description").and_then(Node::as_public),
@@ -190,9 +203,7 @@ fn target(
         env: env.iter().filter_map(|(n, v)| Some((n.text.clone(), v.as_text()?.clone()))).collect(),
         cache: node.get("cache").and_then(Node::as_bool).unwrap_or(true),
         faulty: false,
-    };
-    rest(&mut target);
-    target
+    }
 }
 
 fn freshness(node: &Node) -> Option<Freshness> {

@@ -3,7 +3,7 @@
 //! Vars may be made of other vars, so they are resolved first, each once; then every scalar of the file. Secrets stay
 //! apart from the text around them, also where they came through a var, and so does the user part of a URL.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::load;
 use super::model::{Name, Node, Piece, Text, Value};
@@ -12,6 +12,9 @@ use super::problem::{Problems, Span, suggest};
 
 /// Looks up a variable of the environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The most bytes that variables may put into a file: those of variables of variables can double and double.
+pub const MAX_TEXT: usize = load::MAX_BYTES;
 
 /// The name under which the user part of a URL is shown.
 const USER_PART: &str = "user";
@@ -25,8 +28,10 @@ pub struct Vars<'a> {
     done: HashMap<String, Option<Text>>,
     /// Names whose values are being made, outermost first.
     open: Vec<(String, Span)>,
-    /// Where the scalars start that could not be resolved: they have had their problem.
-    broken: HashSet<usize>,
+    /// The scalars that could not be resolved: they have had their problem.
+    broken: Vec<Span>,
+    /// Bytes that variables have put into the file so far.
+    made: usize,
 }
 
 enum Given<'a> {
@@ -37,7 +42,7 @@ enum Given<'a> {
 impl<'a> Vars<'a> {
     pub fn new(source: &'a str, env: Env<'a>) -> Self {
         let (raw, done) = (HashMap::new(), HashMap::new());
-        Self { source, env, raw, done, open: Vec::new(), broken: HashSet::new() }
+        Self { source, env, raw, done, open: Vec::new(), broken: Vec::new(), made: 0 }
     }
 
     /// Takes the entries of a `vars:` mapping; later ones override earlier ones.
@@ -89,7 +94,7 @@ impl<'a> Vars<'a> {
                 match self.replace(&raw, node.span, problems) {
                     Some(new) => *text = new,
                     None => {
-                        self.broken.insert(node.span.start);
+                        self.broken.push(node.span);
                     }
                 }
             }
@@ -98,8 +103,8 @@ impl<'a> Vars<'a> {
         }
     }
 
-    /// Where the scalars start that have had their problem: what is found in them later says nothing new.
-    pub fn broken(self) -> HashSet<usize> {
+    /// The scalars that have had their problem: what is found in them later says nothing new.
+    pub fn broken(self) -> Vec<Span> {
         self.broken
     }
 
@@ -124,9 +129,8 @@ impl<'a> Vars<'a> {
                 self.open.pop();
                 value
             }
-            Value::Null => Some(Text::plain("")),
             // The shapes say so.
-            Value::List(_) | Value::Map(_) => None,
+            Value::Null | Value::List(_) | Value::Map(_) => None,
         };
         self.done.insert(name.to_owned(), value.clone());
         value
@@ -160,7 +164,21 @@ impl<'a> Vars<'a> {
             let place = locate(self.source, span, whole, *nth);
             *nth += 1;
             match self.reference(&whole[2..whole.len() - 1], place, problems) {
-                Some(text) => text.0.into_iter().for_each(|p| push_piece(&mut out, p)),
+                Some(text) => {
+                    let before = self.made;
+                    self.made = before.saturating_add(text.len());
+                    if self.made > MAX_TEXT {
+                        if before <= MAX_TEXT {
+                            problems.at(
+                                place,
+                                format!("the variables make more than {} MiB of text", MAX_TEXT >> 20),
+                                "goes too far",
+                            );
+                        }
+                        return None;
+                    }
+                    text.0.into_iter().for_each(|p| push_piece(&mut out, p));
+                }
                 None => fine = false,
             }
             rest = &rest[at + 1 + len..];
@@ -314,5 +332,126 @@ pub fn strike_out(source: &str) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The most bytes of the tree that replacing may produce, beyond the file's own limit: vars of vars can double.
-pub const MAX_TEXT: usize = load::MAX_BYTES;
+#[cfg(test)]
+mod tests {
+    use super::super::check::Options;
+    use super::super::testing::*;
+    use super::*;
+
+    /// A pipeline whose target `t` runs `run`, with these vars.
+    fn file(vars: &str, run: &str) -> String {
+        format!("version: 1\nvars: {vars}\ntargets:\n  t: {{rule: command, output: o, run: {run}}}\n")
+    }
+
+    fn run(vars: &str, run: &str) -> Text {
+        good(&file(vars, run)).targets[0].keys.get("run").unwrap().as_text().unwrap().clone()
+    }
+
+    fn wrong(vars: &str, run: &str) -> Vec<String> {
+        problems(&file(vars, run))
+    }
+
+    #[test]
+    fn variables_are_replaced() {
+        assert_eq!(run("{a: 1.20, b: x-$}", "'${a}/${b}/${a}'").public(), "1.20/x-$/1.20");
+        assert_eq!(run("{a: '${b}${c}', b: '<${c}>', c: x}", "'${a}'").public(), "<x>x");
+        assert_eq!(run("{a: x}", "'$${a} $a $$ $(cmd) ${a}'").public(), "${a} $a $$ $(cmd) x");
+        assert_eq!(run("{a: '$${b}'}", "'${a}'").public(), "${b}");
+        assert_eq!(run("{}", "'${env.HOME} ${env.NONE:-a{b}:-c} ${env.NONE:-}'").public(), "/home/me a{b}:-c ");
+        assert_eq!(run("{}", "'${env.NONE:-${x}}'").public(), "${x}");
+        assert_eq!(run("{a: ''}", "'<${a}>'").public(), "<>");
+    }
+
+    #[test]
+    fn secrets_stay_apart() {
+        let text = run("{a: 'p:${secret.HOME}'}", "'--db ${a} ${secret.NONE:-dflt}'");
+        assert_eq!(text.public(), "--db p:${secret.HOME} ${secret.NONE}");
+        assert_eq!(text.expose(), "--db p:/home/me dflt");
+        assert!(!format!("{text:?}").contains("me"));
+        let url = run("{}", "'curl https://me:pass@example.com/x?y=a@b http://example.com/@scope'");
+        assert_eq!(url.public(), "curl https://${secret.user}@example.com/x?y=a@b http://example.com/@scope");
+        assert_eq!(url.expose(), "curl https://me:pass@example.com/x?y=a@b http://example.com/@scope");
+        assert_eq!(run("{u: me}", "'https://${u}:x@h'").public(), "https://${secret.user}@h");
+    }
+
+    #[test]
+    fn mistakes_are_marked_one_by_one() {
+        assert_eq!(
+            wrong("{image: x}", "'${imag} ${image} ${imag} ${env.NONE}'"),
+            [
+                "unknown variable `imag` @ ${imag} ? did you mean `image`?",
+                "unknown variable `imag` @ ${imag} ? did you mean `image`?",
+                "`NONE` is not set in the environment @ ${env.NONE} ? set it, or give a default: `${env.NONE:-…}`",
+            ]
+        );
+        let long = "|\n    one\n    two ${nope}\n    three";
+        let text = format!("version: 1\ntargets:\n  t:\n   rule: command\n   output: o\n   run: {long}\n");
+        assert_eq!(
+            problems(&text),
+            ["unknown variable `nope` @ ${nope} ? write `$${` for the two characters `${` themselves"]
+        );
+        assert!(wrong("{}", "'${x:-y}'")[0].starts_with("not a variable @ ${x:-y}"));
+        assert!(wrong("{}", "'${#x} ok'")[0].starts_with("not a variable @ ${#x}"));
+        assert!(wrong("{}", "'a ${x'")[0].starts_with("`${` is never closed @ ${"));
+        assert_eq!(
+            wrong("{a: '${b}', b: '${c}', c: '${a}'}", "'${a}'"),
+            ["variables go round in a circle: a -> b -> c -> a @ ${a}"]
+        );
+        assert!(wrong("{a: [x]}", "'${a}'")[0].starts_with("expected text, found a list @ [x]"));
+        assert!(wrong("{'a b': x}", "y")[0].starts_with("bad name of a variable"));
+    }
+
+    #[test]
+    fn what_could_not_be_replaced_is_reported_once() {
+        let text = "version: 1\ntargets:\n  t: {rule: command, run: x, output: '../${nope}', retries: '${nix}'}\n";
+        let all = problems(text);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert!(all.iter().all(|p| p.starts_with("unknown variable")));
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_profile_overrides_the_file() {
+        let text = "version: 1\nvars: {a: file, b: file, c: '${a}'}\nprofiles:\n  p: {vars: {a: profile, b: profile}, default: [u]}\ntargets:\n  t: {rule: command, run: '${a} ${b} ${c}', output: o}\n  u: {inputs: [t]}\ndefault: [t]\n";
+        let with = |sets: &[(&str, &str)], profile: Option<&str>| {
+            let sets = sets.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            let options = Options { sets, profile: profile.map(str::to_owned) };
+            let loaded = check_with(text, &options);
+            assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+            let pipeline = loaded.pipeline.unwrap();
+            (pipeline.targets[0].keys.get("run").unwrap().as_public().unwrap(), pipeline.default)
+        };
+        assert_eq!(with(&[], None), ("file file file".into(), vec![0]));
+        assert_eq!(with(&[], Some("p")), ("profile profile profile".into(), vec![1]));
+        assert_eq!(with(&[("a", "${set}")], Some("p")), ("${set} profile ${set}".into(), vec![1]));
+        let options = Options { sets: vec![("aa".into(), "x".into())], profile: Some("q".into()) };
+        assert_eq!(
+            problems_with(text, &options),
+            ["unknown variable `aa` in `--set` ? did you mean `a`?", "unknown profile `q` ? did you mean `p`?"]
+        );
+    }
+
+    #[test]
+    fn doubling_variables_do_not_eat_the_memory() {
+        let mut vars = String::from("v0: xxxxxxxxxxxxxxxx");
+        (1..60).for_each(|i| vars += &format!(", v{i}: '${{v{0}}}${{v{0}}}'", i - 1));
+        let all = wrong(&format!("{{{vars}}}"), "'${v59}'");
+        assert!(all[0].starts_with("the variables make more than"), "{all:?}");
+    }
+
+    #[test]
+    fn lines_are_shown_without_secrets() {
+        let text = "a: https://me:pä@h/x ${secret.X:-dé{f}} ${secret.Y} ${env.Z:-kept}\n";
+        let shown = strike_out(text);
+        assert_eq!(shown, "a: https://******@h/x ${secret.X:-******} ${secret.Y} ${env.Z:-kept}\n");
+        assert_eq!(shown.len(), text.len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[$${}:\\-.a-cé@/ ]{0,40}") {
+            let yaml = file("{a: x, b: '${a}'}", &serde_json::to_string(&text).unwrap());
+            check(&yaml);
+            proptest::prop_assert_eq!(strike_out(&text).len(), text.len());
+        }
+    }
+}

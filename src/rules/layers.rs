@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Asked, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -157,6 +157,10 @@ impl Rule for LayersRule {
     fn check(&self, values: &[&str]) -> Result<(), String> {
         grammar::repository(&pattern::fill(&self.repo, values))?;
         grammar::tag(&pattern::fill(&self.tag, values))
+    }
+
+    fn asks(&self) -> Asks {
+        self.tag_binding.map_or(Asks::Always, Asks::Unless)
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

@@ -121,6 +121,15 @@ impl Failure {
     }
 }
 
+/// When the steps of a rule ask a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    Never,
+    Always,
+    /// A digest that came with the value of this binding answers it.
+    Unless(usize),
+}
+
 /// How a target's output is made.
 pub trait Rule: Send + Sync {
     fn name(&self) -> &'static str;
@@ -145,6 +154,11 @@ pub trait Rule: Send + Sync {
     fn check(&self, values: &[&str]) -> Result<(), String> {
         let _ = values;
         Ok(())
+    }
+
+    /// When its steps have a question for a source.
+    fn asks(&self) -> Asks {
+        Asks::Never
     }
 
     /// The question that this step asks a source, as text that is hashed; `None` where it asks none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::{Asked, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
@@ -123,6 +123,10 @@ impl Rule for TagsRule {
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         grammar::repository(&pattern::fill(&self.repo, values))
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::Always
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

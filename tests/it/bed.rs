@@ -34,6 +34,15 @@ fn a_tag_moves_and_a_deleted_manifest_is_gone() {
 }
 
 #[test]
+fn the_registry_converts_dockers_images_to_the_old_format() {
+    let registry = stock::registry();
+    let old = registry.ask("GET", "/v2/library/redis/manifests/latest", &[], b"").expect(200);
+    let old: serde_json::Value = serde_json::from_slice(&old.body).expect("JSON");
+    assert_eq!(old["schemaVersion"], 1);
+    assert_eq!(old["history"].as_array().map(Vec::len), Some(stock::redis("7.4.1").count()));
+}
+
+#[test]
 fn indexes_of_different_notes_hold_the_same_images() {
     let (one, other) = (stock::nginx_index("1.27.2", "one"), stock::nginx_index("1.27.2", "other"));
     assert_ne!(one.digest(), other.digest());

@@ -14,6 +14,7 @@ const KNOWN: u8 = 31;
 /// A step's record where it lies: nothing is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct StepView<'a> {
+    /// The hash of all that decided its outputs.
     pub key: Digest,
     /// See [`StepRecord::template`].
     pub template: Digest,

@@ -10,6 +10,10 @@ pub(super) const VERSION: u32 = 1;
 /// Bytes: magic (8), version (u32), the start of the hash of both (4).
 pub(super) const PRELUDE: usize = 16;
 
+/// A point in history: the check of the last frame before it, which covers the one before that, and so all. Snapshots and
+/// journals name the point that they begin at, so that no one is read behind a gap.
+pub(super) type Point = [u8; 8];
+
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::change::Change;
 use super::folder::{self, Kind};
-use super::format::{Fault, PRELUDE, check_prelude, prelude};
+use super::format::{Fault, PRELUDE, Point, check_prelude, prelude};
 use super::wire::Cursor;
 use crate::store::Digest;
 
 const MAGIC: &[u8; 8] = b"lm-jrnl\n";
-/// The prelude, the generation, a check over both.
-const HEADER: usize = PRELUDE + 16;
+/// The prelude, the generation (8), the point in history that it begins at (8), a check over these (8).
+const HEADER: usize = PRELUDE + 24;
 /// A frame's length (u64), changes (u32), check of these two (4 bytes), check of all (8 bytes).
 const FRAME: usize = 24;
 /// A buffer that a big flush left behind is not kept beyond this.
@@ -37,8 +37,29 @@ pub(super) struct Replayed {
     /// Bytes there are.
     pub len: u64,
     pub end: End,
-    /// The check of the last good frame, which the next one covers.
-    chain: [u8; 8],
+    /// Where history stands after the last good frame.
+    pub point: Point,
+}
+
+/// Where history stood when this journal was begun; `None` where its header is not good.
+pub(super) fn begins_at(mut file: &File, generation: u64) -> Result<Option<Point>, Fault> {
+    file.seek(SeekFrom::Start(0))?;
+    Ok(read_header(&mut file, generation)?.ok().map(|(begin, _)| begin))
+}
+
+/// The points before and after the header, or how it is not good.
+fn read_header(reader: &mut impl Read, generation: u64) -> Result<Result<(Point, Point), End>, Fault> {
+    let mut head = [0; HEADER];
+    if !fill(reader, &mut head, HEADER as u64)? {
+        return Ok(Err(End::Torn));
+    }
+    match check_prelude(MAGIC, &head) {
+        Err(Fault::Damaged) => return Ok(Err(End::Damaged)),
+        other => other?,
+    }
+    let mut c = Cursor(&head[PRELUDE + 8..]);
+    let begin = c.array().ok_or(Fault::Damaged)?;
+    Ok(if head == header(generation, begin) { Ok((begin, header_check(&head))) } else { Err(End::Damaged) })
 }
 
 /// Gives every change of every good frame to `apply`, from the first on.
@@ -46,20 +67,11 @@ pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Change<
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.seek(SeekFrom::Start(0))?;
-    let mut done = Replayed { good: 0, len, end: End::Whole, chain: [0; 8] };
+    let mut done = Replayed { good: 0, len, end: End::Whole, point: Point::default() };
     let stopped = |end, done: Replayed| Ok(Replayed { end, ..done });
-
-    let mut head = [0; HEADER];
-    if !fill(&mut reader, &mut head, len)? {
-        return stopped(if len == 0 { End::Whole } else { End::Torn }, done);
-    }
-    match check_prelude(MAGIC, &head) {
-        Err(Fault::Damaged) => return stopped(End::Damaged, done),
-        other => other?,
-    }
-    done.chain = header_check(&head);
-    if head != header(generation) {
-        return stopped(End::Damaged, done);
+    match read_header(&mut reader, generation)? {
+        Err(end) => return stopped(end, done),
+        Ok((_, point)) => done.point = point,
     }
     done.good = HEADER as u64;
 
@@ -71,7 +83,7 @@ pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Change<
             return stopped(End::Torn, done);
         }
         let frame = FrameHead::read(&head);
-        if frame.head_check != head_check(&done.chain, &head[..12]) {
+        if frame.head_check != head_check(&done.point, &head[..12]) {
             return stopped(End::Damaged, done);
         }
         let after = left - FRAME as u64;
@@ -82,12 +94,12 @@ pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Change<
         if !fill(&mut reader, &mut payload, after)? {
             return stopped(End::Torn, done);
         }
-        let check = frame_check(&done.chain, &head[..12], &payload);
+        let check = frame_check(&done.point, &head[..12], &payload);
         if check != frame.check || apply_frame(&payload, frame.count, &mut apply).is_none() {
             return stopped(End::Damaged, done);
         }
         done.good += FRAME as u64 + frame.len;
-        done.chain = check;
+        done.point = check;
     }
     Ok(done)
 }
@@ -127,26 +139,27 @@ impl FrameHead {
 }
 
 /// It tells a frame that was not written to its end from one whose length is wrong.
-fn head_check(before: &[u8; 8], len_and_count: &[u8]) -> [u8; 4] {
+fn head_check(before: &Point, len_and_count: &[u8]) -> [u8; 4] {
     let [a, b, c, d, ..] = frame_check(before, len_and_count, &[]);
     [a, b, c, d]
 }
 
 /// Every check covers the one before it, the first one the generation: a frame is good only in its own place.
-fn frame_check(before: &[u8; 8], len_and_count: &[u8], payload: &[u8]) -> [u8; 8] {
+fn frame_check(before: &Point, len_and_count: &[u8], payload: &[u8]) -> Point {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before).update(len_and_count).update(payload);
     Digest(*hasher.finalize().as_bytes()).short()
 }
 
-fn header_check(header: &[u8; HEADER]) -> [u8; 8] {
+fn header_check(header: &[u8; HEADER]) -> Point {
     Digest::of(&header[..HEADER - 8]).short()
 }
 
-fn header(generation: u64) -> [u8; HEADER] {
+fn header(generation: u64, begin: Point) -> [u8; HEADER] {
     let mut head = [0; HEADER];
     head[..PRELUDE].copy_from_slice(&prelude(MAGIC));
-    head[PRELUDE..HEADER - 8].copy_from_slice(&generation.to_le_bytes());
+    head[PRELUDE..PRELUDE + 8].copy_from_slice(&generation.to_le_bytes());
+    head[PRELUDE + 8..PRELUDE + 16].copy_from_slice(&begin);
     let check = header_check(&head);
     head[HEADER - 8..].copy_from_slice(&check);
     head
@@ -160,20 +173,20 @@ pub(super) struct Journal {
     file: Option<File>,
     /// Bytes of good frames; what lies behind them was not written to its end.
     good: u64,
-    chain: [u8; 8],
+    /// Where history stands behind them.
+    point: Point,
     /// The next frame: room for its head, then its changes.
     pending: Vec<u8>,
     count: u32,
-    /// The file's name is not on the disk for certain.
-    new_name: bool,
+    /// The file's name is on the disk for certain: whoever made it may have died before that.
+    name_synced: bool,
 }
 
 impl Journal {
-    /// `read` says how far the file was read where there is one.
-    pub fn new(dir: &Path, generation: u64, read: Option<Replayed>) -> Self {
-        let (good, chain) = read.map_or((0, [0; 8]), |r| (r.good, r.chain));
+    /// The journal that goes on at this point of history, behind this many good bytes.
+    pub fn new(dir: &Path, generation: u64, point: Point, good: u64) -> Self {
         let path = Kind::Journal.path(dir, generation);
-        Self { path, generation, file: None, good, chain, pending: Vec::new(), count: 0, new_name: false }
+        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, name_synced: false }
     }
 
     pub fn path(&self) -> &Path {
@@ -182,6 +195,11 @@ impl Journal {
 
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Where history stands behind what was flushed.
+    pub fn point(&self) -> Point {
+        self.point
     }
 
     /// Bytes of good frames.
@@ -197,61 +215,67 @@ impl Journal {
         self.count = self.count.checked_add(1).expect("2^32 changes are flushed long before they are all made");
     }
 
-    /// Writes what is pending as one frame with one call. What fails stays pending, and the next flush writes over what there is of it.
+    /// Writes what is pending as one frame with one call. After an error it is pending still.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.count == 0 {
             return Ok(());
         }
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?
-            }
-        };
+        let mut file = self.file.take().map_or_else(|| self.open(), Ok)?;
+        let written = self.write_frame(&mut file);
+        if written.is_err() {
+            // A full disk is not to be kept full by half a frame.
+            let _ = file.set_len(self.good);
+        }
+        self.file = Some(file);
+        written
+    }
+
+    fn open(&self) -> io::Result<File> {
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)
+    }
+
+    fn write_frame(&mut self, file: &mut File) -> io::Result<()> {
         // Something may lie behind the good frames: the rest of a write that failed, or a header that was torn.
         if file.metadata()?.len() != self.good {
             file.set_len(self.good)?;
         }
         file.seek(SeekFrom::Start(self.good))?;
         if self.good == 0 {
-            let header = header(self.generation);
+            let header = header(self.generation, self.point);
             file.write_all(&header)?;
             self.good = HEADER as u64;
-            self.chain = header_check(&header);
-            self.new_name = true;
+            self.point = header_check(&header);
         }
-        let check = self.seal();
+        let point = self.seal();
         file.write_all(&self.pending)?;
         self.good += self.pending.len() as u64;
-        self.chain = check;
+        self.point = point;
         self.count = 0;
         self.pending.clear();
         self.pending.shrink_to(KEPT_BUFFER);
-        self.file = Some(file);
         Ok(())
     }
 
-    /// Fills in the frame's head, and gives its check.
-    fn seal(&mut self) -> [u8; 8] {
+    /// Fills in the frame's head, and gives the point behind it.
+    fn seal(&mut self) -> Point {
         let len = (self.pending.len() - FRAME) as u64;
         self.pending[..8].copy_from_slice(&len.to_le_bytes());
         self.pending[8..12].copy_from_slice(&self.count.to_le_bytes());
-        let head = head_check(&self.chain, &self.pending[..12]);
+        let head = head_check(&self.point, &self.pending[..12]);
         self.pending[12..16].copy_from_slice(&head);
-        let check = frame_check(&self.chain, &self.pending[..12], &self.pending[FRAME..]);
+        let check = frame_check(&self.point, &self.pending[..12], &self.pending[FRAME..]);
         self.pending[16..FRAME].copy_from_slice(&check);
         check
     }
 
     /// Waits until the disk has what was flushed.
     pub fn sync(&mut self) -> io::Result<()> {
-        if let Some(file) = &self.file {
-            file.sync_data()?;
-        }
-        if self.new_name {
-            folder::sync(self.path.parent().unwrap_or(Path::new(".")))?;
-            self.new_name = false;
+        let Some(file) = &self.file else { return Ok(()) };
+        file.sync_data()?;
+        if !self.name_synced {
+            self.path.parent().map_or(Ok(()), folder::sync)?;
+            self.name_synced = true;
         }
         Ok(())
     }

@@ -89,19 +89,23 @@ impl State {
         self.memory.paths.len()
     }
 
+    /// What is remembered of the file at `path`.
     pub fn file(&self, path: &str) -> Option<FileRecord> {
         self.file_at(self.find(path)?)
     }
 
+    /// What is remembered of the file whose path has this number.
     pub fn file_at(&self, id: PathId) -> Option<FileRecord> {
         self.memory.file(id)
     }
 
+    /// Remembers a file. The same record again is no change, and not written.
     pub fn put_file(&mut self, path: &str, record: FileRecord) {
         let id = self.intern(path);
         self.put_file_at(id, record);
     }
 
+    /// The same for one whose path has a number of this state.
     pub fn put_file_at(&mut self, id: PathId, record: FileRecord) {
         if self.memory.put_file(id, &record)
             && let Some(journal) = &mut self.journal
@@ -130,15 +134,18 @@ impl State {
         self.step_key_at(self.find(path)?)
     }
 
+    /// The key of the step whose first output has this number.
     pub fn step_key_at(&self, id: PathId) -> Option<Digest> {
         self.memory.step_key(id)
     }
 
+    /// Remembers a step under the path of its first output. The same record again is no change, and not written.
     pub fn put_step(&mut self, path: &str, record: &StepRecord) {
         let id = self.intern(path);
         self.put_step_at(id, record);
     }
 
+    /// The same for one whose path has a number of this state.
     pub fn put_step_at(&mut self, id: PathId, record: &StepRecord) {
         if self.memory.put_step(id, record)
             && let Some(journal) = &mut self.journal
@@ -189,6 +196,7 @@ impl State {
         self.actions.get(key)
     }
 
+    /// Remembers what a step with this key made, in place of what it made before.
     pub fn put_action(&mut self, key: Digest, outputs: &[StoredOutput]) {
         if self.actions.put(key, outputs)
             && let Some(journal) = &mut self.journal
@@ -197,7 +205,8 @@ impl State {
         }
     }
 
-    /// Writes what changed as one frame of the journal: it survives the death of this process.
+    /// Writes what changed as one frame of the journal: it survives the death of this process. A frame is read whole or not
+    /// at all, so a step and the files that it made belong between the same two flushes.
     /// After an error the changes are still pending, and the next flush tries again.
     pub fn flush(&mut self) -> Result<(), StateError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
@@ -228,11 +237,12 @@ impl State {
     /// that a kill at any point leaves either whole.
     fn write_snapshot(&mut self) -> Result<(), StateError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        let generation = journal.generation() + 1;
+        let (generation, point) = (journal.generation() + 1, journal.point());
         let failed = failed("compact", &self.dir);
         fs::create_dir_all(&self.dir).map_err(&failed)?;
-        let (actions, len) = snapshot::write(&self.dir, generation, &self.memory, &self.actions).map_err(&failed)?;
-        *journal = Journal::new(&self.dir, generation, None);
+        let written = snapshot::write(&self.dir, generation, point, &self.memory, &self.actions);
+        let (actions, len) = written.map_err(&failed)?;
+        *journal = Journal::new(&self.dir, generation, point, 0);
         (self.actions, self.snapshot_len, self.mended) = (actions, len, false);
         folder::tidy(&self.dir, generation).map_err(&failed)
     }

@@ -7,66 +7,83 @@ use std::path::Path;
 use super::actions::Actions;
 use super::change::Change;
 use super::folder::{self, Generation, Kind, aside};
-use super::format::{Fault, VERSION};
+use super::format::{Fault, Point, VERSION};
 use super::journal::{self, End, Journal, Replayed};
 use super::memory::Memory;
 use super::record::{SetAside, StateError};
-use super::{Access, State, failed, snapshot};
+use super::snapshot::{self, Loaded};
+use super::{Access, State, failed};
 use crate::store::Digest;
 
 /// What follows for the person, whatever it was that was lost.
 const CONSEQUENCE: &str = "the outputs that it told of are checked again, and made again where that is not enough";
 
 pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>), StateError> {
-    let cannot_read = failed("read", dir);
-    let generations = folder::open(dir).map_err(&cannot_read)?;
+    let generations = folder::open(dir).map_err(failed("read", dir))?;
     let mut opening = Opening { dir, access, set_aside: Vec::new() };
-
-    let (base, mut memory, mut actions) = opening.base(&generations)?;
-    let mut last = None;
-    for generation in generations.iter().filter(|g| g.number >= base) {
-        let Some(file) = &generation.journal else { continue };
-        let read = journal::replay(file, generation.number, |change| apply(change, &mut memory, &mut actions))
-            .map_err(|fault| opening.refusal(fault))?;
-        opening.mend_journal(file, generation.number, read)?;
-        last = Some((generation.number, read));
+    let mut history = opening.base(&generations)?;
+    let mut good = 0;
+    for generation in &generations[history.first..] {
+        good = 0;
+        if let Some(file) = &generation.journal {
+            history = opening.behind_no_gap(history, file, generation.number)?;
+            let read = journal::replay(file, generation.number, |change| history.apply(change));
+            let read = read.map_err(|fault| opening.refusal(fault))?;
+            opening.mend_journal(file, generation.number, read)?;
+            if read.good > 0 {
+                (good, history.point) = (read.good, Some(read.point));
+            }
+        }
     }
 
-    let newest = generations.last().map_or(1, |g| g.number);
-    let snapshot_len = generations.iter().find(|g| g.number == base).and_then(|g| g.snapshot.as_ref());
-    let snapshot_len = snapshot_len.map_or(Ok(0), |s| s.metadata().map(|m| m.len())).map_err(&cannot_read)?;
     let journal = match access {
         Access::Look => None,
         Access::Write => {
-            folder::tidy(dir, base).map_err(failed("write", dir))?;
-            let read = last.filter(|(number, _)| *number == newest).map(|(_, read)| read);
-            Some(Journal::new(dir, newest, read))
+            if let Some(first) = generations.get(history.first) {
+                folder::tidy(dir, first.number).map_err(failed("write", dir))?;
+            }
+            let newest = generations.last().map_or(1, |g| g.number);
+            Some(Journal::new(dir, newest, history.point.unwrap_or_default(), good))
         }
     };
+    let History { memory, actions, snapshot_len, .. } = history;
     let mended = !opening.set_aside.is_empty();
     let state = State { dir: dir.to_owned(), memory, actions, journal, snapshot_len, mended };
     Ok((state, opening.set_aside))
 }
 
-fn apply(change: Change<'_>, memory: &mut Memory, actions: &mut Actions) {
-    match change {
-        Change::File { path, record } => {
-            let id = memory.intern(path);
-            memory.put_file(id, &record);
-        }
-        Change::Step { path, key, template, details } => {
-            let id = memory.intern(path);
-            memory.put_step_encoded(id, key, template, details);
-        }
-        Change::Template { text } => {
-            memory.templates.put(Digest::of(text.as_bytes()), text, false);
-        }
-        Change::Action { key, outputs } => {
-            actions.replace(key, &outputs);
-        }
-        Change::Remove { path } => {
-            if let Some(id) = memory.paths.find(path) {
-                memory.remove(id);
+/// A run of history without a gap: its records are those of one moment. Records of two moments could agree on what never was.
+#[derive(Default)]
+struct History {
+    /// The generations before this place are not needed.
+    first: usize,
+    memory: Memory,
+    actions: Actions,
+    /// Where it has come to; `None` where nothing was read yet, and any journal may begin it.
+    point: Option<Point>,
+    /// Bytes of the snapshot that it begins with.
+    snapshot_len: u64,
+}
+
+impl History {
+    fn apply(&mut self, change: Change<'_>) {
+        match change {
+            Change::File { path, record } => {
+                let id = self.memory.intern(path);
+                self.memory.put_file(id, &record);
+            }
+            Change::Step { path, key, template, details } => {
+                let id = self.memory.intern(path);
+                self.memory.put_step_encoded(id, key, template, details);
+            }
+            Change::Template { text } => {
+                self.memory.templates.put(Digest::of(text.as_bytes()), text, false);
+            }
+            Change::Action { key, outputs } => self.actions.replace(key, &outputs),
+            Change::Remove { path } => {
+                if let Some(id) = self.memory.paths.find(path) {
+                    self.memory.remove(id);
+                }
             }
         }
     }
@@ -79,18 +96,33 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// The newest good snapshot and its generation. Without one it is 0: the journals alone still tell the newest of all that
-    /// they mention.
-    fn base(&mut self, generations: &[Generation]) -> Result<(u64, Memory, Actions), StateError> {
-        for generation in generations.iter().rev() {
+    /// The newest good snapshot. Without one, the journals alone still tell the newest of all that they mention.
+    fn base(&mut self, generations: &[Generation]) -> Result<History, StateError> {
+        for (first, generation) in generations.iter().enumerate().rev() {
             let Some(file) = &generation.snapshot else { continue };
             match snapshot::load(file, generation.number) {
-                Ok((memory, actions)) => return Ok((generation.number, memory, actions)),
+                Ok(Loaded { memory, actions, point, len }) => {
+                    return Ok(History { first, memory, actions, point: Some(point), snapshot_len: len });
+                }
                 Err(Fault::Damaged) => self.mend_snapshot(generation.number)?,
                 Err(fault) => return Err(self.refusal(fault)),
             }
         }
-        Ok((0, Memory::default(), Actions::default()))
+        Ok(History::default())
+    }
+
+    /// The same history where the journal goes on from where it has come to; otherwise a new one, which begins with the journal.
+    fn behind_no_gap(&mut self, history: History, file: &File, number: u64) -> Result<History, StateError> {
+        let begin = journal::begins_at(file, number).map_err(|fault| self.refusal(fault))?;
+        match (history.point, begin) {
+            (Some(point), Some(begin)) if point != begin => {}
+            _ => return Ok(history),
+        }
+        self.report(format!(
+            "the state from before {} is incomplete and was not used; {CONSEQUENCE}",
+            Kind::Journal.name(number)
+        ));
+        Ok(History::default())
     }
 
     fn refusal(&self, fault: Fault) -> StateError {

@@ -16,6 +16,11 @@ impl PathId {
         Self(self.0.saturating_add(1))
     }
 
+    /// The number as far behind this one as this one is behind `before`: for paths that were first put in a rhythm.
+    pub fn in_step(self, before: Self) -> Self {
+        Self(self.0.saturating_add(self.0.wrapping_sub(before.0)))
+    }
+
     /// A dense number from 0, for tables of one's own beside the state's.
     pub fn index(self) -> usize {
         self.0 as usize

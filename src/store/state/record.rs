@@ -16,6 +16,7 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileRecord {
     pub stamp: Stamp,
+    /// The hash of its bytes.
     pub content: Digest,
     /// False where the file was hashed within the clock's tick of its mtime: it may have changed since and look the same.
     pub settled: bool,
@@ -24,6 +25,7 @@ pub struct FileRecord {
 /// What is remembered of a step, under the path of its first output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StepRecord {
+    /// The hash of all that decided its outputs.
     pub key: Digest,
     /// Its answer said that there is nothing: why.
     pub absent: Option<String>,
@@ -53,6 +55,7 @@ pub struct KeyPart {
 /// One output as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredOutput {
+    /// The hash of its bytes.
     pub content: Digest,
     /// Its blob.
     pub blob: Sha256,

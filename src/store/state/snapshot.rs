@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::actions::{Actions, ROW};
 use super::folder::{self, Kind};
-use super::format::{Fault, PRELUDE, check_prelude, prelude};
+use super::format::{Fault, PRELUDE, Point, check_prelude, prelude};
 use super::memory::{FILE_ROW, HAS_STEP, Memory, NO_STEP, STEP_ROW, Templates, join_step};
 use super::paths::Paths;
 use super::wire::{Cursor, Rows, offset, put_bytes, put_varint, varint_len};
@@ -28,8 +28,9 @@ enum Section {
 }
 const SECTIONS: usize = 8;
 
-/// The prelude, generation (8), paths and steps (4 each), each section's length (8) and hash (32), the length of the actions (8).
-const HEADER: usize = PRELUDE + 16 + SECTIONS * 40 + 8;
+/// The prelude, generation and point in history (8 each), paths and steps (4 each), each section's length (8) and hash (32),
+/// the length of the actions (8).
+const HEADER: usize = PRELUDE + 24 + SECTIONS * 40 + 8;
 /// The header and the hash over it.
 const START: u64 = HEADER as u64 + 32;
 /// Bytes that are read and hashed, or gathered and written, at a time: they stay in the processor's cache.
@@ -37,6 +38,7 @@ const CHUNK: usize = 1 << 18;
 
 struct Header {
     generation: u64,
+    point: Point,
     paths: u32,
     steps: u32,
     sections: [(u64, [u8; 32]); SECTIONS],
@@ -47,6 +49,7 @@ impl Header {
     fn write(&self) -> Vec<u8> {
         let mut out = prelude(MAGIC).to_vec();
         out.extend_from_slice(&self.generation.to_le_bytes());
+        out.extend_from_slice(&self.point);
         out.extend_from_slice(&self.paths.to_le_bytes());
         out.extend_from_slice(&self.steps.to_le_bytes());
         for (len, hash) in &self.sections {
@@ -70,12 +73,12 @@ impl Header {
     }
 
     fn fields(mut c: Cursor<'_>) -> Option<Self> {
-        let (generation, paths, steps) = (c.u64()?, c.u32()?, c.u32()?);
+        let (generation, point, paths, steps) = (c.u64()?, c.array()?, c.u32()?, c.u32()?);
         let mut sections = [(0, [0; 32]); SECTIONS];
         for section in &mut sections {
             *section = (c.u64()?, c.array()?);
         }
-        Some(Self { generation, paths, steps, sections, actions: c.u64()? })
+        Some(Self { generation, point, paths, steps, sections, actions: c.u64()? })
     }
 
     /// Whether the sections' lengths are those of their rows, and fill the file. Nothing is allocated before that is known.
@@ -110,10 +113,21 @@ fn exact(file: &mut impl Read, buf: &mut [u8]) -> Result<(), Fault> {
     }
 }
 
+/// What a snapshot holds.
+pub(super) struct Loaded {
+    pub memory: Memory,
+    pub actions: Actions,
+    /// Where in history it was taken.
+    pub point: Point,
+    /// Bytes of the file.
+    pub len: u64,
+}
+
 /// Reads a snapshot. The actions keep the file open, and are read when they are asked for.
-pub(super) fn load(mut file: &File, generation: u64) -> Result<(Memory, Actions), Fault> {
+pub(super) fn load(mut file: &File, generation: u64) -> Result<Loaded, Fault> {
     let header = Header::read(&mut file)?;
-    if header.generation != generation || !header.fits(file.metadata()?.len()) {
+    let len = file.metadata()?.len();
+    if header.generation != generation || !header.fits(len) {
         return Err(Fault::Damaged);
     }
     let mut section = |s: Section| -> Result<Vec<u8>, Fault> {
@@ -137,8 +151,8 @@ pub(super) fn load(mut file: &File, generation: u64) -> Result<(Memory, Actions)
         templates: read_templates(Cursor(&section(Section::Templates)?)).ok_or(Fault::Damaged)?,
         ..Memory::default()
     };
-    let start = file.metadata()?.len() - header.actions;
-    Ok((memory, Actions::stored_in(file.try_clone()?, start, header.actions)))
+    let actions = Actions::stored_in(file.try_clone()?, len - header.actions, header.actions);
+    Ok(Loaded { memory, actions, point: header.point, len })
 }
 
 fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
@@ -156,9 +170,16 @@ fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
 /// Writes a snapshot under its name, and waits until the disk has both. What was removed or replaced is left out, and
 /// templates that no step names.
 /// Gives the file, open, and its length in bytes.
-pub(super) fn write(dir: &Path, generation: u64, memory: &Memory, actions: &Actions) -> io::Result<(Actions, u64)> {
+pub(super) fn write(
+    dir: &Path,
+    generation: u64,
+    point: Point,
+    memory: &Memory,
+    actions: &Actions,
+) -> io::Result<(Actions, u64)> {
     let temporary = Kind::Snapshot.temporary(dir, generation);
-    let written = write_file(&temporary, generation, memory, actions).and_then(|done| {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?;
+    let written = write_file(file, generation, point, memory, actions).and_then(|done| {
         fs::rename(&temporary, Kind::Snapshot.path(dir, generation))?;
         folder::sync(dir)?;
         Ok(done)
@@ -169,8 +190,13 @@ pub(super) fn write(dir: &Path, generation: u64, memory: &Memory, actions: &Acti
     written
 }
 
-fn write_file(path: &Path, generation: u64, memory: &Memory, actions: &Actions) -> io::Result<(Actions, u64)> {
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+fn write_file(
+    file: File,
+    generation: u64,
+    point: Point,
+    memory: &Memory,
+    actions: &Actions,
+) -> io::Result<(Actions, u64)> {
     let mut out = Writer { file: &file, buffer: Vec::with_capacity(2 * CHUNK), hasher: blake3::Hasher::new(), len: 0 };
     out.file.seek(SeekFrom::Start(START))?;
 
@@ -181,7 +207,7 @@ fn write_file(path: &Path, generation: u64, memory: &Memory, actions: &Actions) 
 
     let start = START + sections.iter().map(|s| s.0).sum::<u64>();
     // Both were counted from paths, whose numbers are u32.
-    let header = Header { generation, paths: paths as u32, steps: steps as u32, sections, actions };
+    let header = Header { generation, point, paths: paths as u32, steps: steps as u32, sections, actions };
     (&file).seek(SeekFrom::Start(0))?;
     (&file).write_all(&header.write())?;
     file.sync_all()?;

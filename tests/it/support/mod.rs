@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Waits until something holds, asking again and again; panics with `what` where it never does.
 pub fn until<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
     // Far longer than anything takes, so that a slow machine fails no test.
-    let end = Instant::now() + Duration::from_secs(120);
+    let end = Instant::now() + Duration::from_secs(300);
     loop {
         if let Some(found) = holds() {
             return found;

@@ -6,14 +6,19 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::images::{self, Manifest};
 use super::until;
-use super::words::exit;
+use super::words::{exit, outcome};
+
+/// What is tested.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_layermill");
 
 pub struct Project {
     /// Holds the project's folder and, beside it, the home folder that the program sees.
@@ -45,6 +50,12 @@ impl Project {
         let project = Self::named(name, &pipeline);
         copy(&repository.join("etc"), &project.path("etc"));
         project
+    }
+
+    /// An OCI layout of these images in a folder of the project.
+    pub fn layout(&self, folder: &str, images: &[(String, Manifest)]) {
+        fs::create_dir_all(self.path(folder)).expect("created");
+        images::write_layout(&self.path(folder), images).expect("written");
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -87,9 +98,15 @@ impl Project {
 
     /// The program in this folder, on its own: no settings of the person who runs the tests reach it.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layermill"));
+        let mut command = self.command_of(PROGRAM);
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Another program in this folder, on its own in the same way.
+    pub fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -201,8 +218,8 @@ pub fn copy(from: &Path, to: &Path) {
 /// The program at work.
 pub struct Running {
     child: Option<Child>,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Pipe,
+    stderr: Pipe,
 }
 
 impl Running {
@@ -213,9 +230,8 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        // Read all along, so that a full pipe never stops it.
-        let stdout = Some(drain(child.stdout.take().expect("piped")));
-        let stderr = Some(drain(child.stderr.take().expect("piped")));
+        let stdout = Pipe::drain(child.stdout.take().expect("piped"));
+        let stderr = Pipe::drain(child.stderr.take().expect("piped"));
         Self { child: Some(child), stdout, stderr }
     }
 
@@ -232,11 +248,32 @@ impl Running {
         self.child.as_mut().expect("still ours").try_wait().expect("our child").is_some()
     }
 
+    /// Waits until something holds while it runs; fails, with what it said, where it ends before.
+    pub fn until<T>(&mut self, what: &str, mut holds: impl FnMut(&Self) -> Option<T>) -> T {
+        until(what, || {
+            let ended = self.ended();
+            let found = holds(self);
+            assert!(found.is_some() || !ended, "it ended before: {what}\n{}", self.stderr());
+            found
+        })
+    }
+
+    /// What it has said so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Run {
         let status = until("the program ends", || self.child.as_mut().expect("ours").try_wait().expect("our child"));
         self.child = None;
-        Run::new(status, self.stdout.take(), self.stderr.take())
+        let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
+        // Where a signal ended the program, its children may live on and hold the pipes.
+        if status.signal().is_none() {
+            self.stdout.close();
+            self.stderr.close();
+        }
+        Run { code, stdout: self.stdout.text(), stderr: self.stderr.text() }
     }
 }
 
@@ -250,12 +287,35 @@ impl Drop for Running {
     }
 }
 
-fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = pipe.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// A pipe that is read all along, so that a full one never stops the program.
+struct Pipe {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pipe {
+    fn drain(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let ours = Arc::clone(&bytes);
+        let thread = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut piece) {
+                ours.lock().expect("no one panicked").extend_from_slice(&piece[..n]);
+            }
+        });
+        Self { bytes, thread: Some(thread) }
+    }
+
+    /// Waits for its end.
+    fn close(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("reading does not panic");
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no one panicked")).into_owned()
+    }
 }
 
 /// What came of a run of the program.
@@ -268,12 +328,6 @@ pub struct Run {
 }
 
 impl Run {
-    fn new(status: ExitStatus, stdout: Option<JoinHandle<String>>, stderr: Option<JoinHandle<String>>) -> Self {
-        let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
-        let text = |pipe: Option<JoinHandle<String>>| pipe.map_or_else(String::new, |p| p.join().expect("read"));
-        Self { code, stdout: text(stdout), stderr: text(stderr) }
-    }
-
     /// Fails unless it exited with this code.
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "the exit code\n{self}");
@@ -340,14 +394,15 @@ pub struct Step {
 }
 
 impl Report {
-    /// The names of all steps that were not up to date, sorted.
+    /// The names of the steps that were not up to date, sorted. Those that are absent, now as before, are left out.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.steps.iter().map(|s| s.step.as_str()).collect();
+        let done = self.steps.iter().filter(|s| s.outcome != outcome::ABSENT);
+        let mut names: Vec<_> = done.map(|s| s.step.as_str()).collect();
         names.sort_unstable();
         names
     }
 
-    /// The names of one target's steps that were not up to date, sorted.
+    /// The same of one target.
     pub fn of(&self, target: &str) -> Vec<&str> {
         let ours = |name: &&str| name.split('@').next() == Some(target);
         self.names().into_iter().filter(ours).collect()
@@ -355,16 +410,21 @@ impl Report {
 
     /// The step of this name, which was not up to date.
     pub fn step(&self, name: &str) -> &Step {
-        self.steps
-            .iter()
-            .find(|s| s.step == name)
-            .unwrap_or_else(|| panic!("{name} is not among the steps that were not up to date:\n{}", self.listing()))
+        let missing = || panic!("{name} is not among the steps that were not up to date:\n{}", self.listing());
+        self.steps.iter().find(|s| s.step == name).unwrap_or_else(missing)
     }
 
     /// Fails unless all was up to date.
     pub fn assert_nothing_done(&self) {
-        assert!(self.steps.is_empty(), "not up to date:\n{}", self.listing());
+        assert!(self.names().is_empty(), "not up to date:\n{}", self.listing());
         assert_eq!((self.built, self.restored, self.failed, self.blocked), (0, 0, 0, 0), "{}", self.listing());
+    }
+
+    /// Fails unless exactly these steps were not up to date.
+    pub fn assert_only(&self, names: &[&str]) {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        assert_eq!(self.names(), names, "{}", self.listing());
     }
 
     pub fn listing(&self) -> String {

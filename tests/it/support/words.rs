@@ -27,6 +27,5 @@ pub mod exit {
     pub const DONE: i32 = 0;
     pub const FAILED: i32 = 1;
     pub const WRONG: i32 = 2;
-    pub const DEFERRED: i32 = 75;
     pub const INTERRUPTED: i32 = 130;
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Bytes of a journal's header.
+const HEADER: usize = 40;
+
 /// A journal of several frames, and the model after each, the empty one first.
 fn journal(dir: &Path) -> (Vec<u8>, Vec<Model>, Vec<usize>) {
     let (mut state, mut model) = (open_whole(dir, Access::Write), Model::default());
@@ -58,7 +61,7 @@ fn a_journal_flipped_anywhere_is_what_was_written_before_and_the_rest_is_kept_as
 
         let (state, set_aside) = open(dir, Access::Write);
         assert_eq!((told(&state), set_aside.len()), (models[frames].clone(), 1), "{at}");
-        let from = if frames == 0 && at < 32 { 0 } else { ends[frames].max(32) };
+        let from = if at < HEADER { 0 } else { ends[frames].max(HEADER) };
         assert_eq!(fs::read(dir.join("damaged-journal-1")).unwrap(), flipped[from..]);
         assert!(set_aside[0].0.contains(&format!("its last {} bytes", whole.len() - from)), "{set_aside:?}");
         goes_on(dir, state, models[frames].clone());
@@ -86,18 +89,69 @@ fn a_frame_in_another_place_is_not_read() {
 /// A snapshot, its journal, and the whole generation before it, as a kill leaves them.
 fn two_generations(dir: &Path) -> (Model, BTreeMap<String, Vec<u8>>) {
     let (mut state, mut model) = (open_whole(dir, Access::Write), Model::default());
+    let put_pair = |state: &mut State, model: &mut Model, file, step| {
+        state.put_file("pair", file_record(file));
+        state.put_step("pair", &step_record(step));
+        model.files.insert("pair".into(), file_record(file));
+        model.steps.insert("pair".into(), step_record(step));
+    };
     put_some(&mut state, &mut model, 3);
+    put_pair(&mut state, &mut model, 3, 3);
     state.sync().unwrap();
     state.write_snapshot().unwrap();
     put_some(&mut state, &mut model, 20);
+    state.flush().unwrap();
+    put_pair(&mut state, &mut model, 20, 20);
     state.sync().unwrap();
     let mut files = bytes_in(dir);
     state.write_snapshot().unwrap();
     put_some(&mut state, &mut model, 9);
+    put_pair(&mut state, &mut model, 9, 20);
     state.sync().unwrap();
     files.extend(bytes_in(dir));
     assert!(files.keys().eq(["journal-2", "journal-3", "snapshot-2", "snapshot-3"]));
     (model, files)
+}
+
+/// The file and the step of `pair` as they once were together: of two moments, they would pass for up to date and not be.
+fn are_of_one_moment(found: &Model) -> bool {
+    let n = |d: Option<Digest>| d.map(|d| d.0[0]);
+    let file = n(found.files.get("pair").map(|f| f.content));
+    let step = n(found.steps.get("pair").map(|s| s.key));
+    file.is_none() || step.is_none() || [(3, 3), (20, 20), (9, 20)].contains(&(file.unwrap_or(0), step.unwrap_or(0)))
+}
+
+#[test]
+fn records_from_before_a_gap_are_not_mixed_with_those_behind_it() {
+    let home = home();
+    let dir = home.path();
+    let (_, files) = two_generations(dir);
+    let journal = &files["journal-2"];
+    let frame = HEADER + 24 + u64::from_le_bytes(journal[HEADER..HEADER + 8].try_into().unwrap()) as usize;
+    assert!(frame < journal.len(), "it has a second one");
+    // Gone, cut between two frames, torn, flipped.
+    let gaps = [None, Some(0), Some(HEADER), Some(frame), Some(frame + 30), Some(journal.len())];
+    for gap in gaps {
+        let mut harmed = files.clone();
+        harmed.get_mut("snapshot-3").unwrap()[100] ^= 1;
+        match gap {
+            None => drop(harmed.remove("journal-2")),
+            Some(len) if len == journal.len() => harmed.get_mut("journal-2").unwrap()[frame + 30] ^= 1,
+            Some(len) => harmed.get_mut("journal-2").unwrap().truncate(len),
+        }
+        set_bytes(dir, &harmed);
+        for access in [Access::Look, Access::Write, Access::Write, Access::Look] {
+            let (state, set_aside) = open(dir, access);
+            let found = told(&state);
+            assert!(are_of_one_moment(&found), "{gap:?}");
+            assert_eq!(found.files["pair"], file_record(9));
+            assert!(set_aside.iter().any(|s| s.0.contains("before journal-3 is incomplete")), "{set_aside:?}");
+        }
+        let mut state = open(dir, Access::Write).0;
+        state.put_file("more", file_record(1));
+        state.close().unwrap();
+        assert_eq!(open_whole(dir, Access::Look).file("more"), Some(file_record(1)));
+    }
 }
 
 /// The rows of actions, at the end, have checks of their own.
@@ -143,6 +197,7 @@ fn a_flipped_snapshot_alone_leaves_what_its_journal_tells() {
     fs::write(dir.join("snapshot-3"), &files["snapshot-3"][1..]).unwrap();
     let mut expected = Model::default();
     put_some(&mut State::open(&dir.join("nowhere"), Access::Look).unwrap().0, &mut expected, 9);
+    expected.files.insert("pair".into(), file_record(9));
     for _ in 0..2 {
         let (state, set_aside) = open(dir, Access::Write);
         assert_eq!(told(&state), expected);
@@ -267,6 +322,7 @@ proptest! {
             let found = told(&state);
             // Paths and keys tell which `n` it was that put them.
             let written = |n: &u8| [3, 20, 9].contains(n);
+            prop_assert!(are_of_one_moment(&found));
             prop_assert!(found.files.values().all(|f| written(&f.content.0[0]) && *f == file_record(f.content.0[0])));
             prop_assert!(found.steps.values().all(|s| written(&s.key.0[0]) && *s == step_record(s.key.0[0])));
             prop_assert!(found.actions.iter().all(|(k, o)| written(&k.0[0]) && *o == outputs(k.0[0])));

@@ -137,3 +137,9 @@ fn a_look_writes_nothing_and_keeps_what_is_put_to_itself() {
     open_whole(&dir, Access::Write).close().unwrap();
     assert!(!dir.exists(), "a build that changes nothing writes nothing");
 }
+
+#[test]
+fn many_threads_may_ask_at_once() {
+    fn shared<T: Send + Sync>() {}
+    shared::<State>();
+}

@@ -1,0 +1,124 @@
+//! What a step's key is made of, and what it reads.
+
+use crate::rules::StepView;
+use crate::store::state::{KeyPart, PathId, StepRecord};
+use crate::store::{Digest, Sha256};
+
+use super::engine::{Compiled, Engine};
+use super::key::{KeyMaker, Part, SetHasher, Template};
+use super::reason::{Changes, Reason};
+use super::steps::{GroupId, StepId, Wait};
+
+impl Engine<'_> {
+    /// The path of one of a step's outputs.
+    pub(super) fn path(&self, id: StepId, position: usize) -> &str {
+        self.steps.outputs(id).get(position).map_or("", |&path| self.state.path(path))
+    }
+
+    pub(super) fn paths(&self, id: StepId) -> impl ExactSizeIterator<Item = &str> + '_ {
+        self.steps.outputs(id).iter().map(|&path| self.state.path(path))
+    }
+
+    /// A step as its rule sees it.
+    pub(super) fn view(&self, id: StepId) -> StepView {
+        let bound = self.steps.bound(id);
+        StepView {
+            values: bound.iter().map(|b| self.steps.names.get(b.value).into()).collect(),
+            fingerprints: bound.iter().map(|b| self.steps.fingerprint(b).copied()).collect(),
+            outputs: self.paths(id).map(str::to_owned).collect(),
+        }
+    }
+
+    /// The parts of a step's key that moved since the record, most telling first.
+    pub(super) fn changes(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> Vec<Reason> {
+        let old = self.state.template(&record.template).and_then(Template::parse);
+        let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
+        self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
+        self.each_input(id, &mut |_, path, content| changes.see(&Part::Input { path, content }));
+        changes.finish()
+    }
+
+    /// A record with its key and the parts that it was made from.
+    pub(super) fn keyed(&self, id: StepId, record: StepRecord, answer: Option<&Sha256>) -> StepRecord {
+        let target = self.steps.step(id).target as usize;
+        let Some(compiled) = &self.rules[target] else { return record };
+        let mut parts: Vec<KeyPart> = Vec::new();
+        self.each_own_part(id, compiled, answer, &mut |part| parts.push(part.record()));
+        self.each_input(id, &mut |_, path, content| parts.push(Part::Input { path, content }.record()));
+        StepRecord { key: self.key(id, compiled, answer), parts, ..record }
+    }
+
+    pub(super) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
+        let mut maker = KeyMaker::new(&compiled.template_digest);
+        self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
+        let inputs = self.steps.target(id).inputs.len();
+        for slot in &self.steps.slots_of(id)[..inputs] {
+            match slot.wait {
+                Wait::Group(group) => maker.add(&Part::Set(self.set_digest(group))),
+                wait => self.each_file(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
+            }
+        }
+        maker.key()
+    }
+
+    /// The digest of all that a group's steps made: computed once, whoever asks.
+    fn set_digest(&self, group: GroupId) -> Digest {
+        *self.steps.groups[group as usize].digest.get_or_init(|| {
+            let mut hasher = SetHasher::default();
+            self.each_file(Wait::Group(group), &mut |path, content| hasher.add(path, content));
+            hasher.digest()
+        })
+    }
+
+    /// Shows the parts of a step's key that are no inputs, in order.
+    fn each_own_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
+        let bindings = &self.steps.target(id).bindings;
+        let bound = self.steps.bound(id);
+        for &b in compiled.rule.reads() {
+            let (binding, value) = (bindings[b].name.as_str(), self.steps.names.get(bound[b].value));
+            see(&Part::Value { binding, value });
+            if let Some(digest) = self.steps.fingerprint(&bound[b]) {
+                see(&Part::Fingerprint { binding, value, digest });
+            }
+        }
+        if let Some(answer) = answer {
+            see(&Part::Answer(answer));
+        }
+    }
+
+    /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
+    pub(super) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
+        let inputs = self.steps.target(id).inputs.len();
+        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
+            self.each_file(slot.wait, &mut |path, content| see(position, path, content));
+        }
+    }
+
+    /// Shows the files that a slot stands for. Steps without outputs, such as absent ones, have none.
+    fn each_file(&self, wait: Wait, see: &mut dyn FnMut(&str, Digest)) {
+        match wait {
+            Wait::Step(step) => self.each_output(step, see),
+            Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, see)),
+            Wait::File(file) => self.show(self.steps.files[file as usize], see),
+        }
+    }
+
+    fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
+        let status = self.steps.step(step).status;
+        if status.has_outputs() || status == super::outcome::Status::Stale {
+            self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));
+        }
+    }
+
+    fn show(&self, path: PathId, see: &mut dyn FnMut(&str, Digest)) {
+        if let Some(record) = self.state.file_at(path) {
+            see(self.state.path(path), record.content);
+        }
+    }
+}

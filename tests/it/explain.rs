@@ -1,0 +1,122 @@
+//! `explain` names what moved in a step's key, and the reasons in a build's report say the same.
+
+use crate::support::images::Format;
+use crate::support::project::Project;
+use crate::support::stock;
+use crate::support::words;
+
+const PIPELINE: &str = "version: 1
+vars: {level: three}
+targets:
+  part: {rule: command, inputs: [text.txt], run: \"echo level ${level} > {out}; cat {in} >> {out}\", output: result/part.txt}
+  whole: {rule: command, inputs: [part], run: \"cp {in} {out}\", output: result/whole.txt}
+";
+
+fn project() -> Project {
+    let project = Project::new(PIPELINE);
+    project.write("text.txt", "text\n");
+    project
+}
+
+/// Fails unless each of the words is there.
+fn assert_says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not said:\n{text}");
+    }
+}
+
+#[test]
+fn a_first_build() {
+    let project = project();
+    assert_says(&project.explain("part"), &["part", words::FIRST_BUILD]);
+    assert!(project.plan(&["part"]).step("part").reason.contains(words::FIRST_BUILD));
+    assert!(project.build(&["part"]).step("part").reason.contains(words::FIRST_BUILD));
+}
+
+#[test]
+fn a_step_that_is_up_to_date() {
+    let project = project();
+    project.build(&["whole"]);
+    assert_says(&project.explain("part"), &["part", words::UP_TO_DATE]);
+    // By its output's path, too.
+    assert_says(&project.explain("result/part.txt"), &["part", words::UP_TO_DATE]);
+}
+
+#[test]
+fn an_edited_parameter_with_its_old_and_new_value() {
+    let project = project();
+    project.build(&["whole"]);
+    project.edit("level: three", "level: four");
+    assert_says(&project.explain("part"), &["run", "level three", "level four"]);
+    assert!(project.build(&["whole"]).step("part").reason.contains("run"));
+}
+
+#[test]
+fn a_changed_input_file() {
+    let project = project();
+    project.build(&["whole"]);
+    project.write("text.txt", "other text\n");
+    let said = project.explain("part");
+    assert_says(&said, &["text.txt"]);
+    assert!(project.build(&["whole"]).step("part").reason.contains("text.txt"));
+}
+
+#[test]
+fn an_input_that_is_an_output_names_it() {
+    let project = project();
+    project.build(&["whole"]);
+    project.write("text.txt", "other text\n");
+    assert!(project.build(&["whole"]).step("whole").reason.contains("result/part.txt"));
+}
+
+#[test]
+fn a_missing_output() {
+    let project = project();
+    project.build(&["whole"]);
+    project.remove("result/part.txt");
+    assert_says(&project.explain("part"), &["result/part.txt", words::MISSING_OUTPUT]);
+    assert!(project.build(&["whole"]).step("part").reason.contains(words::MISSING_OUTPUT));
+}
+
+#[test]
+fn an_output_changed_by_hand() {
+    let project = project();
+    project.build(&["whole"]);
+    project.write("result/part.txt", "scribbled over\n");
+    assert_says(&project.explain("part"), &["result/part.txt", "changed"]);
+}
+
+#[test]
+fn a_moved_tag_with_its_old_and_new_digest() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
+    project.build(&[]);
+    let (old, new) = (stock::redis("7.4.1").manifest(Format::Docker), stock::redis("7.4.9").manifest(Format::Docker));
+    registry.push("library/redis:latest", &new);
+    project.build(&["--refresh", "get_tag"]);
+    // Each digest's beginning is enough for a person.
+    let said = project.explain("get_layer_all@repo=library/redis,tag=latest");
+    assert_says(&said, &["tag", &old.id()[..12], &new.id()[..12]]);
+    let report = project.build(&[]);
+    assert!(report.step("get_layer_all@repo=library/redis,tag=latest").reason.contains("tag"), "{}", report.listing());
+    assert_says(&project.explain("get_layer_all@repo=library/redis,tag=6"), &[words::UP_TO_DATE]);
+}
+
+#[test]
+fn explaining_changes_nothing_and_asks_nobody() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
+    project.build(&[]);
+    project.remove("result/layers/library/redis/6.json");
+    let (before, mark) = (project.snapshot(), registry.mark());
+    project.explain("get_layer_all@repo=library/redis,tag=6");
+    project.run(&["explain", "--format", "json", "stat_layer"]).exits(words::exit::DONE);
+    assert_eq!(before.changes(&project.snapshot()), [""; 0]);
+    assert_eq!(registry.requests_since(mark), []);
+}
+
+#[test]
+fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
+    let project = project();
+    project.run(&["explain", "prt"]).exits(words::exit::WRONG).says("did you mean `part`?");
+}
