@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Origin, display, is_loopback, is_plain};
+use super::words::size;
 use super::{Effort, SourceError, Traffic};
 
 /// Attempts after the first, unless set.
@@ -252,7 +253,7 @@ impl Http {
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
     async fn body(&self, request: &Request, mut response: Response, limit: u64, whole: bool) -> Result<Vec<u8>, Fault> {
-        let too_large = || request.refused(format_args!("more than the {limit} bytes that are the most"));
+        let too_large = || request.refused(format_args!("more than {}, which is the most that is taken", size(limit)));
         if whole && response.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }
