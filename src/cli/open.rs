@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
-use crate::pipeline::model::{Pipeline, TargetId};
+use crate::pipeline::model::{Pipeline, SourceEntry, Target, TargetId};
 use crate::pipeline::shape::Vocabulary;
 use crate::registry::{Shared, Traffic};
 use crate::{pipeline, registry, rules};
@@ -26,10 +26,11 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     let traffic = Arc::new(Traffic::default());
     let session = loaded.pipeline.map(|pipeline| {
         let shared = Shared { traffic: traffic.clone(), root: pipeline.root.clone(), offline: global.offline };
-        let sources: Vec<_> =
-            pipeline.sources.iter().map(|entry| registry::open(entry, &shared, &mut problems)).collect();
-        let rules =
-            pipeline.targets.iter().map(|target| rules::compile(target, &pipeline, &sources, &mut problems)).collect();
+        // What is faulty has been told, and would only be told again.
+        let mut open = |entry: &SourceEntry| registry::open(entry, &shared, &mut problems);
+        let sources: Vec<_> = pipeline.sources.iter().map(|e| if e.faulty { None } else { open(e) }).collect();
+        let mut compile = |target: &Target| rules::compile(target, &pipeline, &sources, &mut problems);
+        let rules = pipeline.targets.iter().map(|t| if t.faulty { None } else { compile(t) }).collect();
         let work_dir = pipeline.root.join(".layermill");
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
         Session { pipeline, rules, traffic, work_dir, store, offline: global.offline }

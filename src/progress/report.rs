@@ -27,11 +27,17 @@ struct Step<'a> {
     target: &'a str,
     outcome: &'static str,
     /// A word for the kind of reason, and the reason in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason_kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     output: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<&'a str>,
 }
 
