@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::grammar::shown;
+use super::words::shown;
 use crate::pipeline::model::{Piece, Text};
 
 /// Where a registry is, and who we are there.

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use super::grammar::shown;
+use super::words::{self, misread, shown};
 use crate::store::Sha256;
 
 /// More files than any archive of images has.
@@ -66,7 +66,11 @@ impl Archive {
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, String> {
         let Some((offset, size)) = self.find(name) else { return Ok(None) };
         if size > limit {
-            return Err(format!("`{}` in it has {size} bytes; {limit} are the most", shown(name)));
+            return Err(format!(
+                "`{}` in it has {size} bytes, more than {}, which is the most that is taken",
+                shown(name),
+                words::size(limit)
+            ));
         }
         let mut bytes = vec![0; size as usize];
         self.file.read_exact_at(&mut bytes, offset).map_err(|e| format!("`{}` in it: {e}", shown(name)))?;
@@ -76,15 +80,16 @@ impl Archive {
     /// The images of a `docker save` archive; `None` where it is none. `limit` bounds what is read of each.
     pub fn saved(&self, limit: u64) -> Result<Option<Vec<Saved>>, String> {
         let Some(list) = self.read("manifest.json", limit)? else { return Ok(None) };
-        let list: Vec<SavedEntry> =
-            serde_json::from_slice(&list).map_err(|e| format!("`manifest.json` in it cannot be read ({e})"))?;
+        let list: Vec<SavedEntry> = serde_json::from_slice(&list)
+            .map_err(|e| format!("`manifest.json` in it cannot be read ({})", misread(&e)))?;
         list.iter().map(|entry| self.saved_image(entry, limit)).collect::<Result<_, _>>().map(Some)
     }
 
     fn saved_image(&self, entry: &SavedEntry, limit: u64) -> Result<Saved, String> {
         let config = self.read(&entry.config, limit)?.ok_or_else(|| lacks(&entry.config))?;
-        let read: SavedConfig = serde_json::from_slice(&config)
-            .map_err(|e| format!("`{}` in it cannot be read as an image config ({e})", shown(&entry.config)))?;
+        let read: SavedConfig = serde_json::from_slice(&config).map_err(|e| {
+            format!("`{}` in it cannot be read as an image config ({})", shown(&entry.config), misread(&e))
+        })?;
         let diff_ids = read.rootfs.and_then(|r| r.diff_ids).unwrap_or_default();
         let layers = entry.layers.iter().flatten().enumerate();
         let manifest = Manifest {

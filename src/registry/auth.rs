@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::address::{Credentials, Origin, display, is_plain};
 use super::flight::Flights;
 use super::http::{Fault, Follow, Http, Reply, Request};
+use super::words::misread;
 use super::{Effort, SourceError};
 
 /// How long a token lasts that does not say; and the least that any does (distribution's token specification).
@@ -294,7 +295,7 @@ struct TokenReply {
 }
 
 fn read_token(body: &[u8]) -> Result<Token, String> {
-    let reply: TokenReply = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let reply: TokenReply = serde_json::from_slice(body).map_err(|e| misread(&e))?;
     let token = [reply.token, reply.access_token].into_iter().flatten().find(|t| !t.is_empty());
     let token = token.ok_or("it has no `token`")?;
     Ok(Token {

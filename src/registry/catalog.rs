@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::archive::Archive;
+use super::words::{self, misread};
 use crate::store::Sha256;
 
 /// The largest list of images that is read.
@@ -52,7 +53,11 @@ fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match fs::metadata(path) {
         Ok(seen) if seen.len() > limit => {
-            return Err(format!("`{name}` in it has {} bytes; {limit} are the most", seen.len()));
+            return Err(format!(
+                "`{name}` in it has {} bytes, more than {}, which is the most that is taken",
+                seen.len(),
+                words::size(limit)
+            ));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         _ => {}
@@ -131,8 +136,8 @@ impl Catalog {
     }
 
     fn of_layout(files: Files, index: &[u8], repo: Option<&str>) -> Result<Self, String> {
-        let index: Index =
-            serde_json::from_slice(index).map_err(|e| format!("`index.json` in it cannot be read ({e})"))?;
+        let index: Index = serde_json::from_slice(index)
+            .map_err(|e| format!("`index.json` in it cannot be read ({})", misread(&e)))?;
         let mut catalog = Self { files, repos: BTreeMap::new(), bare: None };
         for entry in index.manifests.unwrap_or_default() {
             let named = match entry.digest.parse() {

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use super::address::{self, Address, Credentials, Origin};
 use super::auth::{Outcome, Session};
 use super::flight::Flights;
-use super::grammar::{self, shortened};
+use super::grammar;
 use super::http::{Follow, Http, Reply, Request, Settings};
 use super::image::Image;
 use super::layout::MANIFEST_LIMIT;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::words::{self, shortened};
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, manifest, pages};
 use crate::pipeline::model::{Node, SourceEntry};
 use crate::pipeline::problem::Problems;
@@ -370,7 +371,11 @@ impl Content for Remote<'_> {
         Box::pin(async move {
             let limit = self.source.limit;
             if size > limit {
-                let what = format!("{}@{digest}: {size} bytes; {limit} are the most", self.repo);
+                let what = format!(
+                    "{}@{digest}: {size} bytes, more than {}, which is the most that is taken",
+                    self.repo,
+                    words::size(limit)
+                );
                 return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
             }
             let url = self.source.url(self.repo, &format!("blobs/{digest}"));

@@ -1,4 +1,6 @@
-//! The names that registries give and take, and how to show those that are none.
+//! The names that registries give and take.
+
+use super::words::shown;
 
 /// The longest repository name that registries take.
 const REPOSITORY_MAX: usize = 255;
@@ -66,26 +68,6 @@ pub fn tag(tag: &str) -> Result<(), String> {
     ))
 }
 
-/// Text from elsewhere as it may be shown: its start, on one line, nothing in it that a terminal would obey.
-pub fn shown(text: &str) -> String {
-    shortened(text, 60)
-}
-
-/// As [`shown`], with room for `most` characters.
-pub fn shortened(text: &str, most: usize) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    for c in chars.by_ref().take(most) {
-        // Format characters turn the direction of writing, or are not seen at all.
-        let unseen = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || unseen { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    if chars.next().is_some() {
-        out.push('…');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,12 +109,5 @@ mod tests {
         for bad in ["", ".x", "-x", "../../x", "a/b", "a b", "a\n", "ä", "a:b", &"t".repeat(129)] {
             assert!(!is_tag(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_is_shown_is_tame() {
-        assert_eq!(shown("a\u{1b}[31m\n"), r"a\u{1b}[31m\n");
-        assert_eq!(shown("x\u{202e}y"), r"x\u{202e}y");
-        assert_eq!(shown(&"t".repeat(5000)), format!("{}…", "t".repeat(60)));
     }
 }

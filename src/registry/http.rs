@@ -10,7 +10,8 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::address::{Origin, display, is_plain};
+use super::address::{Origin, display, is_loopback, is_plain};
+use super::words::size;
 use super::{Effort, SourceError, Traffic};
 
 /// Attempts after the first, unless set.
@@ -42,6 +43,8 @@ pub struct Settings {
 /// A client with connections that it uses again.
 pub struct Http {
     client: OnceLock<Result<Client, String>>,
+    /// For plain HTTP on this machine, which must not hang on the certificates that the system has, or has not.
+    plain: OnceLock<Result<Client, String>>,
     settings: Settings,
     permits: Semaphore,
     traffic: Arc<Traffic>,
@@ -115,7 +118,7 @@ impl Reply {
 impl Http {
     pub fn new(settings: Settings, traffic: Arc<Traffic>) -> Self {
         let permits = Semaphore::new(settings.concurrency);
-        Self { client: OnceLock::new(), settings, permits, traffic }
+        Self { client: OnceLock::new(), plain: OnceLock::new(), settings, permits, traffic }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -169,11 +172,16 @@ impl Http {
     }
 
     async fn exchange(&self, request: &Request, authorization: Option<&HeaderValue>) -> Result<Reply, Fault> {
-        let client = self.client().map_err(|e| request.refused(e))?;
         let origin = Origin::of(&request.url);
         let mut url = request.url.clone();
         let mut authorization = authorization;
         for _ in 0..=REDIRECTS_MAX {
+            let client = self.client(&url).map_err(|e| {
+                request.refused(e).help(
+                    "the system's certificates are in the package `ca-certificates`, or where \
+                                         `SSL_CERT_FILE` says",
+                )
+            })?;
             let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             if let Some(value) = authorization {
                 sent = sent.header(AUTHORIZATION, value);
@@ -245,7 +253,7 @@ impl Http {
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
     async fn body(&self, request: &Request, mut response: Response, limit: u64, whole: bool) -> Result<Vec<u8>, Fault> {
-        let too_large = || request.refused(format_args!("more than the {limit} bytes that are the most"));
+        let too_large = || request.refused(format_args!("more than {}, which is the most that is taken", size(limit)));
         if whole && response.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }
@@ -272,19 +280,27 @@ impl Http {
         request.transient(format_args!("nothing came for {:?}", self.settings.idle_timeout))
     }
 
-    /// Made when it is first needed: the certificates of the system take a while to read.
-    fn client(&self) -> Result<&Client, String> {
+    /// The client for a URL, made when it is first needed: the system's certificates take a while to read.
+    fn client(&self, url: &Url) -> Result<&Client, String> {
+        let is_plain = url.scheme() == "http" && is_loopback(url);
         let build = || {
             // Another source, or a library's user, may have been first.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let builder = Client::builder()
+            let mut builder = Client::builder()
                 .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(self.settings.idle_timeout);
-            let builder = if self.settings.local { builder.no_proxy() } else { builder };
+            if is_plain {
+                builder = builder.tls_certs_only([]);
+            }
+            // A proxy is for elsewhere.
+            if is_plain || self.settings.local {
+                builder = builder.no_proxy();
+            }
             builder.build().map_err(|e| root_cause(&e))
         };
-        self.client.get_or_init(build).as_ref().map_err(Clone::clone)
+        let kept = if is_plain { &self.plain } else { &self.client };
+        kept.get_or_init(build).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -340,13 +356,17 @@ fn backoff(attempt: u32) -> Duration {
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Why a request failed below HTTP. All of it may pass but for certificates.
+/// Why a request failed below HTTP. All of it may pass, but for what TLS takes exception to.
 fn fault(request: &Request, error: reqwest::Error) -> Fault {
     let cause = root_cause(&error);
-    if error.is_builder() || is_certificate(&error) {
-        return request.refused(cause);
+    match tls_error(&error) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            request.refused(cause).help("the server does not speak TLS there: is its address one of `http://`?")
+        }
+        Some(_) => request.refused(cause),
+        None if error.is_builder() => request.refused(cause),
+        None => request.transient(cause),
     }
-    request.transient(cause)
 }
 
 /// The innermost reason, which is the one that says something.
@@ -360,17 +380,20 @@ fn root_cause(error: &reqwest::Error) -> String {
     text.unwrap_or_else(|| error.to_string())
 }
 
-fn is_certificate(error: &reqwest::Error) -> bool {
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
-        let tls = wrapped.and_then(|e| e.downcast_ref()).or_else(|| inner.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
+        if let Some(found) = wrapped(inner) {
+            return Some(found);
         }
         cause = inner.source();
     }
-    false
+    None
+}
+
+/// An I/O error hides what it wraps from its own sources.
+fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref().or_else(|| wrapped(error.downcast_ref::<std::io::Error>()?.get_ref()?))
 }
 
 #[cfg(test)]

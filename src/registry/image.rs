@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Platform;
 use super::manifest::ImageManifest;
+use super::words::misread;
 use crate::store::Sha256;
 
 /// An image of one platform.
@@ -109,7 +110,7 @@ pub fn check_config(bytes: &[u8]) -> Result<(), String> {
 
 fn read_config(bytes: &[u8]) -> Result<Config, String> {
     serde_json::from_slice(bytes)
-        .map_err(|e| format!("expected an image config, but what came cannot be read as one ({e})"))
+        .map_err(|e| format!("expected an image config, but what came cannot be read as one ({})", misread(&e)))
 }
 
 /// What the config says; where it says nothing, what the index did.

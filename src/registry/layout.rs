@@ -9,9 +9,10 @@ use futures_util::future::BoxFuture;
 
 use super::catalog::{Catalog, Named};
 use super::flight::Flights;
-use super::grammar::{self, shown};
+use super::grammar;
 use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::words::shown;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::pattern;
@@ -419,7 +420,7 @@ mod tests {
         assert!(error.message.contains("expected content of this digest"), "{error}");
         let huge = vec![b' '; 5 << 20];
         let error = get(&broken(&huge), "x", "1", &blobs).await.unwrap_err();
-        assert!(error.message.contains("4194304 are the most"), "{error}");
+        assert!(error.message.contains("more than 4 MiB"), "{error}");
         for (path, expected) in [("nothing", "no such folder or file"), ("blobs", "it has no `index.json`")] {
             let error = tags(&source(dir.path(), &[("path", path)]), "x").await.unwrap_err();
             assert!(error.message.contains(expected), "{error}");

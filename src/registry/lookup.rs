@@ -119,7 +119,7 @@ impl Lookup<'_> {
 
     fn not_there<'e>(&self, images: impl Iterator<Item = &'e Entry>) -> String {
         let has: BTreeSet<String> = images.filter_map(|e| e.platform.as_ref()).map(|p| p.to_string()).collect();
-        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| super::grammar::shown(p)).collect();
+        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| super::words::shown(p)).collect();
         if has.len() > PLATFORMS_SHOWN {
             names.push(format!("{} more", has.len() - PLATFORMS_SHOWN));
         }
@@ -224,7 +224,7 @@ impl Lookup<'_> {
     fn digest_of(&self, index: Sha256, entry: &Entry) -> Result<Sha256, SourceError> {
         let digest = &entry.descriptor.digest;
         digest.parse().map_err(|e| {
-            self.error(index, &format!("an entry of the index has `{}`, which is {e}", super::grammar::shown(digest)))
+            self.error(index, &format!("an entry of the index has `{}`, which is {e}", super::words::shown(digest)))
         })
     }
 
@@ -234,6 +234,6 @@ impl Lookup<'_> {
 }
 
 fn mismatch(bytes: &[u8], content_type: Option<&str>) -> String {
-    let sent = content_type.map(|t| format!(" of type `{}`", super::grammar::shown(t))).unwrap_or_default();
+    let sent = content_type.map(|t| format!(" of type `{}`", super::words::shown(t))).unwrap_or_default();
     format!("expected content of this digest, but what came is {} ({} bytes{sent})", Sha256::of(bytes), bytes.len())
 }

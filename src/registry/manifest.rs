@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Platform;
-use super::grammar::shown;
+use super::words::{misread, shown};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -145,10 +145,10 @@ struct RawPlatform {
 }
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let number = serde_json::Number::deserialize(from)?;
-    match number.as_u64() {
+    let value = serde_json::Value::deserialize(from)?;
+    match value.as_u64() {
         Some(size) if size <= SIZE_MAX => Ok(size),
-        _ => Err(serde::de::Error::custom(format_args!("{number} is not a size"))),
+        _ => Err(serde::de::Error::custom(format_args!("{} is not a size", shown(&value.to_string())))),
     }
 }
 
@@ -161,7 +161,7 @@ pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, Strin
     }
     let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
         let came = sent.as_deref().map(|t| format!(", sent as `{}`", shown(t))).unwrap_or_default();
-        format!("expected a manifest, but what came cannot be read as one ({e}{came})")
+        format!("expected a manifest, but what came cannot be read as one ({}{came})", misread(&e))
     })?;
     let form = form(&raw, sent.as_deref())?;
     if let Some(other) = sent_form.filter(|sent| !sent.agrees(form)) {

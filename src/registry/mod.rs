@@ -20,6 +20,7 @@ mod platform;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use platform::NotAPlatform;
 

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::address::{Origin, display};
 use super::auth::Outcome;
 use super::distribution::{Distribution, unexpected};
-use super::grammar::{self, shown};
+use super::grammar;
 use super::http::{Follow, Request};
+use super::words::{misread, shown};
 use super::{Answer, Effort, SourceError, TagFilter};
 use crate::store::Digest;
 
@@ -75,7 +76,7 @@ pub async fn names(
         }
         let page: Page = serde_json::from_slice(&reply.body).map_err(|e| {
             let what = "expected a list of tags, but what came cannot be read as one";
-            SourceError::new(format!("{}: {what} ({e})", request.shown()))
+            SourceError::new(format!("{}: {what} ({})", request.shown(), misread(&e)))
         })?;
         names.add(page.tags.unwrap_or_default(), filter);
         if names.tags.len() + names.refused.len() > TAGS_MAX || seen.len() > PAGES_MAX {
