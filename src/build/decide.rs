@@ -29,7 +29,7 @@ pub(super) enum Decision {
     Done {
         status: Status,
         message: Option<String>,
-        record: Option<StepRecord>,
+        record: Option<Box<StepRecord>>,
     },
     Failed {
         message: String,
@@ -173,7 +173,7 @@ impl Engine<'_> {
             }
             let Some(reason) = outputs.off.clone() else {
                 let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-                return Decision::Done { status, message: None, record: adopted };
+                return Decision::Done { status, message: None, record: adopted.map(Box::new) };
             };
             return self.remake(
                 id,
@@ -424,7 +424,7 @@ impl Engine<'_> {
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };
-        let record = Some(self.keyed(id, record, None));
+        let record = Some(Box::new(self.keyed(id, record, None)));
         Decision::Done { status: Status::Adopted, message: None, record }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::pipeline::model::{Axis, Pipeline, TargetId};
+use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::{Problems, Span};
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
@@ -20,7 +20,7 @@ use super::decide::{Decision, Run, Verdict, Work};
 use super::events::{Event, Listener, Progress};
 use super::execute::Message;
 use super::expand::Pending;
-use super::expand::Rhythm;
+use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
@@ -79,6 +79,9 @@ pub(super) struct Engine<'p> {
     pub looks: Vec<Leaf>,
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
+    pub scratch: Scratch,
+    /// For each target, the path of each input that is one file; `None` for a group of steps.
+    pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,
     pub to_expand: Vec<Pending>,
     pub check_group: Vec<GroupId>,

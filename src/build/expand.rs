@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::pipeline::model::{Axis, AxisKind, InputKind, Read, Target, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, Input, InputKind, Read, Target, TargetId};
 use crate::pipeline::problem::Span;
 use crate::pipeline::{axis, pattern};
 use crate::store::Sha256;
@@ -63,9 +63,21 @@ impl Rhythm {
 /// A value of an axis and the digest that came with it.
 type Value = (String, Option<[u8; 32]>);
 
+/// What one target reads out of a row, or why it cannot.
+type Values = (TargetId, Result<Vec<Value>, String>);
+
+/// Buffers for what is made anew for each step.
+#[derive(Default)]
+pub(super) struct Scratch {
+    path: String,
+    paths: Vec<PathId>,
+    waits: Vec<Wait>,
+}
+
 impl Engine<'_> {
     /// Expands every wanted target that needs no output for it. Call it once, first.
     pub(super) fn expand_static(&mut self) {
+        self.make_direct();
         self.make_group_sets();
         for target in self.pipeline.order.clone() {
             if !self.wanted[target].is_wanted() {
@@ -81,15 +93,34 @@ impl Engine<'_> {
         self.settle_groups();
     }
 
+    /// The path of each input that is one file, over the bindings of the target that reads it. A join on all bindings
+    /// of another target finds its one step by the path of its output, where that step is sure to be there before; an
+    /// output that no step makes is a file that must be there already.
+    fn make_direct(&mut self) {
+        self.direct = (0..self.pipeline.targets.len())
+            .map(|target| {
+                let path = |input: &Input| match &input.kind {
+                    InputKind::Path(path) => Some(path.clone()),
+                    InputKind::Target { target: of, on, .. } if self.joins_directly(target, *of, on.len()) => {
+                        let by = |b: usize| on.iter().find(|(theirs, _)| *theirs == b).map(|(_, mine)| mine);
+                        pattern::compose(&self.pipeline.targets[*of].outputs[0].pattern, by)
+                    }
+                    InputKind::Target { .. } => None,
+                };
+                self.pipeline.targets[target].inputs.iter().map(path).collect()
+            })
+            .collect();
+    }
+
     /// Groups must be known before the rows that fall into them.
     fn make_group_sets(&mut self) {
         for target in
             self.pipeline.order.iter().rev().copied().filter(|&t| self.wanted[t].is_wanted()).collect::<Vec<_>>()
         {
             let this = &self.pipeline.targets[target];
-            for input in &this.inputs {
+            for (position, input) in this.inputs.iter().enumerate() {
                 if let InputKind::Target { target: of, on, .. } = &input.kind
-                    && !self.joins_directly(target, *of, on.len())
+                    && self.direct[target][position].is_none()
                 {
                     self.need_group_set(*of, &on.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
                 }
@@ -211,16 +242,19 @@ impl Engine<'_> {
             return;
         }
         let id = self.steps.push(target, bound);
-        let clash = match self.output_paths(target, id) {
+        // Buffers that are used again for each step.
+        let (mut paths, mut waits) = (std::mem::take(&mut self.scratch.paths), std::mem::take(&mut self.scratch.waits));
+        let clash = match self.output_paths(target, id, &mut paths) {
             Err(message) => Some((None, message)),
-            Ok(paths) => {
-                let waits = self.waits(target, id);
+            Ok(()) => {
+                self.waits(target, id, &mut waits);
                 match self.steps.claim(id, &paths, &self.state) {
                     Ok(()) => {
                         self.steps.set_slots(id, &waits);
                         None
                     }
                     Err(Clash::SameFile(other)) if self.describes_same(id, other, &paths, &waits) => {
+                        (self.scratch.paths, self.scratch.waits) = (paths, waits);
                         self.steps.pop(id);
                         self.share(target, other, parent);
                         return;
@@ -229,6 +263,7 @@ impl Engine<'_> {
                 }
             }
         };
+        (self.scratch.paths, self.scratch.waits) = (paths, waits);
         if clash.is_some() {
             let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
             self.steps.set_slots(id, &vec![Wait::File(NONE); slots]);
@@ -280,21 +315,21 @@ impl Engine<'_> {
 
     /// The paths of a step's outputs, or why it must not be: values that its rule refuses, or a path that leaves the
     /// pattern.
-    fn output_paths(&mut self, target: TargetId, id: StepId) -> Result<Vec<PathId>, String> {
-        let values = self.steps.values_of(id);
-        if let Some(rule) = &self.rules[target] {
-            rule.rule.check(&values)?;
+    fn output_paths(&mut self, target: TargetId, id: StepId, paths: &mut Vec<PathId>) -> Result<(), String> {
+        paths.clear();
+        if let Some(compiled) = self.rules[target].as_ref().filter(|c| c.by_source) {
+            compiled.rule.check(&self.steps.values_of(id))?;
         }
-        let this = &self.pipeline.targets[target];
-        let mut paths = Vec::with_capacity(this.outputs.len());
-        let mut path = String::new();
-        for (position, output) in this.outputs.iter().enumerate() {
-            path.clear();
-            pattern::fill_into(&mut path, &output.pattern, &values);
-            pattern::safe_path(&path).map_err(|why| format!("the output path {:?} {why}", printable(&path)))?;
-            paths.push(self.rhythm.find(&mut self.state, (target, position), &path));
+        let Self { steps, state, rhythm, pipeline, scratch, .. } = self;
+        let bound = steps.bound(id);
+        for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
+            scratch.path.clear();
+            pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
+            pattern::safe_path(&scratch.path)
+                .map_err(|why| format!("the output path {:?} {why}", printable(&scratch.path)))?;
+            paths.push(rhythm.find(state, (target, position), &scratch.path));
         }
-        Ok(paths)
+        Ok(())
     }
 
     /// Two steps are one where rule, parameters, values, outputs and inputs agree.
@@ -312,44 +347,31 @@ impl Engine<'_> {
     }
 
     /// What each of a step's slots waits on.
-    fn waits(&mut self, target: TargetId, id: StepId) -> Vec<Wait> {
+    fn waits(&mut self, target: TargetId, id: StepId, waits: &mut Vec<Wait>) {
+        waits.clear();
         let this = &self.pipeline.targets[target];
-        let mut waits = Vec::with_capacity(this.inputs.len() + this.after.len());
-        let mut path = String::new();
         for (position, input) in this.inputs.iter().enumerate() {
-            let values = self.steps.values_of(id);
-            let direct = match &input.kind {
-                InputKind::Path(pattern) => {
-                    path.clear();
-                    pattern::fill_into(&mut path, pattern, &values);
-                    true
+            match (&self.direct[target][position], &input.kind) {
+                (Some(path), _) => {
+                    let Self { steps, state, rhythm, scratch, .. } = self;
+                    let bound = steps.bound(id);
+                    scratch.path.clear();
+                    pattern::fill_into(&mut scratch.path, path, |b| steps.names.get(bound[b].value));
+                    let path = rhythm.find(state, (target, this.outputs.len() + position), &scratch.path);
+                    waits.push(steps.wait_for_path(path));
                 }
-                // The one step with these values; its output as a file that must be there already, where none makes it.
-                InputKind::Target { target: of, on, .. } if self.joins_directly(target, *of, on.len()) => {
-                    let joined: Vec<(usize, String)> =
-                        on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
-                    let mut values = vec![""; joined.len()];
-                    joined.iter().for_each(|(theirs, value)| values[*theirs] = value);
-                    path.clear();
-                    pattern::fill_into(&mut path, &self.pipeline.targets[*of].outputs[0].pattern, &values);
-                    true
-                }
-                InputKind::Target { target: of, on, .. } => {
+                (None, InputKind::Target { target: of, on, .. }) => {
+                    let values = self.steps.values_of(id);
                     let joined: Vec<(usize, String)> =
                         on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
                     waits.push(self.join_group(*of, &joined));
-                    false
                 }
-            };
-            if direct {
-                let path = self.rhythm.find(&mut self.state, (target, this.outputs.len() + position), &path);
-                waits.push(self.steps.wait_for_path(path));
+                (None, InputKind::Path(_)) => unreachable!("a path is direct"),
             }
         }
         for &of in &this.after {
             waits.push(self.join_group(of, &[]));
         }
-        waits
     }
 
     fn join_group(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
@@ -447,8 +469,7 @@ impl Engine<'_> {
         if due.is_empty() {
             return;
         }
-        let read: Vec<Vec<(TargetId, Result<Vec<Value>, String>)>> =
-            due.par_iter().map(|p| self.read_row(*p)).collect();
+        let read: Vec<Vec<Values>> = due.par_iter().map(|p| self.read_row(*p)).collect();
         for (pending, per_reader) in due.into_iter().zip(read) {
             for (reader, values) in per_reader {
                 match values {
@@ -462,7 +483,7 @@ impl Engine<'_> {
     }
 
     /// The values that each reader of a row's target reads out of it.
-    fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<(TargetId, Result<Vec<Value>, String>)> {
+    fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<Values> {
         let readers = self.readers[target].iter().filter(|&&r| parent_of(&self.pipeline.targets[r]).is_some());
         if !self.can_read(step) {
             return Vec::new();

@@ -7,9 +7,9 @@ use super::engine::Engine;
 use super::events::Silence;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
-use super::request::Asked;
+use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked};
-use super::steps::StepId;
+use super::steps::{StepId, printable};
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug)]
@@ -57,6 +57,27 @@ impl Engine<'_> {
             }
             Asked::Output(path, _) => self.steps.find_path(&self.state, path) == Some(id),
         }
+    }
+
+    /// What was asked for by name and turns out not to be.
+    pub(super) fn not_found(&self, order: &Order) -> Option<Unknown> {
+        let found = |asked: &Asked| match asked {
+            Asked::Target(_) => true,
+            Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
+        };
+        let missing = order.asked.iter().find(|asked| !found(asked))?;
+        let message = match missing {
+            Asked::Target(_) => return None,
+            Asked::Output(path, _) => format!("no step makes {path}"),
+            Asked::Steps(target, values) => {
+                let target = &self.pipeline.targets[*target];
+                let values: Vec<String> =
+                    values.iter().map(|(b, v)| format!("{}={}", target.bindings[*b].name, printable(v))).collect();
+                format!("no step {}@{}", target.name, values.join(","))
+            }
+        };
+        Some(Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) })
     }
 
     fn explanation(&self, id: StepId) -> Explanation {

@@ -21,7 +21,7 @@ use super::clock;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::execute::Message;
-use super::expand::Rhythm;
+use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
 use super::key::Template;
 use super::outcome::Summary;
@@ -65,6 +65,8 @@ pub enum BuildError {
     Pipeline(Problems),
     #[error("another build is running: {}", holder(.0.as_ref()))]
     Locked(Option<Holder>),
+    #[error("interrupted while another build was running")]
+    Interrupted,
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -120,10 +122,14 @@ fn write(
     let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
     summary.interrupted = engine.interrupted;
     let problems = std::mem::take(&mut engine.problems);
+    let unknown = engine.not_found(order);
     engine.state.close()?;
     driven?;
     if !problems.is_empty() {
         return Err(BuildError::Pipeline(problems));
+    }
+    if let Some(unknown) = unknown.filter(|_| summary.exit_code() == 0) {
+        return Err(unknown.into());
     }
     listener.hear(&Event::Done(&summary));
     Ok(summary)
@@ -133,7 +139,11 @@ fn write(
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
     let (mut engine, set_aside) = looked(session, order, listener)?;
-    Ok(engine.summary(started, set_aside))
+    let summary = engine.summary(started, set_aside);
+    match engine.not_found(order) {
+        Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),
+        _ => Ok(summary),
+    }
 }
 
 /// An engine that has looked at all that was asked for, with what was found damaged on the way.
@@ -198,7 +208,8 @@ fn take_lock(
     loop {
         match Lock::attempt(&session.work_dir).map_err(io("lock", &session.work_dir))? {
             Attempt::Taken(lock) => return Ok(lock),
-            Attempt::Held(who) if order.no_wait || *stop.borrow() => return Err(BuildError::Locked(who)),
+            Attempt::Held(_) if *stop.borrow() => return Err(BuildError::Interrupted),
+            Attempt::Held(who) if order.no_wait => return Err(BuildError::Locked(who)),
             Attempt::Held(who) => {
                 if !told {
                     listener.hear(&Event::Waiting { holder: holder(who.as_ref()) });
@@ -291,6 +302,8 @@ fn engine<'p>(
             eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
             looks: Vec::new(),
             rhythm: Rhythm::default(),
+            scratch: Scratch::default(),
+            direct: Vec::new(),
             ready: Vec::new(),
             to_expand: Vec::new(),
             check_group: Vec::new(),

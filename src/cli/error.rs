@@ -56,6 +56,7 @@ impl Error {
             BuildError::Locked(_) => {
                 Self::failed(error.to_string()).help(Some("without --no-wait, layermill waits for it".to_owned()))
             }
+            BuildError::Interrupted => Self::plain(error.to_string(), None, exit::INTERRUPTED),
             BuildError::State(ref e) => Self::failed(with_cause(e)),
             BuildError::Io { .. } => Self::failed(error.to_string()),
         }

@@ -115,6 +115,7 @@ mod exit {
     pub const FAILED: u8 = 1;
     /// The pipeline or the call is wrong.
     pub const WRONG: u8 = 2;
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// Runs the command line that this process was given.

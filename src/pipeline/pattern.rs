@@ -97,13 +97,13 @@ fn is_identifier(text: &str) -> bool {
 /// Fills in the values of the bindings. Secrets stand by their names, and so do special names.
 pub fn fill(pattern: &Pattern, values: &[&str]) -> String {
     let mut out = String::new();
-    fill_into(&mut out, pattern, values);
+    fill_into(&mut out, pattern, |b| values.get(b).copied().unwrap_or(""));
     out
 }
 
-/// [`fill`], onto the end of `out`.
-pub fn fill_into(out: &mut String, pattern: &Pattern, values: &[&str]) {
-    fill_parts(out, pattern, values, |out, name, _| {
+/// [`fill`], onto the end of `out`, from what gives the value of a binding.
+pub fn fill_into<'v>(out: &mut String, pattern: &Pattern, value: impl Fn(usize) -> &'v str) {
+    fill_parts(out, pattern, value, |out, name, _| {
         out.push_str("${secret.");
         out.push_str(name);
         out.push('}');
@@ -113,11 +113,16 @@ pub fn fill_into(out: &mut String, pattern: &Pattern, values: &[&str]) {
 /// [`fill`], with secrets: for use, never for show.
 pub fn fill_exposed(pattern: &Pattern, values: &[&str]) -> String {
     let mut out = String::new();
-    fill_parts(&mut out, pattern, values, |out, _, value| out.push_str(value));
+    fill_parts(&mut out, pattern, |b| values.get(b).copied().unwrap_or(""), |out, _, value| out.push_str(value));
     out
 }
 
-fn fill_parts(out: &mut String, pattern: &Pattern, values: &[&str], secret: impl Fn(&mut String, &str, &str)) {
+fn fill_parts<'v>(
+    out: &mut String,
+    pattern: &Pattern,
+    value_of: impl Fn(usize) -> &'v str,
+    secret: impl Fn(&mut String, &str, &str),
+) {
     for part in &pattern.parts {
         match part {
             Part::Text(text) => {
@@ -128,7 +133,7 @@ fn fill_parts(out: &mut String, pattern: &Pattern, values: &[&str], secret: impl
                     }
                 }
             }
-            Part::Binding(b) => out.push_str(values.get(*b).copied().unwrap_or("")),
+            Part::Binding(b) => out.push_str(value_of(*b)),
             Part::Special(name, _) => {
                 out.push('{');
                 out.push_str(name);
@@ -136,6 +141,18 @@ fn fill_parts(out: &mut String, pattern: &Pattern, values: &[&str], secret: impl
             }
         }
     }
+}
+
+/// A pattern over other bindings: each binding `b` of this one is replaced by the pattern that `by` gives for it.
+pub fn compose<'p>(pattern: &'p Pattern, by: impl Fn(usize) -> Option<&'p Pattern>) -> Option<Pattern> {
+    let mut parts = Vec::new();
+    for part in &pattern.parts {
+        match part {
+            Part::Binding(b) => parts.extend_from_slice(&by(*b)?.parts),
+            part => parts.push(part.clone()),
+        }
+    }
+    Some(Pattern { parts, span: pattern.span })
 }
 
 /// The pattern before it is filled, secrets by their names: what may be hashed and shown. Literal braces are doubled,

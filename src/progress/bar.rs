@@ -67,8 +67,8 @@ impl Listener for Bar {
             }
             Event::Finished { id, account } => {
                 self.running.retain(|_, (running, _)| running != id);
-                if account.status == Status::Failed {
-                    self.bar.suspend(|| anstream::eprint!("{}", words::failure(account)));
+                if account.status == Status::Failed && self.bar.elapsed() >= words::TELL_FAILURES_AFTER {
+                    self.bar.suspend(|| anstream::eprint!("{}", words::failed(account)));
                 }
             }
             Event::Progress(progress) => self.draw(progress),

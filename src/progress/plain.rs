@@ -10,6 +10,7 @@ use super::words;
 pub struct Plain {
     /// A line a step.
     every_step: bool,
+    started: Instant,
     told: Instant,
 }
 
@@ -18,7 +19,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 impl Plain {
     pub fn new(every_step: bool) -> Self {
-        Self { every_step, told: Instant::now() }
+        Self { every_step, started: Instant::now(), told: Instant::now() }
     }
 }
 
@@ -28,10 +29,12 @@ impl Listener for Plain {
             Event::Waiting { holder } => anstream::eprintln!("another build is running ({holder}); waiting for it"),
             Event::SetAside { what } => anstream::eprintln!("{what}"),
             Event::Started { .. } => {}
-            Event::Finished { account, .. } if account.status == Status::Failed => {
-                anstream::eprint!("{}", words::failure(account));
-            }
             Event::Finished { account, .. } if self.every_step => anstream::eprint!("{}", words::step(account)),
+            Event::Finished { account, .. } if account.status == Status::Failed => {
+                if self.started.elapsed() >= words::TELL_FAILURES_AFTER {
+                    anstream::eprint!("{}", words::failed(account));
+                }
+            }
             Event::Finished { .. } => {}
             Event::Progress(p) => {
                 if self.told.elapsed() >= TELL_EVERY {

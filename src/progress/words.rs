@@ -10,6 +10,8 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
+/// A build that is over sooner tells its failures once, at its end.
+pub const TELL_FAILURES_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
 /// How many absent steps, and how many notes, are named.
 const NAMED: usize = 10;
 
@@ -55,10 +57,14 @@ pub fn failures(summary: &Summary) -> String {
     text
 }
 
-/// One failure.
-pub fn failure(account: &Account) -> String {
-    let message = account.message.as_deref().unwrap_or("failed");
-    let mut text = format!("{RED}failed{RED:#} {}: {message}\n", account.step);
+/// A failure in a line, told while the build goes on.
+pub fn failed(account: &Account) -> String {
+    format!("{RED}failed{RED:#} {}: {}\n", account.step, account.message.as_deref().unwrap_or("failed"))
+}
+
+/// A failure with all that is known of it, told at the end.
+fn failure(account: &Account) -> String {
+    let mut text = failed(account);
     for line in &account.output {
         let _ = writeln!(text, "  {DIM}│{DIM:#} {line}");
     }

@@ -52,7 +52,7 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
     let run = target.keys.get("run")?;
     let parse = |node: &Node| node.as_text().map(|t| pattern::parse(t, node.span, &pipeline.text, &target.bindings));
     let line = match run.as_list() {
-        Some(words) if words.is_empty() => {
+        Some([]) => {
             problems.at(run.span, "nothing to run", "this list is empty");
             return None;
         }
