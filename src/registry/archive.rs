@@ -67,7 +67,7 @@ impl Archive {
         let Some((offset, size)) = self.find(name) else { return Ok(None) };
         if size > limit {
             return Err(format!(
-                "`{}` in it has {size} bytes, more than {}, which is the most that is taken",
+                "`{}` in it has {size} bytes, more than the {} that are the most",
                 shown(name),
                 words::size(limit)
             ));

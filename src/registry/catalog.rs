@@ -54,7 +54,7 @@ fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, String> {
     match fs::metadata(path) {
         Ok(seen) if seen.len() > limit => {
             return Err(format!(
-                "`{name}` in it has {} bytes, more than {}, which is the most that is taken",
+                "`{name}` in it has {} bytes, more than the {} that are the most",
                 seen.len(),
                 words::size(limit)
             ));

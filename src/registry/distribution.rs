@@ -372,7 +372,7 @@ impl Content for Remote<'_> {
             let limit = self.source.limit;
             if size > limit {
                 let what = format!(
-                    "{}@{digest}: {size} bytes, more than {}, which is the most that is taken",
+                    "{}@{digest}: {size} bytes, more than the {} that are the most",
                     self.repo,
                     words::size(limit)
                 );

@@ -253,7 +253,7 @@ impl Http {
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
     async fn body(&self, request: &Request, mut response: Response, limit: u64, whole: bool) -> Result<Vec<u8>, Fault> {
-        let too_large = || request.refused(format_args!("more than {}, which is the most that is taken", size(limit)));
+        let too_large = || request.refused(format_args!("more than the {} that are the most", size(limit)));
         if whole && response.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }

@@ -420,7 +420,7 @@ mod tests {
         assert!(error.message.contains("expected content of this digest"), "{error}");
         let huge = vec![b' '; 5 << 20];
         let error = get(&broken(&huge), "x", "1", &blobs).await.unwrap_err();
-        assert!(error.message.contains("more than 4 MiB"), "{error}");
+        assert!(error.message.contains("4194304 bytes (4 MiB)"), "{error}");
         for (path, expected) in [("nothing", "no such folder or file"), ("blobs", "it has no `index.json`")] {
             let error = tags(&source(dir.path(), &[("path", path)]), "x").await.unwrap_err();
             assert!(error.message.contains(expected), "{error}");

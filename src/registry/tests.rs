@@ -477,7 +477,7 @@ async fn a_manifest_past_its_limit_is_not_read_to_its_end() {
         let reference = Reference::Digest(Sha256::of(b"x"));
         let answer = source.image(repo, &reference, &Platform::default(), &blobs, Effort::default()).await;
         let error = answer.unwrap_err();
-        assert!(error.message.contains("more than 4 MiB"), "{error}");
+        assert!(error.message.contains("more than the 4194304 bytes"), "{error}");
     }
     assert_eq!(server.log().len(), 2, "not asked again");
     assert!(shared.traffic.bytes() < 6 << 20, "{}", shared.traffic.bytes());

@@ -20,12 +20,12 @@ pub fn shortened(text: &str, most: usize) -> String {
     out
 }
 
-/// A number of bytes, as a limit is written.
+/// A limit, as it is set and as it is said.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0 => "0 bytes".into(),
-        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{bytes} bytes ({} MiB)", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{bytes} bytes ({} KiB)", bytes >> 10),
         _ => format!("{bytes} bytes"),
     }
 }
@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!([4 << 20, 3 << 10, 1000, 0].map(size), ["4 MiB", "3 KiB", "1000 bytes", "0 bytes"]);
+        assert_eq!(
+            [4 << 20, 3 << 10, 1000, 0].map(size),
+            ["4194304 bytes (4 MiB)", "3072 bytes (3 KiB)", "1000 bytes", "0 bytes"]
+        );
     }
 
     #[test]
