@@ -217,29 +217,6 @@ fn a_platform_is_chosen_from_an_index_and_none_is_an_absence() {
 }
 
 #[test]
-fn uncompressed_sizes_are_exact_and_no_blob_is_downloaded() {
-    let registry = stock::registry();
-    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
-    set_for_layers(&project, "sizes: uncompressed");
-    let mark = registry.mark();
-    project.build(&[]);
-    let made = stock::redis("7.4.1");
-    let ours = image(&project, "result/layers/library/redis/latest.json");
-    let unpacked: u64 = made.layers().map(|l| l.unpacked).sum();
-    assert_eq!(ours["repo"]["size"], unpacked);
-    let sizes: Vec<_> = ours["layers"].as_array().expect("layers").iter().filter(|l| l["empty"] == false).collect();
-    let sizes: Vec<_> = sizes.into_iter().rev().map(|l| l["Size"].as_u64().expect("a size")).collect();
-    assert_eq!(sizes, made.layers().map(|l| l.unpacked).collect::<Vec<_>>());
-    for layer in made.layers() {
-        let asked = registry.requests_since(mark);
-        let whole = |r: &&crate::support::registry::Request| {
-            r.path.contains(&layer.blob.digest) && r.method == "GET" && r.status == 200
-        };
-        assert_eq!(asked.iter().find(whole), None, "a whole layer was downloaded");
-    }
-}
-
-#[test]
 fn a_layout_an_archive_and_a_registry_give_the_same_bytes() {
     let registry = stock::registry();
     let over_registry = Project::new(&stock::pipeline(&registry.url()));
