@@ -20,7 +20,7 @@ pub const DUPLICATE: &str = "duplicate key";
 pub const NO_REQUESTS: &str = " · no requests, 0 B · ";
 
 /// A body past its limit: 4 MiB.
-pub const PAST_LIMIT: &str = "more than 4 MiB";
+pub const PAST_LIMIT: &str = "more than the 4194304 bytes";
 /// A manifest that is none.
 pub const UNREADABLE: &str = "cannot be read as one";
 
