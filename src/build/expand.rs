@@ -268,7 +268,7 @@ impl Engine<'_> {
             let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
             self.steps.set_slots(id, &vec![Wait::File(NONE); slots]);
         }
-        self.steps.add_row(target, id, parent);
+        self.add_row(target, id, parent);
         self.stats.total += 1;
         match clash {
             None if self.steps.step(id).pending == 0 => self.ready.push(id),
@@ -287,6 +287,17 @@ impl Engine<'_> {
         }
     }
 
+    /// Enters a step among a target's rows and into its groups, which are made with what closes them.
+    fn add_row(&mut self, target: TargetId, id: StepId, parent: Option<u32>) -> u32 {
+        let row = self.steps.add_row(target, id, parent);
+        for set in 0..self.steps.rows[target].group_sets.len() {
+            let values = self.steps.projected(target, set, id);
+            let group = self.group(target, set, &values);
+            self.steps.enter(group, row);
+        }
+        row
+    }
+
     /// Another target describes this step too: it gets a row there.
     fn share(&mut self, target: TargetId, id: StepId, parent: Option<u32>) {
         let again = self.steps.step(id).target as usize == target
@@ -294,7 +305,7 @@ impl Engine<'_> {
         if again {
             return;
         }
-        let row = self.steps.add_row(target, id, parent);
+        let row = self.add_row(target, id, parent);
         self.steps.shared.entry(id).or_default().push((target, row));
         if self.steps.step(id).status.is_done() {
             self.row_done(target, row, id);

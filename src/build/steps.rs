@@ -315,7 +315,7 @@ impl<'p> Steps<'p> {
         Ok(())
     }
 
-    /// Enters a step among a target's rows, and into the groups there.
+    /// Enters a step among a target's rows.
     pub fn add_row(&mut self, target: TargetId, id: StepId, parent: Option<u32>) -> u32 {
         let row = u32::try_from(self.rows[target].steps.len()).expect("no more rows than steps");
         self.rows[target].steps.push(id);
@@ -323,15 +323,14 @@ impl<'p> Steps<'p> {
         if self.step(id).row == NONE {
             self.step_mut(id).row = row;
         }
-        for set in 0..self.rows[target].group_sets.len() {
-            let group = self.group_of(target, set, id);
-            let done = self.step(id).status.is_done();
-            self.mark(group, id);
-            let group = &mut self.groups[group as usize];
-            group.rows.push(row);
-            group.pending += u32::from(!done);
-        }
         row
+    }
+
+    /// Enters a row of a target into one of its groups, which waits until the row is counted.
+    pub fn enter(&mut self, group: GroupId, row: u32) {
+        let group = &mut self.groups[group as usize];
+        group.rows.push(row);
+        group.pending += 1;
     }
 
     /// Tells a group how one of its steps came out.
@@ -389,9 +388,14 @@ impl<'p> Steps<'p> {
         (id, true)
     }
 
-    /// The group that a step falls into.
+    /// What a step's values make of the bindings that a set is on.
+    pub fn projected(&self, target: TargetId, set: usize, id: StepId) -> Vec<Id> {
+        self.rows[target].group_sets[set].on.iter().map(|&b| self.bound(id)[b].value).collect()
+    }
+
+    /// The group that a step has been entered into.
     pub fn group_of(&mut self, target: TargetId, set: usize, id: StepId) -> GroupId {
-        let values: Vec<Id> = self.rows[target].group_sets[set].on.iter().map(|&b| self.bound(id)[b].value).collect();
+        let values = self.projected(target, set, id);
         self.group(target, set, &values).0
     }
 
