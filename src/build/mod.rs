@@ -15,6 +15,7 @@ pub mod files;
 pub mod graph;
 mod intern;
 mod key;
+pub mod neighbourhood;
 pub mod outcome;
 mod parts;
 mod place;
