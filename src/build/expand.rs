@@ -223,11 +223,19 @@ impl Engine<'_> {
             .collect()
     }
 
+    /// The values of an axis that needs no output: read once, whichever targets go over them.
     fn static_values(&mut self, target: TargetId, axis: &Axis) -> Option<Vec<Bound>> {
+        let name = format!("{:?}", axis.kind);
+        if let Some(column) = self.columns.get(&name) {
+            return Some(column.clone());
+        }
         match axis::static_values(&axis.kind, &self.pipeline.root) {
             Ok(values) => {
-                let values: Vec<Value> = values.into_iter().map(|v| (v, None)).collect();
-                Some(self.intern(&values))
+                let names = &mut self.steps.names;
+                let bound = |value: String| Bound { value: names.intern(&value), fingerprint: NONE };
+                let column: Vec<Bound> = values.into_iter().map(bound).collect();
+                self.columns.insert(name, column.clone());
+                Some(column)
             }
             Err(message) => {
                 self.fail_target(target, axis, message);
