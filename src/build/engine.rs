@@ -29,7 +29,7 @@ use super::reason::Reason;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::settings::Settings;
-use super::steps::{GroupId, StepId, Steps, Wait};
+use super::steps::{Bound, GroupId, StepId, Steps, Wait};
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {
@@ -80,6 +80,8 @@ pub(super) struct Engine<'p> {
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
     pub scratch: Scratch,
+    /// The values of the axes that were read from files, by what they are.
+    pub columns: HashMap<String, Vec<Bound>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,
@@ -194,7 +196,20 @@ impl Engine<'_> {
                 synced = Instant::now();
             }
         }
+        if !self.stopping {
+            self.fail_unreached();
+        }
         Ok(())
+    }
+
+    /// Every step has an end; one that has none would otherwise be passed over in silence.
+    fn fail_unreached(&mut self) {
+        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        for id in ids.filter(|&id| !self.steps.step(id).status.is_done()).collect::<Vec<_>>() {
+            let message = "it never became ready: this is a mistake of layermill's, please report it".to_owned();
+            self.account(id, Status::Failed, None, Some(message), None);
+            self.steps.step_mut(id).status = Status::Failed;
+        }
     }
 
     fn progress(&self) -> Progress {

@@ -223,11 +223,19 @@ impl Engine<'_> {
             .collect()
     }
 
+    /// The values of an axis that needs no output: read once, whichever targets go over them.
     fn static_values(&mut self, target: TargetId, axis: &Axis) -> Option<Vec<Bound>> {
+        let name = format!("{:?}", axis.kind);
+        if let Some(column) = self.columns.get(&name) {
+            return Some(column.clone());
+        }
         match axis::static_values(&axis.kind, &self.pipeline.root) {
             Ok(values) => {
-                let values: Vec<Value> = values.into_iter().map(|v| (v, None)).collect();
-                Some(self.intern(&values))
+                let names = &mut self.steps.names;
+                let bound = |value: String| Bound { value: names.intern(&value), fingerprint: NONE };
+                let column: Vec<Bound> = values.into_iter().map(bound).collect();
+                self.columns.insert(name, column.clone());
+                Some(column)
             }
             Err(message) => {
                 self.fail_target(target, axis, message);
@@ -277,10 +285,12 @@ impl Engine<'_> {
                 if let Some(other) = other {
                     if self.before_build {
                         let span = self.pipeline.targets[target].outputs.first().map_or(Span::default(), |o| o.span);
-                        let label = format!("{}: {message}", self.steps.label(id));
-                        self.problem(span, "two steps for one file", label);
+                        let label = format!("{} and {}", self.steps.label(other), self.steps.label(id));
+                        self.problem(span, &message, label);
                     }
-                    self.fail_late(other, format!("{} and {}", self.steps.label(id), message));
+                    self.fail_late(other, format!("{message} (the other is {})", self.steps.label(id)));
+                    let message = format!("{message} (the other is {})", self.steps.label(other));
+                    return self.fail(id, message, None);
                 }
                 self.fail(id, message, None);
             }
@@ -314,14 +324,13 @@ impl Engine<'_> {
 
     /// The other step of a clash, and the clash in words.
     fn told(&self, clash: Clash, paths: &[PathId]) -> (Option<StepId>, String) {
-        let path = paths.first().map_or("", |&path| self.state.path(path));
-        let (other, what) = match clash {
-            Clash::SameFile(other) => (other, "write the same file"),
-            Clash::FileAndFolder(other) => (other, "need a file and a folder of one name"),
+        let (Clash::SameFile(other) | Clash::FileAndFolder(other)) = clash;
+        let (path, theirs) = (paths.first().map_or("", |&path| self.state.path(path)), self.path(other, 0));
+        let what = match clash {
+            Clash::SameFile(_) => format!("two steps for one file: {path}"),
+            Clash::FileAndFolder(_) => format!("a file where another step needs a folder: {path}, {theirs}"),
         };
-        let theirs = self.path(other, 0);
-        let paths = if theirs == path { path.to_owned() } else { format!("{path}, {theirs}") };
-        (Some(other), format!("{} {what}: {paths}", self.steps.label(other)))
+        (Some(other), what)
     }
 
     /// The paths of a step's outputs, or why it must not be: values that its rule refuses, or a path that leaves the
@@ -337,7 +346,7 @@ impl Engine<'_> {
             scratch.path.clear();
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
             pattern::safe_path(&scratch.path)
-                .map_err(|why| format!("the output path {:?} {why}", printable(&scratch.path)))?;
+                .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
             paths.push(rhythm.find(state, (target, position), &scratch.path));
         }
         Ok(())

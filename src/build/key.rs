@@ -1,5 +1,7 @@
 //! The key of a step: one hash over all that decides its output.
 
+use std::cell::Cell;
+
 use serde::{Deserialize, Serialize};
 
 use crate::store::state::KeyPart;
@@ -95,9 +97,15 @@ fn put(text: &str, out: &mut Vec<u8>) {
 /// Makes a key from a template's digest and parts, in their order.
 pub struct KeyMaker(Vec<u8>);
 
+thread_local! {
+    /// The text of the last key of this thread: keys are made by the million, and one buffer does for all.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 impl KeyMaker {
     pub fn new(template: &Digest) -> Self {
-        let mut text = Vec::with_capacity(256);
+        let mut text = BUFFER.take();
+        text.clear();
         text.extend_from_slice(b"layermill step 1\n");
         text.extend_from_slice(&template.0);
         Self(text)
@@ -108,7 +116,9 @@ impl KeyMaker {
     }
 
     pub fn key(self) -> Digest {
-        Digest::of(&self.0)
+        let key = Digest::of(&self.0);
+        BUFFER.set(self.0);
+        key
     }
 }
 

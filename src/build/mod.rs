@@ -1,8 +1,8 @@
 //! The engine: brings steps up to date, and reports by events. The command line, and whatever else wants steps made,
 //! calls [`build`]; those that only look call [`look`] and [`explain`].
 //!
-//! [`request`] says what is wanted, [`expand`] makes [`steps`] of targets, [`decide`] finds out what is to be done and
-//! the [`reason`], [`schedule`] says when, [`execute`] does it, [`place`] puts outputs where they belong.
+//! `request` says what is wanted, `expand` makes `steps` of targets, `decide` finds out what is to be done and the
+//! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 pub mod clock;
 mod decide;

@@ -296,6 +296,7 @@ fn engine<'p>(
             looks: Vec::new(),
             rhythm: Rhythm::default(),
             scratch: Scratch::default(),
+            columns: HashMap::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             to_expand: Vec::new(),

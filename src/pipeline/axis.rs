@@ -51,19 +51,25 @@ fn read_file(root: &Path, path: &str) -> Result<Vec<u8>, String> {
 /// Values in the order they came, the first of duplicates kept.
 #[derive(Default)]
 struct Unique {
-    seen: std::collections::HashSet<String, foldhash::fast::RandomState>,
+    /// Positions among the values.
+    seen: hashbrown::HashTable<usize>,
+    hasher: foldhash::fast::RandomState,
     values: Vec<String>,
 }
 
 impl Unique {
     fn push(&mut self, value: &str) -> Result<(), String> {
-        if !self.seen.contains(value) {
-            if self.values.len() == MAX_VALUES {
-                return Err(format!("more than {MAX_VALUES} values"));
-            }
-            self.seen.insert(value.to_owned());
-            self.values.push(value.to_owned());
+        use std::hash::BuildHasher;
+        let Self { seen, hasher, values } = self;
+        let hash = hasher.hash_one(value);
+        if seen.find(hash, |&at| values[at] == value).is_some() {
+            return Ok(());
         }
+        if values.len() == MAX_VALUES {
+            return Err(format!("more than {MAX_VALUES} values"));
+        }
+        seen.insert_unique(hash, values.len(), |&at| hasher.hash_one(values[at].as_str()));
+        values.push(value.to_owned());
         Ok(())
     }
 }

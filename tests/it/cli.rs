@@ -130,6 +130,16 @@ fn the_schema_is_json_schema_and_knows_the_rules() {
 }
 
 #[test]
+fn the_schema_that_editors_find_is_the_one_that_is_printed() {
+    let printed = Project::new("").run(&["schema"]).exits(exit::DONE).stdout;
+    let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pipeline.schema.json"));
+    assert_eq!(printed, shipped.expect("docs/pipeline.schema.json"), "layermill schema > docs/pipeline.schema.json");
+    let pipeline =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/pipeline.yaml")).expect("pipeline.yaml");
+    assert!(pipeline.starts_with("# yaml-language-server: $schema=docs/pipeline.schema.json\n"));
+}
+
+#[test]
 fn completions_are_there_for_shells() {
     let project = Project::new(PIPELINE);
     for shell in ["bash", "zsh", "fish"] {

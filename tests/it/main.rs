@@ -10,6 +10,7 @@ mod determinism;
 mod explain;
 mod hostile;
 mod interrupt;
+mod laws;
 mod sample;
 mod support;
 mod tags_layers;
