@@ -227,7 +227,9 @@ fn drawn(engine: &Engine<'_>, links: &Links, found: &HashSet<Spot>, start: &Hash
     for &spot in &spots {
         let asked = start.contains(&spot);
         graph.nodes.push(match spot {
-            Spot::File(path) => Node { name: engine.state.path(path).to_owned(), rule: None, outputs: Vec::new(), asked },
+            Spot::File(path) => {
+                Node { name: engine.state.path(path).to_owned(), rule: None, outputs: Vec::new(), asked }
+            }
             Spot::Step(id) => Node {
                 name: engine.steps.label(id),
                 rule: Some(engine.steps.target(id).rule.clone().unwrap_or_else(|| "group".to_owned())),
