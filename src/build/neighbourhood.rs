@@ -112,6 +112,7 @@ impl Links {
                         links.readers.entry(Spot::File(path)).or_default().push(slot.owner);
                     }
                 }
+                Wait::None => {}
             }
         }
         for &group in links.group_readers.keys() {
@@ -206,6 +207,7 @@ fn behind(engine: &Engine<'_>, wait: Wait) -> Vec<Spot> {
     match wait {
         Wait::Step(step) => vec![Spot::Step(step)],
         Wait::Group(group) => engine.steps.ordered(group).into_iter().map(Spot::Step).collect(),
+        Wait::None => Vec::new(),
         Wait::File(file) => engine.steps.files.get(file as usize).map(|&path| Spot::File(path)).into_iter().collect(),
     }
 }

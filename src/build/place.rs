@@ -25,6 +25,8 @@ pub struct Destination {
     pub folder: bool,
     /// What lies there now.
     pub there: Option<FileRecord>,
+    /// What lies there, if anything, was made by layermill.
+    pub ours: bool,
 }
 
 /// Outputs that are in place.
@@ -147,7 +149,7 @@ impl Placer {
         self.make_folder(parent)?;
         let there = fs::symlink_metadata(&path).ok();
         if there.as_ref().is_some_and(|m| m.is_dir()) {
-            if !destination.folder {
+            if !destination.folder && !destination.ours {
                 return Err(io::Error::other("a folder lies there, where a file is to be"));
             }
             fs::remove_dir_all(&path)?;
