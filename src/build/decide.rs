@@ -120,7 +120,7 @@ impl Engine<'_> {
         let view = self.view(id);
         let mut record = self.state.step(&view.outputs[0]);
         let mut adopted = None;
-        if record.is_none() && !self.forced(target) {
+        if record.is_none() && !self.forced(id) {
             adopted = self.adopt(id, compiled, &view, files);
             record.clone_from(&adopted);
         }
@@ -157,7 +157,7 @@ impl Engine<'_> {
             return run(Reason::FirstBuild, work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
-        if let Some(reason) = self.ask_again(target, &record, question) {
+        if let Some(reason) = self.ask_again(id, &record, question) {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
             return run(reason, work, self.keyed(id, fresh_record, answer.as_ref()));
@@ -211,7 +211,7 @@ impl Engine<'_> {
 
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
         let target = self.steps.step(id).target as usize;
-        if compiled.cached && !unknown_key && !self.forced(target) && self.settings[target].fresh != Freshness::Always {
+        if compiled.cached && !unknown_key && !self.forced(id) && self.settings[target].fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
                 && stored.iter().all(|s| self.blobs.contains(&s.blob))
@@ -223,10 +223,11 @@ impl Engine<'_> {
     }
 
     /// Why the answer (or, for a rule without questions, the output) is too old to be believed.
-    fn ask_again(&self, target: usize, record: &StepRecord, question: Option<Digest>) -> Option<Reason> {
-        if self.forced(target) {
+    fn ask_again(&self, id: StepId, record: &StepRecord, question: Option<Digest>) -> Option<Reason> {
+        if self.forced(id) {
             return Some(Reason::Forced);
         }
+        let target = self.steps.step(id).target as usize;
         let settings = &self.settings[target];
         let by_source = self.rules[target].as_ref().is_some_and(|c| c.by_source);
         // The output of a source's rule that asks nothing itself is made from content that never changes; only that
@@ -241,7 +242,7 @@ impl Engine<'_> {
         if !ages || self.offline && by_source {
             return None;
         }
-        if by_source && self.refreshed(target) {
+        if by_source && self.refreshed(id) {
             return Some(Reason::Refreshed);
         }
         let old = match settings.fresh {

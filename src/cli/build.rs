@@ -13,11 +13,11 @@ pub struct Arguments {
     /// Targets, steps (`target@binding=value`) or output files [default: what the pipeline says]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
-    /// Ask sources again, however fresh their answers are; of these targets only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
+    /// Ask sources again, however fresh their answers are; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     refresh: Option<Vec<String>>,
-    /// Run steps whatever their records say; of these targets only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
+    /// Run steps whatever their records say; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     force: Option<Vec<String>>,
     /// Start nothing more once a step has failed
     #[arg(long)]

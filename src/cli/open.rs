@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
-use crate::pipeline::model::{Pipeline, SourceEntry, Target, TargetId};
+use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
 use crate::registry::{Shared, Traffic};
-use crate::{pipeline, registry, rules};
+use crate::{registry, rules};
 
 use super::Global;
 use super::error::Error;
@@ -41,7 +41,8 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     }
 }
 
-fn find(global: &Global) -> Result<PathBuf, Error> {
+/// The pipeline file, by its name or the nearest one above.
+pub fn find(global: &Global) -> Result<PathBuf, Error> {
     const NAME: &str = "pipeline.yaml";
     if let Some(file) = &global.file {
         return Ok(file.clone());
@@ -69,11 +70,11 @@ pub fn order(global: &Global, session: &Session, arguments: &[String]) -> Result
 
 /// Every target, for verbs that without a name mean all.
 pub fn everything(session: &Session) -> Vec<Asked> {
-    (0..session.pipeline.targets.len()).map(Asked::Target).collect()
+    request::everything(&session.pipeline)
 }
 
 /// Output paths are relative to the pipeline's folder, or to where the person stands.
-fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
+pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     request::parse(pipeline, argument).or_else(|error| {
         let from_here = std::path::absolute(argument).ok();
         let from_root = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok());
@@ -84,21 +85,40 @@ fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     })
 }
 
-fn unknown(unknown: Unknown) -> Error {
+/// A path relative to the pipeline's folder: as it is given where it is there, or seen from where the person stands.
+pub fn below(pipeline: &Pipeline, given: &str) -> String {
+    let from_here = std::path::absolute(given).ok();
+    let below = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok()).and_then(Path::to_str);
+    let given = if pipeline.root.join(given).exists() { given } else { below.unwrap_or(given) };
+    let plain = given.strip_prefix("./").unwrap_or(given).trim_end_matches('/');
+    if plain == "." { String::new() } else { plain.to_owned() }
+}
+
+pub fn unknown(unknown: Unknown) -> Error {
     Error::wrong(unknown.message).help(unknown.help)
 }
 
-/// What `--refresh[=TARGET,…]` and the like choose.
+/// What `--refresh[=TARGET,…]` and the like choose: targets, steps and output files.
 pub fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
-    let Some(names) = given else { return Ok(Selection::None) };
-    if names.iter().any(String::is_empty) {
+    let Some(given) = given else { return Ok(Selection::None) };
+    if given.iter().any(String::is_empty) {
         return Ok(Selection::All);
     }
-    let target = |name: &String| -> Result<TargetId, Error> {
-        pipeline.targets.iter().position(|t| t.name == *name).ok_or_else(|| {
-            let help = pipeline::problem::suggest(name, pipeline.targets.iter().map(|t| t.name.as_str()));
-            Error::wrong(format!("no target `{name}`")).help(help)
-        })
-    };
-    names.iter().map(target).collect::<Result<_, _>>().map(Selection::Targets)
+    let names = given.iter().flat_map(|list| split(pipeline, list));
+    names.map(|name| parse(pipeline, &name)).collect::<Result<_, _>>().map(Selection::Named).map_err(unknown)
+}
+
+/// The entries of a list. A comma may also stand within a step: it ends an entry only where another one follows.
+fn split(pipeline: &Pipeline, list: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    for piece in list.split(',') {
+        match entries.last_mut() {
+            Some(step) if step.contains('@') && parse(pipeline, piece).is_err() => {
+                step.push(',');
+                step.push_str(piece);
+            }
+            _ => entries.push(piece.to_owned()),
+        }
+    }
+    entries
 }

@@ -13,3 +13,4 @@ mod interrupt;
 mod sample;
 mod support;
 mod tags_layers;
+mod verbs;
