@@ -5,6 +5,7 @@
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 pub mod clock;
+pub mod damage;
 mod decide;
 mod engine;
 pub mod events;
@@ -12,10 +13,12 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+pub mod gc;
 pub mod graph;
 mod intern;
 mod key;
 pub mod neighbourhood;
+pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
@@ -25,6 +28,7 @@ mod schedule;
 mod session;
 mod settings;
 mod steps;
+pub mod watch;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, adopt, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, look};
