@@ -4,6 +4,7 @@
 //! `request` says what is wanted, `expand` makes `steps` of targets, `decide` finds out what is to be done and the
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
+mod adoption;
 pub mod clock;
 pub mod damage;
 mod decide;
@@ -15,6 +16,7 @@ pub mod explain;
 pub mod files;
 pub mod gc;
 pub mod graph;
+mod groups;
 mod intern;
 mod key;
 pub mod neighbourhood;
@@ -22,8 +24,10 @@ pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
+mod product;
 pub mod reason;
 pub mod request;
+mod rows;
 mod schedule;
 mod session;
 mod settings;
