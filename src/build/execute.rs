@@ -191,7 +191,7 @@ impl Engine<'_> {
     }
 
     /// Where the output of a step's command is kept, named after its first output.
-    fn log_of(&self, id: StepId) -> PathBuf {
+    pub(super) fn log_of(&self, id: StepId) -> PathBuf {
         let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
         self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
     }

@@ -6,6 +6,7 @@
 
 mod adoption;
 pub mod clock;
+pub mod damage;
 mod decide;
 mod engine;
 pub mod events;
@@ -13,11 +14,13 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+pub mod gc;
 pub mod graph;
 mod groups;
 mod intern;
 mod key;
 pub mod neighbourhood;
+pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
@@ -29,6 +32,7 @@ mod schedule;
 mod session;
 mod settings;
 mod steps;
+pub mod watch;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, adopt, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, look};
