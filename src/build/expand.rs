@@ -430,19 +430,22 @@ impl Engine<'_> {
 
     /// No more rows can come into `group`, since all of `from` has been read.
     fn close_group(&mut self, group: GroupId, from: GroupId) {
-        let blocked_by = self.steps.groups[from as usize].blocked_by;
+        let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
+        let blocked_by = self.steps.earlier(own, inherited);
         let group = &mut self.steps.groups[group as usize];
         group.closed = true;
-        group.blocked_by = group.blocked_by.or(blocked_by);
+        group.read_out_of = Some(from);
+        group.blocked_by = blocked_by;
     }
 
     /// No more rows can come to a target.
     fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>) {
         self.closed[target] = true;
         for group in self.steps.groups_of(target).collect::<Vec<_>>() {
+            let blocked_by = self.steps.earlier(self.steps.groups[group as usize].blocked_by, blocked_by);
             let g = &mut self.steps.groups[group as usize];
             g.closed = true;
-            g.blocked_by = g.blocked_by.or(blocked_by);
+            g.blocked_by = blocked_by;
             self.check_group.push(group);
         }
     }
@@ -570,7 +573,7 @@ impl Engine<'_> {
                 AxisKind::From { target: from, read } => {
                     let set = self.steps.group_set(*from, &[]);
                     let (group, _) = self.steps.group(*from, set, &[]);
-                    blocked = blocked.or(self.steps.groups[group as usize].blocked_by);
+                    blocked = self.steps.earlier(blocked, self.steps.groups[group as usize].blocked_by);
                     self.joined_choices(target, position, group, read)
                 }
                 _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),

@@ -4,6 +4,7 @@
 //! `request` says what is wanted, `expand` makes `steps` of targets, `decide` finds out what is to be done and the
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
+mod blame;
 pub mod clock;
 mod decide;
 mod engine;
@@ -18,6 +19,7 @@ mod key;
 pub mod outcome;
 mod parts;
 mod place;
+mod printed;
 pub mod reason;
 pub mod request;
 mod schedule;

@@ -8,6 +8,7 @@ mod error;
 mod explain;
 mod graph;
 mod init;
+mod listen;
 mod open;
 mod plan;
 mod schema;
@@ -160,6 +161,8 @@ fn print_json(value: &impl serde::Serialize) -> Result<u8, error::Error> {
 fn print(text: &str) -> Result<u8, error::Error> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
+    // Names and messages may hold anything; what is printed is nothing but text.
+    let text = crate::progress::escape::lines(text);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error::Error::failed(format!("cannot write the answer: {e}")))
