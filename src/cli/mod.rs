@@ -154,15 +154,18 @@ fn set(text: &str) -> Result<(String, String), String> {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, error::Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| error::Error::failed(e.to_string()))?;
-    print(&format!("{text}\n"))
+    write(&format!("{}\n", crate::progress::escape::json(&text)))
 }
 
-/// Prints an answer. A reader that has seen enough, such as `head`, is no error.
+/// Prints an answer. Names and messages may hold anything; what is printed is nothing but text.
 fn print(text: &str) -> Result<u8, error::Error> {
+    write(&crate::progress::escape::lines(text))
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn write(text: &str) -> Result<u8, error::Error> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
-    // Names and messages may hold anything; what is printed is nothing but text.
-    let text = crate::progress::escape::lines(text);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error::Error::failed(format!("cannot write the answer: {e}")))
