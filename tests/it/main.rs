@@ -8,6 +8,7 @@ mod build;
 mod cli;
 mod determinism;
 mod engine;
+mod events;
 mod explain;
 mod hostile;
 mod interrupt;
