@@ -12,6 +12,7 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+mod found;
 pub mod graph;
 mod intern;
 mod key;

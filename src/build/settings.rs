@@ -51,7 +51,8 @@ pub(super) fn of(
             let by_source = rules[target].as_ref().is_some_and(|c| c.by_source);
             // Answers have ages; what a source's rule derives from content by digest has none.
             let ages = !by_source && matches!(settings.fresh, Freshness::Within(_) | Freshness::Always);
-            Settings { plain: settled(target) && !ages, ..settings }
+            let finds = rules[target].as_ref().is_some_and(|c| c.rule.finds());
+            Settings { plain: settled(target) && !ages && !finds, ..settings }
         })
         .collect()
 }
