@@ -3,11 +3,10 @@
 use crate::pipeline::model::{Freshness, InputKind};
 use rustix::fs::AtFlags;
 
-use crate::rules::{Asks, StepView};
+use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use super::clock;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
@@ -63,10 +62,10 @@ pub(super) enum Work {
 }
 
 /// How the outputs on disk compare with what was recorded.
-struct Outputs {
-    looks: Vec<(PathId, Look)>,
+pub(super) struct Outputs {
+    pub looks: Vec<(PathId, Look)>,
     /// Why they are not what was recorded.
-    off: Option<Reason>,
+    pub off: Option<Reason>,
 }
 
 impl Engine<'_> {
@@ -120,7 +119,7 @@ impl Engine<'_> {
         let view = self.view(id);
         let mut record = self.state.step(&view.outputs[0]);
         let mut adopted = None;
-        if record.is_none() && !self.forced(target) {
+        if record.is_none() && !self.forced(id) {
             adopted = self.adopt(id, compiled, &view, files);
             record.clone_from(&adopted);
         }
@@ -157,7 +156,7 @@ impl Engine<'_> {
             return run(Reason::FirstBuild, work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
-        if let Some(reason) = self.ask_again(target, &record, question) {
+        if let Some(reason) = self.ask_again(id, &record, question) {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
             return run(reason, work, self.keyed(id, fresh_record, answer.as_ref()));
@@ -212,7 +211,7 @@ impl Engine<'_> {
 
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
         let target = self.steps.step(id).target as usize;
-        if compiled.cached && !unknown_key && !self.forced(target) && self.settings[target].fresh != Freshness::Always {
+        if compiled.cached && !unknown_key && !self.forced(id) && self.settings[target].fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
                 && stored.iter().all(|s| self.blobs.contains(&s.blob))
@@ -224,10 +223,11 @@ impl Engine<'_> {
     }
 
     /// Why the answer (or, for a rule without questions, the output) is too old to be believed.
-    fn ask_again(&self, target: usize, record: &StepRecord, question: Option<Digest>) -> Option<Reason> {
-        if self.forced(target) {
+    fn ask_again(&self, id: StepId, record: &StepRecord, question: Option<Digest>) -> Option<Reason> {
+        if self.forced(id) {
             return Some(Reason::Forced);
         }
+        let target = self.steps.step(id).target as usize;
         let settings = &self.settings[target];
         let by_source = self.rules[target].as_ref().is_some_and(|c| c.by_source);
         // The output of a source's rule that asks nothing itself is made from content that never changes; only that
@@ -242,7 +242,7 @@ impl Engine<'_> {
         if !ages || self.offline && by_source {
             return None;
         }
-        if by_source && self.refreshed(target) {
+        if by_source && self.refreshed(id) {
             return Some(Reason::Refreshed);
         }
         let old = match settings.fresh {
@@ -353,80 +353,6 @@ impl Engine<'_> {
                 },
             })
             .collect()
-    }
-
-    /// Takes over an output without a record, where its rule knows it for one of its own.
-    fn adopt(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        view: &StepView,
-        files: &mut Vec<(PathId, FileRecord)>,
-    ) -> Option<StepRecord> {
-        /// No tag or layer file is larger, in bytes.
-        const LARGEST: u64 = 256 << 20;
-        let path = self.pipeline.root.join(&view.outputs[0]);
-        let meta = std::fs::symlink_metadata(&path).ok().filter(|m| m.is_file() && m.len() <= LARGEST)?;
-        if !compiled.by_source {
-            return None;
-        }
-        let before = clock::now_ns();
-        let bytes = std::fs::read(&path).ok()?;
-        let answer = match compiled.rule.adopt(view, &bytes)? {
-            Some(answer) if self.mode == Mode::Look => Some(Sha256::of(&answer)),
-            Some(answer) => Some(self.blobs.put(&answer).ok()?),
-            None => None,
-        };
-        let question = compiled.rule.question(view).map(|q| Digest::of(q.as_bytes()));
-        if question.is_some() != answer.is_some() {
-            return None;
-        }
-        let stamp = files::stamp(&meta);
-        files.push((self.steps.outputs(id)[0], files::record(stamp, Digest::of(&bytes), before)));
-        let record = StepRecord {
-            question: question.unwrap_or_default(),
-            answer,
-            asked_at: stamp.mtime / 1_000_000,
-            template: compiled.template_digest,
-            ..StepRecord::default()
-        };
-        Some(self.keyed(id, record, answer.as_ref()))
-    }
-
-    /// Whether `adopt` takes this step's outputs as they are: it was asked for, all of them are there, and no source's
-    /// answer is needed to tell what they were made from.
-    fn takes_over(&self, id: StepId, compiled: &Compiled, outputs: &Outputs) -> bool {
-        !compiled.by_source
-            && self.adopt.iter().any(|asked| self.is_asked(asked, id))
-            && outputs.looks.iter().all(|(_, look)| look.content().is_some())
-    }
-
-    fn taken_over(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        view: &StepView,
-        outputs: &Outputs,
-        files: &mut Vec<(PathId, FileRecord)>,
-    ) -> Decision {
-        if let Some(key) = self.state.step_key(&view.outputs[0])
-            && outputs.off.is_none()
-            && key == self.key(id, compiled, None)
-        {
-            return Decision::Done { status: Status::UpToDate, message: None, record: None };
-        }
-        files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
-            Look::Hashed(r) => Some((*path, *r)),
-            _ => None,
-        }));
-        let record = StepRecord {
-            asked_at: self.now_ms,
-            template: compiled.template_digest,
-            more_outputs: view.outputs[1..].to_vec(),
-            ..StepRecord::default()
-        };
-        let record = Some(Box::new(self.keyed(id, record, None)));
-        Decision::Done { status: Status::Adopted, message: None, record }
     }
 }
 

@@ -134,17 +134,8 @@ pub enum Selection {
     #[default]
     None,
     All,
-    Targets(Vec<TargetId>),
-}
-
-impl Selection {
-    pub(super) fn has(&self, target: TargetId) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Targets(targets) => targets.contains(&target),
-        }
-    }
+    /// Targets, steps, and the steps that make these outputs.
+    Named(Vec<Asked>),
 }
 
 /// How often what changed is made safe against the loss of power.
@@ -155,12 +146,20 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 const PARALLEL_FROM: usize = 16;
 
 impl Engine<'_> {
-    pub(super) fn forced(&self, target: TargetId) -> bool {
-        self.force.has(target)
+    pub(super) fn forced(&self, id: StepId) -> bool {
+        self.chosen(&self.force, id)
     }
 
-    pub(super) fn refreshed(&self, target: TargetId) -> bool {
-        self.refresh.has(target)
+    pub(super) fn refreshed(&self, id: StepId) -> bool {
+        self.chosen(&self.refresh, id)
+    }
+
+    fn chosen(&self, selection: &Selection, id: StepId) -> bool {
+        match selection {
+            Selection::None => false,
+            Selection::All => true,
+            Selection::Named(named) => named.iter().any(|asked| self.is_asked(asked, id)),
+        }
     }
 
     /// Runs until nothing is ready and nothing is under way.

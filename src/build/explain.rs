@@ -3,7 +3,7 @@
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
-use super::engine::Engine;
+use super::engine::{Engine, Selection};
 use super::events::Silence;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
@@ -66,7 +66,17 @@ impl Engine<'_> {
             Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
             Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
         };
-        let missing = order.asked.iter().find(|asked| !found(asked))?;
+        // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
+        let told = |asked: &&Asked| match asked {
+            Asked::Target(_) => false,
+            Asked::Steps(target, _) => self.wanted[*target].all,
+            Asked::Output(_, makers) => makers.iter().all(|(target, _)| self.wanted[*target].all),
+        };
+        let chosen = [&order.refresh, &order.force].into_iter().flat_map(|selection| match selection {
+            Selection::Named(named) => named.as_slice(),
+            Selection::None | Selection::All => &[],
+        });
+        let missing = order.asked.iter().chain(chosen.filter(told)).find(|asked| !found(asked))?;
         let message = match missing {
             Asked::Target(_) => return None,
             Asked::Output(path, _) => format!("no step makes {path}"),

@@ -1,28 +1,31 @@
-//! The graph as something to draw: of targets, or of steps.
+//! The graph as something to draw: of targets here, of steps in [`super::neighbourhood`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::pipeline::model::Edge as TargetEdge;
+use petgraph::Direction;
+
+use crate::pipeline::model::{Edge as TargetEdge, Pipeline, TargetId};
 use crate::pipeline::pattern;
 
-use super::events::Silence;
-use super::request;
-use super::session::{BuildError, Order, Session, looked};
-use super::steps::Wait;
+use super::request::Asked;
+use super::session::{Order, Session};
 
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// Producers first.
     pub nodes: Vec<Node>,
+    /// By the node that needs, then by the one that is needed.
     pub edges: Vec<Edge>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Node {
     pub name: String,
-    /// `group` where it has none.
-    pub rule: String,
+    /// `group` for a target that has none; `None` for a file that no step makes.
+    pub rule: Option<String>,
     pub outputs: Vec<String>,
+    /// It was asked for, and is not there only because it is near.
+    pub asked: bool,
 }
 
 /// Positions among the nodes: `to` needs `from`.
@@ -34,19 +37,53 @@ pub struct Edge {
     pub kind: &'static str,
 }
 
-/// The targets that were asked for, with all that they need.
-pub fn targets(session: &Session, order: &Order) -> Result<Graph, BuildError> {
+/// How far a drawing goes from what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// To what that needs.
+    pub needs: bool,
+    /// To what needs that.
+    pub needed_by: bool,
+    /// At most so many steps away; `None`: all the way.
+    pub depth: Option<usize>,
+}
+
+impl Graph {
+    /// What one node needs.
+    pub fn into_node(&self, node: usize) -> &[Edge] {
+        let first = self.edges.partition_point(|e| e.to < node);
+        let end = self.edges.partition_point(|e| e.to <= node);
+        &self.edges[first..end]
+    }
+
+    pub(super) fn sorted(mut self) -> Self {
+        self.edges.sort_by_key(|e| (e.to, e.from, e.kind));
+        self.edges.dedup();
+        self
+    }
+}
+
+/// The targets that were asked for, with as much around them as the reach says.
+pub fn targets(session: &Session, order: &Order, reach: Reach) -> Graph {
     let pipeline = &session.pipeline;
-    let wanted = request::wanted(pipeline, &order.asked);
+    let asked: HashSet<TargetId> = order.asked.iter().flat_map(Asked::targets).collect();
+    let mut found = asked.clone();
+    if reach.needs {
+        found.extend(walk(pipeline, &asked, Direction::Incoming, reach.depth));
+    }
+    if reach.needed_by {
+        found.extend(walk(pipeline, &asked, Direction::Outgoing, reach.depth));
+    }
     let mut graph = Graph::default();
     let mut node_of = HashMap::new();
-    for &target in pipeline.order.iter().filter(|&&t| wanted[t].is_wanted()) {
+    for &target in pipeline.order.iter().filter(|t| found.contains(t)) {
         let this = &pipeline.targets[target];
         node_of.insert(target, graph.nodes.len());
         graph.nodes.push(Node {
             name: this.name.clone(),
-            rule: this.rule.clone().unwrap_or_else(|| "group".to_owned()),
+            rule: Some(this.rule.clone().unwrap_or_else(|| "group".to_owned())),
             outputs: this.outputs.iter().map(|o| pattern::template(&o.pattern, &this.bindings)).collect(),
+            asked: asked.contains(&target),
         });
     }
     for edge in pipeline.graph.raw_edges() {
@@ -60,50 +97,26 @@ pub fn targets(session: &Session, order: &Order) -> Result<Graph, BuildError> {
             graph.edges.push(Edge { from, to, kind });
         }
     }
-    graph.edges.sort_by_key(|e| (e.to, e.from, e.kind));
-    graph.edges.dedup();
-    Ok(graph)
+    graph.sorted()
 }
 
-/// The steps that were asked for, with all that they need, as far as they can be told now.
-pub fn steps(session: &Session, order: &Order) -> Result<Graph, BuildError> {
-    let (engine, _) = looked(session, order, &mut Silence)?;
-    let steps = &engine.steps;
-    let mut graph = Graph::default();
-    let mut node_of = HashMap::new();
-    for &target in &session.pipeline.order {
-        for &id in &steps.rows[target].steps {
-            node_of.entry(id).or_insert_with(|| {
-                let this = steps.target(id);
-                graph.nodes.push(Node {
-                    name: steps.label(id),
-                    rule: this.rule.clone().unwrap_or_else(|| "group".to_owned()),
-                    outputs: engine.paths(id).map(str::to_owned).collect(),
-                });
-                graph.nodes.len() - 1
-            });
-        }
+/// All targets that are met from these in one direction, at most `depth` edges away.
+fn walk(
+    pipeline: &Pipeline,
+    start: &HashSet<TargetId>,
+    direction: Direction,
+    depth: Option<usize>,
+) -> HashSet<TargetId> {
+    let mut met = start.clone();
+    let mut ring: Vec<TargetId> = start.iter().copied().collect();
+    let mut left = depth.unwrap_or(usize::MAX);
+    while !ring.is_empty() && left > 0 {
+        let near = |target: TargetId| {
+            let near = pipeline.graph.neighbors_directed(petgraph::graph::NodeIndex::new(target), direction);
+            near.map(|node| pipeline.graph[node]).collect::<Vec<_>>()
+        };
+        ring = ring.into_iter().flat_map(near).filter(|&target| met.insert(target)).collect();
+        left -= 1;
     }
-    for (&id, &to) in &node_of {
-        let inputs = steps.target(id).inputs.len();
-        for (position, slot) in steps.slots_of(id).iter().enumerate() {
-            let kind = if position < inputs { "input" } else { "after" };
-            let from = match slot.wait {
-                Wait::Step(step) => vec![step],
-                Wait::Group(group) => steps.ordered(group),
-                Wait::File(_) => Vec::new(),
-            };
-            graph.edges.extend(from.iter().filter_map(|s| node_of.get(s)).map(|&from| Edge { from, to, kind }));
-        }
-    }
-    for (target, rows) in steps.rows.iter().enumerate() {
-        let Some(parent) = super::expand::parent_of(&session.pipeline.targets[target]) else { continue };
-        for (&id, &row) in rows.steps.iter().zip(&rows.parents) {
-            let from = steps.rows[parent].steps[row as usize];
-            graph.edges.push(Edge { from: node_of[&from], to: node_of[&id], kind: "axis" });
-        }
-    }
-    graph.edges.sort_by_key(|e| (e.to, e.from, e.kind));
-    graph.edges.dedup();
-    Ok(graph)
+    met
 }

@@ -33,6 +33,21 @@ pub enum Asked {
     Output(String, Vec<(TargetId, Vec<(usize, String)>)>),
 }
 
+impl Asked {
+    /// The targets that it may be of.
+    pub fn targets(&self) -> Vec<TargetId> {
+        match self {
+            Self::Target(target) | Self::Steps(target, _) => vec![*target],
+            Self::Output(_, makers) => makers.iter().map(|(target, _)| *target).collect(),
+        }
+    }
+}
+
+/// Every target, for verbs that without a name mean all.
+pub fn everything(pipeline: &Pipeline) -> Vec<Asked> {
+    (0..pipeline.targets.len()).map(Asked::Target).collect()
+}
+
 /// What was asked for cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

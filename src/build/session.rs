@@ -167,7 +167,7 @@ pub(super) fn looked<'p>(
 pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>, BuildError> {
     let (engine, _) = looked(session, order, &mut super::events::Silence)?;
     let mut outputs = Vec::new();
-    let asked: Vec<TargetId> = order.asked.iter().flat_map(targets_of).collect();
+    let asked: Vec<TargetId> = order.asked.iter().flat_map(Asked::targets).collect();
     for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
         for &id in &engine.steps.rows[target].steps {
             let wanted = order.asked.iter().any(|a| engine.is_asked(a, id));
@@ -191,13 +191,6 @@ pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>,
     }
     state.close()?;
     Ok(outputs)
-}
-
-fn targets_of(asked: &Asked) -> Vec<TargetId> {
-    match asked {
-        Asked::Target(t) | Asked::Steps(t, _) => vec![*t],
-        Asked::Output(_, makers) => makers.iter().map(|(t, _)| *t).collect(),
-    }
 }
 
 fn take_lock(
@@ -282,7 +275,7 @@ fn engine<'p>(
     Ok((
         Engine {
             pipeline,
-            settings: settings::of(pipeline, &rules, &wanted, |t| mode != Mode::Adopt && !order.force.has(t)),
+            settings: settings::of(pipeline, &rules, &wanted, mode != Mode::Adopt && order.force == Selection::None),
             rules,
             state,
             blobs,

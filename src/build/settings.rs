@@ -24,13 +24,8 @@ pub(super) struct Settings {
 type Sameness = (Digest, Vec<String>);
 
 /// The settings of every target. Of targets that describe the same steps, the shortest `fresh`, the strictest
-/// `missing` and the most `retries` hold. `settled` tells targets that nothing is done to by hand.
-pub(super) fn of(
-    pipeline: &Pipeline,
-    rules: &[Option<Compiled>],
-    wanted: &[Wanted],
-    settled: impl Fn(TargetId) -> bool,
-) -> Vec<Settings> {
+/// `missing` and the most `retries` hold. `settled`: nothing is done to any step by hand.
+pub(super) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: &[Wanted], settled: bool) -> Vec<Settings> {
     let sameness = |target: TargetId| -> Option<Sameness> {
         let this = &pipeline.targets[target];
         let outputs = this.outputs.iter().map(|o| pattern::template(&o.pattern, &this.bindings));
@@ -52,7 +47,7 @@ pub(super) fn of(
             // Answers have ages; what a source's rule derives from content by digest has none.
             let ages = !by_source && matches!(settings.fresh, Freshness::Within(_) | Freshness::Always);
             let finds = rules[target].as_ref().is_some_and(|c| c.rule.finds());
-            Settings { plain: settled(target) && !ages && !finds, ..settings }
+            Settings { plain: settled && !ages && !finds, ..settings }
         })
         .collect()
 }

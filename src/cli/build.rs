@@ -13,12 +13,8 @@ pub struct Arguments {
     /// Targets, steps (`target@binding=value`) or output files [default: what the pipeline says]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
-    /// Ask sources again, however fresh their answers are; of these targets only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
-    refresh: Option<Vec<String>>,
-    /// Run steps whatever their records say; of these targets only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
-    force: Option<Vec<String>>,
+    #[command(flatten)]
+    by_hand: open::ByHand,
     /// Start nothing more once a step has failed
     #[arg(long)]
     fail_fast: bool,
@@ -33,8 +29,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &arguments.wanted)?;
-    order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
-    order.force = open::selection(&session.pipeline, arguments.force.as_deref())?;
+    arguments.by_hand.choose(&session.pipeline, &mut order)?;
     order.fail_fast = arguments.fail_fast;
     order.no_wait = arguments.no_wait;
     let style = match () {

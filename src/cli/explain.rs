@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(value_name = "STEP", required = true)]
     steps: Vec<String>,
     /// As if `build --refresh` were given
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     refresh: Option<Vec<String>>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,

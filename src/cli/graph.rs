@@ -4,19 +4,34 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::build::graph::{Graph, steps, targets};
+use crate::build::graph::{Graph, Node, Reach, targets};
+use crate::build::neighbourhood::{Neighbourhood, steps};
+use crate::build::request::Asked;
+use crate::pipeline::Pipeline;
 
 use super::error::Error;
 use super::{Global, open, print, print_json, svg};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Targets, with all that they need [default: all]
+    /// Targets, steps, or files that are made or read [default: all]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
     /// Draw steps instead of targets
     #[arg(long)]
     steps: bool,
+    /// With what they need [default, unless --needed-by or --under is given]
+    #[arg(long)]
+    needs: bool,
+    /// With what needs them
+    #[arg(long)]
+    needed_by: bool,
+    /// At most so many steps away
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+    /// The steps that write under this folder
+    #[arg(long, value_name = "FOLDER")]
+    under: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -40,8 +55,12 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct JsonNode<'a> {
     name: &'a str,
-    rule: &'a str,
+    /// `step` or `target`, or `file` for one that no step makes.
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
     outputs: &'a [String],
+    asked: bool,
 }
 
 #[derive(Serialize)]
@@ -53,25 +72,69 @@ struct JsonEdge<'a> {
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
-    let mut order = open::order(global, &session, &arguments.wanted)?;
-    if arguments.wanted.is_empty() {
-        order.asked = open::everything(&session);
-    }
-    let graph = if arguments.steps { steps(&session, &order) } else { targets(&session, &order) };
-    let graph = graph.map_err(|e| Error::build(e, &session.pipeline))?;
+    let pipeline = &session.pipeline;
+    let (asked, files) = asked(pipeline, arguments)?;
+    let alone = !arguments.needs && !arguments.needed_by;
+    let reach = Reach {
+        needs: arguments.needs || alone && arguments.under.is_none(),
+        needed_by: arguments.needed_by,
+        depth: arguments.depth,
+    };
+    let only_targets = files.is_empty() && asked.iter().all(|a| matches!(a, Asked::Target(_)));
+    let order = crate::build::Order { asked, ..open::order(global, &session, &[])? };
+    let of_targets = only_targets && !arguments.steps && arguments.under.is_none();
+    let graph = if of_targets {
+        targets(&session, &order, reach)
+    } else {
+        let under = arguments.under.as_deref().map(|folder| open::below(pipeline, folder));
+        let around = Neighbourhood { reach, under, files };
+        steps(&session, &order, &around).map_err(|e| Error::build(e, pipeline))?
+    };
     match arguments.format {
         Format::Text => print(&text(&graph)),
         Format::Dot => print(&dot(&graph)),
         Format::Mermaid => print(&mermaid(&graph)),
         Format::Svg => print(&svg::draw(&graph)),
-        Format::Json => print_json(&json(&graph)),
+        Format::Json => print_json(&json(&graph, of_targets)),
     }
 }
 
-fn json(graph: &Graph) -> Json<'_> {
+/// What is named; a path that no step can make may be a file that steps read.
+fn asked(pipeline: &Pipeline, arguments: &Arguments) -> Result<(Vec<Asked>, Vec<String>), Error> {
+    if arguments.wanted.is_empty() && arguments.under.is_none() {
+        return Ok((crate::build::request::everything(pipeline), Vec::new()));
+    }
+    let (mut asked, mut files) = (Vec::new(), Vec::new());
+    for name in &arguments.wanted {
+        match open::parse(pipeline, name) {
+            Ok(one) => asked.push(one),
+            Err(_) if std::path::Path::new(name).exists() || pipeline.root.join(name).exists() => {
+                files.push(open::below(pipeline, name));
+            }
+            Err(error) => return Err(open::unknown(error)),
+        }
+    }
+    Ok((asked, files))
+}
+
+fn json(graph: &Graph, of_targets: bool) -> Json<'_> {
     let name = |node: usize| graph.nodes[node].name.as_str();
+    let node = |n: &'_ Node| -> &'static str {
+        match n.rule {
+            None => "file",
+            Some(_) if of_targets => "target",
+            Some(_) => "step",
+        }
+    };
+    let nodes = graph.nodes.iter().map(|n| JsonNode {
+        name: &n.name,
+        kind: node(n),
+        rule: n.rule.as_deref(),
+        outputs: &n.outputs,
+        asked: n.asked,
+    });
     Json {
-        nodes: graph.nodes.iter().map(|n| JsonNode { name: &n.name, rule: &n.rule, outputs: &n.outputs }).collect(),
+        nodes: nodes.collect(),
         edges: graph.edges.iter().map(|e| JsonEdge { from: name(e.from), to: name(e.to), kind: e.kind }).collect(),
     }
 }
@@ -81,8 +144,11 @@ fn text(graph: &Graph) -> String {
     let mut text = String::new();
     for (position, node) in graph.nodes.iter().enumerate() {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{} ({}) -> {}", node.name, node.rule, node.outputs.join(", "));
-        for edge in graph.edges.iter().filter(|e| e.to == position) {
+        let _ = match &node.rule {
+            Some(rule) => writeln!(text, "{} ({rule}) -> {}", node.name, node.outputs.join(", ")),
+            None => writeln!(text, "{} (file)", node.name),
+        };
+        for edge in graph.into_node(position) {
             let _ = writeln!(text, "  {} {}", edge.kind, graph.nodes[edge.from].name);
         }
     }
@@ -93,7 +159,10 @@ fn dot(graph: &Graph) -> String {
     let quoted = |s: &str| format!("\"{}\"", s.replace('\\', "\\\\").replace('"', "\\\""));
     let mut text = "digraph layermill {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
     for node in &graph.nodes {
-        let _ = writeln!(text, "  {} [tooltip={}];", quoted(&node.name), quoted(&node.rule));
+        let shape = if node.rule.is_some() { "" } else { " shape=note" };
+        let bold = if node.asked { " style=bold" } else { "" };
+        let rule = node.rule.as_deref().unwrap_or("file");
+        let _ = writeln!(text, "  {} [tooltip={}{shape}{bold}];", quoted(&node.name), quoted(rule));
     }
     for edge in &graph.edges {
         let style = if edge.kind == "after" { " [style=dashed]" } else { "" };
@@ -108,7 +177,8 @@ fn mermaid(graph: &Graph) -> String {
     let label = |s: &str| s.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
     let mut text = "flowchart LR\n".to_owned();
     for (position, node) in graph.nodes.iter().enumerate() {
-        let _ = writeln!(text, "  n{position}[\"{}\"]", label(&node.name));
+        let (open, close) = if node.rule.is_some() { ("[", "]") } else { ("([", "])") };
+        let _ = writeln!(text, "  n{position}{open}\"{}\"{close}", label(&node.name));
     }
     for edge in &graph.edges {
         let arrow = if edge.kind == "after" { "-.->" } else { "-->" };

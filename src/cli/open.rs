@@ -6,13 +6,32 @@ use std::sync::Arc;
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
-use crate::pipeline::model::{Pipeline, SourceEntry, Target, TargetId};
+use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
 use crate::registry::{Shared, Traffic};
-use crate::{pipeline, registry, rules};
+use crate::{registry, rules};
 
 use super::Global;
 use super::error::Error;
+
+/// What is asked for, or run, whatever the records say.
+#[derive(Debug, clap::Args)]
+pub struct ByHand {
+    /// Ask sources again, however fresh their answers are; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    refresh: Option<Vec<String>>,
+    /// Run steps whatever their records say; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    force: Option<Vec<String>>,
+}
+
+impl ByHand {
+    pub fn choose(&self, pipeline: &Pipeline, order: &mut Order) -> Result<(), Error> {
+        order.refresh = selection(pipeline, self.refresh.as_deref())?;
+        order.force = selection(pipeline, self.force.as_deref())?;
+        Ok(())
+    }
+}
 
 /// What the pipeline's check and schema know of rules and sources.
 pub const VOCABULARY: Vocabulary = Vocabulary { rules: rules::KINDS, sources: registry::KINDS };
@@ -69,11 +88,11 @@ pub fn order(global: &Global, session: &Session, arguments: &[String]) -> Result
 
 /// Every target, for verbs that without a name mean all.
 pub fn everything(session: &Session) -> Vec<Asked> {
-    (0..session.pipeline.targets.len()).map(Asked::Target).collect()
+    request::everything(&session.pipeline)
 }
 
 /// Output paths are relative to the pipeline's folder, or to where the person stands.
-fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
+pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     request::parse(pipeline, argument).or_else(|error| {
         let from_here = std::path::absolute(argument).ok();
         let from_root = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok());
@@ -84,21 +103,40 @@ fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     })
 }
 
-fn unknown(unknown: Unknown) -> Error {
+/// A path relative to the pipeline's folder: as it is given where it is there, or seen from where the person stands.
+pub fn below(pipeline: &Pipeline, given: &str) -> String {
+    let from_here = std::path::absolute(given).ok();
+    let below = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok()).and_then(Path::to_str);
+    let given = if pipeline.root.join(given).exists() { given } else { below.unwrap_or(given) };
+    let plain = given.strip_prefix("./").unwrap_or(given).trim_end_matches('/');
+    if plain == "." { String::new() } else { plain.to_owned() }
+}
+
+pub fn unknown(unknown: Unknown) -> Error {
     Error::wrong(unknown.message).help(unknown.help)
 }
 
-/// What `--refresh[=TARGET,…]` and the like choose.
+/// What `--refresh[=TARGET,…]` and the like choose: targets, steps and output files.
 pub fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
-    let Some(names) = given else { return Ok(Selection::None) };
-    if names.iter().any(String::is_empty) {
+    let Some(given) = given else { return Ok(Selection::None) };
+    if given.iter().any(String::is_empty) {
         return Ok(Selection::All);
     }
-    let target = |name: &String| -> Result<TargetId, Error> {
-        pipeline.targets.iter().position(|t| t.name == *name).ok_or_else(|| {
-            let help = pipeline::problem::suggest(name, pipeline.targets.iter().map(|t| t.name.as_str()));
-            Error::wrong(format!("no target `{name}`")).help(help)
-        })
-    };
-    names.iter().map(target).collect::<Result<_, _>>().map(Selection::Targets)
+    let names = given.iter().flat_map(|list| split(pipeline, list));
+    names.map(|name| parse(pipeline, &name)).collect::<Result<_, _>>().map(Selection::Named).map_err(unknown)
+}
+
+/// The entries of a list. A comma may also stand within a step: it ends an entry only where another one follows.
+fn split(pipeline: &Pipeline, list: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    for piece in list.split(',') {
+        match entries.last_mut() {
+            Some(step) if step.contains('@') && parse(pipeline, piece).is_err() => {
+                step.push(',');
+                step.push_str(piece);
+            }
+            _ => entries.push(piece.to_owned()),
+        }
+    }
+    entries
 }

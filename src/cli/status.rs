@@ -15,7 +15,7 @@ use super::{Format, Global, open, print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Targets [default: all]
+    /// Targets, steps or output files [default: all]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]

@@ -49,9 +49,12 @@ pub fn draw(graph: &Graph) -> String {
     for (node, &(x, y, width)) in graph.nodes.iter().zip(&place) {
         let _ = writeln!(
             svg,
-            "<g><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX_HEIGHT}\" rx=\"5\" fill=\"#eef3fb\" \
-             stroke=\"#4a6fa5\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text></g>",
-            escaped(&format!("{} → {}", node.rule, node.outputs.join(", "))),
+            "<g><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BOX_HEIGHT}\" rx=\"{}\" fill=\"{}\" \
+             stroke=\"#4a6fa5\" stroke-width=\"{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text></g>",
+            escaped(&node.rule.as_ref().map_or("a file".to_owned(), |r| format!("{r} → {}", node.outputs.join(", ")))),
+            if node.rule.is_some() { 5 } else { 0 },
+            if node.rule.is_some() { "#eef3fb" } else { "#fff" },
+            if node.asked { 2 } else { 1 },
             x + width / 2,
             y + BOX_HEIGHT / 2 + 5,
             escaped(&node.name)
@@ -64,7 +67,7 @@ pub fn draw(graph: &Graph) -> String {
 fn columns(graph: &Graph) -> Vec<Vec<usize>> {
     let mut depth = vec![0; graph.nodes.len()];
     for node in 0..graph.nodes.len() {
-        depth[node] = graph.edges.iter().filter(|e| e.to == node).map(|e| depth[e.from] + 1).max().unwrap_or(0);
+        depth[node] = graph.into_node(node).iter().map(|e| depth[e.from] + 1).max().unwrap_or(0);
     }
     let mut columns = vec![Vec::new(); depth.iter().max().map_or(0, |d| d + 1)];
     for (node, d) in depth.into_iter().enumerate() {

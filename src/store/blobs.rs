@@ -32,6 +32,18 @@ pub struct Kept {
 const IN_MEMORY: u64 = 1 << 20;
 /// Temporary files that are older were left by a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How exactly a blob's time of last change tells when it was used last.
+const USED_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// A blob as it lies in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub digest: Sha256,
+    /// Bytes.
+    pub size: u64,
+    /// When it was used last, to the day.
+    pub used: SystemTime,
+}
 
 impl Blobs {
     /// Opens the store in `root`, and makes it an OCI image layout where it is none yet.
@@ -62,6 +74,7 @@ impl Blobs {
             Err(e) => return Err(e),
         };
         if Sha256::of(&bytes) == *digest {
+            touch(&path);
             return Ok(Some(bytes));
         }
         match fs::remove_file(&path) {
@@ -89,6 +102,7 @@ impl Blobs {
         if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64)
             && fs::read(&path).is_ok_and(|kept| kept == bytes)
         {
+            touch(&path);
             return Ok(digest);
         }
         let mut temporary = Temporary::create(&self.temporaries())?;
@@ -138,6 +152,48 @@ impl Blobs {
         Ok(digest)
     }
 
+    /// Every blob that is there, in no order. What else lies among them is left alone.
+    pub fn list(&self) -> io::Result<Vec<Stored>> {
+        let entries = match fs::read_dir(self.root.join("blobs/sha256")) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let Some(digest) = entry.file_name().to_str().and_then(Sha256::from_hex) else { continue };
+            let meta = entry.metadata()?;
+            if meta.is_file() {
+                found.push(Stored { digest, size: meta.len(), used: meta.modified()? });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The digest that a blob's bytes really have, read in pieces. `None` where it is not there.
+    pub fn rehash(&self, digest: &Sha256) -> io::Result<Option<Sha256>> {
+        let mut file = match File::open(self.path(digest)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let mut hasher = sha2::Sha256::new();
+        io::copy(&mut file, &mut hasher)?;
+        Ok(Some(Sha256(hasher.finalize().into())))
+    }
+
+    /// Removes a blob, where it is there.
+    pub fn remove(&self, digest: &Sha256) -> io::Result<()> {
+        match fs::remove_file(self.path(digest)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The layout's own index: blobs that it names are someone's.
+    pub fn index(&self) -> Vec<u8> {
+        fs::read(self.root.join("index.json")).unwrap_or_default()
+    }
+
     fn temporaries(&self) -> PathBuf {
         // Not below `blobs/`, where every file is a blob.
         self.root.join("tmp")
@@ -163,6 +219,15 @@ impl Blobs {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+}
+
+/// Notes that a blob was used. A store that cannot be written to is not cleaned either.
+fn touch(path: &Path) {
+    let now = SystemTime::now();
+    let old = fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|t| t + USED_WITHIN < now);
+    if old && let Ok(file) = File::options().write(true).open(path) {
+        let _ = file.set_modified(now);
     }
 }
 

@@ -15,3 +15,4 @@ mod laws;
 mod sample;
 mod support;
 mod tags_layers;
+mod verbs;

@@ -1,7 +1,7 @@
 //! What steps made, by their keys. The snapshot's part stays on disk, sorted, and is searched there: only a step that is
 //! about to run asks, and 10^6 of these rows would be half of all memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -22,6 +22,8 @@ pub(super) struct Actions {
     stored: Stored,
     /// Those since the snapshot; they replace what is stored.
     fresh: BTreeMap<Digest, Box<[StoredOutput]>>,
+    /// Stored ones that are forgotten: the next snapshot leaves them out.
+    forgotten: HashSet<Digest>,
 }
 
 /// The rows of a snapshot, sorted by key and ordinal.
@@ -35,12 +37,13 @@ pub(super) struct Stored {
 impl Actions {
     /// Rows are checked as they are read, not now. `len` bytes from `start` on are there.
     pub fn stored_in(file: File, start: u64, len: u64) -> Self {
-        Self { stored: Stored { file: Some(file), start, rows: len / ROW as u64 }, fresh: BTreeMap::new() }
+        Self { stored: Stored { file: Some(file), start, rows: len / ROW as u64 }, ..Self::default() }
     }
 
     pub fn get(&self, key: &Digest) -> Option<Vec<StoredOutput>> {
         match self.fresh.get(key) {
             Some(outputs) => Some(outputs.to_vec()),
+            None if self.forgotten.contains(key) => None,
             // An unreadable row is one that is not there: the step runs again.
             None => self.stored.find(key).unwrap_or_default(),
         }
@@ -60,24 +63,35 @@ impl Actions {
         self.fresh.insert(key, outputs.into());
     }
 
+    /// Forgets what this key made. It lasts once a snapshot is written.
+    pub fn forget(&mut self, key: Digest) {
+        self.fresh.remove(&key);
+        self.forgotten.insert(key);
+    }
+
     /// Gives all rows in their order to `sink`: stored and fresh merged, damaged ones left out.
     pub fn write(&self, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.each(|key, outputs| write_group(key, outputs, &mut sink))
+    }
+
+    /// Shows every key with what it made, in the order of the keys.
+    pub fn each(&self, mut see: impl FnMut(&Digest, &[StoredOutput]) -> io::Result<()>) -> io::Result<()> {
         let mut fresh = self.fresh.iter().peekable();
         let mut stored = Group::default();
         for at in 0..self.stored.rows {
             let Some(row) = stored.next_row(&self.stored, at)? else { continue };
-            if !stored.complete(&row) {
+            if !stored.complete(&row) || self.forgotten.contains(&row.key) {
                 continue;
             }
             let key = row.key;
             while let Some((k, outputs)) = fresh.next_if(|(k, _)| **k < key) {
-                write_group(k, outputs, &mut sink)?;
+                see(k, outputs)?;
             }
             if fresh.peek().is_none_or(|(k, _)| **k != key) {
-                write_group(&key, &stored.outputs, &mut sink)?;
+                see(&key, &stored.outputs)?;
             }
         }
-        fresh.try_for_each(|(k, outputs)| write_group(k, outputs, &mut sink))
+        fresh.try_for_each(|(k, outputs)| see(k, outputs))
     }
 }
 

@@ -205,6 +205,28 @@ impl State {
         }
     }
 
+    /// Shows every key with the outputs that its step made, in the order of the keys. It reads the disk.
+    pub fn each_action(&self, mut see: impl FnMut(&Digest, &[StoredOutput])) -> Result<(), StateError> {
+        let shown = self.actions.each(|key, outputs| {
+            see(key, outputs);
+            Ok(())
+        });
+        shown.map_err(failed("read", &self.dir))
+    }
+
+    /// Forgets what steps with these keys made. The journal has no word for that: a new snapshot is written, without them
+    /// and without all that was removed.
+    pub fn forget_actions(&mut self, keys: impl IntoIterator<Item = Digest>) -> Result<(), StateError> {
+        keys.into_iter().for_each(|key| self.actions.forget(key));
+        self.sync()?;
+        self.write_snapshot()
+    }
+
+    /// The numbers of the paths that have a file or a step, ascending.
+    pub fn live_ids(&self) -> impl Iterator<Item = PathId> {
+        self.memory.live()
+    }
+
     /// Writes what changed as one frame of the journal: it survives the death of this process. A frame is read whole or not
     /// at all, so a step and the files that it made belong between the same two flushes.
     /// After an error the changes are still pending, and the next flush tries again.

@@ -1,0 +1,112 @@
+//! Targets that read values from several others: they expand once all of those are done.
+
+use crate::pipeline::axis;
+use crate::pipeline::model::{AxisKind, Read, TargetId};
+
+use super::engine::Engine;
+use super::expand::parents_of;
+use super::steps::{Bound, GroupId, StepId};
+
+impl Engine<'_> {
+    /// A target that reads from several others waits until all of them are done.
+    pub(super) fn wait_for_parents(&mut self, target: TargetId) {
+        let parents: Vec<TargetId> = parents_of(&self.pipeline.targets[target]).collect();
+        for parent in parents {
+            let set = self.steps.group_set(parent, &[]);
+            self.group(parent, set, &[]);
+        }
+        self.waiting.push(target);
+    }
+
+    pub(super) fn expand_waiting(&mut self, parent: TargetId) {
+        let due: Vec<TargetId> = self
+            .waiting
+            .iter()
+            .copied()
+            .filter(|&t| parents_of(&self.pipeline.targets[t]).any(|p| p == parent))
+            .filter(|&t| {
+                parents_of(&self.pipeline.targets[t]).collect::<Vec<_>>().into_iter().all(|p| {
+                    let set = self.steps.group_set(p, &[]);
+                    let (group, _) = self.steps.group(p, set, &[]);
+                    self.steps.is_complete(group)
+                })
+            })
+            .collect();
+        self.waiting.retain(|t| !due.contains(t));
+        for target in due {
+            let blocked = self.expand_joined(target);
+            self.close_target(target, blocked);
+        }
+    }
+
+    /// The rows of a target that reads from several: each combination of their rows that agrees on what they share.
+    /// Gives a step that could not be read, where there is one.
+    fn expand_joined(&mut self, target: TargetId) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let mut blocked = None;
+        let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
+        for (position, axis) in this.axes.iter().enumerate() {
+            let choices = match &axis.kind {
+                AxisKind::From { target: from, read } => {
+                    let set = self.steps.group_set(*from, &[]);
+                    let (group, _) = self.steps.group(*from, set, &[]);
+                    blocked = blocked.or(self.steps.groups[group as usize].blocked_by);
+                    self.joined_choices(target, position, group, read)
+                }
+                _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
+            };
+            partial = partial.iter().flat_map(|row| choices.iter().filter_map(|choice| agree(row, choice))).collect();
+        }
+        for row in partial {
+            let bound: Option<Vec<Bound>> = row.into_iter().collect();
+            if let Some(bound) = bound {
+                self.add_step(target, &bound, None);
+            }
+        }
+        blocked
+    }
+
+    /// Every value of one axis, with the bindings that come along from the row it was read from.
+    fn joined_choices(
+        &mut self,
+        target: TargetId,
+        axis: usize,
+        group: GroupId,
+        read: &Read,
+    ) -> Vec<Vec<(usize, Bound)>> {
+        let bindings = &self.pipeline.targets[target].bindings;
+        let mut choices = Vec::new();
+        for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
+            let path = self.path(step, 0).to_owned();
+            let values = std::fs::read(self.pipeline.root.join(&path))
+                .map_err(|e| format!("cannot read {path}: {e}"))
+                .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));
+            match values {
+                Err(message) => self.fail_late(step, message),
+                Ok(values) => {
+                    for own in self.intern(&values) {
+                        let row = bindings
+                            .iter()
+                            .enumerate()
+                            .filter(|(_, b)| b.axis == axis)
+                            .map(|(i, b)| (i, b.parent.map_or(own, |parent| self.steps.bound(step)[parent])));
+                        choices.push(row.collect());
+                    }
+                }
+            }
+        }
+        choices
+    }
+}
+
+/// A row with one axis more, where the two agree on the bindings that both have.
+fn agree(row: &[Option<Bound>], choice: &[(usize, Bound)]) -> Option<Vec<Option<Bound>>> {
+    let mut row = row.to_vec();
+    for (binding, bound) in choice {
+        match row[*binding] {
+            Some(there) if there.value != bound.value => return None,
+            _ => row[*binding] = Some(*bound),
+        }
+    }
+    Some(row)
+}

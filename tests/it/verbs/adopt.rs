@@ -1,0 +1,71 @@
+//! `adopt`: outputs that are there are taken as up to date, as `make -t` does, and a build then has nothing to do.
+
+use super::{Project, exit, json, project, said};
+
+/// A project whose outputs were made by other means, but for one part.
+fn made_elsewhere() -> Project {
+    let project = project();
+    project.write("result/parts/a.txt", "by hand\n");
+    project.write("result/whole.txt", "by hand, too\n");
+    project.write("other/side.txt", "and this\n");
+    project
+}
+
+#[test]
+fn what_is_there_is_taken_and_named() {
+    let project = made_elsewhere();
+    project.write("result/parts/b.txt", "b by hand\n");
+    let before = project.snapshot();
+    let said = said(&project, &["adopt"]);
+    for step in ["part@name=a", "part@name=b", "whole", "side"] {
+        assert!(said.contains(&format!("adopted {step}\n")), "{said}");
+    }
+    assert!(said.ends_with("adopted 4, up to date 0, still to run 0\n"), "{said}");
+    project.build(&["whole", "side"]).assert_nothing_done();
+    assert_eq!(before.changes(&project.snapshot()), [""; 0], "no file is touched, and nothing ran");
+}
+
+#[test]
+fn what_is_missing_stays_to_run() {
+    let project = made_elsewhere();
+    let said = said(&project, &["adopt"]);
+    assert!(said.contains("adopted part@name=a\n") && said.contains("adopted side\n"), "{said}");
+    assert!(!said.contains("adopted part@name=b"), "{said}");
+    let plan = project.plan(&["whole", "side"]);
+    plan.assert_only(&["part@name=b", "whole"]);
+    project.build(&["whole", "side"]);
+    assert_eq!(project.read("result/parts/a.txt"), "by hand\n");
+    assert_eq!(project.read("result/whole.txt"), "by hand\nB\n");
+    project.build(&["whole", "side"]).assert_nothing_done();
+}
+
+#[test]
+fn a_later_edit_runs_what_it_should() {
+    let project = made_elsewhere();
+    project.write("result/parts/b.txt", "b by hand\n");
+    project.run(&["adopt"]).exits(exit::DONE);
+    project.write("in/b.txt", "new\n");
+    project.build(&["whole", "side"]).assert_only(&["part@name=b", "whole"]);
+    assert_eq!(project.read("result/whole.txt"), "by hand\nnew\n");
+}
+
+#[test]
+fn an_output_that_was_changed_after_its_build_is_taken_as_it_is_now() {
+    let project = project();
+    project.build(&["whole", "side"]);
+    project.write("other/side.txt", "better by hand\n");
+    project.plan(&["side"]).assert_only(&["side"]);
+    let report = json(&project, &["adopt", "side"], exit::DONE);
+    assert_eq!(report["steps"][0]["step"], "side");
+    project.build(&["whole", "side"]).assert_nothing_done();
+    assert_eq!(project.read("other/side.txt"), "better by hand\n");
+}
+
+#[test]
+fn only_what_is_named_is_taken() {
+    let project = made_elsewhere();
+    project.run(&["adopt", "part@name=a"]).exits(exit::DONE);
+    project.plan(&["side", "part"]).assert_only(&["part@name=b", "side"]);
+    project.run(&["adopt", "other/side.txt"]).exits(exit::DONE);
+    project.plan(&["side", "part"]).assert_only(&["part@name=b"]);
+}
