@@ -155,7 +155,8 @@ impl Opening<'_> {
     /// A frame that was not written to its end is what a kill leaves, and cut off without a word.
     fn mend_journal(&mut self, file: &File, number: u64, read: Replayed) -> Result<(), StateError> {
         let name = Kind::Journal.name(number);
-        let lost = read.len - read.good;
+        // Of a journal that grew while it was read, more may be good than there was at first.
+        let lost = read.len.saturating_sub(read.good);
         if read.end == End::Damaged {
             let kept =
                 if read.good == 0 { self.rename_aside(&name)? } else { self.copy_aside(file, &name, read.good)? };
