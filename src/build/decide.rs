@@ -210,7 +210,8 @@ impl Engine<'_> {
                 }
                 return Decision::Done { status: Status::Absent, message: Some(why), record: None };
             }
-            let Some(reason) = outputs.off.clone() else {
+            let off = outputs.off.clone().or_else(|| self.found_changed(&record, files));
+            let Some(reason) = off else {
                 let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
                 return Decision::Done { status, message: None, record: adopted.map(Box::new) };
             };

@@ -13,6 +13,7 @@ use super::clock;
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Printed, Start};
+use super::found;
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
@@ -185,13 +186,17 @@ impl Engine<'_> {
                 let attempts = job.attempts.load(Ordering::Relaxed);
                 reply.tell(Message::Ran(id, printed::read(&job.log, &log_name), attempts));
             }
-            let outcome = made.and_then(|made| match made {
-                Made::Absent(why) => Ok(Outcome::Absent(why)),
-                Made::Outputs(contents) => placer
-                    .place(contents, &destinations, &job.scratch, store.then_some(&job.blobs))
-                    .map(Outcome::Placed),
+            let outcome = made.and_then(|made| {
+                found::check_inputs(&job)?;
+                let (contents, found) = match made {
+                    Made::Absent(why) => return Ok(Outcome::Absent(why)),
+                    Made::Outputs(contents) => (contents, Vec::new()),
+                    Made::Found(contents, found) => (contents, found::look(&found, &job.root)?),
+                };
+                let placed = placer.place(contents, &destinations, &job.scratch, store.then_some(&job.blobs))?;
+                Ok(Outcome::Placed(Placed { found, ..placed }))
             });
-            let _ = std::fs::remove_dir_all(&job.scratch);
+            sweep(&job.scratch);
             reply.give(Message::Made(id, outcome));
         });
     }
@@ -202,7 +207,7 @@ impl Engine<'_> {
         let (placer, blobs, reply) = (self.placer.clone(), self.blobs.clone(), Reply::of(self, id));
         self.runtime.spawn_blocking(move || {
             let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
-            let _ = std::fs::remove_dir_all(&folder);
+            sweep(&folder);
             let message = match restored {
                 Ok(Some(placed)) => Message::Made(id, Ok(Outcome::Placed(placed))),
                 Ok(None) => Message::NotRestored(id),
@@ -223,9 +228,14 @@ impl Engine<'_> {
     fn job(&self, id: StepId, answer: Option<Vec<u8>>) -> Job {
         let target = self.steps.target(id);
         let settings = &self.settings[self.steps.step(id).target as usize];
-        let mut inputs: Vec<JobInput> =
-            target.inputs.iter().map(|i| JobInput { name: i.name.clone(), paths: Vec::new() }).collect();
-        self.each_input(id, &mut |position, path, _| inputs[position].paths.push(path.to_owned()));
+        let named = |name: &Option<String>| JobInput { name: name.clone(), ..JobInput::default() };
+        let mut inputs: Vec<JobInput> = target.inputs.iter().map(|i| named(&i.name)).collect();
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
+        let watched = compiled.is_some_and(|c| c.rule.lane() == crate::rules::Lane::Process);
+        self.each_input(id, &mut |position, path, _| {
+            inputs[position].paths.push(path.to_owned());
+            inputs[position].seen.extend(self.state.file(path).filter(|_| watched));
+        });
         Job {
             step: self.view(id),
             inputs,
@@ -319,11 +329,16 @@ impl Engine<'_> {
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
             return self.failed(id, run, Failure::new(message), listener);
         }
+        if let Some(failure) = self.undeclared(id, &placed.found) {
+            return self.failed(id, run, failure, listener);
+        }
+        let found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }
         let mut run = run;
         let mut record = std::mem::take(&mut run.record);
+        record.found = found;
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = clock::now_ms();
         }
@@ -399,6 +414,13 @@ fn said(notes: &[String]) -> Option<String> {
 
 fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+/// Removes a scratch folder: it is mostly empty by then.
+fn sweep(folder: &Path) {
+    if std::fs::remove_dir(folder).is_err() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }
 
 fn scratch(folder: &Path) -> Result<(), Failure> {

@@ -111,6 +111,8 @@ impl Engine<'_> {
                 self.each_input(id, &mut |_, path, content| {
                     inputs.push((path.to_owned(), super::reason::hex(&content.short())));
                 });
+                let found = record.iter().flat_map(|r| &r.found);
+                inputs.extend(found.map(|f| (f.path.clone(), super::reason::hex(&f.content.short()))));
             }
         }
         Explanation {

@@ -15,6 +15,7 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+mod found;
 pub mod gc;
 pub mod graph;
 mod groups;

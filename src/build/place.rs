@@ -16,6 +16,7 @@ use crate::store::{Digest, Sha256};
 
 use super::clock;
 use super::files::{self, Look};
+use super::found::FoundFile;
 
 /// One output of a step, on its way to its place.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Placed {
     pub files: Vec<(String, FileRecord)>,
     /// The same outputs in the store, for rules that keep them there.
     pub stored: Vec<StoredOutput>,
+    /// What the step found that it reads, beside its declared inputs.
+    pub found: Vec<FoundFile>,
     /// Some output differs from what lay there.
     pub changed: bool,
 }
@@ -82,14 +85,11 @@ impl Placer {
         // All are written out first: a full disk is met before any old output is replaced.
         let mut staged = Vec::with_capacity(made.len());
         for (position, (content, destination)) in made.into_iter().zip(to).enumerate() {
-            staged.push(stage(content, destination, &scratch.join(format!("staged-{position}")))?);
+            let path = || scratch.join(format!("staged-{position}"));
+            staged.push(stage(content, destination, path, store)?);
         }
-        for ((path, content), destination) in staged.into_iter().zip(to) {
-            if let Some(blobs) = store {
-                let keep = if destination.folder { store_folder } else { store_file };
-                let stored = keep(&path, content, blobs);
-                placed.stored.push(stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?);
-            }
+        for (Staged { path, content, stored }, destination) in staged.into_iter().zip(to) {
+            placed.stored.extend(stored);
             let record = match destination.there {
                 Some(there) if there.content == content => there,
                 _ => {
@@ -156,6 +156,10 @@ impl Placer {
     fn put(&self, from: &Path, destination: &Destination) -> io::Result<()> {
         let path = self.root.join(&destination.path);
         let parent = path.parent().unwrap_or(&self.root);
+        // The common case is one call; whatever keeps it from going through is looked at below.
+        if !destination.folder && self.is_known(parent) && fs::rename(from, &path).is_ok() {
+            return Ok(());
+        }
         self.make_folder(parent)?;
         let there = fs::symlink_metadata(&path).ok();
         if there.as_ref().is_some_and(|m| m.is_dir()) {
@@ -174,8 +178,7 @@ impl Placer {
 
     /// Makes a folder below the root, and makes sure that no link on the way leads out of it.
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        let lock = || self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if lock().contains(folder) && folder.is_dir() {
+        if self.is_known(folder) && folder.is_dir() {
             return Ok(());
         }
         let existing = folder.ancestors().find(|a| a.exists()).unwrap_or(&self.root);
@@ -183,8 +186,16 @@ impl Placer {
             return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
         }
         fs::create_dir_all(folder)?;
-        lock().insert(folder.to_owned());
+        self.known().insert(folder.to_owned());
         Ok(())
+    }
+
+    fn is_known(&self, folder: &Path) -> bool {
+        self.known().contains(folder)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Removes an output, where it is there. What a link on the way leads to elsewhere is not ours.
@@ -211,35 +222,66 @@ fn across_devices(from: &Path, to: &Path) -> io::Result<()> {
         .and_then(|()| fs::remove_file(from))
 }
 
-/// Makes content a file (or folder) of its own, and digests it.
-fn stage(content: Content, destination: &Destination, path: &Path) -> Result<(PathBuf, Digest), Failure> {
-    match content {
+/// An output that is written and not yet in its place.
+struct Staged {
+    path: PathBuf,
+    content: Digest,
+    stored: Option<StoredOutput>,
+}
+
+/// Makes content a file (or folder) of its own, digests it, and keeps it in the store.
+fn stage(
+    content: Content,
+    destination: &Destination,
+    path: impl Fn() -> PathBuf,
+    store: Option<&Blobs>,
+) -> Result<Staged, Failure> {
+    let path = match content {
         Content::Bytes(bytes) => {
-            fs::write(path, &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
-            Ok((path.to_owned(), Digest::of(&bytes)))
-        }
-        Content::File(made) => match files::look_at_output(&made, None, destination.folder) {
-            Look::Same(record) | Look::Hashed(record) => Ok((made, record.content)),
-            Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
-            Look::Unusable(what) => {
-                let wanted = if destination.folder { "a folder" } else { "a file" };
-                Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
+            fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
+            if store.is_none() {
+                return Ok(Staged { path: path(), content: Digest::of(&bytes), stored: None });
             }
-        },
+            path()
+        }
+        Content::File(made) => made,
+    };
+    // A plain file for the store is hashed as it is copied.
+    if let Some(blobs) = store.filter(|_| !destination.folder)
+        && fs::symlink_metadata(&path).is_ok_and(|m| m.is_file())
+    {
+        let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+        return Ok(Staged { path, content: stored.content, stored: Some(stored) });
+    }
+    match files::look_at_output(&path, None, destination.folder) {
+        Look::Same(FileRecord { content, .. }) | Look::Hashed(FileRecord { content, .. }) => {
+            let stored = store.map(|blobs| store_folder(&path, content, blobs)).transpose();
+            let stored = stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+            Ok(Staged { path, content, stored })
+        }
+        Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
+        Look::Unusable(what) => {
+            let wanted = if destination.folder { "a folder" } else { "a file" };
+            Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
+        }
     }
 }
 
-fn store_file(path: &Path, content: Digest, blobs: &Blobs) -> io::Result<StoredOutput> {
-    let meta = fs::metadata(path)?;
-    let blob = blobs.put_file(path)?;
-    Ok(StoredOutput { content, blob, size: meta.len(), executable: files::is_executable(&meta) })
+fn store_file(path: &Path, blobs: &Blobs) -> io::Result<StoredOutput> {
+    let kept = blobs.put_file(path)?;
+    Ok(StoredOutput {
+        content: kept.content,
+        blob: kept.blob,
+        size: kept.meta.len(),
+        executable: files::is_executable(&kept.meta),
+    })
 }
 
 fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<StoredOutput> {
     let mut listed = Vec::new();
     let mut size = 0;
     for (path, meta) in files::files_in(root)? {
-        let blob = blobs.put_file(&root.join(&path))?;
+        let blob = blobs.put_file(&root.join(&path))?.blob;
         size += meta.len();
         listed.push(Listed { path, blob: blob.to_string(), executable: files::is_executable(&meta) });
     }

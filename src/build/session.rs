@@ -120,6 +120,8 @@ fn write(
     let watcher = watch_for_stop(&engine, stop);
     let driven = drive(&mut engine, &receive, listener);
     watcher.abort();
+    // Whatever commands left in their temporary folder.
+    let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
     summary.interrupted = engine.interrupted;
     let problems = std::mem::take(&mut engine.problems);

@@ -46,7 +46,8 @@ pub(super) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: &[Want
             let by_source = rules[target].as_ref().is_some_and(|c| c.by_source);
             // Answers have ages; what a source's rule derives from content by digest has none.
             let ages = !by_source && matches!(settings.fresh, Freshness::Within(_) | Freshness::Always);
-            Settings { plain: settled && !ages, ..settings }
+            let finds = rules[target].as_ref().is_some_and(|c| c.rule.finds());
+            Settings { plain: settled && !ages && !finds, ..settings }
         })
         .collect()
 }

@@ -23,6 +23,7 @@ mod watcher;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::rules::command::sandbox;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// A make for container-image metadata
@@ -131,6 +132,9 @@ mod exit {
 
 /// Runs the command line that this process was given.
 pub fn main() -> ExitCode {
+    if let Some(failed) = confined() {
+        return failed;
+    }
     let cli = Cli::parse();
     error::set_up(cli.global.color);
     if let Some(folder) = &cli.global.directory
@@ -157,6 +161,19 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => error::show(&error),
     }
+}
+
+/// What this program does when it is started to confine a command: see [`sandbox`]. It comes before all else, since a
+/// command's arguments are not ours to read.
+fn confined() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != sandbox::SUBCOMMAND {
+        return None;
+    }
+    let (folder, program) = (arguments.next()?, arguments.next()?);
+    let error = sandbox::confine(&folder, &program, &arguments.collect::<Vec<_>>());
+    eprintln!("cannot start `{}`: {error}", program.display());
+    Some(ExitCode::from(127))
 }
 
 fn set(text: &str) -> Result<(String, String), String> {

@@ -3,7 +3,6 @@
 mod asks;
 pub mod command;
 pub mod layers;
-mod process;
 pub mod stat;
 pub mod tags;
 
@@ -21,6 +20,7 @@ use crate::pipeline::shape::Kind;
 use crate::registry::Source;
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
+use crate::store::state::FileRecord;
 
 /// What bounds how many steps of a rule run at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,8 @@ pub struct JobInput {
     pub name: Option<String>,
     /// Paths relative to the pipeline's folder, in the target's order. Absent steps have none.
     pub paths: Vec<String>,
+    /// How each of them looked when the step was decided; only for those that run processes, which may meddle with them.
+    pub seen: Vec<FileRecord>,
 }
 
 /// What came of asking.
@@ -90,7 +92,18 @@ pub enum Asked {
 pub enum Made {
     /// One content an output, in their order.
     Outputs(Vec<Content>),
+    /// The same, with the inputs that were found on the way.
+    Found(Vec<Content>, Found),
     Absent(String),
+}
+
+/// Inputs that a step found while it ran.
+#[derive(Debug)]
+pub struct Found {
+    /// Relative to the pipeline's folder, or absolute.
+    pub paths: Vec<String>,
+    /// When it began to run, by the clock of files, nanoseconds since 1970.
+    pub since: i64,
 }
 
 /// The content of an output.
@@ -150,6 +163,11 @@ pub trait Rule: Send + Sync {
 
     /// Its outputs go to the store, and come back from there.
     fn cached(&self) -> bool {
+        false
+    }
+
+    /// Its steps find inputs while they run.
+    fn finds(&self) -> bool {
         false
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
 
-use super::Sha256;
+use super::{Digest, Sha256};
 
 /// The blob store. Every method may be called from many threads.
 #[derive(Clone, Debug)]
@@ -19,6 +19,17 @@ pub struct Blobs {
     root: Arc<Path>,
 }
 
+/// A file that was copied into the store.
+#[derive(Debug)]
+pub struct Kept {
+    pub blob: Sha256,
+    pub content: Digest,
+    /// How the file looked when it was opened.
+    pub meta: fs::Metadata,
+}
+
+/// Files up to this many bytes are hashed before they are written anywhere.
+const IN_MEMORY: u64 = 1 << 20;
 /// Temporary files that are older were left by a process that died.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// How exactly a blob's time of last change tells when it was used last.
@@ -100,11 +111,18 @@ impl Blobs {
         Ok(digest)
     }
 
-    /// Keeps a copy of a file, read in pieces, and gives its digest.
-    pub fn put_file(&self, source: &Path) -> io::Result<Sha256> {
+    /// Keeps a copy of a file, and gives its digests: read once, and written only where the blob is not there.
+    pub fn put_file(&self, source: &Path) -> io::Result<Kept> {
         let mut from = File::open(source)?;
+        let meta = from.metadata()?;
+        if meta.len() <= IN_MEMORY {
+            let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
+            from.read_to_end(&mut bytes)?;
+            let blob = self.put_new(&bytes)?;
+            return Ok(Kept { blob, content: Digest::of(&bytes), meta });
+        }
         let mut temporary = Temporary::create(&self.temporaries())?;
-        let mut hasher = sha2::Sha256::new();
+        let (mut sha256, mut blake3) = (sha2::Sha256::new(), blake3::Hasher::new());
         let mut buffer = vec![0; 128 << 10];
         loop {
             let read = match from.read(&mut buffer) {
@@ -113,11 +131,24 @@ impl Blobs {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             };
-            hasher.update(&buffer[..read]);
+            sha256.update(&buffer[..read]);
+            blake3.update(&buffer[..read]);
             temporary.file.write_all(&buffer[..read])?;
         }
-        let digest = Sha256(hasher.finalize().into());
-        temporary.keep(&self.path(&digest))?;
+        let blob = Sha256(sha256.finalize().into());
+        temporary.keep(&self.path(&blob))?;
+        Ok(Kept { blob, content: Digest(*blake3.finalize().as_bytes()), meta })
+    }
+
+    /// Keeps bytes where no blob of their digest and length is there. That one is believed: it is checked when it is read.
+    fn put_new(&self, bytes: &[u8]) -> io::Result<Sha256> {
+        let digest = Sha256::of(bytes);
+        let path = self.path(&digest);
+        if !fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64) {
+            let mut temporary = Temporary::create(&self.temporaries())?;
+            temporary.file.write_all(bytes)?;
+            temporary.keep(&path)?;
+        }
         Ok(digest)
     }
 
@@ -267,9 +298,16 @@ mod tests {
         assert_eq!(blobs.get(&Sha256::of(b"other")).unwrap(), None);
         let file = dir.path().join("file");
         fs::write(&file, "from a file").unwrap();
-        let digest = blobs.put_file(&file).unwrap();
-        assert_eq!(digest, Sha256::of(b"from a file"));
-        assert!(blobs.contains(&digest));
+        let kept = blobs.put_file(&file).unwrap();
+        assert_eq!((kept.blob, kept.content), (Sha256::of(b"from a file"), Digest::of(b"from a file")));
+        assert!(blobs.contains(&kept.blob));
+        let long: Vec<u8> = (0..IN_MEMORY + 1).map(|n| n as u8).collect();
+        fs::write(&file, &long).unwrap();
+        for _ in 0..2 {
+            let kept = blobs.put_file(&file).unwrap();
+            assert_eq!((kept.blob, kept.content), (Sha256::of(&long), Digest::of(&long)));
+            assert_eq!(blobs.get(&kept.blob).unwrap().as_deref(), Some(&long[..]));
+        }
         assert_eq!(fs::read_dir(blobs.temporaries()).unwrap().count(), 0, "no temporary is left");
     }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod bed;
 mod build;
 mod cli;
+mod command;
 mod determinism;
 mod engine;
 mod events;

@@ -1,6 +1,6 @@
 //! The part of a step's record whose length varies, as it lies in the arena, in the snapshot and in the journal.
 
-use super::record::{KeyPart, StepRecord};
+use super::record::{FoundInput, KeyPart, StepRecord};
 use super::wire::{Cursor, put_bytes, put_varint};
 use crate::store::{Digest, Sha256};
 
@@ -9,7 +9,8 @@ const QUESTION: u8 = 2;
 const ANSWER: u8 = 4;
 const ASKED_AT: u8 = 8;
 const MORE_OUTPUTS: u8 = 16;
-const KNOWN: u8 = 31;
+const FOUND: u8 = 32;
+const KNOWN: u8 = 63;
 
 /// A step's record where it lies: nothing is copied.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct StepView<'a> {
     /// When the answer (or the absence) came, milliseconds since 1970; 0 where nothing was asked.
     pub asked_at: i64,
     parts: &'a [[u8; 16]],
+    /// How many found inputs there are, and where they begin.
+    found: (u64, Cursor<'a>),
     more_outputs: Cursor<'a>,
 }
 
@@ -37,6 +40,12 @@ impl<'a> StepView<'a> {
             let [n0, n1, n2, n3, n4, n5, n6, n7, value @ ..] = *p;
             KeyPart { name: [n0, n1, n2, n3, n4, n5, n6, n7], value }
         })
+    }
+
+    /// The inputs that it found while it ran: path and content.
+    pub fn found(&self) -> impl Iterator<Item = (&'a str, Digest)> + use<'a> {
+        let (count, mut rest) = self.found;
+        (0..count).map_while(move |_| read_found(&mut rest))
     }
 
     /// The paths of its outputs after the first.
@@ -55,6 +64,7 @@ impl<'a> StepView<'a> {
             asked_at: self.asked_at,
             template: self.template,
             parts: self.parts().collect(),
+            found: self.found().map(|(path, content)| FoundInput { path: path.to_owned(), content }).collect(),
             more_outputs: self.more_outputs().map(str::to_owned).collect(),
         }
     }
@@ -69,6 +79,7 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
             | flag(asks, QUESTION)
             | flag(record.answer.is_some(), ANSWER)
             | flag(record.asked_at != 0, ASKED_AT)
+            | flag(!record.found.is_empty(), FOUND)
             | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS),
     );
     put_varint(out, record.parts.len() as u64);
@@ -88,6 +99,13 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
     if let Some(why) = &record.absent {
         put_bytes(out, why.as_bytes());
     }
+    if !record.found.is_empty() {
+        put_varint(out, record.found.len() as u64);
+        for FoundInput { path, content } in &record.found {
+            put_bytes(out, path.as_bytes());
+            out.extend_from_slice(&content.0);
+        }
+    }
     for path in &record.more_outputs {
         put_bytes(out, path.as_bytes());
     }
@@ -104,8 +122,17 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
     let answer = if has(ANSWER) { Some(Sha256(c.array()?)) } else { None };
     let asked_at = if has(ASKED_AT) { c.i64()? } else { 0 };
     let absent = if has(ABSENT) { Some(c.text()?) } else { None };
+    let count = if has(FOUND) { c.varint()? } else { 0 };
+    let found = (count, c);
+    for _ in 0..count {
+        read_found(&mut c)?;
+    }
     if has(MORE_OUTPUTS) == c.is_empty() {
         return None;
     }
-    Some(StepView { key, template, absent, question, answer, asked_at, parts, more_outputs: c })
+    Some(StepView { key, template, absent, question, answer, asked_at, parts, found, more_outputs: c })
+}
+
+fn read_found<'a>(c: &mut Cursor<'a>) -> Option<(&'a str, Digest)> {
+    Some((c.text()?, Digest(c.array()?)))
 }

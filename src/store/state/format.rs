@@ -5,7 +5,9 @@ use std::io;
 use super::wire::Cursor;
 
 /// The version that is written. It goes up with every change that an older layermill would misread.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+/// The oldest that is read. Version 1 is the present format without found inputs: what it holds reads the same.
+pub(super) const OLDEST: u32 = 1;
 
 /// Bytes: magic (8), version (u32), the start of the hash of both (4).
 pub(super) const PRELUDE: usize = 16;
@@ -25,25 +27,26 @@ pub(super) enum Fault {
     Io(#[from] io::Error),
 }
 
-pub(super) fn prelude(magic: &[u8; 8]) -> [u8; PRELUDE] {
+/// The first bytes of a file of this version.
+pub(super) fn prelude(magic: &[u8; 8], version: u32) -> [u8; PRELUDE] {
     let mut out = [0; PRELUDE];
     out[..8].copy_from_slice(magic);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..12].copy_from_slice(&version.to_le_bytes());
     let check = check(&out[..12]);
     out[12..].copy_from_slice(&check);
     out
 }
 
-/// The version is believed only with its check: a flipped bit must not look like a newer format, which no one may touch.
-pub(super) fn check_prelude(magic: &[u8; 8], file: &[u8]) -> Result<(), Fault> {
+/// The version that a file is of. It is believed only with its check: a flipped bit must not look like a newer format,
+/// which no one may touch.
+pub(super) fn check_prelude(magic: &[u8; 8], file: &[u8]) -> Result<u32, Fault> {
     let mut c = Cursor(file);
     let (found, version, sum) = (|| Some((c.array::<8>()?, c.u32()?, c.array::<4>()?)))().ok_or(Fault::Damaged)?;
     if found != *magic || sum != check(&file[..12]) {
         return Err(Fault::Damaged);
     }
-    // The place for migrations: an older version gets an arm here, and a reader beside the present one.
     match version {
-        VERSION => Ok(()),
+        OLDEST..=VERSION => Ok(version),
         newer if newer > VERSION => Err(Fault::Newer(newer)),
         _ => Err(Fault::Damaged),
     }

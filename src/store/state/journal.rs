@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::Change;
 use super::folder::{self, Kind};
-use super::format::{Fault, PRELUDE, Point, check_prelude, prelude};
+use super::format::{Fault, PRELUDE, Point, VERSION, check_prelude, prelude};
 use super::wire::Cursor;
 use crate::store::Digest;
 
@@ -39,27 +39,38 @@ pub(super) struct Replayed {
     pub end: End,
     /// Where history stands after the last good frame.
     pub point: Point,
+    /// The version of its format.
+    pub version: u32,
 }
 
 /// Where history stood when this journal was begun; `None` where its header is not good.
 pub(super) fn begins_at(mut file: &File, generation: u64) -> Result<Option<Point>, Fault> {
     file.seek(SeekFrom::Start(0))?;
-    Ok(read_header(&mut file, generation)?.ok().map(|(begin, _)| begin))
+    Ok(read_header(&mut file, generation)?.ok().map(|header| header.begin))
 }
 
-/// The points before and after the header, or how it is not good.
-fn read_header(reader: &mut impl Read, generation: u64) -> Result<Result<(Point, Point), End>, Fault> {
+/// A header that is good.
+struct Header {
+    version: u32,
+    /// The points before and after it.
+    begin: Point,
+    end: Point,
+}
+
+/// The header, or how it is not good.
+fn read_header(reader: &mut impl Read, generation: u64) -> Result<Result<Header, End>, Fault> {
     let mut head = [0; HEADER];
     if !fill(reader, &mut head, HEADER as u64)? {
         return Ok(Err(End::Torn));
     }
-    match check_prelude(MAGIC, &head) {
+    let version = match check_prelude(MAGIC, &head) {
         Err(Fault::Damaged) => return Ok(Err(End::Damaged)),
         other => other?,
-    }
+    };
     let mut c = Cursor(&head[PRELUDE + 8..]);
     let begin = c.array().ok_or(Fault::Damaged)?;
-    Ok(if head == header(generation, begin) { Ok((begin, header_check(&head))) } else { Err(End::Damaged) })
+    let good = head == header(version, generation, begin);
+    Ok(if good { Ok(Header { version, begin, end: header_check(&head) }) } else { Err(End::Damaged) })
 }
 
 /// Gives every change of every good frame to `apply`, from the first on.
@@ -67,11 +78,11 @@ pub(super) fn replay(file: &File, generation: u64, mut apply: impl FnMut(Change<
     let len = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
     reader.seek(SeekFrom::Start(0))?;
-    let mut done = Replayed { good: 0, len, end: End::Whole, point: Point::default() };
+    let mut done = Replayed { good: 0, len, end: End::Whole, point: Point::default(), version: VERSION };
     let stopped = |end, done: Replayed| Ok(Replayed { end, ..done });
     match read_header(&mut reader, generation)? {
         Err(end) => return stopped(end, done),
-        Ok((_, point)) => done.point = point,
+        Ok(header) => (done.version, done.point) = (header.version, header.end),
     }
     done.good = HEADER as u64;
 
@@ -155,9 +166,9 @@ fn header_check(header: &[u8; HEADER]) -> Point {
     Digest::of(&header[..HEADER - 8]).short()
 }
 
-fn header(generation: u64, begin: Point) -> [u8; HEADER] {
+fn header(version: u32, generation: u64, begin: Point) -> [u8; HEADER] {
     let mut head = [0; HEADER];
-    head[..PRELUDE].copy_from_slice(&prelude(MAGIC));
+    head[..PRELUDE].copy_from_slice(&prelude(MAGIC, version));
     head[PRELUDE..PRELUDE + 8].copy_from_slice(&generation.to_le_bytes());
     head[PRELUDE + 8..PRELUDE + 16].copy_from_slice(&begin);
     let check = header_check(&head);
@@ -242,7 +253,7 @@ impl Journal {
         }
         file.seek(SeekFrom::Start(self.good))?;
         if self.good == 0 {
-            let header = header(self.generation, self.point);
+            let header = header(VERSION, self.generation, self.point);
             file.write_all(&header)?;
             self.good = HEADER as u64;
             self.point = header_check(&header);

@@ -13,7 +13,7 @@ use super::Digest;
 
 pub use self::details::StepView;
 pub use self::paths::PathId;
-pub use self::record::{FileRecord, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput};
+pub use self::record::{FileRecord, FoundInput, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput};
 
 mod actions;
 mod change;

@@ -29,6 +29,7 @@ pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>),
             history = opening.behind_no_gap(history, file, generation.number)?;
             let read = journal::replay(file, generation.number, |change| history.apply(change));
             let read = read.map_err(|fault| opening.refusal(fault))?;
+            history.older |= read.version < VERSION;
             opening.mend_journal(file, generation.number, read)?;
             if read.good > 0 {
                 (good, history.point) = (read.good, Some(read.point));
@@ -46,9 +47,13 @@ pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>),
             Some(Journal::new(dir, newest, history.point.unwrap_or_default(), good))
         }
     };
-    let History { memory, actions, snapshot_len, .. } = history;
+    let History { memory, actions, snapshot_len, older, .. } = history;
     let mended = !opening.set_aside.is_empty();
-    let state = State { dir: dir.to_owned(), memory, actions, journal, snapshot_len, mended };
+    let mut state = State { dir: dir.to_owned(), memory, actions, journal, snapshot_len, mended };
+    if older {
+        // Nothing new is added to an older file: the layermill that wrote it would misread it.
+        state.write_snapshot()?;
+    }
     Ok((state, opening.set_aside))
 }
 
@@ -63,6 +68,8 @@ struct History {
     point: Option<Point>,
     /// Bytes of the snapshot that it begins with.
     snapshot_len: u64,
+    /// Something of it was in an older format.
+    older: bool,
 }
 
 impl History {
@@ -101,8 +108,9 @@ impl Opening<'_> {
         for (first, generation) in generations.iter().enumerate().rev() {
             let Some(file) = &generation.snapshot else { continue };
             match snapshot::load(file, generation.number) {
-                Ok(Loaded { memory, actions, point, len }) => {
-                    return Ok(History { first, memory, actions, point: Some(point), snapshot_len: len });
+                Ok(Loaded { memory, actions, point, len, version }) => {
+                    let older = version < VERSION;
+                    return Ok(History { first, memory, actions, point: Some(point), snapshot_len: len, older });
                 }
                 Err(Fault::Damaged) => self.mend_snapshot(generation.number)?,
                 Err(fault) => return Err(self.refusal(fault)),
@@ -147,7 +155,8 @@ impl Opening<'_> {
     /// A frame that was not written to its end is what a kill leaves, and cut off without a word.
     fn mend_journal(&mut self, file: &File, number: u64, read: Replayed) -> Result<(), StateError> {
         let name = Kind::Journal.name(number);
-        let lost = read.len - read.good;
+        // Of a journal that grew while it was read, more may be good than there was at first.
+        let lost = read.len.saturating_sub(read.good);
         if read.end == End::Damaged {
             let kept =
                 if read.good == 0 { self.rename_aside(&name)? } else { self.copy_aside(file, &name, read.good)? };

@@ -39,8 +39,19 @@ pub struct StepRecord {
     pub template: Digest,
     /// What else its key was made from, in the key's order.
     pub parts: Vec<KeyPart>,
+    /// Inputs that it said it had read, beside those that were declared.
+    pub found: Vec<FoundInput>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,
+}
+
+/// An input that a step found while it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundInput {
+    /// Relative to the pipeline's folder, or absolute.
+    pub path: String,
+    /// What it held; zero where that could not be told, which is like nothing that a file can hold.
+    pub content: Digest,
 }
 
 /// One binding, fingerprint or input that went into a key: cut to what comparing and showing needs.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::actions::{Actions, ROW};
 use super::folder::{self, Kind};
-use super::format::{Fault, PRELUDE, Point, check_prelude, prelude};
+use super::format::{Fault, PRELUDE, Point, VERSION, check_prelude, prelude};
 use super::memory::{FILE_ROW, HAS_STEP, Memory, NO_STEP, STEP_ROW, Templates, join_step};
 use super::paths::Paths;
 use super::wire::{Cursor, Rows, offset, put_bytes, put_varint, varint_len};
@@ -37,6 +37,7 @@ const START: u64 = HEADER as u64 + 32;
 const CHUNK: usize = 1 << 18;
 
 struct Header {
+    version: u32,
     generation: u64,
     point: Point,
     paths: u32,
@@ -47,7 +48,7 @@ struct Header {
 
 impl Header {
     fn write(&self) -> Vec<u8> {
-        let mut out = prelude(MAGIC).to_vec();
+        let mut out = prelude(MAGIC, self.version).to_vec();
         out.extend_from_slice(&self.generation.to_le_bytes());
         out.extend_from_slice(&self.point);
         out.extend_from_slice(&self.paths.to_le_bytes());
@@ -65,20 +66,20 @@ impl Header {
     fn read(file: &mut impl Read) -> Result<Self, Fault> {
         let mut bytes = [0; START as usize];
         exact(file, &mut bytes)?;
-        check_prelude(MAGIC, &bytes)?;
+        let version = check_prelude(MAGIC, &bytes)?;
         if blake3::hash(&bytes[..HEADER]) != bytes[HEADER..] {
             return Err(Fault::Damaged);
         }
-        Self::fields(Cursor(&bytes[PRELUDE..HEADER])).ok_or(Fault::Damaged)
+        Self::fields(version, Cursor(&bytes[PRELUDE..HEADER])).ok_or(Fault::Damaged)
     }
 
-    fn fields(mut c: Cursor<'_>) -> Option<Self> {
+    fn fields(version: u32, mut c: Cursor<'_>) -> Option<Self> {
         let (generation, point, paths, steps) = (c.u64()?, c.array()?, c.u32()?, c.u32()?);
         let mut sections = [(0, [0; 32]); SECTIONS];
         for section in &mut sections {
             *section = (c.u64()?, c.array()?);
         }
-        Some(Self { generation, point, paths, steps, sections, actions: c.u64()? })
+        Some(Self { version, generation, point, paths, steps, sections, actions: c.u64()? })
     }
 
     /// Whether the sections' lengths are those of their rows, and fill the file. Nothing is allocated before that is known.
@@ -121,6 +122,8 @@ pub(super) struct Loaded {
     pub point: Point,
     /// Bytes of the file.
     pub len: u64,
+    /// The version of its format.
+    pub version: u32,
 }
 
 /// Reads a snapshot. The actions keep the file open, and are read when they are asked for.
@@ -152,7 +155,7 @@ pub(super) fn load(mut file: &File, generation: u64) -> Result<Loaded, Fault> {
         ..Memory::default()
     };
     let actions = Actions::stored_in(file.try_clone()?, len - header.actions, header.actions);
-    Ok(Loaded { memory, actions, point: header.point, len })
+    Ok(Loaded { memory, actions, point: header.point, len, version: header.version })
 }
 
 fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
@@ -207,7 +210,8 @@ fn write_file(
 
     let start = START + sections.iter().map(|s| s.0).sum::<u64>();
     // Both were counted from paths, whose numbers are u32.
-    let header = Header { generation, point, paths: paths as u32, steps: steps as u32, sections, actions };
+    let header =
+        Header { version: VERSION, generation, point, paths: paths as u32, steps: steps as u32, sections, actions };
     (&file).seek(SeekFrom::Start(0))?;
     (&file).write_all(&header.write())?;
     file.sync_all()?;

@@ -391,6 +391,8 @@ pub struct Step {
     pub outcome: String,
     /// Why it was not up to date.
     reason: Option<String>,
+    /// Why it failed, or is absent.
+    pub message: Option<String>,
 }
 
 impl Step {

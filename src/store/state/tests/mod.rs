@@ -46,6 +46,11 @@ pub(super) fn step_record(n: u8) -> StepRecord {
         asked_at: if some(8) { -i64::from(n) } else { 0 },
         template: Digest::of(TEMPLATES[usize::from(n % 3)].as_bytes()),
         parts: (0..n / 16).map(|i| KeyPart { name: [i; 8], value: [n; 8] }).collect(),
+        found: if some(32) {
+            vec![FoundInput { path: "/usr/include/ü.h".into(), content: digest(n) }, FoundInput::default()]
+        } else {
+            vec![]
+        },
         more_outputs: if some(16) { vec!["b".into(), String::new()] } else { vec![] },
     }
 }

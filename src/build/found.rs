@@ -1,0 +1,109 @@
+//! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
+
+use std::path::Path;
+
+use crate::rules::{Failure, Found, Job};
+use crate::store::Digest;
+use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
+
+use super::engine::Engine;
+use super::files::{self, Look};
+use super::reason::{self, Reason};
+use super::steps::StepId;
+
+/// A file that a step found, as it is after it ran.
+#[derive(Clone, Debug)]
+pub struct FoundFile {
+    /// Relative to the pipeline's folder, or absolute.
+    pub path: String,
+    pub record: FileRecord,
+    /// It was written while the step ran: what the step read of it cannot be told.
+    pub moved: bool,
+}
+
+/// Looks at what a step found.
+pub(super) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure> {
+    let look = |path: &String| match files::look_at_input(&root.join(path), None) {
+        Look::Same(record) | Look::Hashed(record) => {
+            Ok(FoundFile { path: path.clone(), record, moved: record.stamp.mtime >= found.since })
+        }
+        Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
+        Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
+    };
+    found.paths.iter().map(look).collect()
+}
+
+/// Whether a command left its inputs as they were when it was decided to run it.
+pub(super) fn check_inputs(job: &Job) -> Result<(), Failure> {
+    for input in &job.inputs {
+        for (path, seen) in input.paths.iter().zip(&input.seen) {
+            // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
+            let seen = FileRecord { settled: true, ..*seen };
+            let what = match files::look_at_input(&job.root.join(path), Some(seen)) {
+                Look::Same(_) => continue,
+                Look::Hashed(now) if now.content == seen.content => continue,
+                Look::Hashed(_) => "changed",
+                Look::Missing => "deleted",
+                Look::Unusable(_) => "made unreadable",
+            };
+            return Err(Failure {
+                help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
+                ..Failure::new(format!("the input {path} was {what} while the command ran"))
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Engine<'_> {
+    /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
+    pub(super) fn undeclared(&self, id: StepId, found: &[FoundFile]) -> Option<Failure> {
+        found.iter().find_map(|file| {
+            let (maker, path) = self.maker(&file.path).filter(|(maker, _)| *maker != id)?;
+            let mut declared = false;
+            self.each_input(id, &mut |_, input, _| declared |= input == path);
+            (!declared).then(|| Failure {
+                help: Some(format!("add `{}` to the `inputs` of this target", self.steps.target(maker).name)),
+                ..Failure::new(format!(
+                    "the command read {}, which {} makes, and its target does not say so",
+                    file.path,
+                    self.steps.label(maker)
+                ))
+            })
+        })
+    }
+
+    /// The step that makes this file, or a folder that it lies in; and that output's path.
+    fn maker<'p>(&self, path: &'p str) -> Option<(StepId, &'p str)> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.map(|end| &path[..end]).find_map(|p| Some((self.steps.find_path(&self.state, p)?, p)))
+    }
+
+    /// Remembers the files, and gives what a step's record has of them.
+    pub(super) fn keep_found(&mut self, found: Vec<FoundFile>) -> Vec<FoundInput> {
+        let kept = found.into_iter().map(|FoundFile { path, record, moved }| {
+            self.state.put_file(&path, record);
+            FoundInput { path, content: if moved { Digest::default() } else { record.content } }
+        });
+        kept.collect()
+    }
+
+    /// The first of the inputs found by the last run that is not what it was then.
+    pub(super) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Option<Reason> {
+        record.found.iter().find_map(|FoundInput { path, content }| {
+            let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
+            let to = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record)) {
+                Look::Same(now) | Look::Hashed(now) if now.content == *content => {
+                    files.extend(known.map(|(id, _)| (id, now)));
+                    return None;
+                }
+                Look::Same(now) | Look::Hashed(now) => reason::hex(&now.content.short()),
+                Look::Missing => "nothing".to_owned(),
+                Look::Unusable(why) => why,
+            };
+            let moved = *content == Digest::default();
+            let from = if moved { "what no one can tell".to_owned() } else { reason::hex(&content.short()) };
+            Some(Reason::ChangedInput { input: path.clone(), from, to })
+        })
+    }
+}

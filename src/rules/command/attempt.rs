@@ -1,0 +1,202 @@
+//! One attempt to run a step's command.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+use tokio::process::Child;
+
+use crate::pipeline::pattern;
+use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
+
+use super::places::Places;
+use super::process::{self, End};
+use super::{Command, depfile, output, sandbox};
+
+impl Command {
+    pub(super) async fn attempt(&self, job: &Job) -> Result<Made, Failure> {
+        if self.sandbox
+            && let Some(why) = sandbox::missing()
+        {
+            return Err(Failure {
+                help: Some(
+                    "Landlock is in Linux from 5.13 on, where it is switched on; or do without `sandbox`".into(),
+                ),
+                ..Failure::new(format!("this system cannot confine commands, and `sandbox: true` asks for it: {why}"))
+            });
+        }
+        let since = file_clock();
+        let places = Places::new(job, self.outputs.iter().map(|(_, folder)| *folder), self.in_place)
+            .map_err(|e| cannot("prepare", &e))?;
+        if self.in_place {
+            places.set_aside().map_err(|e| cannot("set the old output aside", &e))?;
+        }
+        let ended = self.run(job, &places).await;
+        if self.in_place {
+            let done = matches!(&ended, Ok((End::Exited(status), _)) if status.success());
+            places.put_back(done).map_err(|e| cannot("put the old output back", &e))?;
+        }
+        let (end, printed) = ended?;
+        let fail = |message: String| Failure { output: printed.clone(), ..Failure::new(message) };
+        match end {
+            End::Interrupted => return Err(Failure::interrupted()),
+            End::TimedOut => {
+                let limit = job.timeout.unwrap_or_default();
+                return Err(fail(format!("the command took longer than {limit:?} and was ended")));
+            }
+            End::Exited(status) if !status.success() => return Err(fail(format!("the command failed: {status}"))),
+            End::Exited(_) => {}
+        }
+        if let Some(missing) = places.out.iter().position(|path| path.symlink_metadata().is_err()) {
+            return Err(Failure {
+                help: Some("the command ended well, and did not write it".to_owned()),
+                ..fail(format!("the output {} was not written", job.step.outputs[missing]))
+            });
+        }
+        let found = self.found(job, &places).map_err(fail)?;
+        let contents = places.out.into_iter().map(Content::File).collect();
+        Ok(match found {
+            None => Made::Outputs(contents),
+            Some(paths) => Made::Found(contents, Found { paths, since }),
+        })
+    }
+
+    /// Runs it to its end, and keeps what it printed; gives the last lines of that.
+    async fn run(&self, job: &Job, places: &Places) -> Result<(End, Vec<String>), Failure> {
+        let printed = output::open(&job.scratch).map_err(|e| cannot("prepare", &e))?;
+        let child = self.start(job, places, &printed)?;
+        let end = process::wait(child, job.timeout, &mut job.cancelled.clone()).await;
+        let lines =
+            output::keep(printed, &job.log, &self.secrets).map_err(|e| cannot("keep what the command printed", &e))?;
+        Ok((end.map_err(|e| cannot("wait for the command", &e))?, lines))
+    }
+
+    fn start(&self, job: &Job, places: &Places, printed: &fs::File) -> Result<Child, Failure> {
+        let prepared = |e: io::Error| cannot("prepare", &e);
+        let fill = self.placeholders(job, places).map_err(prepared)?;
+        // Only the sandbox needs a folder that no other command sees; one for all costs nothing.
+        let tmp =
+            if self.sandbox { places.own().map_err(prepared)? } else { job.scratch.parent().unwrap_or(&job.root) };
+        let values: Vec<&str> = job.step.values.iter().map(|v| &**v).collect();
+        let mut env: Vec<(&OsStr, OsString)> =
+            self.passed.iter().map(|(name, value)| (OsStr::new(name), value.clone())).collect();
+        env.push((OsStr::new("TMPDIR"), tmp.into()));
+        env.extend(self.env.iter().map(|(n, v)| (OsStr::new(n), pattern::fill_exposed(v, &values).into())));
+
+        let start = |argv: Vec<String>| {
+            let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+            let argv = if self.sandbox { sandbox::confined(argv, &job.scratch) } else { argv };
+            process::start(&argv, &job.root, &env, printed)
+        };
+        let direct = self.line.argv(&job.step.values, &fill);
+        let program = direct.as_ref().and_then(|argv| argv.first()).map_or("sh", String::as_str).to_owned();
+        let started = match direct {
+            None => Err(io::ErrorKind::NotFound.into()),
+            Some(argv) => start(argv),
+        };
+        let started = match started {
+            Err(e) if !is_too_long(&e) => match self.line.shell_argv(&job.step.values, &fill) {
+                // Whatever is wrong with the program, the shell says it as people know it, or finds a way.
+                Some(argv) => start(argv),
+                None => Err(e),
+            },
+            started => started,
+        };
+        started.map_err(|e| if is_too_long(&e) { too_long() } else { cannot(&format!("start `{program}`"), &e) })
+    }
+
+    /// What stands for each placeholder; writes the list of inputs where one is asked for.
+    fn placeholders<'a>(&'a self, job: &'a Job, places: &Places) -> io::Result<impl Fn(&str) -> Vec<String> + 'a> {
+        let all = || job.inputs.iter().flat_map(|i| &i.paths);
+        let outputs: Vec<String> = places.out.iter().map(|p| relative(p, &job.root)).collect();
+        let mut list = Vec::new();
+        if self.line.mentions("in.list") {
+            let path = places.own()?.join("inputs.list");
+            fs::write(&path, all().flat_map(|p| [p, "\n"]).collect::<String>())?;
+            list.push(relative(&path, &job.root));
+        }
+        Ok(move |name: &str| match name.split_once('.') {
+            None if name == "in" => all().cloned().collect(),
+            None => outputs.clone(),
+            Some(("in", "list")) => list.clone(),
+            Some(("in", name)) => paths_of(&job.inputs, name),
+            Some((_, name)) => self.output(name, &outputs),
+        })
+    }
+
+    /// The path of the output of this name.
+    fn output(&self, name: &str, paths: &[String]) -> Vec<String> {
+        let named = self.outputs.iter().zip(paths).filter(|((n, _), _)| n.as_deref() == Some(name));
+        named.map(|(_, path)| path.clone()).collect()
+    }
+
+    /// What the depfile says that was read beside the declared inputs. The depfile itself goes.
+    fn found(&self, job: &Job, places: &Places) -> Result<Option<Vec<String>>, String> {
+        use crate::pipeline::model::Part;
+        let Some(pattern) = &self.depfile else { return Ok(None) };
+        let outputs: Vec<String> = places.out.iter().map(|p| relative(p, &job.root)).collect();
+        let path: String = pattern
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.expose(),
+                Part::Binding(b) => job.step.values[*b].to_string(),
+                Part::Special(name, _) => match name.split_once('.') {
+                    Some((_, name)) => self.output(name, &outputs).concat(),
+                    None => outputs.join(" "),
+                },
+            })
+            .collect();
+        let file = job.root.join(&path);
+        let shown = pattern::fill(pattern, &job.step.values.iter().map(|v| &**v).collect::<Vec<_>>());
+        let text = match fs::read(&file) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| format!("the depfile {shown} is not UTF-8"))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(format!("the depfile {shown} was not written"));
+            }
+            Err(e) => return Err(format!("cannot read the depfile {shown}: {e}")),
+        };
+        let named = depfile::parse(&text).map_err(|line| format!("line {line} of the depfile {shown} is no rule"))?;
+        fs::remove_file(&file).map_err(|e| format!("cannot remove the depfile {shown}: {e}"))?;
+        let scratch = relative(&job.scratch, &job.root);
+        let mut found: Vec<String> = named.iter().map(|path| depfile::normal(path, &job.root)).collect();
+        // What it wrote for itself, or is told by its declared inputs already.
+        let declared: std::collections::HashSet<&str> =
+            job.inputs.iter().flat_map(|i| &i.paths).chain(&job.step.outputs).map(String::as_str).collect();
+        found.retain(|path| !Path::new(path).starts_with(&scratch) && !declared.contains(path.as_str()));
+        found.sort();
+        found.dedup();
+        Ok(Some(found))
+    }
+}
+
+/// The time as files are stamped with it: what is written from now on is not stamped earlier. Nanoseconds since 1970.
+fn file_clock() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::TOOBIG.raw_os_error())
+}
+
+fn too_long() -> Failure {
+    Failure {
+        help: Some("use `{in.list}`, a file with the names of all inputs, one a line".to_owned()),
+        ..Failure::new("the command line is longer than the system allows; `{in.list}` takes any number of inputs")
+    }
+}
+
+fn cannot(what: &str, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot {what}: {error}"))
+}
+
+fn relative(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+fn paths_of(inputs: &[JobInput], name: &str) -> Vec<String> {
+    inputs.iter().filter(|i| i.name.as_deref() == Some(name)).flat_map(|i| i.paths.iter().cloned()).collect()
+}

@@ -1,0 +1,95 @@
+//! Children: started the cheapest way, in a process group that is ended as a whole.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// How long a group that was asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How a child came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Exited(std::process::ExitStatus),
+    TimedOut,
+    Interrupted,
+}
+
+/// Starts a program in a group of its own, with this environment and no other; what it prints goes to `output`.
+pub(super) fn start(argv: &[OsString], folder: &Path, env: &[(&OsStr, OsString)], output: &File) -> io::Result<Child> {
+    let Some((program, arguments)) = argv.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let path = env.iter().rev().find(|(name, _)| *name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
+    // With the program's own path and nothing to be done between, the child need not be a copy of this process.
+    let found = find(program, path);
+    let mut command = Command::new(found.as_deref().map_or(program.as_os_str(), Path::as_os_str));
+    command.arg0(program).args(arguments).current_dir(folder).env_clear();
+    command.envs(env.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?).process_group(0);
+    command.spawn()
+}
+
+/// Where a program lies, looked for as `execvp` does. Remembered, since most steps of a build run the same few.
+fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    static FOUND: Mutex<Option<HashMap<(OsString, OsString), PathBuf>>> = Mutex::new(None);
+    if program.as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let found = found.get_or_insert_default();
+    let key = (program.to_owned(), path.to_owned());
+    if let Some(there) = found.get(&key) {
+        return Some(there.clone());
+    }
+    for folder in std::env::split_paths(path) {
+        if !folder.is_absolute() {
+            return None;
+        }
+        let candidate = folder.join(program);
+        if candidate.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0) {
+            found.insert(key, candidate.clone());
+            return Some(candidate);
+        }
+    }
+    None
+}
+
+/// Waits for a child, and ends its whole group where it takes too long or the build is interrupted.
+pub(super) async fn wait(
+    mut child: Child,
+    timeout: Option<Duration>,
+    cancelled: &mut watch::Receiver<bool>,
+) -> io::Result<End> {
+    let late = async {
+        match timeout {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = tokio::select! {
+        status = child.wait() => return status.map(End::Exited),
+        () = late => End::TimedOut,
+        _ = cancelled.wait_for(|c| *c) => End::Interrupted,
+    };
+    end_group(&mut child).await?;
+    Ok(end)
+}
+
+/// Asks the whole group to end, and kills what is left of it once its leader is gone, or after a while.
+async fn end_group(child: &mut Child) -> io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return Ok(()) };
+    // A group that is gone already cannot be signalled, and need not be.
+    let _ = kill_process_group(group, Signal::TERM);
+    let _ = tokio::time::timeout(GRACE, child.wait()).await;
+    let _ = kill_process_group(group, Signal::KILL);
+    child.wait().await.map(drop)
+}
