@@ -100,7 +100,7 @@ impl Engine<'_> {
     /// answer cannot age.
     fn is_plainly_up_to_date(&self, id: StepId) -> bool {
         let target = self.steps.step(id).target as usize;
-        let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings[target].plain) else { return false };
+        let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings_of(id).plain) else { return false };
         let asks = match compiled.rule.asks() {
             Asks::Never => false,
             Asks::Always => true,
@@ -205,7 +205,7 @@ impl Engine<'_> {
         let key = self.key(id, compiled, answer.as_ref());
         if record.key == key {
             if let Some(why) = record.absent.clone() {
-                if self.settings[target].missing_is_error {
+                if self.settings_of(id).missing_is_error {
                     return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
                 }
                 return Decision::Done { status: Status::Absent, message: Some(why), record: None };
@@ -227,7 +227,10 @@ impl Engine<'_> {
         let moved = self.changes(id, compiled, &record, answer.as_ref()).into_iter().next();
         let reason = moved.unwrap_or_else(|| match &record.absent {
             Some(why) => Reason::WasAbsent(why.clone()),
-            None => outputs.off.clone().unwrap_or(Reason::FirstBuild),
+            // All parts are there, in another order.
+            None => {
+                outputs.off.clone().unwrap_or(Reason::Parameter { name: "inputs".to_owned(), from: None, to: None })
+            }
         });
         self.remake(id, compiled, reason, answer, StepRecord { asked_at: record.asked_at, ..fresh_record }, run)
     }
@@ -250,8 +253,7 @@ impl Engine<'_> {
     }
 
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
-        let target = self.steps.step(id).target as usize;
-        if compiled.cached && !unknown_key && !self.forced(id) && self.settings[target].fresh != Freshness::Always {
+        if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
                 && stored.iter().all(|s| self.blobs.contains(&s.blob))
@@ -268,7 +270,7 @@ impl Engine<'_> {
             return Some(Reason::Forced);
         }
         let target = self.steps.step(id).target as usize;
-        let settings = &self.settings[target];
+        let settings = self.settings_of(id);
         let by_source = self.rules[target].as_ref().is_some_and(|c| c.by_source);
         // The output of a source's rule that asks nothing itself is made from content that never changes; only that
         // there is none may change.

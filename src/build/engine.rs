@@ -1,6 +1,6 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -84,6 +84,8 @@ pub(super) struct Engine<'p> {
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
     pub scratch: Scratch,
+    /// The pipeline file and the lists that it goes over: no step may write them.
+    pub protected: HashSet<String>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.

@@ -227,7 +227,7 @@ impl Engine<'_> {
 
     fn job(&self, id: StepId, answer: Option<Vec<u8>>) -> Job {
         let target = self.steps.target(id);
-        let settings = &self.settings[self.steps.step(id).target as usize];
+        let settings = self.settings_of(id);
         let named = |name: &Option<String>| JobInput { name: name.clone(), ..JobInput::default() };
         let mut inputs: Vec<JobInput> = target.inputs.iter().map(|i| named(&i.name)).collect();
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
@@ -355,8 +355,7 @@ impl Engine<'_> {
     }
 
     fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
-        let target = self.steps.step(id).target as usize;
-        if self.settings[target].missing_is_error {
+        if self.settings_of(id).missing_is_error {
             let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
         }

@@ -88,7 +88,7 @@ impl Engine<'_> {
             }
             if parents_of(this).next().is_none() {
                 self.expand_product(target, &[], None);
-                self.close_target(target, None);
+                self.close_target(target, None, None);
             } else if parent_of(&self.pipeline.targets[target]).is_none() {
                 self.wait_for_parents(target);
             }
@@ -179,7 +179,7 @@ impl Engine<'_> {
             for (reader, values) in per_reader {
                 match values {
                     Ok(values) => self.expand_product(reader, &values, Some((pending.row, pending.step))),
-                    Err(message) => self.fail_late(pending.step, message),
+                    Err(message) => self.unreadable(pending.step, message),
                 }
             }
             self.count_row(pending.target, pending.step);
@@ -205,6 +205,13 @@ impl Engine<'_> {
                 (reader, values)
             })
             .collect()
+    }
+
+    /// A row that no values can be read out of: its step failed, unless it is about to be made again anyway.
+    pub(super) fn unreadable(&mut self, step: StepId, message: String) {
+        if self.steps.step(step).status != Status::Stale {
+            self.fail_late(step, message);
+        }
     }
 
     /// Its outputs can be read for values: they are built, or (where nothing is run) there from before.

@@ -99,19 +99,23 @@ impl Engine<'_> {
     fn close_group(&mut self, group: GroupId, from: GroupId) {
         let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
         let blocked_by = self.steps.earlier(own, inherited);
+        let stale = self.steps.groups[from as usize].stale;
         let group = &mut self.steps.groups[group as usize];
         group.closed = true;
+        // Where nothing is run, what a stale step will give is not known.
+        group.stale = group.stale.or(stale);
         group.read_out_of = Some(from);
         group.blocked_by = blocked_by;
     }
 
     /// No more rows can come to a target.
-    pub(super) fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>) {
+    pub(super) fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>, stale: Option<StepId>) {
         self.closed[target] = true;
         for group in self.steps.groups_of(target).collect::<Vec<_>>() {
             let blocked_by = self.steps.earlier(self.steps.groups[group as usize].blocked_by, blocked_by);
             let g = &mut self.steps.groups[group as usize];
             g.closed = true;
+            g.stale = g.stale.or(stale);
             g.blocked_by = blocked_by;
             self.check_group.push(group);
         }

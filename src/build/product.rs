@@ -38,16 +38,16 @@ impl Engine<'_> {
             .collect();
         self.waiting.retain(|t| !due.contains(t));
         for target in due {
-            let blocked = self.expand_joined(target);
-            self.close_target(target, blocked);
+            let (blocked, stale) = self.expand_joined(target);
+            self.close_target(target, blocked, stale);
         }
     }
 
     /// The rows of a target that reads from several: each combination of what is read out of them.
-    /// Gives a step that could not be read, where there is one.
-    fn expand_joined(&mut self, target: TargetId) -> Option<StepId> {
+    /// Gives a step that could not be read, and one that is stale, where there are any.
+    fn expand_joined(&mut self, target: TargetId) -> (Option<StepId>, Option<StepId>) {
         let this = &self.pipeline.targets[target];
-        let mut blocked = None;
+        let (mut blocked, mut stale) = (None, None);
         let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
         for (position, axis) in this.axes.iter().enumerate() {
             let choices = match &axis.kind {
@@ -57,9 +57,13 @@ impl Engine<'_> {
                     let choices = self.joined_choices(target, position, group, read);
                     // Only now is it known which of its rows could be read.
                     blocked = self.steps.earlier(blocked, self.steps.groups[group as usize].blocked_by);
+                    stale = stale.or(self.steps.groups[group as usize].stale);
                     choices
                 }
-                _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
+                _ => {
+                    let values = self.static_values(target, axis).unwrap_or_default();
+                    values.into_iter().map(|b| vec![(axis.binding, b)]).collect()
+                }
             };
             partial = partial.iter().flat_map(|row| choices.iter().map(|choice| with(row, choice))).collect();
         }
@@ -69,7 +73,7 @@ impl Engine<'_> {
                 self.add_step(target, &bound, None);
             }
         }
-        blocked
+        (blocked, stale)
     }
 
     /// Every value of one axis, with the bindings that come along from the row it was read from.
@@ -88,7 +92,7 @@ impl Engine<'_> {
                 .map_err(|e| format!("cannot read {path}: {e}"))
                 .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));
             match values {
-                Err(message) => self.fail_late(step, message),
+                Err(message) => self.unreadable(step, message),
                 Ok(values) => {
                     for own in self.intern(&values) {
                         let row = bindings

@@ -118,13 +118,16 @@ impl Engine<'_> {
         if let Some(compiled) = self.rules[target].as_ref().filter(|c| c.by_source) {
             compiled.rule.check(&self.steps.values_of(id))?;
         }
-        let Self { steps, state, rhythm, pipeline, scratch, .. } = self;
+        let Self { steps, state, rhythm, pipeline, scratch, protected, .. } = self;
         let bound = steps.bound(id);
         for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
             scratch.path.clear();
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
             pattern::safe_path(&scratch.path)
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
+            if protected.contains(scratch.path.as_str()) {
+                return Err(format!("the output {} is a file that the pipeline itself is read from", scratch.path));
+            }
             paths.push(rhythm.find(state, (target, position), &scratch.path));
         }
         Ok(())

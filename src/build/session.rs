@@ -1,6 +1,6 @@
 //! The one entry: a [`Session`] knows a pipeline and its rules; [`build`] brings steps up to date, [`look`] only looks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::{Pipeline, Target};
+use crate::pipeline::model::{AxisKind, Pipeline, Target};
 use crate::pipeline::problem::Problems;
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
@@ -249,7 +249,7 @@ fn engine<'p>(
     Ok((
         Engine {
             pipeline,
-            settings: settings::of(pipeline, &rules, &wanted, mode != Mode::Adopt && order.force == Selection::None),
+            settings: settings::of(pipeline, &rules, mode != Mode::Adopt && order.force == Selection::None),
             rules,
             state,
             blobs,
@@ -272,6 +272,7 @@ fn engine<'p>(
             looks: Vec::new(),
             rhythm: Rhythm::default(),
             scratch: Scratch::default(),
+            protected: protected(pipeline),
             columns: HashMap::new(),
             direct: Vec::new(),
             ready: Vec::new(),
@@ -314,4 +315,16 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         by_source: matches!(rule.lane(), Lane::Source(..)),
         rule,
     }
+}
+
+/// The files that a pipeline is read from, relative to its folder.
+fn protected(pipeline: &Pipeline) -> HashSet<String> {
+    let file = std::path::absolute(&pipeline.file).ok();
+    let file = file.as_deref().and_then(|f| f.strip_prefix(&pipeline.root).ok()).map(|f| f.display().to_string());
+    let axes = pipeline.targets.iter().flat_map(|target| &target.axes);
+    let lists = axes.filter_map(|axis| match &axis.kind {
+        AxisKind::Lines(path) | AxisKind::Csv { path, .. } => Some(path.strip_prefix("./").unwrap_or(path).to_owned()),
+        _ => None,
+    });
+    lists.chain(file).collect()
 }

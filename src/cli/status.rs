@@ -47,11 +47,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 }
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
-    let missing = |target: usize| {
-        let missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
-        let mine = summary.accounts.iter().filter(|a| a.target == target && a.status == Status::Stale);
-        mine.filter(|a| a.reason.as_ref().is_some_and(missing)).count()
-    };
+    let is_missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
+    let mut missing = vec![0; pipeline.targets.len()];
+    for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
+        missing[account.target] += usize::from(account.reason.as_ref().is_some_and(is_missing));
+    }
     let targets = pipeline
         .targets
         .iter()
@@ -59,7 +59,9 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
         .filter(|(t, this)| this.rule.is_some() && summary.by_target[*t].total() > 0);
     targets
         .map(|(t, this)| {
-            let (counts, missing) = (&summary.by_target[t], missing(t));
+            let counts = &summary.by_target[t];
+            // A step of several targets is told under the first.
+            let missing = missing[t].min(counts.stale);
             Row {
                 target: &this.name,
                 up_to_date: counts.up_to_date,

@@ -38,6 +38,10 @@ pub fn read_values(read: &Read, bytes: &[u8]) -> Result<Vec<Valued>, String> {
 
 /// Reads a file of values whole, if it is not too large.
 fn read_file(root: &Path, path: &str) -> Result<Vec<u8>, String> {
+    // A pipe would be waited for.
+    if std::fs::metadata(root.join(path)).is_ok_and(|meta| !meta.is_file()) {
+        return Err(format!("{path}: not a file"));
+    }
     let file = File::open(root.join(path)).map_err(|e| format!("{path}: {e}"))?;
     let mut bytes = Vec::new();
     // One byte more tells a file at the limit from one beyond it.
