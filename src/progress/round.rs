@@ -18,8 +18,8 @@ impl Round {
 impl Listener for Round {
     fn hear(&mut self, event: &Event<'_>) {
         match event {
-            Event::Waiting { holder } => anstream::eprintln!("another build is running ({holder}); waiting for it"),
-            Event::SetAside { what } => anstream::eprintln!("{what}"),
+            Event::Waiting { holder } => anstream::eprint!("{}", words::waiting(holder)),
+            Event::SetAside { what } => anstream::eprint!("{}", words::set_aside(what)),
             Event::Done(summary) => {
                 anstream::eprintln!("{}{}: {}", words::failures(summary), self.why, words::line(summary));
             }

@@ -17,4 +17,5 @@ mod laws;
 mod sample;
 mod support;
 mod tags_layers;
+mod telling;
 mod verbs;
