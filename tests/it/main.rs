@@ -7,6 +7,7 @@ mod bed;
 mod build;
 mod cli;
 mod determinism;
+mod engine;
 mod explain;
 mod hostile;
 mod interrupt;
