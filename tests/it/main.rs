@@ -7,7 +7,7 @@ mod bed;
 mod build;
 mod cli;
 mod determinism;
-mod engine;
+mod edges;
 mod explain;
 mod hostile;
 mod interrupt;
