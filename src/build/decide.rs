@@ -1,19 +1,22 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
+use std::time::Instant;
+
 use crate::pipeline::model::{Freshness, InputKind};
 use rustix::fs::AtFlags;
 
-use crate::rules::{Asks, StepView};
+use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use super::clock;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
 use super::place::Destination;
 use super::reason::{self, Reason};
-use super::steps::{StepId, Wait};
+use super::steps::{GroupId, StepId, Wait};
+
+pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 
 /// What was found of a step.
 #[derive(Debug)]
@@ -50,6 +53,9 @@ pub(super) struct Run {
     pub intact: bool,
     /// What the person should know of it.
     pub notes: Vec<String>,
+    pub started: Option<Instant>,
+    /// How often its command was run.
+    pub attempts: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +68,22 @@ pub(super) enum Work {
     Restore(Vec<StoredOutput>),
 }
 
+impl Work {
+    /// The word for events.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Make(_) => "make",
+            Self::Restore(_) => "restore",
+        }
+    }
+}
+
 /// How the outputs on disk compare with what was recorded.
-struct Outputs {
-    looks: Vec<(PathId, Look)>,
+pub(super) struct Outputs {
+    pub looks: Vec<(PathId, Look)>,
     /// Why they are not what was recorded.
-    off: Option<Reason>,
+    pub off: Option<Reason>,
 }
 
 impl Engine<'_> {
@@ -93,9 +110,11 @@ impl Engine<'_> {
             Wait::Step(step) => self.steps.step(step).status.has_outputs(),
             Wait::Group(group) => {
                 let group = &self.steps.groups[group as usize];
-                group.blocked_by.is_none() && group.stale.is_none()
+                // A group of one may be absent: that is told at length.
+                group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
             }
             Wait::File(file) => matches!(self.looks[file as usize], Leaf::There),
+            Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };
         !asks
@@ -127,6 +146,14 @@ impl Engine<'_> {
         let mut outputs = self.look_at_outputs(id);
         if adopted.is_some() {
             outputs.off = None;
+        } else if outputs.off.is_none()
+            && record.as_ref().is_some_and(|r| r.absent.is_none() && !self.made_these(id, r))
+        {
+            outputs.off = Some(Reason::ChangedOutput {
+                path: view.outputs.join(", "),
+                from: "what this step made".to_owned(),
+                to: "what another step wrote there".to_owned(),
+            });
         }
         files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
             // Only what is as recorded: a changed output is recorded when it has been made again.
@@ -139,7 +166,16 @@ impl Engine<'_> {
         let run = |reason, work, record| {
             let intact = outputs.off.is_none();
             let outputs = self.destinations(id, &outputs.looks);
-            Decision::Run(Box::new(Run { reason, work, record, outputs, intact, notes: Vec::new() }))
+            Decision::Run(Box::new(Run {
+                reason,
+                work,
+                record,
+                outputs,
+                intact,
+                notes: Vec::new(),
+                started: None,
+                attempts: 0,
+            }))
         };
         let question = compiled.rule.question(&view).map(|q| Digest::of(q.as_bytes()));
         let fresh_record = StepRecord {
@@ -169,6 +205,9 @@ impl Engine<'_> {
         let key = self.key(id, compiled, answer.as_ref());
         if record.key == key {
             if let Some(why) = record.absent.clone() {
+                if self.settings[target].missing_is_error {
+                    return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
+                }
                 return Decision::Done { status: Status::Absent, message: Some(why), record: None };
             }
             let Some(reason) = outputs.off.clone() else {
@@ -263,8 +302,7 @@ impl Engine<'_> {
         let target = self.steps.target(id);
         let mut stale = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
-            let partial =
-                target.inputs.get(position).is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }));
+            let partial = self.goes_on_without(id, position);
             match slot.wait {
                 Wait::Step(step) => {
                     let status = self.steps.step(step).status;
@@ -282,7 +320,12 @@ impl Engine<'_> {
                         _ => {}
                     }
                 }
+                Wait::None => {}
                 Wait::Group(group) => {
+                    if let Some(step) = self.absent_alone(id, position, group) {
+                        let message = format!("{} is absent", self.steps.label(step));
+                        return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
+                    }
                     if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
                         return Err(self.blocked(step));
                     }
@@ -294,8 +337,25 @@ impl Engine<'_> {
         Ok(stale)
     }
 
+    /// This input of the step is `partial`: it does without what failed.
+    pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
+        let input = self.steps.target(id).inputs.get(position);
+        input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
+    }
+
     fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
+    }
+
+    /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
+    fn absent_alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
+        let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
+            return None;
+        };
+        let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
+        let step = self.steps.rows[*of].steps[row as usize];
+        let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
+        (one_to_one && self.steps.step(step).status == Status::Absent).then_some(step)
     }
 
     /// A file that no step makes has to be there.
@@ -347,86 +407,13 @@ impl Engine<'_> {
             .map(|((path, look), output)| Destination {
                 path: self.state.path(*path).to_owned(),
                 folder: output.folder,
+                ours: self.state.file_at(*path).is_some(),
                 there: match look {
                     Look::Same(r) | Look::Hashed(r) => Some(*r),
                     Look::Missing | Look::Unusable(_) => None,
                 },
             })
             .collect()
-    }
-
-    /// Takes over an output without a record, where its rule knows it for one of its own.
-    fn adopt(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        view: &StepView,
-        files: &mut Vec<(PathId, FileRecord)>,
-    ) -> Option<StepRecord> {
-        /// No tag or layer file is larger, in bytes.
-        const LARGEST: u64 = 256 << 20;
-        let path = self.pipeline.root.join(&view.outputs[0]);
-        let meta = std::fs::symlink_metadata(&path).ok().filter(|m| m.is_file() && m.len() <= LARGEST)?;
-        if !compiled.by_source {
-            return None;
-        }
-        let before = clock::now_ns();
-        let bytes = std::fs::read(&path).ok()?;
-        let answer = match compiled.rule.adopt(view, &bytes)? {
-            Some(answer) if self.mode == Mode::Look => Some(Sha256::of(&answer)),
-            Some(answer) => Some(self.blobs.put(&answer).ok()?),
-            None => None,
-        };
-        let question = compiled.rule.question(view).map(|q| Digest::of(q.as_bytes()));
-        if question.is_some() != answer.is_some() {
-            return None;
-        }
-        let stamp = files::stamp(&meta);
-        files.push((self.steps.outputs(id)[0], files::record(stamp, Digest::of(&bytes), before)));
-        let record = StepRecord {
-            question: question.unwrap_or_default(),
-            answer,
-            asked_at: stamp.mtime / 1_000_000,
-            template: compiled.template_digest,
-            ..StepRecord::default()
-        };
-        Some(self.keyed(id, record, answer.as_ref()))
-    }
-
-    /// Whether `adopt` takes this step's outputs as they are: it was asked for, all of them are there, and no source's
-    /// answer is needed to tell what they were made from.
-    fn takes_over(&self, id: StepId, compiled: &Compiled, outputs: &Outputs) -> bool {
-        !compiled.by_source
-            && self.adopt.iter().any(|asked| self.is_asked(asked, id))
-            && outputs.looks.iter().all(|(_, look)| look.content().is_some())
-    }
-
-    fn taken_over(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        view: &StepView,
-        outputs: &Outputs,
-        files: &mut Vec<(PathId, FileRecord)>,
-    ) -> Decision {
-        if let Some(key) = self.state.step_key(&view.outputs[0])
-            && outputs.off.is_none()
-            && key == self.key(id, compiled, None)
-        {
-            return Decision::Done { status: Status::UpToDate, message: None, record: None };
-        }
-        files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
-            Look::Hashed(r) => Some((*path, *r)),
-            _ => None,
-        }));
-        let record = StepRecord {
-            asked_at: self.now_ms,
-            template: compiled.template_digest,
-            more_outputs: view.outputs[1..].to_vec(),
-            ..StepRecord::default()
-        };
-        let record = Some(Box::new(self.keyed(id, record, None)));
-        Decision::Done { status: Status::Adopted, message: None, record }
     }
 }
 

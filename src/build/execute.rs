@@ -1,16 +1,22 @@
 //! Running steps: each one a task that asks or makes, then a message back to the engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
 
-use crate::rules::{Asked, Failure, Job, JobInput, Made};
+use crate::rules::{Asked, Failure, Job, JobInput, Lane, Made};
 use crate::store::Sha256;
+use crate::store::state::StepRecord;
 
 use super::clock;
-use super::decide::{Run, Work};
+use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
-use super::events::{Event, Listener};
+use super::events::{Event, Listener, Printed, Start};
 use super::outcome::Status;
+use super::parts::made_part;
 use super::place::{Destination, Placed};
+use super::printed;
 use super::steps::StepId;
 
 /// What a task tells the engine.
@@ -18,6 +24,8 @@ use super::steps::StepId;
 pub(super) enum Message {
     Asked(StepId, Result<Answered, Failure>),
     Made(StepId, Result<Outcome, Failure>),
+    /// What a command printed, and how often it was run; sent before what came of it.
+    Ran(StepId, Option<Printed>, u32),
     /// The store did not have a step's outputs whole any more.
     NotRestored(StepId),
     /// The person wants to stop.
@@ -36,13 +44,57 @@ pub(super) enum Outcome {
     Absent(String),
 }
 
+/// A task's one answer to the engine, which waits for it. One is given also where the task panics.
+struct Reply {
+    send: Sender<Message>,
+    id: StepId,
+    given: bool,
+}
+
+impl Reply {
+    fn of(engine: &Engine<'_>, id: StepId) -> Self {
+        Self { send: engine.send.clone(), id, given: false }
+    }
+
+    /// Tells what is no answer yet.
+    fn tell(&self, message: Message) {
+        let _ = self.send.send(message);
+    }
+
+    fn give(mut self, message: Message) {
+        self.given = true;
+        // The engine outlives its tasks unless it stops on an error, and then no one listens.
+        let _ = self.send.send(message);
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.given {
+            let failure = Failure::new("the step came to no end: this is a mistake of layermill's, please report it");
+            let _ = self.send.send(Message::Made(self.id, Err(failure)));
+        }
+    }
+}
+
+/// What is to be said of a step that ran.
+#[derive(Default)]
+struct End {
+    message: Option<String>,
+    help: Option<String>,
+    /// The last lines of its command, and where all of them are.
+    output: Vec<String>,
+    log: Option<String>,
+}
+
 impl Engine<'_> {
     /// Starts all that may start now.
     pub(super) fn launch(&mut self, listener: &mut dyn Listener) {
         while let Some(id) = self.schedule.next() {
-            let label = self.steps.label(id);
-            listener.hear(&Event::Started { id, step: &label });
-            let Some(work) = self.runs.get(&id).map(|run| run.work.clone()) else { continue };
+            let Some(run) = self.runs.get_mut(&id) else { continue };
+            run.started = Some(Instant::now());
+            let work = run.work.clone();
+            self.tell_start(id, listener);
             match work {
                 Work::Ask => self.ask(id),
                 Work::Make(None) => self.make(id, None),
@@ -52,11 +104,31 @@ impl Engine<'_> {
         }
     }
 
+    fn tell_start(&self, id: StepId, listener: &mut dyn Listener) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let target = self.steps.step(id).target as usize;
+        let lane = self.rules[target].as_ref().map_or(Lane::Compute, |c| c.rule.lane());
+        let pool = self.pipeline.targets[target].pool.and_then(|(pool, _)| self.pipeline.pools.get(pool));
+        listener.hear(&Event::Started(Start {
+            id,
+            step: &self.steps.label(id),
+            work: run.work.word(),
+            lane: match &lane {
+                Lane::Compute => "compute",
+                Lane::Process => "process",
+                Lane::Source(identity, _) => identity,
+            },
+            pool: pool.map(|(name, _)| name.as_str()),
+            reason: &run.reason,
+        }));
+    }
+
     fn ask(&mut self, id: StepId) {
         let target = self.steps.step(id).target as usize;
         let Some(rule) = self.rules[target].as_ref().map(|c| c.rule.clone()) else { return };
         let job = self.job(id, None);
-        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        let mut cancelled = self.cancel.subscribe();
+        let reply = Reply::of(self, id);
         self.runtime.spawn(async move {
             let asked = tokio::select! {
                 asked = rule.ask(&job) => asked,
@@ -69,8 +141,7 @@ impl Engine<'_> {
                     Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
                 },
             });
-            // The engine outlives its tasks unless it stops on an error, and then no one listens.
-            let _ = send.send(Message::Asked(id, answered));
+            reply.give(Message::Asked(id, answered));
         });
     }
 
@@ -92,10 +163,16 @@ impl Engine<'_> {
         let job = self.job(id, answer);
         let destinations = self.destinations_of(id);
         let placer = self.placer.clone();
-        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        let mut cancelled = self.cancel.subscribe();
+        let reply = Reply::of(self, id);
+        let log_name = relative(&job.log, &self.pipeline.root);
         // A command ends its own children when it is told; anything else is simply dropped.
-        let by_itself = rule.lane() == crate::rules::Lane::Process;
+        let by_itself = rule.lane() == Lane::Process;
         self.runtime.spawn(async move {
+            if by_itself {
+                // What an earlier run printed is not what this one prints; most often there is no such file.
+                let _ = std::fs::remove_file(&job.log);
+            }
             let made = match scratch(&job.scratch) {
                 Err(failure) => Err(failure),
                 Ok(()) if by_itself => rule.make(&job).await,
@@ -104,6 +181,10 @@ impl Engine<'_> {
                     () = cancel(&mut cancelled) => Err(Failure::interrupted()),
                 },
             };
+            if by_itself {
+                let attempts = job.attempts.load(Ordering::Relaxed);
+                reply.tell(Message::Ran(id, printed::read(&job.log, &log_name), attempts));
+            }
             let outcome = made.and_then(|made| match made {
                 Made::Absent(why) => Ok(Outcome::Absent(why)),
                 Made::Outputs(contents) => placer
@@ -111,14 +192,14 @@ impl Engine<'_> {
                     .map(Outcome::Placed),
             });
             let _ = std::fs::remove_dir_all(&job.scratch);
-            let _ = send.send(Message::Made(id, outcome));
+            reply.give(Message::Made(id, outcome));
         });
     }
 
     fn restore(&mut self, id: StepId) {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
         let (stored, destinations, folder) = (stored.clone(), self.destinations_of(id), self.scratch_of(id));
-        let (placer, blobs, send) = (self.placer.clone(), self.blobs.clone(), self.send.clone());
+        let (placer, blobs, reply) = (self.placer.clone(), self.blobs.clone(), Reply::of(self, id));
         self.runtime.spawn_blocking(move || {
             let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
             let _ = std::fs::remove_dir_all(&folder);
@@ -127,7 +208,7 @@ impl Engine<'_> {
                 Ok(None) => Message::NotRestored(id),
                 Err(failure) => Message::Made(id, Err(failure)),
             };
-            let _ = send.send(message);
+            reply.give(message);
         });
     }
 
@@ -154,13 +235,14 @@ impl Engine<'_> {
             log: self.log_of(id),
             blobs: self.blobs.clone(),
             retries: settings.retries,
+            attempts: AtomicU32::new(0),
             timeout: target.timeout,
             cancelled: self.cancel.subscribe(),
         }
     }
 
     /// Where the output of a step's command is kept, named after its first output.
-    fn log_of(&self, id: StepId) -> PathBuf {
+    pub(super) fn log_of(&self, id: StepId) -> PathBuf {
         let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
         self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
     }
@@ -171,6 +253,14 @@ impl Engine<'_> {
             Message::Interrupt => self.interrupt(),
             Message::Asked(id, answered) => self.asked(id, answered, listener),
             Message::NotRestored(id) => self.make(id, None),
+            Message::Ran(id, printed, attempts) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.attempts = attempts;
+                }
+                if let Some(printed) = printed {
+                    listener.hear(&Event::Output { id, step: &self.steps.label(id), printed: &printed });
+                }
+            }
             Message::Made(id, outcome) => {
                 self.schedule.end(id);
                 let Some(run) = self.runs.remove(&id) else { return };
@@ -203,69 +293,87 @@ impl Engine<'_> {
         let Some(mut run) = self.runs.remove(&id) else { return };
         let before = self.state.step(self.path(id, 0));
         let record = std::mem::take(&mut run.record);
-        run.record = self.keyed(id, crate::store::state::StepRecord { answer: Some(digest), ..record }, Some(&digest));
+        run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
         run.record.asked_at = clock::now_ms();
         run.notes = notes;
         let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
-        if unmoved && run.intact {
+        if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             self.remember(id, &run.record);
-            let notes = said(&run.notes);
-            return match notes {
-                None => self.settle(id, Status::UpToDate, None, None, listener),
-                // Left-out tags are worth their word also where the rest is as it was.
-                Some(_) => {
-                    self.account(id, Status::UpToDate, Some(run.reason), notes, None);
-                    self.settle_told(id, Status::UpToDate, listener);
-                }
-            };
+            // Left-out tags are worth their word also where the rest is as it was.
+            let message = said(&run.notes);
+            let worth_keeping = message.is_some();
+            self.ended(id, Status::UpToDate, *run, End { message, ..End::default() }, listener);
+            if !worth_keeping {
+                self.accounts.remove(&id);
+            }
+            return;
         }
         self.runs.insert(id, run);
         self.make(id, Some(bytes));
     }
 
     fn made(&mut self, id: StepId, run: Run, placed: Placed, listener: &mut dyn Listener) {
+        if let Some(message) = self.doomed.remove(&id) {
+            // What it wrote belongs to no record.
+            placed.files.iter().for_each(|(path, _)| self.state.remove(path));
+            return self.failed(id, run, Failure::new(message), listener);
+        }
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }
-        if let Some(message) = self.doomed.remove(&id) {
-            return self.failed(id, run, Failure::new(message), listener);
-        }
-        let mut record = run.record;
+        let mut run = run;
+        let mut record = std::mem::take(&mut run.record);
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = clock::now_ms();
+        }
+        if placed.files.len() > 1 {
+            record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let status = if matches!(run.work, Work::Restore(_)) { Status::Restored } else { Status::Built };
         if !placed.stored.is_empty() {
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
-        self.settle(id, status, Some(run.reason), said(&run.notes), listener);
+        let message = said(&run.notes);
+        self.ended(id, status, run, End { message, ..End::default() }, listener);
     }
 
     fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
         let target = self.steps.step(id).target as usize;
         if self.settings[target].missing_is_error {
-            let failure =
-                Failure { help: Some("`missing: error` makes an absence a failure".into()), ..Failure::new(why) };
+            let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
         }
+        if let Some(message) = self.doomed.remove(&id) {
+            return self.failed(id, run, Failure::new(message), listener);
+        }
         self.remove_outputs(id);
-        let answer = run.record.answer;
-        let record =
-            crate::store::state::StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..run.record };
+        let mut run = run;
+        let record = std::mem::take(&mut run.record);
+        let answer = record.answer;
+        let record = StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..record };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
-        self.settle(id, Status::Absent, Some(run.reason), Some(why), listener);
+        self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);
     }
 
     fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
         let status = if failure.interrupted { Status::Interrupted } else { Status::Failed };
-        let log = self.log_of(id);
-        self.account(id, status, Some(run.reason), Some(failure.message), failure.help);
+        let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
+        let Failure { message, help, output, .. } = failure;
+        self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
+    }
+
+    /// A step that was given to its rule is done.
+    fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
+        self.stats.ran += 1;
+        self.account(id, status, Some(run.reason), end.message, end.help);
         if let Some(account) = self.accounts.get_mut(&id) {
-            account.log = (!failure.output.is_empty()).then(|| relative(&log, &self.pipeline.root));
-            account.output = failure.output;
+            account.output = end.output;
+            account.log = end.log;
+            account.took = run.started.map(|started| started.elapsed());
+            account.attempts = run.attempts;
         }
         self.settle_told(id, status, listener);
     }

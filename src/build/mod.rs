@@ -4,7 +4,10 @@
 //! `request` says what is wanted, `expand` makes `steps` of targets, `decide` finds out what is to be done and the
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
+mod adoption;
+mod blame;
 pub mod clock;
+pub mod damage;
 mod decide;
 mod engine;
 pub mod events;
@@ -12,19 +15,26 @@ mod execute;
 mod expand;
 pub mod explain;
 pub mod files;
+pub mod gc;
 pub mod graph;
+mod groups;
 mod intern;
 mod key;
 pub mod neighbourhood;
+pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
+mod printed;
+mod product;
 pub mod reason;
 pub mod request;
+mod rows;
 mod schedule;
 mod session;
 mod settings;
 mod steps;
+pub mod watch;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, adopt, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, look};

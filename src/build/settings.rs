@@ -25,12 +25,7 @@ type Sameness = (Digest, Vec<String>);
 
 /// The settings of every target. Of targets that describe the same steps, the shortest `fresh`, the strictest
 /// `missing` and the most `retries` hold. `settled`: nothing is done to any step by hand.
-pub(super) fn of(
-    pipeline: &Pipeline,
-    rules: &[Option<Compiled>],
-    wanted: &[Wanted],
-    settled: bool,
-) -> Vec<Settings> {
+pub(super) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], wanted: &[Wanted], settled: bool) -> Vec<Settings> {
     let sameness = |target: TargetId| -> Option<Sameness> {
         let this = &pipeline.targets[target];
         let outputs = this.outputs.iter().map(|o| pattern::template(&o.pattern, &this.bindings));

@@ -29,6 +29,8 @@ pub enum Wait {
     Step(StepId),
     Group(GroupId),
     File(FileId),
+    /// Nothing: no step of the target has these values, and none can come.
+    None,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,13 +76,25 @@ pub struct Group {
     pub closed: bool,
     /// A step that blocks what needs the group: one of its own, or one that rows would have been read out of.
     pub blocked_by: Option<StepId>,
+    /// The group that its rows were read out of, once all of that was read.
+    pub read_out_of: Option<GroupId>,
     /// A step of it that would run, where nothing is run.
     pub stale: Option<StepId>,
     /// The digest of all that its steps made, once it is complete and someone asked.
     pub digest: OnceLock<Digest>,
+    /// Slots that hold it.
+    readers: u32,
     first_waiter: u32,
     /// Groups that cannot close before this one is complete.
     pub closes: Vec<GroupId>,
+}
+
+impl Group {
+    /// So many steps read so many rows that their lists are not to be kept one by one.
+    pub fn is_crowded(&self) -> bool {
+        const LISTED: u64 = 1 << 21;
+        self.readers > 1 && u64::from(self.readers) * self.rows.len() as u64 > LISTED
+    }
 }
 
 /// The rows of one target.
@@ -140,6 +154,8 @@ pub enum Clash {
     SameFile(StepId),
     /// Another step needs a folder where this one makes a file, or the other way round.
     FileAndFolder(StepId),
+    /// Some step that came before reads it as a file that no step makes.
+    Read,
 }
 
 impl<'p> Steps<'p> {
@@ -283,6 +299,9 @@ impl<'p> Steps<'p> {
             if let Some(other) = self.maker(path) {
                 return Err(Clash::SameFile(other));
             }
+            if self.makers.get(path.index()).is_some_and(|m| *m != Maker::UNKNOWN) {
+                return Err(Clash::Read);
+            }
             self.claim_folders(id, state.path(path), state)?;
         }
         self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
@@ -336,13 +355,20 @@ impl<'p> Steps<'p> {
     /// Tells a group how one of its steps came out.
     pub fn mark(&mut self, group: GroupId, id: StepId) {
         let status = self.step(id).status;
-        let group = &mut self.groups[group as usize];
+        let at = group as usize;
         if status.blocks() {
-            group.blocked_by.get_or_insert(id);
+            self.groups[at].blocked_by = self.earlier(self.groups[at].blocked_by, Some(id));
         }
+        let group = &mut self.groups[at];
         if status == Status::Stale {
             group.stale.get_or_insert(id);
         }
+    }
+
+    /// The one of two steps that comes first by name, so that it is the same one whatever came first.
+    pub fn earlier(&self, a: Option<StepId>, b: Option<StepId>) -> Option<StepId> {
+        let name = |id: &StepId| (self.step(*id).target, self.values_of(*id));
+        a.into_iter().chain(b).min_by(|a, b| name(a).cmp(&name(b)))
     }
 
     /// Tells every group that a step is in how it came out.
@@ -380,12 +406,20 @@ impl<'p> Steps<'p> {
             pending: 0,
             closed: false,
             blocked_by: None,
+            read_out_of: None,
             stale: None,
             digest: OnceLock::new(),
+            readers: 0,
             first_waiter: NONE,
             closes: Vec::new(),
         });
         (id, true)
+    }
+
+    /// The group of all of a target's steps, where anything waits for it.
+    pub fn whole(&self, target: TargetId) -> Option<GroupId> {
+        let set = self.rows[target].group_sets.iter().find(|set| set.on.is_empty())?;
+        set.groups.values().next().copied()
     }
 
     /// What a step's values make of the bindings that a set is on.
@@ -409,6 +443,9 @@ impl<'p> Steps<'p> {
         let first = u32::try_from(self.slots.len()).expect("fewer than 2^32 slots fit in memory");
         let mut pending = 0;
         for (position, &wait) in waits.iter().enumerate() {
+            if let Wait::Group(group) = wait {
+                self.groups[group as usize].readers += 1;
+            }
             let slot = first + u32::try_from(position).expect("inputs are fewer than lines");
             let next = if self.is_over(wait) {
                 NONE
@@ -417,7 +454,7 @@ impl<'p> Steps<'p> {
                 match wait {
                     Wait::Step(s) => std::mem::replace(&mut self.steps[s as usize].first_waiter, slot),
                     Wait::Group(g) => std::mem::replace(&mut self.groups[g as usize].first_waiter, slot),
-                    Wait::File(_) => NONE,
+                    Wait::File(_) | Wait::None => NONE,
                 }
             };
             self.slots.push(Slot { wait, owner: id, next });
@@ -431,7 +468,7 @@ impl<'p> Steps<'p> {
         match wait {
             Wait::Step(s) => self.step(s).status.is_done(),
             Wait::Group(g) => self.is_complete(g),
-            Wait::File(_) => true,
+            Wait::File(_) | Wait::None => true,
         }
     }
 

@@ -1,11 +1,10 @@
 //! `layermill build`
 
-use std::io::IsTerminal;
-
 use crate::build::build;
-use crate::progress::{self, Style};
+use crate::progress::report::Report;
 
 use super::error::Error;
+use super::listen::Listening;
 use super::{Format, Global, open, print_json, signals};
 
 #[derive(Debug, clap::Args)]
@@ -13,12 +12,8 @@ pub struct Arguments {
     /// Targets, steps (`target@binding=value`) or output files [default: what the pipeline says]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
-    /// Ask sources again, however fresh their answers are; of these targets, steps or output files only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    refresh: Option<Vec<String>>,
-    /// Run steps whatever their records say; of these targets, steps or output files only, where some are named
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    force: Option<Vec<String>>,
+    #[command(flatten)]
+    by_hand: open::ByHand,
     /// Start nothing more once a step has failed
     #[arg(long)]
     fail_fast: bool,
@@ -28,26 +23,24 @@ pub struct Arguments {
     /// How the summary is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    listening: Listening,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &arguments.wanted)?;
-    order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
-    order.force = open::selection(&session.pipeline, arguments.force.as_deref())?;
+    arguments.by_hand.choose(&session.pipeline, &mut order)?;
     order.fail_fast = arguments.fail_fast;
     order.no_wait = arguments.no_wait;
-    let style = match () {
-        () if global.quiet => Style::Quiet,
-        () if global.verbose => Style::Verbose,
-        () if std::io::stderr().is_terminal() => Style::Bar,
-        () => Style::Plain,
-    };
-    let mut listener = progress::listener(style);
+    let mut listeners = arguments.listening.listeners(global, arguments.format)?;
     let stop = signals::listen()?;
-    let summary = build(&session, &order, stop, listener.as_mut()).map_err(|e| Error::build(e, &session.pipeline))?;
+    let built = build(&session, &order, stop, &mut listeners);
+    // They put the terminal and their files in order before anything else is said.
+    drop(listeners);
+    let summary = built.map_err(|e| Error::build(e, &session.pipeline))?;
     if arguments.format == Format::Json {
-        print_json(&progress::report::Report::of(&summary, &session.pipeline))?;
+        print_json(&Report::of(&summary, &session.pipeline))?;
     }
     Ok(summary.exit_code())
 }

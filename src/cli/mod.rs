@@ -6,14 +6,19 @@ mod clean;
 mod completions;
 mod error;
 mod explain;
+mod gc;
 mod graph;
 mod init;
+mod listen;
 mod open;
 mod plan;
 mod schema;
 mod signals;
 mod status;
 mod svg;
+mod verify;
+mod watch;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -99,8 +104,14 @@ enum Command {
     Status(status::Arguments),
     /// Draw the targets (or steps) and what they need
     Graph(graph::Arguments),
-    /// Remove outputs
+    /// Read all outputs and the store again, and say what is damaged
+    Verify(verify::Arguments),
+    /// Remove outputs, or (--orphans) what no step makes any more
     Clean(clean::Arguments),
+    /// Free what the store and the records hold and nothing needs
+    Gc(gc::Arguments),
+    /// Build, and build again whenever the pipeline or an input changes
+    Watch(watch::Arguments),
     /// Write a pipeline to start from
     Init(init::Arguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -134,7 +145,10 @@ pub fn main() -> ExitCode {
         Command::Adopt(arguments) => adopt::run(&cli.global, arguments),
         Command::Status(arguments) => status::run(&cli.global, arguments),
         Command::Graph(arguments) => graph::run(&cli.global, arguments),
+        Command::Verify(arguments) => verify::run(&cli.global, arguments),
         Command::Clean(arguments) => clean::run(&cli.global, arguments),
+        Command::Gc(arguments) => gc::run(&cli.global, arguments),
+        Command::Watch(arguments) => watch::run(&cli.global, arguments),
         Command::Init(arguments) => init::run(&cli.global, arguments),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(arguments, &mut Cli::command()),
@@ -153,11 +167,16 @@ fn set(text: &str) -> Result<(String, String), String> {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, error::Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| error::Error::failed(e.to_string()))?;
-    print(&format!("{text}\n"))
+    write(&format!("{}\n", crate::progress::escape::json(&text)))
 }
 
-/// Prints an answer. A reader that has seen enough, such as `head`, is no error.
+/// Prints an answer. Names and messages may hold anything; what is printed is nothing but text.
 fn print(text: &str) -> Result<u8, error::Error> {
+    write(&crate::progress::escape::lines(text))
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn write(text: &str) -> Result<u8, error::Error> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

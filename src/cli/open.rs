@@ -14,6 +14,25 @@ use crate::{registry, rules};
 use super::Global;
 use super::error::Error;
 
+/// What is asked for, or run, whatever the records say.
+#[derive(Debug, clap::Args)]
+pub struct ByHand {
+    /// Ask sources again, however fresh their answers are; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    refresh: Option<Vec<String>>,
+    /// Run steps whatever their records say; of these targets, steps or output files only, where some are named
+    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    force: Option<Vec<String>>,
+}
+
+impl ByHand {
+    pub fn choose(&self, pipeline: &Pipeline, order: &mut Order) -> Result<(), Error> {
+        order.refresh = selection(pipeline, self.refresh.as_deref())?;
+        order.force = selection(pipeline, self.force.as_deref())?;
+        Ok(())
+    }
+}
+
 /// What the pipeline's check and schema know of rules and sources.
 pub const VOCABULARY: Vocabulary = Vocabulary { rules: rules::KINDS, sources: registry::KINDS };
 
@@ -41,7 +60,8 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     }
 }
 
-fn find(global: &Global) -> Result<PathBuf, Error> {
+/// The pipeline file, by its name or the nearest one above.
+pub fn find(global: &Global) -> Result<PathBuf, Error> {
     const NAME: &str = "pipeline.yaml";
     if let Some(file) = &global.file {
         return Ok(file.clone());

@@ -16,12 +16,8 @@ pub struct Arguments {
     /// Targets, steps or output files [default: what the pipeline says]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
-    /// As if `build --refresh` were given
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    refresh: Option<Vec<String>>,
-    /// As if `build --force` were given
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    force: Option<Vec<String>>,
+    #[command(flatten)]
+    by_hand: open::ByHand,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -29,8 +25,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &arguments.wanted)?;
-    order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
-    order.force = open::selection(&session.pipeline, arguments.force.as_deref())?;
+    arguments.by_hand.choose(&session.pipeline, &mut order)?;
     let summary = look(&session, &order, &mut Silence).map_err(|e| Error::build(e, &session.pipeline))?;
     match arguments.format {
         Format::Json => print_json(&Report::of(&summary, &session.pipeline)),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -144,6 +145,7 @@ impl Rule for Command {
         Box::pin(async move {
             let mut attempt = 0;
             loop {
+                job.attempts.fetch_add(1, Ordering::Relaxed);
                 match self.attempt(job).await {
                     Err(failure) if !failure.interrupted && attempt < job.retries.unwrap_or(0) => {
                         wait_before(attempt, job).await?;

@@ -8,6 +8,8 @@ mod build;
 mod cli;
 mod determinism;
 mod edges;
+mod engine;
+mod events;
 mod explain;
 mod hostile;
 mod interrupt;

@@ -1,0 +1,113 @@
+//! Targets that read values from several others: they expand once all of those are done.
+
+use crate::pipeline::axis;
+use crate::pipeline::model::{AxisKind, Read, TargetId};
+
+use super::engine::Engine;
+use super::expand::parents_of;
+use super::steps::{Bound, GroupId, StepId};
+
+impl Engine<'_> {
+    /// A target that reads from several others waits until all of them are done.
+    pub(super) fn wait_for_parents(&mut self, target: TargetId) {
+        let parents: Vec<TargetId> = parents_of(&self.pipeline.targets[target]).collect();
+        for parent in parents {
+            let set = self.steps.group_set(parent, &[]);
+            let group = self.group(parent, set, &[]);
+            // It may have been complete all along, and then nothing else tells.
+            if self.steps.is_complete(group) {
+                self.check_group.push(group);
+            }
+        }
+        self.waiting.push(target);
+    }
+
+    pub(super) fn expand_waiting(&mut self, parent: TargetId) {
+        let due: Vec<TargetId> = self
+            .waiting
+            .iter()
+            .copied()
+            .filter(|&t| parents_of(&self.pipeline.targets[t]).any(|p| p == parent))
+            .filter(|&t| {
+                parents_of(&self.pipeline.targets[t]).collect::<Vec<_>>().into_iter().all(|p| {
+                    let set = self.steps.group_set(p, &[]);
+                    let (group, _) = self.steps.group(p, set, &[]);
+                    self.steps.is_complete(group)
+                })
+            })
+            .collect();
+        self.waiting.retain(|t| !due.contains(t));
+        for target in due {
+            let blocked = self.expand_joined(target);
+            self.close_target(target, blocked);
+        }
+    }
+
+    /// The rows of a target that reads from several: each combination of what is read out of them.
+    /// Gives a step that could not be read, where there is one.
+    fn expand_joined(&mut self, target: TargetId) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let mut blocked = None;
+        let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
+        for (position, axis) in this.axes.iter().enumerate() {
+            let choices = match &axis.kind {
+                AxisKind::From { target: from, read } => {
+                    let set = self.steps.group_set(*from, &[]);
+                    let (group, _) = self.steps.group(*from, set, &[]);
+                    let choices = self.joined_choices(target, position, group, read);
+                    // Only now is it known which of its rows could be read.
+                    blocked = self.steps.earlier(blocked, self.steps.groups[group as usize].blocked_by);
+                    choices
+                }
+                _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
+            };
+            partial = partial.iter().flat_map(|row| choices.iter().map(|choice| with(row, choice))).collect();
+        }
+        for row in partial {
+            let bound: Option<Vec<Bound>> = row.into_iter().collect();
+            if let Some(bound) = bound {
+                self.add_step(target, &bound, None);
+            }
+        }
+        blocked
+    }
+
+    /// Every value of one axis, with the bindings that come along from the row it was read from.
+    fn joined_choices(
+        &mut self,
+        target: TargetId,
+        axis: usize,
+        group: GroupId,
+        read: &Read,
+    ) -> Vec<Vec<(usize, Bound)>> {
+        let bindings = &self.pipeline.targets[target].bindings;
+        let mut choices = Vec::new();
+        for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
+            let path = self.path(step, 0).to_owned();
+            let values = std::fs::read(self.pipeline.root.join(&path))
+                .map_err(|e| format!("cannot read {path}: {e}"))
+                .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));
+            match values {
+                Err(message) => self.fail_late(step, message),
+                Ok(values) => {
+                    for own in self.intern(&values) {
+                        let row = bindings
+                            .iter()
+                            .enumerate()
+                            .filter(|(_, b)| b.axis == axis)
+                            .map(|(i, b)| (i, b.parent.map_or(own, |parent| self.steps.bound(step)[parent])));
+                        choices.push(row.collect());
+                    }
+                }
+            }
+        }
+        choices
+    }
+}
+
+/// A row with the values of one axis more.
+fn with(row: &[Option<Bound>], choice: &[(usize, Bound)]) -> Vec<Option<Bound>> {
+    let mut row = row.to_vec();
+    choice.iter().for_each(|(binding, bound)| row[*binding] = Some(*bound));
+    row
+}
