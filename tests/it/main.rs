@@ -8,6 +8,7 @@ mod build;
 mod cli;
 mod command;
 mod determinism;
+mod edges;
 mod engine;
 mod events;
 mod explain;

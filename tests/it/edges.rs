@@ -1,0 +1,195 @@
+//! The engine at its edges: what is only known while building, what two targets share, and what must never be written.
+
+use std::time::Duration;
+
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// A list that is built, files that come of it, and an aggregate over what comes of those. `2` fails as long as `broken`
+/// lies there.
+const CHAIN: &str = r#"
+version: 1
+targets:
+  names: {rule: command, run: "printf '1\n2\n3\n' > {out}", output: result/names.txt}
+  first:
+    rule: command
+    foreach: {v: {from: names, lines: true}}
+    run: "if [ {v} = 2 ] && [ -e broken ]; then exit 1; fi; printf '{v}a\n{v}b\n' > {out}"
+    output: result/first/{v}.txt
+  second:
+    rule: command
+    foreach: {w: {from: first, lines: true}}
+    inputs: [first]
+    run: "echo {w} > {out}; cat {in} >> {out}"
+    output: result/second/{v}-{w}.txt
+  all: {rule: command, inputs: [second], run: "cat {in} > {out}", output: result/all.txt}
+  some:
+    rule: command
+    inputs: [{target: second, partial: true}]
+    run: "cat {in} > {out}"
+    output: result/some.txt
+default: [all, some]
+"#;
+
+#[test]
+fn a_step_that_reads_the_step_its_value_came_from_is_reached() {
+    let project = Project::new(CHAIN);
+    assert_eq!(project.build(&[]).built, 12);
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn an_aggregate_over_what_is_not_told_yet_is_not_up_to_date_in_a_plan() {
+    let project = Project::new(CHAIN);
+    project.write("broken", "");
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.plan(&[]);
+    for aggregate in ["all", "some"] {
+        let reason = plan.step(aggregate).reason().to_owned();
+        assert!(reason.contains("first@v=2"), "{aggregate}: {reason}");
+    }
+    let explained = project.explain("all");
+    assert!(!explained.contains("in the store"), "it was never built:\n{explained}");
+}
+
+#[test]
+fn a_lost_file_that_values_are_read_out_of_does_not_look_like_inputs_that_are_gone() {
+    let project = Project::new(CHAIN);
+    project.build(&[]);
+    project.remove("result/first/2.txt");
+    let plan = project.plan(&[]);
+    assert!(plan.step("all").reason().contains("first@v=2"), "{}", plan.listing());
+}
+
+#[test]
+fn inputs_in_another_order_are_not_a_first_build() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  out: {rule: command, inputs: {p: ./x.txt, q: ./y.txt}, run: "cat {in.p} > {out}", output: result/out.txt}
+"#,
+    );
+    project.write("x.txt", "x");
+    project.write("y.txt", "y");
+    project.build(&[]);
+    project.edit("{p: ./x.txt, q: ./y.txt}", "{p: ./y.txt, q: ./x.txt}");
+    let plan = project.plan(&[]);
+    assert!(!plan.step("out").reason().contains("first build"), "{}", plan.listing());
+    project.build(&[]);
+    assert_eq!(project.read("result/out.txt"), "y");
+}
+
+/// Tag and layer files of the sample, some of the tag files broken and all without records.
+fn without_records() -> Project {
+    let project = Project::clone_of_the_repository("project");
+    project.build(&["get_layer_all"]);
+    std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    project.write("result/tags/library/busybox.json", "");
+    project.write("result/tags/library/node.json", "<html>busy</html>");
+    project
+}
+
+#[test]
+fn a_plan_over_broken_tag_files_says_what_the_build_does() {
+    let project = without_records();
+    let plan = project.plan(&["get_layer_all"]);
+    assert_eq!((plan.failed, plan.blocked), (0, 0), "{}", plan.listing());
+    assert_eq!(plan.of("get_tag"), ["get_tag@repo=library/busybox", "get_tag@repo=library/node"]);
+    project.build(&["get_layer_all"]);
+}
+
+#[test]
+fn a_plan_over_an_overwritten_tag_file_says_what_the_build_does() {
+    let project = Project::clone_of_the_repository("project");
+    project.build(&["get_layer_all"]);
+    project.write("result/tags/library/busybox.json", "not json");
+    let plan = project.plan(&["get_layer_all"]);
+    assert_eq!((plan.failed, plan.blocked), (0, 0), "{}", plan.listing());
+    assert_eq!(plan.of("get_tag"), ["get_tag@repo=library/busybox"]);
+}
+
+#[test]
+fn forcing_a_target_runs_the_steps_that_it_shares() {
+    let project = Project::clone_of_the_repository("project");
+    let both = ["get_layer_latest", "get_layer_all"];
+    project.build(&both);
+    let forced = project.build(&[&both[..], &["--force=get_layer_all"]].concat());
+    assert_eq!(
+        forced.built,
+        29,
+        "all steps of get_layer_all, in whichever target they are listed\n{}",
+        forced.listing()
+    );
+}
+
+#[test]
+fn a_setting_of_another_target_does_not_run_steps_that_are_not_shared() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  a: {rule: command, foreach: {v: [1, 2]}, run: "echo {v} > {out}", output: "result/{v}.txt"}
+  b: {rule: command, foreach: {v: [2, 3]}, run: "echo {v} > {out}", output: "result/{v}.txt", fresh: always}
+"#,
+    );
+    project.build(&[]);
+    let names: Vec<String> = project.build(&[]).names().iter().map(|n| (*n).to_owned()).collect();
+    assert!(!names.contains(&"a@v=1".to_owned()), "a@v=1 is only a's, whose answers are kept: {names:?}");
+}
+
+#[test]
+fn missing_error_fails_on_an_absence_that_is_on_record() {
+    let project = Project::clone_of_the_repository("project");
+    project.write("etc/image.lst", "library/nope\nlibrary/redis\n");
+    assert_eq!(project.build(&["get_tag"]).absent, 1);
+    project.edit("    fresh: exists ", "    missing: error ");
+    project.build_exits(exit::FAILED, &["get_tag"]);
+    project.build_exits(exit::FAILED, &["get_tag"]);
+}
+
+#[test]
+fn the_pipeline_file_is_no_output() {
+    let text = "version: 1\ntargets:\n  a: {rule: command, run: \"echo gone > {out}\", output: pipeline.yaml}\n";
+    let project = Project::new(text);
+    project.run(&["build"]).exits(exit::WRONG);
+    assert_eq!(project.read("pipeline.yaml"), text);
+}
+
+#[test]
+fn a_list_that_an_axis_reads_is_no_output() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  a: {rule: command, foreach: {v: {lines: names.txt}}, run: "echo {v} > {out}", output: "{v}.txt"}
+"#,
+    );
+    project.write("names.txt", "names\nother\n");
+    let run = project.run(&["build"]);
+    assert_ne!(run.code, exit::DONE, "{run}");
+    assert_eq!(project.read("names.txt"), "names\nother\n");
+}
+
+#[test]
+fn a_list_that_is_no_file_is_refused_and_not_waited_for() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  a: {rule: command, foreach: {v: {lines: names}}, run: "echo {v} > {out}", output: "result/{v}.txt"}
+"#,
+    );
+    let made = project.command_of("mkfifo").arg("names").status().expect("mkfifo runs");
+    assert!(made.success());
+    let mut running = project.start(&["plan"]);
+    for _ in 0..100 {
+        if running.ended() {
+            assert_eq!(running.wait().code, exit::WRONG);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    running.signal(rustix::process::Signal::KILL);
+    panic!("it waits for a list that nobody writes");
+}
