@@ -9,6 +9,7 @@ use super::decide::{Decision, Outputs};
 use super::engine::{Compiled, Engine, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
+use super::parts::made_part;
 use super::steps::StepId;
 
 impl Engine<'_> {
@@ -82,7 +83,15 @@ impl Engine<'_> {
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };
-        let record = Some(Box::new(self.keyed(id, record, None)));
+        let mut record = self.keyed(id, record, None);
+        if outputs.looks.len() > 1 {
+            let made = outputs
+                .looks
+                .iter()
+                .filter_map(|(path, look)| Some(made_part(self.state.path(*path), look.content()?)));
+            record.parts.extend(made);
+        }
+        let record = Some(Box::new(record));
         Decision::Done { status: Status::Adopted, message: None, record }
     }
 }

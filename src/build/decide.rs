@@ -12,7 +12,9 @@ use super::files::{self, Look};
 use super::outcome::Status;
 use super::place::Destination;
 use super::reason::{self, Reason};
-use super::steps::{StepId, Wait};
+use super::steps::{GroupId, StepId, Wait};
+
+pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 
 /// What was found of a step.
 #[derive(Debug)]
@@ -92,9 +94,11 @@ impl Engine<'_> {
             Wait::Step(step) => self.steps.step(step).status.has_outputs(),
             Wait::Group(group) => {
                 let group = &self.steps.groups[group as usize];
-                group.blocked_by.is_none() && group.stale.is_none()
+                // A group of one may be absent: that is told at length.
+                group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
             }
             Wait::File(file) => matches!(self.looks[file as usize], Leaf::There),
+            Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };
         !asks
@@ -126,6 +130,14 @@ impl Engine<'_> {
         let mut outputs = self.look_at_outputs(id);
         if adopted.is_some() {
             outputs.off = None;
+        } else if outputs.off.is_none()
+            && record.as_ref().is_some_and(|r| r.absent.is_none() && !self.made_these(id, r))
+        {
+            outputs.off = Some(Reason::ChangedOutput {
+                path: view.outputs.join(", "),
+                from: "what this step made".to_owned(),
+                to: "what another step wrote there".to_owned(),
+            });
         }
         files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
             // Only what is as recorded: a changed output is recorded when it has been made again.
@@ -168,6 +180,9 @@ impl Engine<'_> {
         let key = self.key(id, compiled, answer.as_ref());
         if record.key == key {
             if let Some(why) = record.absent.clone() {
+                if self.settings[target].missing_is_error {
+                    return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
+                }
                 return Decision::Done { status: Status::Absent, message: Some(why), record: None };
             }
             let off = outputs.off.clone().or_else(|| self.found_changed(&record, files));
@@ -282,7 +297,12 @@ impl Engine<'_> {
                         _ => {}
                     }
                 }
+                Wait::None => {}
                 Wait::Group(group) => {
+                    if let Some(step) = self.absent_alone(id, position, group) {
+                        let message = format!("{} is absent", self.steps.label(step));
+                        return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
+                    }
                     if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
                         return Err(self.blocked(step));
                     }
@@ -296,6 +316,17 @@ impl Engine<'_> {
 
     fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
+    }
+
+    /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
+    fn absent_alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
+        let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
+            return None;
+        };
+        let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
+        let step = self.steps.rows[*of].steps[row as usize];
+        let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
+        (one_to_one && self.steps.step(step).status == Status::Absent).then_some(step)
     }
 
     /// A file that no step makes has to be there.
@@ -347,6 +378,7 @@ impl Engine<'_> {
             .map(|((path, look), output)| Destination {
                 path: self.state.path(*path).to_owned(),
                 folder: output.folder,
+                ours: self.state.file_at(*path).is_some(),
                 there: match look {
                     Look::Same(r) | Look::Hashed(r) => Some(*r),
                     Look::Missing | Look::Unusable(_) => None,

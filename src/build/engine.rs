@@ -320,8 +320,17 @@ impl Engine<'_> {
         if let Some(compiled) = &self.rules[target] {
             self.state.put_template(&compiled.template.text());
         }
-        let path = self.steps.outputs(id)[0];
-        self.state.put_step_at(path, record);
+        let paths = self.steps.outputs(id).to_vec();
+        self.state.put_step_at(paths[0], record);
+        // Whoever made these by themselves before does not any more.
+        for &path in &paths[1..] {
+            if self.state.step_key_at(path).is_some() {
+                let file = self.state.file_at(path);
+                let name = self.state.path(path).to_owned();
+                self.state.remove(&name);
+                file.into_iter().for_each(|file| self.state.put_file_at(path, file));
+            }
+        }
     }
 
     /// Removes the outputs of a step that has become absent, where they are ours, and what is remembered of them.
@@ -358,14 +367,14 @@ impl Engine<'_> {
             listener.hear(&Event::Finished { id, account });
         }
         self.finish(id, status);
-        if status == Status::Failed && self.fail_fast {
-            self.stop();
-        }
     }
 
     /// Marks a step as done and wakes what waits for it.
     fn finish(&mut self, id: StepId, status: Status) {
         self.steps.step_mut(id).status = status;
+        if status == Status::Failed && self.fail_fast {
+            self.stop();
+        }
         self.stats.done += 1;
         self.steps.wake_step(id, &mut self.ready);
         let step = self.steps.step(id);

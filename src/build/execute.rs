@@ -1,16 +1,18 @@
 //! Running steps: each one a task that asks or makes, then a message back to the engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use crate::rules::{Asked, Failure, Job, JobInput, Made};
 use crate::store::Sha256;
 
 use super::clock;
-use super::decide::{Run, Work};
+use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener};
 use super::found;
 use super::outcome::Status;
+use super::parts::made_part;
 use super::place::{Destination, Placed};
 use super::steps::StepId;
 
@@ -37,6 +39,34 @@ pub(super) enum Outcome {
     Absent(String),
 }
 
+/// A task's one answer to the engine, which waits for it. One is given also where the task panics.
+struct Reply {
+    send: Sender<Message>,
+    id: StepId,
+    given: bool,
+}
+
+impl Reply {
+    fn of(engine: &Engine<'_>, id: StepId) -> Self {
+        Self { send: engine.send.clone(), id, given: false }
+    }
+
+    fn give(mut self, message: Message) {
+        self.given = true;
+        // The engine outlives its tasks unless it stops on an error, and then no one listens.
+        let _ = self.send.send(message);
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.given {
+            let failure = Failure::new("the step came to no end: this is a mistake of layermill's, please report it");
+            let _ = self.send.send(Message::Made(self.id, Err(failure)));
+        }
+    }
+}
+
 impl Engine<'_> {
     /// Starts all that may start now.
     pub(super) fn launch(&mut self, listener: &mut dyn Listener) {
@@ -57,7 +87,8 @@ impl Engine<'_> {
         let target = self.steps.step(id).target as usize;
         let Some(rule) = self.rules[target].as_ref().map(|c| c.rule.clone()) else { return };
         let job = self.job(id, None);
-        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        let mut cancelled = self.cancel.subscribe();
+        let reply = Reply::of(self, id);
         self.runtime.spawn(async move {
             let asked = tokio::select! {
                 asked = rule.ask(&job) => asked,
@@ -70,8 +101,7 @@ impl Engine<'_> {
                     Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
                 },
             });
-            // The engine outlives its tasks unless it stops on an error, and then no one listens.
-            let _ = send.send(Message::Asked(id, answered));
+            reply.give(Message::Asked(id, answered));
         });
     }
 
@@ -93,7 +123,8 @@ impl Engine<'_> {
         let job = self.job(id, answer);
         let destinations = self.destinations_of(id);
         let placer = self.placer.clone();
-        let (send, mut cancelled) = (self.send.clone(), self.cancel.subscribe());
+        let mut cancelled = self.cancel.subscribe();
+        let reply = Reply::of(self, id);
         // A command ends its own children when it is told; anything else is simply dropped.
         let by_itself = rule.lane() == crate::rules::Lane::Process;
         self.runtime.spawn(async move {
@@ -116,14 +147,14 @@ impl Engine<'_> {
                 Ok(Outcome::Placed(Placed { found, ..placed }))
             });
             sweep(&job.scratch);
-            let _ = send.send(Message::Made(id, outcome));
+            reply.give(Message::Made(id, outcome));
         });
     }
 
     fn restore(&mut self, id: StepId) {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
         let (stored, destinations, folder) = (stored.clone(), self.destinations_of(id), self.scratch_of(id));
-        let (placer, blobs, send) = (self.placer.clone(), self.blobs.clone(), self.send.clone());
+        let (placer, blobs, reply) = (self.placer.clone(), self.blobs.clone(), Reply::of(self, id));
         self.runtime.spawn_blocking(move || {
             let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
             sweep(&folder);
@@ -132,7 +163,7 @@ impl Engine<'_> {
                 Ok(None) => Message::NotRestored(id),
                 Err(failure) => Message::Made(id, Err(failure)),
             };
-            let _ = send.send(message);
+            reply.give(message);
         });
     }
 
@@ -170,7 +201,7 @@ impl Engine<'_> {
     }
 
     /// Where the output of a step's command is kept, named after its first output.
-    fn log_of(&self, id: StepId) -> PathBuf {
+    pub(super) fn log_of(&self, id: StepId) -> PathBuf {
         let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
         self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
     }
@@ -217,7 +248,7 @@ impl Engine<'_> {
         run.record.asked_at = clock::now_ms();
         run.notes = notes;
         let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
-        if unmoved && run.intact {
+        if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             self.remember(id, &run.record);
             let notes = said(&run.notes);
@@ -235,19 +266,22 @@ impl Engine<'_> {
     }
 
     fn made(&mut self, id: StepId, mut run: Run, placed: Placed, listener: &mut dyn Listener) {
-        if let Some(failure) = self.undeclared(id, &placed.found) {
+        let doomed = self.doomed.remove(&id).map(Failure::new);
+        if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
+            // What it wrote belongs to no record.
+            placed.files.iter().for_each(|(path, _)| self.state.remove(path));
             return self.failed(id, run, failure, listener);
         }
         run.record.found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }
-        if let Some(message) = self.doomed.remove(&id) {
-            return self.failed(id, run, Failure::new(message), listener);
-        }
         let mut record = run.record;
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = clock::now_ms();
+        }
+        if placed.files.len() > 1 {
+            record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let status = if matches!(run.work, Work::Restore(_)) { Status::Restored } else { Status::Built };
         if !placed.stored.is_empty() {
@@ -260,9 +294,11 @@ impl Engine<'_> {
     fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
         let target = self.steps.step(id).target as usize;
         if self.settings[target].missing_is_error {
-            let failure =
-                Failure { help: Some("`missing: error` makes an absence a failure".into()), ..Failure::new(why) };
+            let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
+        }
+        if let Some(message) = self.doomed.remove(&id) {
+            return self.failed(id, run, Failure::new(message), listener);
         }
         self.remove_outputs(id);
         let answer = run.record.answer;

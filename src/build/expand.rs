@@ -81,7 +81,12 @@ impl Engine<'_> {
             if !self.wanted[target].is_wanted() {
                 continue;
             }
-            if parents_of(&self.pipeline.targets[target]).next().is_none() {
+            let this = &self.pipeline.targets[target];
+            for axis in this.axes.iter().filter(|a| !matches!(a.kind, AxisKind::From { .. })) {
+                // Read before anything runs: a list that is missing is told first, and is the same for all rows.
+                self.static_values(target, axis);
+            }
+            if parents_of(this).next().is_none() {
                 self.expand_product(target, &[], None);
                 self.close_target(target, None);
             } else if parent_of(&self.pipeline.targets[target]).is_none() {

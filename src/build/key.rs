@@ -39,9 +39,10 @@ pub enum Part<'a> {
     Answer(&'a Sha256),
     /// The content of a file, by its path.
     Input { path: &'a str, content: Digest },
-    /// All that a group of steps made: the digest of its list. Goes into keys in the place of its files, whose parts
-    /// are recorded.
-    Set(Digest),
+    /// The path of an output: what a command makes may depend on it, if only by its ending.
+    Output(&'a str),
+    /// All that a group of steps made, by the position of its entry under `inputs:`: the digest of its list.
+    Set { input: &'a str, content: Digest },
 }
 
 impl Part<'_> {
@@ -51,7 +52,8 @@ impl Part<'_> {
             Part::Fingerprint { binding, .. } => (b'f', *binding),
             Part::Answer(_) => (b'a', ""),
             Part::Input { path, .. } => (b'i', *path),
-            Part::Set(_) => (b's', ""),
+            Part::Output(path) => (b'o', *path),
+            Part::Set { input, .. } => (b's', *input),
         };
         out.push(tag);
         put(name, out);
@@ -63,7 +65,8 @@ impl Part<'_> {
         match self {
             Part::Value { value, .. } => put(value, out),
             Part::Fingerprint { digest, .. } | Part::Answer(digest) => out.extend_from_slice(&digest.0),
-            Part::Input { content, .. } | Part::Set(content) => out.extend_from_slice(&content.0),
+            Part::Input { content, .. } | Part::Set { content, .. } => out.extend_from_slice(&content.0),
+            Part::Output(_) => {}
         }
     }
 
@@ -79,7 +82,8 @@ impl Part<'_> {
         match self {
             Part::Value { value, .. } => Digest::of(value.as_bytes()).short(),
             Part::Fingerprint { digest, .. } | Part::Answer(digest) => Digest(digest.0).short(),
-            Part::Input { content, .. } | Part::Set(content) => content.short(),
+            Part::Input { content, .. } | Part::Set { content, .. } => content.short(),
+            Part::Output(_) => [0; 8],
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod adoption;
 pub mod clock;
+pub mod damage;
 mod decide;
 mod engine;
 pub mod events;
@@ -14,11 +15,13 @@ mod expand;
 pub mod explain;
 pub mod files;
 mod found;
+pub mod gc;
 pub mod graph;
 mod groups;
 mod intern;
 mod key;
 pub mod neighbourhood;
+pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
@@ -30,6 +33,7 @@ mod schedule;
 mod session;
 mod settings;
 mod steps;
+pub mod watch;
 
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, adopt, build, clean, look};
+pub use session::{BuildError, Order, Session, adopt, build, look};

@@ -36,9 +36,8 @@ pub fn steps(session: &Session, order: &Order, around: &Neighbourhood) -> Result
     let all = around.reach.needed_by || around.under.is_some() || !around.files.is_empty();
     let asked = if all { super::request::everything(&session.pipeline) } else { order.asked.clone() };
     let (mut engine, _) = looked(session, &Order { asked, ..order.clone() }, &mut Silence)?;
-    // Lists have no records; here they are nodes like other files, and need numbers.
-    for axis in session.pipeline.targets.iter().flat_map(|target| &target.axes) {
-        if let AxisKind::Lines(path) | AxisKind::Csv { path, .. } = &axis.kind {
+    for axis in session.pipeline.targets.iter().flat_map(|t| &t.axes) {
+        if let Some(path) = list_of(&axis.kind) {
             engine.state.intern(path);
         }
     }
@@ -112,6 +111,7 @@ impl Links {
                         links.readers.entry(Spot::File(path)).or_default().push(slot.owner);
                     }
                 }
+                Wait::None => {}
             }
         }
         for &group in links.group_readers.keys() {
@@ -127,11 +127,8 @@ impl Links {
 
     fn add_axes(&mut self, engine: &Engine<'_>, target: TargetId) {
         let (this, rows) = (&engine.pipeline.targets[target], &engine.steps.rows[target]);
-        let lists = this.axes.iter().filter_map(|axis| match &axis.kind {
-            AxisKind::Lines(path) | AxisKind::Csv { path, .. } => engine.state.find(path).map(Spot::File),
-            _ => None,
-        });
-        let lists: Vec<Spot> = lists.collect();
+        let lists = this.axes.iter().filter_map(|axis| list_of(&axis.kind));
+        let lists: Vec<Spot> = lists.filter_map(|path| engine.state.find(path).map(Spot::File)).collect();
         let parent = parent_of(this);
         let joined: Vec<Joined> = if parent.is_some() { Vec::new() } else { Joined::all(engine, this) };
         for (position, &id) in rows.steps.iter().enumerate() {
@@ -164,6 +161,14 @@ impl Links {
             found.extend(readers.flatten().map(|&id| Spot::Step(id)));
         }
         found
+    }
+}
+
+/// The file that an axis takes its values from.
+pub(super) fn list_of(axis: &AxisKind) -> Option<&str> {
+    match axis {
+        AxisKind::Lines(path) | AxisKind::Csv { path, .. } => Some(path),
+        AxisKind::List(_) | AxisKind::Glob(_) | AxisKind::From { .. } => None,
     }
 }
 
@@ -206,6 +211,7 @@ fn behind(engine: &Engine<'_>, wait: Wait) -> Vec<Spot> {
     match wait {
         Wait::Step(step) => vec![Spot::Step(step)],
         Wait::Group(group) => engine.steps.ordered(group).into_iter().map(Spot::Step).collect(),
+        Wait::None => Vec::new(),
         Wait::File(file) => engine.steps.files.get(file as usize).map(|&path| Spot::File(path)).into_iter().collect(),
     }
 }

@@ -9,7 +9,25 @@ use super::key::{KeyMaker, Part, SetHasher, Template};
 use super::reason::{Changes, Reason};
 use super::steps::{GroupId, StepId, Wait};
 
+/// What a step made of one of several outputs. It is no part of its key; it ties the file's record to the step's, since
+/// another step may come to write that file.
+pub(super) fn made_part(path: &str, content: Digest) -> KeyPart {
+    let part = Part::Input { path, content };
+    // Apart from an input of the same path.
+    KeyPart { name: part.name_hash().map(|byte| !byte), value: part.value() }
+}
+
 impl Engine<'_> {
+    /// Whether the files of a step with several outputs are still what it made.
+    pub(super) fn made_these(&self, id: StepId, record: &StepRecord) -> bool {
+        let outputs = self.steps.outputs(id);
+        outputs.len() == 1
+            || outputs.iter().all(|&path| {
+                let file = self.state.file_at(path);
+                file.is_some_and(|f| record.parts.contains(&made_part(self.state.path(path), f.content)))
+            })
+    }
+
     /// The path of one of a step's outputs.
     pub(super) fn path(&self, id: StepId, position: usize) -> &str {
         self.steps.outputs(id).get(position).map_or("", |&path| self.state.path(path))
@@ -40,7 +58,10 @@ impl Engine<'_> {
         let old = self.state.template(&record.template).and_then(Template::parse);
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
         self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
-        self.each_input(id, &mut |_, path, content| changes.see(&Part::Input { path, content }));
+        self.each_recorded_input(id, &mut |part| changes.see(part));
+        for &path in self.steps.outputs(id) {
+            changes.pass(&made_part(self.state.path(path), Digest::default()));
+        }
         changes.finish()
     }
 
@@ -50,7 +71,7 @@ impl Engine<'_> {
         let Some(compiled) = &self.rules[target] else { return record };
         let mut parts: Vec<KeyPart> = Vec::new();
         self.each_own_part(id, compiled, answer, &mut |part| parts.push(part.record()));
-        self.each_input(id, &mut |_, path, content| parts.push(Part::Input { path, content }.record()));
+        self.each_recorded_input(id, &mut |part| parts.push(part.record()));
         StepRecord { key: self.key(id, compiled, answer), parts, ..record }
     }
 
@@ -58,13 +79,29 @@ impl Engine<'_> {
         let mut maker = KeyMaker::new(&compiled.template_digest);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
         let inputs = self.steps.target(id).inputs.len();
-        for slot in &self.steps.slots_of(id)[..inputs] {
+        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
             match slot.wait {
-                Wait::Group(group) => maker.add(&Part::Set(self.set_digest(group))),
+                Wait::Group(group) => {
+                    maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                }
                 wait => self.each_file(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
             }
         }
         maker.key()
+    }
+
+    /// Shows the inputs of a step as records keep them: file by file, so that a change can be named. Of a large group that
+    /// many steps read, each would keep the whole list: there, the digest of the list does for all.
+    fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
+        let inputs = self.steps.target(id).inputs.len();
+        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
+            match slot.wait {
+                Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
+                    see(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                }
+                wait => self.each_file(wait, &mut |path, content| see(&Part::Input { path, content })),
+            }
+        }
     }
 
     /// The digest of all that a group's steps made: computed once, whoever asks.
@@ -90,6 +127,9 @@ impl Engine<'_> {
         if let Some(answer) = answer {
             see(&Part::Answer(answer));
         }
+        if compiled.rule.cached() {
+            self.paths(id).for_each(|path| see(&Part::Output(path)));
+        }
     }
 
     /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
@@ -106,6 +146,7 @@ impl Engine<'_> {
             Wait::Step(step) => self.each_output(step, see),
             Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, see)),
             Wait::File(file) => self.show(self.steps.files[file as usize], see),
+            Wait::None => {}
         }
     }
 

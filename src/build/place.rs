@@ -26,6 +26,8 @@ pub struct Destination {
     pub folder: bool,
     /// What lies there now.
     pub there: Option<FileRecord>,
+    /// What lies there, if anything, was made by layermill.
+    pub ours: bool,
 }
 
 /// Outputs that are in place.
@@ -129,6 +131,16 @@ impl Placer {
         self.place(made, to, scratch, None).map(Some)
     }
 
+    /// Removes the folders that these outputs lay in, and those above, as far as they are empty. Gives how many.
+    pub fn remove_empty(&self, outputs: &[String]) -> usize {
+        let mut removed = 0;
+        for path in outputs {
+            let above = Path::new(path).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+            removed += above.take_while(|folder| fs::remove_dir(self.root.join(folder)).is_ok()).count();
+        }
+        removed
+    }
+
     fn recorded(&self, destination: &Destination, content: Digest) -> Result<FileRecord, Failure> {
         let path = self.root.join(&destination.path);
         if destination.folder {
@@ -151,7 +163,7 @@ impl Placer {
         self.make_folder(parent)?;
         let there = fs::symlink_metadata(&path).ok();
         if there.as_ref().is_some_and(|m| m.is_dir()) {
-            if !destination.folder {
+            if !destination.folder && !destination.ours {
                 return Err(io::Error::other("a folder lies there, where a file is to be"));
             }
             fs::remove_dir_all(&path)?;
@@ -186,9 +198,12 @@ impl Placer {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Removes an output, where it is there.
+    /// Removes an output, where it is there. What a link on the way leads to elsewhere is not ours.
     pub fn remove(&self, path: &str) -> io::Result<()> {
         let path = self.root.join(path);
+        if path.parent().and_then(|p| p.canonicalize().ok()).is_some_and(|p| !p.starts_with(&self.real_root)) {
+            return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
+        }
         match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
             Ok(_) => fs::remove_file(&path),
@@ -300,6 +315,18 @@ fn unpack_folder(output: &StoredOutput, to: &Path, blobs: &Blobs) -> io::Result<
         }
     }
     Ok(true)
+}
+
+/// The blobs of the files of a folder, where this blob is the list of a folder.
+pub(super) fn listed(blob: &Path) -> Option<Vec<Sha256>> {
+    use std::io::Read;
+    const BEGIN: &[u8] = br#"{"files":["#;
+    let mut file = fs::File::open(blob).ok()?;
+    let mut bytes = vec![0; BEGIN.len()];
+    file.read_exact(&mut bytes).ok().filter(|()| bytes == BEGIN)?;
+    file.read_to_end(&mut bytes).ok()?;
+    let listing: Listing = serde_json::from_slice(&bytes).ok()?;
+    listing.files.iter().map(|f| f.blob.parse().ok()).collect()
 }
 
 fn cannot(action: &str, path: &str, error: &io::Error) -> Failure {

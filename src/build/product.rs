@@ -13,7 +13,11 @@ impl Engine<'_> {
         let parents: Vec<TargetId> = parents_of(&self.pipeline.targets[target]).collect();
         for parent in parents {
             let set = self.steps.group_set(parent, &[]);
-            self.group(parent, set, &[]);
+            let group = self.group(parent, set, &[]);
+            // It may have been complete all along, and then nothing else tells.
+            if self.steps.is_complete(group) {
+                self.check_group.push(group);
+            }
         }
         self.waiting.push(target);
     }
@@ -39,7 +43,7 @@ impl Engine<'_> {
         }
     }
 
-    /// The rows of a target that reads from several: each combination of their rows that agrees on what they share.
+    /// The rows of a target that reads from several: each combination of what is read out of them.
     /// Gives a step that could not be read, where there is one.
     fn expand_joined(&mut self, target: TargetId) -> Option<StepId> {
         let this = &self.pipeline.targets[target];
@@ -50,12 +54,14 @@ impl Engine<'_> {
                 AxisKind::From { target: from, read } => {
                     let set = self.steps.group_set(*from, &[]);
                     let (group, _) = self.steps.group(*from, set, &[]);
+                    let choices = self.joined_choices(target, position, group, read);
+                    // Only now is it known which of its rows could be read.
                     blocked = blocked.or(self.steps.groups[group as usize].blocked_by);
-                    self.joined_choices(target, position, group, read)
+                    choices
                 }
                 _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),
             };
-            partial = partial.iter().flat_map(|row| choices.iter().filter_map(|choice| agree(row, choice))).collect();
+            partial = partial.iter().flat_map(|row| choices.iter().map(|choice| with(row, choice))).collect();
         }
         for row in partial {
             let bound: Option<Vec<Bound>> = row.into_iter().collect();
@@ -99,14 +105,9 @@ impl Engine<'_> {
     }
 }
 
-/// A row with one axis more, where the two agree on the bindings that both have.
-fn agree(row: &[Option<Bound>], choice: &[(usize, Bound)]) -> Option<Vec<Option<Bound>>> {
+/// A row with the values of one axis more.
+fn with(row: &[Option<Bound>], choice: &[(usize, Bound)]) -> Vec<Option<Bound>> {
     let mut row = row.to_vec();
-    for (binding, bound) in choice {
-        match row[*binding] {
-            Some(there) if there.value != bound.value => return None,
-            _ => row[*binding] = Some(*bound),
-        }
-    }
-    Some(row)
+    choice.iter().for_each(|(binding, bound)| row[*binding] = Some(*bound));
+    row
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::pipeline::model::Freshness;
-use crate::store::state::StepRecord;
+use crate::store::state::{KeyPart, StepRecord};
 
 use super::key::{Part, Template};
 
@@ -173,8 +173,18 @@ impl Changes {
             (Some(then), _) if then == now => {}
             (Some(then), part) => self.found.push(moved(part, &hex(&then), &hex(&now))),
             (None, Part::Input { path, .. }) => self.news.push(Reason::NewInput((*path).to_owned())),
+            (None, Part::Output(path)) => self.found.push(Reason::Parameter {
+                name: "output".to_owned(),
+                from: None,
+                to: Some((*path).to_owned()),
+            }),
             (None, _) => {}
         }
+    }
+
+    /// Leaves out a recorded part that is no part of a key.
+    pub fn pass(&mut self, part: &KeyPart) {
+        self.old.remove(&part.name);
     }
 
     /// What moved, most telling first.
@@ -192,7 +202,8 @@ fn moved(part: &Part<'_>, from: &str, to: &str) -> Reason {
     match part {
         Part::Input { path, .. } => Reason::ChangedInput { input: (*path).to_owned(), from, to },
         Part::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
-        Part::Answer(_) | Part::Set(_) => Reason::ChangedAnswer { from, to },
+        Part::Set { input, .. } => Reason::ChangedInput { input: format!("the steps of input {input}"), from, to },
+        Part::Answer(_) | Part::Output(_) => Reason::ChangedAnswer { from, to },
         Part::Value { binding, value } => {
             Reason::Parameter { name: (*binding).to_owned(), from: None, to: Some((*value).to_owned()) }
         }

@@ -1,6 +1,6 @@
 //! From a row's values to a step: its paths, what it waits on, and whether another target has described it already.
 
-use crate::pipeline::model::{Input, InputKind, TargetId};
+use crate::pipeline::model::{Input, InputKind, Part, Pattern, Target, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Span;
 use crate::store::Sha256;
@@ -92,11 +92,21 @@ impl Engine<'_> {
 
     /// The other step of a clash, and the clash in words.
     fn told(&self, clash: Clash, paths: &[PathId]) -> (Option<StepId>, String) {
-        let (Clash::SameFile(other) | Clash::FileAndFolder(other)) = clash;
-        let (path, theirs) = (paths.first().map_or("", |&path| self.state.path(path)), self.path(other, 0));
+        let other = match clash {
+            Clash::SameFile(other) | Clash::FileAndFolder(other) => other,
+            Clash::Read => NONE,
+        };
+        let path = paths.first().map_or("", |&path| self.state.path(path));
+        let theirs = if other == NONE { "" } else { self.path(other, 0) };
         let what = match clash {
             Clash::SameFile(_) => format!("two steps for one file: {path}"),
             Clash::FileAndFolder(_) => format!("a file where another step needs a folder: {path}, {theirs}"),
+            Clash::Read => {
+                return (
+                    None,
+                    format!("{path} was taken for a file that no target makes: name this target under `inputs`"),
+                );
+            }
         };
         (Some(other), what)
     }
@@ -128,7 +138,12 @@ impl Engine<'_> {
             let bound = self.steps.bound(id);
             rule.rule.reads().iter().map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied())).collect()
         };
-        ra.template_digest == rb.template_digest
+        let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
+        let values = |id: StepId| self.steps.bound(id).iter().map(|b| b.value);
+        // A step has one set of values: groups and joins of both targets go by them.
+        names(ta).eq(names(tb))
+            && values(a).eq(values(b))
+            && ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
             && paths == self.steps.outputs(b)
             && waits.iter().copied().eq(self.steps.slots_of(b).iter().map(|s| s.wait))
@@ -146,7 +161,14 @@ impl Engine<'_> {
                     scratch.path.clear();
                     pattern::fill_into(&mut scratch.path, path, |b| steps.names.get(bound[b].value));
                     let path = rhythm.find(state, (target, this.outputs.len() + position), &scratch.path);
-                    waits.push(steps.wait_for_path(path));
+                    waits.push(match (steps.maker(path), &input.kind) {
+                        (Some(step), _) => Wait::Step(step),
+                        // The other target has no step of these values.
+                        (None, InputKind::Target { on, .. }) if on.iter().all(|(_, mine)| is_binding(mine)) => {
+                            Wait::None
+                        }
+                        (None, _) => steps.wait_for_path(path),
+                    });
                 }
                 (None, InputKind::Target { target: of, on, .. }) => {
                     let values = self.steps.values_of(id);
@@ -184,9 +206,16 @@ impl Engine<'_> {
     /// A join on all bindings finds its one step by path, where that step is sure to be there before.
     pub(super) fn joins_directly(&self, target: TargetId, of: TargetId, on: usize) -> bool {
         let (this, of) = (&self.pipeline.targets[target], &self.pipeline.targets[of]);
-        let same_parent = parent_of(of) == parent_of(this);
+        // Of one parent, both must choose the same rows.
+        let axes = |target: &Target| format!("{:?}", target.axes.iter().map(|a| &a.kind).collect::<Vec<_>>());
+        let same_parent = parent_of(of) == parent_of(this) && axes(of) == axes(this);
         on == of.bindings.len()
             && !of.outputs.is_empty()
             && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
     }
+}
+
+/// A pattern that is one binding and nothing else.
+fn is_binding(pattern: &Pattern) -> bool {
+    matches!(pattern.parts.as_slice(), [Part::Binding(_)])
 }

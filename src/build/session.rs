@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::{Pipeline, Target, TargetId};
+use crate::pipeline::model::{Pipeline, Target};
 use crate::pipeline::problem::Problems;
 use crate::registry::Traffic;
 use crate::rules::{Lane, Rule};
@@ -163,37 +163,7 @@ pub(super) fn looked<'p>(
     }
 }
 
-/// Removes the outputs of the steps asked for, and their records. Gives the paths that were there.
-pub fn clean(session: &Session, order: &Order, dry: bool) -> Result<Vec<String>, BuildError> {
-    let (engine, _) = looked(session, order, &mut super::events::Silence)?;
-    let mut outputs = Vec::new();
-    let asked: Vec<TargetId> = order.asked.iter().flat_map(Asked::targets).collect();
-    for target in (0..session.pipeline.targets.len()).filter(|t| asked.contains(t)) {
-        for &id in &engine.steps.rows[target].steps {
-            let wanted = order.asked.iter().any(|a| engine.is_asked(a, id));
-            let mine = engine.paths(id).map(str::to_owned);
-            outputs.extend(mine.filter(|path| wanted && engine.state.file(path).is_some()));
-        }
-    }
-    outputs.sort();
-    outputs.dedup();
-    let placer = engine.placer.clone();
-    drop(engine);
-    if dry {
-        return Ok(outputs);
-    }
-    let (_, never) = watch::channel(false);
-    let _lock = take_lock(session, order, &never, &mut super::events::Silence)?;
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
-    for path in &outputs {
-        placer.remove(path).map_err(|source| BuildError::Io { action: "remove", path: path.clone(), source })?;
-        state.remove(path);
-    }
-    state.close()?;
-    Ok(outputs)
-}
-
-fn take_lock(
+pub(super) fn take_lock(
     session: &Session,
     order: &Order,
     stop: &watch::Receiver<bool>,
@@ -226,7 +196,10 @@ fn holder(who: Option<&Holder>) -> String {
     )
 }
 
-fn io<'a>(action: &'static str, path: &'a std::path::Path) -> impl FnOnce(std::io::Error) -> BuildError + 'a {
+pub(super) fn io<'a>(
+    action: &'static str,
+    path: &'a std::path::Path,
+) -> impl FnOnce(std::io::Error) -> BuildError + 'a {
     move |source| BuildError::Io { action, path: path.display().to_string(), source }
 }
 

@@ -29,6 +29,8 @@ pub enum Wait {
     Step(StepId),
     Group(GroupId),
     File(FileId),
+    /// Nothing: no step of the target has these values, and none can come.
+    None,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +80,19 @@ pub struct Group {
     pub stale: Option<StepId>,
     /// The digest of all that its steps made, once it is complete and someone asked.
     pub digest: OnceLock<Digest>,
+    /// Slots that hold it.
+    readers: u32,
     first_waiter: u32,
     /// Groups that cannot close before this one is complete.
     pub closes: Vec<GroupId>,
+}
+
+impl Group {
+    /// So many steps read so many rows that their lists are not to be kept one by one.
+    pub fn is_crowded(&self) -> bool {
+        const LISTED: u64 = 1 << 21;
+        self.readers > 1 && u64::from(self.readers) * self.rows.len() as u64 > LISTED
+    }
 }
 
 /// The rows of one target.
@@ -140,6 +152,8 @@ pub enum Clash {
     SameFile(StepId),
     /// Another step needs a folder where this one makes a file, or the other way round.
     FileAndFolder(StepId),
+    /// Some step that came before reads it as a file that no step makes.
+    Read,
 }
 
 impl<'p> Steps<'p> {
@@ -283,6 +297,9 @@ impl<'p> Steps<'p> {
             if let Some(other) = self.maker(path) {
                 return Err(Clash::SameFile(other));
             }
+            if self.makers.get(path.index()).is_some_and(|m| *m != Maker::UNKNOWN) {
+                return Err(Clash::Read);
+            }
             self.claim_folders(id, state.path(path), state)?;
         }
         self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
@@ -382,6 +399,7 @@ impl<'p> Steps<'p> {
             blocked_by: None,
             stale: None,
             digest: OnceLock::new(),
+            readers: 0,
             first_waiter: NONE,
             closes: Vec::new(),
         });
@@ -409,6 +427,9 @@ impl<'p> Steps<'p> {
         let first = u32::try_from(self.slots.len()).expect("fewer than 2^32 slots fit in memory");
         let mut pending = 0;
         for (position, &wait) in waits.iter().enumerate() {
+            if let Wait::Group(group) = wait {
+                self.groups[group as usize].readers += 1;
+            }
             let slot = first + u32::try_from(position).expect("inputs are fewer than lines");
             let next = if self.is_over(wait) {
                 NONE
@@ -417,7 +438,7 @@ impl<'p> Steps<'p> {
                 match wait {
                     Wait::Step(s) => std::mem::replace(&mut self.steps[s as usize].first_waiter, slot),
                     Wait::Group(g) => std::mem::replace(&mut self.groups[g as usize].first_waiter, slot),
-                    Wait::File(_) => NONE,
+                    Wait::File(_) | Wait::None => NONE,
                 }
             };
             self.slots.push(Slot { wait, owner: id, next });
@@ -431,7 +452,7 @@ impl<'p> Steps<'p> {
         match wait {
             Wait::Step(s) => self.step(s).status.is_done(),
             Wait::Group(g) => self.is_complete(g),
-            Wait::File(_) => true,
+            Wait::File(_) | Wait::None => true,
         }
     }
 

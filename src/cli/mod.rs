@@ -6,6 +6,7 @@ mod clean;
 mod completions;
 mod error;
 mod explain;
+mod gc;
 mod graph;
 mod init;
 mod open;
@@ -14,6 +15,9 @@ mod schema;
 mod signals;
 mod status;
 mod svg;
+mod verify;
+mod watch;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -100,8 +104,14 @@ enum Command {
     Status(status::Arguments),
     /// Draw the targets (or steps) and what they need
     Graph(graph::Arguments),
-    /// Remove outputs
+    /// Read all outputs and the store again, and say what is damaged
+    Verify(verify::Arguments),
+    /// Remove outputs, or (--orphans) what no step makes any more
     Clean(clean::Arguments),
+    /// Free what the store and the records hold and nothing needs
+    Gc(gc::Arguments),
+    /// Build, and build again whenever the pipeline or an input changes
+    Watch(watch::Arguments),
     /// Write a pipeline to start from
     Init(init::Arguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -138,7 +148,10 @@ pub fn main() -> ExitCode {
         Command::Adopt(arguments) => adopt::run(&cli.global, arguments),
         Command::Status(arguments) => status::run(&cli.global, arguments),
         Command::Graph(arguments) => graph::run(&cli.global, arguments),
+        Command::Verify(arguments) => verify::run(&cli.global, arguments),
         Command::Clean(arguments) => clean::run(&cli.global, arguments),
+        Command::Gc(arguments) => gc::run(&cli.global, arguments),
+        Command::Watch(arguments) => watch::run(&cli.global, arguments),
         Command::Init(arguments) => init::run(&cli.global, arguments),
         Command::Schema => schema::run(),
         Command::Completions(arguments) => completions::run(arguments, &mut Cli::command()),

@@ -60,7 +60,8 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     }
 }
 
-fn find(global: &Global) -> Result<PathBuf, Error> {
+/// The pipeline file, by its name or the nearest one above.
+pub fn find(global: &Global) -> Result<PathBuf, Error> {
     const NAME: &str = "pipeline.yaml";
     if let Some(file) = &global.file {
         return Ok(file.clone());

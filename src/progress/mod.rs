@@ -3,7 +3,10 @@
 mod bar;
 mod plain;
 pub mod report;
+pub mod round;
 mod words;
+
+pub use words::bytes;
 
 use crate::build::events::{Event, Listener};
 

@@ -8,6 +8,7 @@ mod build;
 mod cli;
 mod command;
 mod determinism;
+mod engine;
 mod explain;
 mod hostile;
 mod interrupt;

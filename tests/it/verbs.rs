@@ -1,42 +1,88 @@
 //! The verbs beside `build`: what they answer, what they leave alone, and that a build afterwards agrees with them.
 
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::project::Project;
+use crate::support::project::{Project, Running};
 use crate::support::words::exit;
+use crate::support::{sample, stock};
 
 mod adopt;
+mod clean;
+mod gc;
 mod graph;
+mod many;
+mod parts;
+mod verify;
+mod watch;
 
-/// Two parts, a whole made of them, and a file to itself. Each run of a step leaves a line in `runs.log`, which is no output.
 const PIPELINE: &str = "version: 1
 targets:
-  part:
-    rule: command
-    foreach: {name: {lines: names.lst}}
-    inputs: [\"in/{name}.txt\"]
-    run: \"echo part {name} >> runs.log; cp {in} {out}\"
-    output: result/parts/{name}.txt
-  whole: {rule: command, inputs: [part], run: \"echo whole >> runs.log; cat {in} > {out}\", output: result/whole.txt}
-  side: {rule: command, inputs: [note.txt], run: \"echo side >> runs.log; cp {in} {out}\", output: other/side.txt}
+  part: {rule: command, foreach: {n: {lines: numbers.lst}}, inputs: [text.txt], run: \"cat {in} > {out}; echo {n} >> {out}\", output: \"result/part/{n}.txt\"}
+  whole: {rule: command, inputs: [part], run: \"cat {in} > {out}\", output: result/whole.txt}
+  copy: {rule: command, inputs: [whole], run: \"cp {in} {out}\", output: result/copies/copy.txt}
 ";
 
 fn project() -> Project {
     let project = Project::new(PIPELINE);
-    project.write("names.lst", "a\nb\n");
-    project.write("in/a.txt", "A\n");
-    project.write("in/b.txt", "B\n");
-    project.write("note.txt", "note\n");
+    project.write("numbers.lst", "1\n2\n");
+    project.write("text.txt", "text\n");
     project
 }
 
-/// What a verb prints with `--format json`, after an exit with `code`.
-fn json(project: &Project, args: &[&str], code: i32) -> Value {
-    let run = project.run(&[args, &["--format", "json"]].concat()).exits(code);
-    serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("not JSON: {e}\n{run}"))
+/// Tags and layers of the sample, from a folder, so that nothing has to be started.
+fn images() -> Project {
+    let project = Project::new(&stock::pipeline_for("unused", &["library/busybox", "library/redis"]));
+    project.edit("{kind: registry, url: \"unused\"}", "{kind: oci-layout, path: images}");
+    project.layout("images", &sample::images());
+    project
 }
 
-/// What a verb that has to succeed prints.
-fn said(project: &Project, args: &[&str]) -> String {
-    project.run(args).exits(exit::DONE).stdout
+fn json(project: &Project, code: i32, args: &[&str]) -> Value {
+    let run = project.run(args).exits(code);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}\n{run}"))
+}
+
+/// The names of the nodes that a graph has.
+fn nodes(project: &Project, args: &[&str]) -> Vec<String> {
+    let graph = json(project, exit::DONE, &[&["graph", "--format", "json"], args].concat());
+    let nodes = graph["nodes"].as_array().expect("nodes");
+    nodes.iter().map(|n| n["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Every file below a folder with its content and time of last change.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>, SystemTime)> {
+    let mut found = Vec::new();
+    crate::support::project::walk(folder, &mut |path| {
+        let changed = fs::metadata(path).and_then(|m| m.modified()).expect("looked at");
+        found.push((path.display().to_string(), fs::read(path).expect("read"), changed));
+    });
+    found
+}
+
+fn blobs(project: &Project) -> Vec<std::path::PathBuf> {
+    let found = files(&project.path(".layermill/store/blobs"));
+    found.into_iter().map(|(path, ..)| path.into()).collect()
+}
+
+/// Makes a file look as it did, but for one byte that is another one.
+fn damage(path: &Path) {
+    let changed = fs::metadata(path).and_then(|m| m.modified()).expect("looked at");
+    let mut bytes = fs::read(path).expect("read");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    fs::write(path, bytes).expect("written");
+    fs::File::options().write(true).open(path).and_then(|f| f.set_modified(changed)).expect("set");
+}
+
+/// Makes outputs old enough for their stamps to be believed, and lets a build see that.
+fn settle(project: &Project, outputs: &[&str]) {
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    for output in outputs {
+        fs::File::options().write(true).open(project.path(output)).and_then(|f| f.set_modified(long_ago)).expect("set");
+    }
+    project.build(&[]).assert_nothing_done();
 }

@@ -1,9 +1,10 @@
 //! `adopt`: outputs that are there are taken as up to date, as `make -t` does, and a build then has nothing to do.
 
-use super::{Project, exit, json, project, said};
+use super::exit;
+use super::parts::{json, project, said};
 
 /// A project whose outputs were made by other means, but for one part.
-fn made_elsewhere() -> Project {
+fn made_elsewhere() -> super::Project {
     let project = project();
     project.write("result/parts/a.txt", "by hand\n");
     project.write("result/whole.txt", "by hand, too\n");

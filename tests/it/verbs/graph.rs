@@ -1,6 +1,7 @@
 //! `graph`: what a step needs, what needs it, and who writes where.
 
-use super::{Project, exit, json, project, said};
+use super::parts::{json, project, said};
+use super::{Project, exit};
 
 /// The names of the nodes, as they are drawn: producers first.
 fn nodes(project: &Project, args: &[&str]) -> Vec<String> {

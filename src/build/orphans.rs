@@ -1,0 +1,187 @@
+//! Outputs that are to go: those of the steps that were named, and those that no step makes any more. They are listed
+//! first, and what was listed is looked at again before it goes.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokio::sync::watch;
+
+use crate::pipeline::model::TargetId;
+use crate::pipeline::pattern;
+use crate::store::Digest;
+use crate::store::state::{Access, FileRecord, State};
+
+use super::engine::Engine;
+use super::events::Silence;
+use super::expand::parents_of;
+use super::files::{self, Look};
+use super::outcome::Status;
+use super::place::Placer;
+use super::request;
+use super::session::{BuildError, Order, Session, io, looked, take_lock};
+
+/// An output that has a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub path: String,
+    pub fate: Fate,
+    /// What the record said when it was listed; `None` where it told of no file.
+    content: Option<Digest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is what was recorded.
+    Remove,
+    /// It is not there any more: only its record goes.
+    Forget,
+    /// It is not what was recorded, so it may be someone's work: why.
+    Keep(String),
+}
+
+/// What may go.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// By path.
+    pub list: Vec<Candidate>,
+    /// Targets whose steps cannot all be told now: what they may make is not listed.
+    pub untold: Vec<String>,
+}
+
+/// What went.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    pub removed: Vec<String>,
+    /// Records of files that were not there.
+    pub forgotten: usize,
+    pub kept: Vec<(String, String)>,
+    /// Empty folders.
+    pub folders: usize,
+}
+
+/// The recorded outputs of the steps asked for.
+pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildError> {
+    let (engine, _) = looked(session, order, &mut Silence)?;
+    if let Some(unknown) = engine.not_found(order) {
+        return Err(unknown.into());
+    }
+    let ids = 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX);
+    let mut paths = Vec::new();
+    for id in ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id))) {
+        // A file that was only just looked at, and has no record, is not ours to remove.
+        let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_at(path).is_some());
+        let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
+        paths.extend(files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()));
+    }
+    Ok(Candidates { list: judged(&session.pipeline.root, &engine.state, paths), untold: Vec::new() })
+}
+
+/// The recorded outputs that no step of the pipeline makes, with all its targets expanded.
+pub fn orphans(session: &Session) -> Result<Candidates, BuildError> {
+    let everything = Order { asked: request::everything(&session.pipeline), ..Order::default() };
+    let (engine, _) = looked(session, &everything, &mut Silence)?;
+    Ok(engine.orphans())
+}
+
+impl Engine<'_> {
+    /// The same, where all targets were looked at.
+    pub(super) fn orphans(&self) -> Candidates {
+        let untold = self.untold();
+        let may_be_made = |path: &str| {
+            let outputs = untold.iter().flat_map(|&t| &self.pipeline.targets[t].outputs);
+            outputs.into_iter().any(|o| !pattern::match_path(&o.pattern, path).is_empty())
+        };
+        let mut paths = Vec::new();
+        for id in self.state.step_ids() {
+            let more = self.state.step_at(id).into_iter().flat_map(|step| step.more_outputs());
+            for path in std::iter::once(self.state.path(id)).chain(more) {
+                if self.steps.find_path(&self.state, path).is_none() && !may_be_made(path) {
+                    paths.push(path.to_owned());
+                }
+            }
+        }
+        let untold = untold.into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
+        Candidates { list: judged(&self.pipeline.root, &self.state, paths), untold }
+    }
+
+    /// The targets whose steps cannot all be told before something else is built.
+    pub(super) fn untold(&self) -> Vec<TargetId> {
+        let mut untold = vec![false; self.pipeline.targets.len()];
+        let settled = |status: Status| status.has_outputs() || status == Status::Absent;
+        for &target in &self.pipeline.order {
+            let rows = |t: TargetId| self.steps.rows[t].steps.iter().copied();
+            let from_afar = parents_of(&self.pipeline.targets[target])
+                .any(|parent| untold[parent] || rows(parent).any(|id| !settled(self.steps.step(id).status)));
+            let refused = self.rules[target].is_some() && rows(target).any(|id| self.steps.outputs(id).is_empty());
+            untold[target] = from_afar || refused || self.waiting.contains(&target);
+        }
+        (0..untold.len()).filter(|&t| untold[t]).collect()
+    }
+}
+
+fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> {
+    paths.sort();
+    paths.dedup();
+    paths
+        .into_par_iter()
+        .map(|path| {
+            let record = state.file(&path);
+            let fate = record.map_or(Fate::Forget, |record| fate(root, &path, record));
+            Candidate { fate, content: record.map(|r| r.content), path }
+        })
+        .collect()
+}
+
+fn fate(root: &Path, path: &str, record: FileRecord) -> Fate {
+    let path = root.join(path);
+    let folder = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir());
+    match files::look_at_output(&path, Some(record), folder) {
+        Look::Missing => Fate::Forget,
+        Look::Same(_) => Fate::Remove,
+        Look::Hashed(now) if now.content == record.content => Fate::Remove,
+        Look::Hashed(_) => Fate::Keep("changed since it was made".to_owned()),
+        Look::Unusable(why) => Fate::Keep(why),
+    }
+}
+
+/// Removes what was listed, as far as it still is what was listed; with `force`, also what was changed since it was
+/// made. Their records go with them.
+pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: bool) -> Result<Removed, BuildError> {
+    let mut done = Removed::default();
+    if candidates.list.is_empty() {
+        return Ok(done);
+    }
+    let root = &session.pipeline.root;
+    let placer = Placer::new(root).map_err(io("open", root))?;
+    let (_, never) = watch::channel(false);
+    let _lock = take_lock(session, order, &never, &mut Silence)?;
+    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let mut failed = None;
+    for candidate in &candidates.list {
+        let path = &candidate.path;
+        let record = state.file(path);
+        if record.map(|r| r.content) != candidate.content {
+            done.kept.push((path.clone(), "made anew meanwhile".to_owned()));
+            continue;
+        }
+        match record.map_or(Fate::Forget, |record| fate(root, path, record)) {
+            Fate::Keep(why) if !force => done.kept.push((path.clone(), why)),
+            Fate::Forget => {
+                state.remove(path);
+                done.forgotten += 1;
+            }
+            Fate::Remove | Fate::Keep(_) => {
+                if let Err(source) = placer.remove(path) {
+                    failed = Some(BuildError::Io { action: "remove", path: path.clone(), source });
+                    break;
+                }
+                state.remove(path);
+                done.removed.push(path.clone());
+            }
+        }
+    }
+    done.folders = placer.remove_empty(&done.removed);
+    // What is gone is forgotten, also where the rest could not be removed.
+    state.close()?;
+    failed.map_or(Ok(done), Err)
+}

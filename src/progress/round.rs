@@ -1,0 +1,29 @@
+//! A line for each build of `watch`: what changed, and what came of it.
+
+use crate::build::events::{Event, Listener};
+
+use super::words;
+
+/// Tells one build, and what it was for.
+pub struct Round {
+    why: String,
+}
+
+impl Round {
+    pub fn new(why: String) -> Self {
+        Self { why }
+    }
+}
+
+impl Listener for Round {
+    fn hear(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Waiting { holder } => anstream::eprintln!("another build is running ({holder}); waiting for it"),
+            Event::SetAside { what } => anstream::eprintln!("{what}"),
+            Event::Done(summary) => {
+                anstream::eprintln!("{}{}: {}", words::failures(summary), self.why, words::line(summary));
+            }
+            Event::Started { .. } | Event::Finished { .. } | Event::Progress(_) => {}
+        }
+    }
+}

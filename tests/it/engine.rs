@@ -1,0 +1,168 @@
+//! Corners of the engine: who shares a step, what joins find, what a record stands for.
+
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+fn project(targets: &str) -> Project {
+    Project::new(&format!("version: 1\ntargets:\n{targets}"))
+}
+
+#[test]
+fn what_a_command_makes_may_depend_on_its_outputs_name() {
+    let project = project(
+        "  csv: {rule: command, run: \"basename {out} > {out}\", output: r/x.csv}\n  \
+         json: {rule: command, run: \"basename {out} > {out}\", output: r/x.json}\n",
+    );
+    project.build(&[]);
+    project.remove("r/x.csv");
+    project.remove("r/x.json");
+    assert_eq!(project.build(&[]).restored, 2);
+    assert_eq!((project.read("r/x.csv"), project.read("r/x.json")), ("x.csv\n".into(), "x.json\n".into()));
+}
+
+#[test]
+fn a_file_that_another_step_has_written_since_is_made_again() {
+    let two = "version: 1\ntargets: {t: {rule: command, run: \"echo a > {out.x}; echo b > {out.y}\", output: {x: r/a, y: r/b}}}\n";
+    let one = "version: 1\ntargets: {u: {rule: command, run: \"echo other > {out}\", output: r/b}}\n";
+    let project = Project::new(two);
+    for _ in 0..2 {
+        project.write("pipeline.yaml", two);
+        project.build(&[]);
+        assert_eq!(project.read("r/b"), "b\n");
+        project.build(&[]).assert_nothing_done();
+        project.write("pipeline.yaml", one);
+        project.build(&[]);
+        assert_eq!(project.read("r/b"), "other\n");
+        project.build(&[]).assert_nothing_done();
+    }
+}
+
+#[test]
+fn steps_are_shared_only_between_targets_that_bind_alike() {
+    let project = project(
+        "  a: {rule: command, foreach: {x: [1-2, 1-3]}, run: \"echo x > {out}\", output: \"r/{x}\"}\n  \
+         b: {rule: command, foreach: {p: [\"1\"], q: [\"2\", \"3\"]}, run: \"echo x > {out}\", output: \"r/{p}-{q}\"}\n  \
+         c: {rule: command, foreach: {q: [\"2\", \"3\"]}, inputs: [b], run: \"cat {in} > {out}\", output: \"c/{q}\"}\n",
+    );
+    project.run(&["build"]).exits(exit::WRONG).says("two steps for one file");
+}
+
+#[test]
+fn parents_without_rows_leave_nothing_to_wait_for() {
+    let project = project(
+        "  p: {rule: command, foreach: {k: {lines: none.lst}}, run: \"echo {k} > {out}\", output: \"r/p/{k}\"}\n  \
+         q: {rule: command, foreach: {l: {lines: none.lst}}, run: \"echo {l} > {out}\", output: \"r/q/{l}\"}\n  \
+         j: {rule: command, foreach: {a: {from: p, lines: true}, b: {from: q, lines: true}}, run: \"echo > {out}\", \
+         output: \"r/j/{k}/{l}/{a}-{b}\"}\n  \
+         all: {rule: command, inputs: [j], run: \"echo {in} | wc -w > {out}\", output: r/all}\n",
+    );
+    project.write("none.lst", "");
+    assert_eq!(project.build(&[]).built, 1);
+    assert_eq!(project.read("r/all").trim(), "0");
+}
+
+#[test]
+fn an_aggregate_waits_for_what_an_unreadable_parent_would_have_given() {
+    let project = project(
+        "  p: {rule: command, foreach: {k: [\"1\", \"2\"]}, run: \"test {k} = 1 && echo '[1]' > {out} || echo no > {out}\", \
+         output: \"r/p/{k}\"}\n  \
+         q: {rule: command, run: \"echo '[\\\"x\\\"]' > {out}\", output: r/q}\n  \
+         j: {rule: command, foreach: {a: {from: p, json: \"\"}, b: {from: q, json: \"\"}}, run: \"echo > {out}\", \
+         output: \"r/j/{k}/{a}-{b}\"}\n  \
+         all: {rule: command, inputs: [j], run: \"echo {in} > {out}\", output: r/all}\n",
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.step("p@k=2").outcome.as_str()), (1, "failed"), "{}", report.listing());
+    assert!(!project.exists("r/all"), "{}", report.listing());
+}
+
+#[test]
+fn a_recorded_absence_becomes_a_failure_where_it_is_an_error() {
+    let project = Project::new(
+        "version: 1\nsources: {s: {kind: oci-layout, path: etc/sample}}\ntargets:\n  \
+         get_tag: {rule: tags, source: s, foreach: {repo: [library/none]}, output: \"r/{repo}.json\", missing: ok}\n",
+    );
+    crate::support::project::copy(
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/sample")),
+        &project.path("etc/sample"),
+    );
+    assert_eq!(project.build(&[]).absent, 1);
+    project.edit("missing: ok", "missing: error");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).failed, 1);
+}
+
+#[test]
+fn by_hand_means_every_step_that_the_target_describes() {
+    let project = project(
+        "  a: {rule: command, foreach: {k: [\"1\", \"2\"]}, run: \"echo {k} > {out}\", output: \"r/{k}\"}\n  \
+         b: {rule: command, foreach: {k: [\"2\", \"3\"]}, run: \"echo {k} > {out}\", output: \"r/{k}\"}\n",
+    );
+    assert_eq!(project.build(&[]).built, 3);
+    assert_eq!(project.build(&["--force=b"]).built, 2);
+}
+
+#[test]
+fn a_join_with_a_target_that_chose_fewer_rows_finds_nothing_and_reads_nothing() {
+    let project = project(
+        "  n: {rule: command, run: \"echo '{\\\"a\\\": 1, \\\"b\\\": 2}' > {out}\", output: r/n.json}\n  \
+         some: {rule: command, foreach: {k: {from: n, json: \"\"}}, run: \"echo {k} > {out}\", output: \"r/some/{k}\"}\n  \
+         two: {rule: command, foreach: {k: [b, c]}, inputs: [some], run: \"cat {in} /dev/null > {out}\", output: \"r/two/{k}\"}\n  \
+         one: {rule: command, foreach: {k: [a]}, run: \"echo {k} > {out}\", output: \"r/one/{k}\"}\n  \
+         join: {rule: command, foreach: {k: [a, b]}, inputs: [one], run: \"cat {in} /dev/null > {out}\", output: \"r/join/{k}\"}\n",
+    );
+    project.write("r/one/b", "not a step's\n");
+    project.build(&[]);
+    assert_eq!((project.read("r/two/b"), project.read("r/two/c")), ("b\n".into(), String::new()));
+    assert_eq!((project.read("r/join/a"), project.read("r/join/b")), ("a\n".into(), String::new()));
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn a_list_that_is_missing_is_told_before_anything_runs() {
+    let project = project(
+        "  p: {rule: command, run: \"echo x > {out}\", output: r/p}\n  \
+         q: {rule: command, foreach: {v: {from: p, lines: true}, arch: {lines: arch.lst}}, run: \"echo > {out}\", \
+         output: \"r/q/{v}/{arch}\"}\n",
+    );
+    project.run(&["plan"]).exits(exit::WRONG).says("arch.lst");
+    project.run(&["build"]).exits(exit::WRONG).says("arch.lst");
+    assert!(!project.exists("r/p"));
+}
+
+#[test]
+fn an_output_may_become_a_file_where_it_was_a_folder() {
+    let project = project("  a: {rule: command, run: \"echo 1 > {out}/x\", output: r/a/}\n");
+    project.build(&[]);
+    project.write("pipeline.yaml", "version: 1\ntargets: {a: {rule: command, run: \"echo 1 > {out}\", output: r/a}}\n");
+    project.build(&[]);
+    assert_eq!(project.read("r/a"), "1\n");
+}
+
+#[test]
+fn steps_that_meet_on_one_file_while_building_both_fail() {
+    let project = project(
+        "  p: {rule: command, run: \"echo 1 > {out}\", output: r/p}\n  \
+         a: {rule: command, foreach: {k: {from: p, lines: true}}, run: \"echo a > {out}\", output: \"r/o/{k}\"}\n  \
+         b: {rule: command, foreach: {k: {from: p, lines: true}}, run: \"echo b > {out}\", output: \"r/o/{k}\"}\n",
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.failed, 2, "{}", report.listing());
+    assert_eq!(project.build_exits(exit::FAILED, &[]).failed, 2);
+}
+
+#[test]
+fn targets_over_several_others_and_lists_go_over_every_combination() {
+    let project = project(
+        "  p: {rule: command, run: \"printf '1\\\\n2\\\\n' > {out}\", output: r/p}\n  \
+         q: {rule: command, run: \"printf 'x\\\\ny\\\\n' > {out}\", output: r/q}\n  \
+         j: {rule: command, foreach: {a: {from: p, lines: true}, b: {from: q, lines: true}, c: [u, v]}, \
+         run: \"echo {a}{b}{c} > {out}\", output: \"r/j/{a}/{b}/{c}\"}\n  \
+         deep: {rule: command, foreach: {d: {from: j, lines: true}}, inputs: [j], run: \"cat {in} > {out}\", \
+         output: \"r/deep/{a}/{b}/{c}/{d}\"}\n  \
+         all: {rule: command, inputs: [deep], run: \"cat {in} > {out}\", output: r/all}\n",
+    );
+    project.build(&["-j1"]);
+    let expected = ["1xu", "1xv", "1yu", "1yv", "2xu", "2xv", "2yu", "2yv"].map(|l| format!("{l}\n")).concat();
+    assert_eq!(project.read("r/all"), expected);
+    project.build(&[]).assert_nothing_done();
+}

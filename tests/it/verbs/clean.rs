@@ -1,0 +1,58 @@
+//! `clean --orphans`: outputs that no step makes any more, listed before they go.
+
+use super::*;
+
+#[test]
+fn orphans_are_listed_before_they_go() {
+    let project = project();
+    project.build(&[]);
+    project.write("result/part/mine.txt", "not layermill's\n");
+    project.write("numbers.lst", "2\n");
+    project.edit("result/copies/copy.txt", "result/copy.txt");
+    project.build(&[]);
+    let before = project.snapshot();
+    for args in [&["clean", "--orphans", "-n"][..], &["clean", "--orphans"]] {
+        let run = project.run(args);
+        assert_eq!(run.code, if args.contains(&"-n") { exit::DONE } else { exit::WRONG }, "{run}");
+        assert!(run.stdout.contains("remove  result/part/1.txt"), "{run}");
+        assert!(run.stdout.contains("remove  result/copies/copy.txt"), "{run}");
+        assert!(!run.stdout.contains("mine.txt") && !run.stdout.contains("part/2"), "{run}");
+        assert_eq!(before.changes(&project.snapshot()), [""; 0]);
+    }
+    project.run(&["clean", "--orphans"]).exits(exit::WRONG).says("--yes");
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert_eq!(before.changes(&project.snapshot()), ["result/copies/copy.txt", "result/part/1.txt"]);
+    assert!(!project.exists("result/copies"), "an empty folder goes too");
+    assert!(project.exists("result/part/mine.txt"));
+    let run = project.run(&["clean", "--orphans"]).exits(exit::DONE);
+    assert!(run.stdout.contains("0 outputs"), "{run}");
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn what_was_changed_since_is_kept_unless_forced() {
+    let project = project();
+    project.build(&[]);
+    project.write("numbers.lst", "2\n");
+    project.write("result/part/1.txt", "my own work\n");
+    project.write("result/whole.txt", "mine too\n");
+    let run = project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(run.stdout.contains("kept result/part/1.txt: changed"), "{run}");
+    let run = project.run(&["clean", "whole"]).exits(exit::DONE);
+    assert!(run.stdout.contains("kept result/whole.txt: changed"), "{run}");
+    assert!(project.exists("result/part/1.txt") && project.exists("result/whole.txt"));
+    project.run(&["clean", "--orphans", "--yes", "--force"]).exits(exit::DONE);
+    project.run(&["clean", "whole", "--force"]).exits(exit::DONE);
+    assert!(!project.exists("result/part/1.txt") && !project.exists("result/whole.txt"));
+}
+
+#[test]
+fn what_cannot_be_told_now_is_no_orphan() {
+    let project = images();
+    project.build(&[]);
+    // The tags have to be asked for again: which layer files come of them is not known.
+    project.edit("rule: tags", "rule: tags\n    only: [\"*\"]");
+    let run = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE);
+    assert!(!run.stdout.contains("remove  "), "{run}");
+    assert!(run.stdout.contains("what get_layer_all may make"), "{run}");
+}

@@ -1,0 +1,113 @@
+//! `gc`: what nothing needs is freed, and a build afterwards has nothing to do.
+
+use super::*;
+
+#[test]
+fn gc_frees_what_nothing_needs_and_a_build_still_does_nothing() {
+    let project = images();
+    project.build(&[]);
+    let live = blobs(&project);
+    let run = project.run(&["gc"]).exits(exit::DONE);
+    assert!(run.stdout.starts_with("freed 0 B: 0 blobs"), "{run}");
+    assert_eq!(blobs(&project), live);
+
+    // One image is not wanted any more.
+    project.write("images.lst", "library/busybox\n");
+    let text = project.read("pipeline.yaml");
+    let wanted = text.lines().find(|l| l.contains("repo:")).expect("a list of images").to_owned();
+    project.edit(&wanted, "    foreach: {repo: {lines: images.lst}}");
+    project.build(&[]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    let dry = json(&project, exit::DONE, &["gc", "-n", "--format", "json"]);
+    assert_eq!(blobs(&project), live, "-n removes nothing");
+    let freed = json(&project, exit::DONE, &["gc", "--format", "json"]);
+    assert_eq!(dry, freed);
+    assert!(
+        freed["blobs"].as_u64().is_some_and(|n| n > 0) && freed["bytes"].as_u64().is_some_and(|n| n > 0),
+        "{freed}"
+    );
+    assert_eq!(blobs(&project).len() as u64, freed["kept_blobs"].as_u64().expect("a number"));
+    assert!(project.exists(".layermill/store/oci-layout") && project.exists(".layermill/store/index.json"));
+
+    project.build(&[]).assert_nothing_done();
+    project.run(&["verify"]).exits(exit::DONE);
+    // Everything that is left can be made again without the source.
+    fs::remove_dir_all(project.path("images")).expect("removed");
+    fs::remove_dir_all(project.path("result")).expect("removed");
+    project.build(&["--offline"]);
+    assert!(project.exists("result/tags/library/busybox.json"));
+}
+
+#[test]
+fn gc_forgets_old_results_by_age_and_by_size() {
+    let project = project();
+    project.build(&[]);
+    let first = blobs(&project);
+    project.write("text.txt", "another text\n");
+    project.build(&[]);
+    let all = blobs(&project);
+    assert!(all.len() > first.len());
+    project.run(&["gc"]).exits(exit::DONE);
+    assert_eq!(blobs(&project), all, "earlier results are kept, to come back to");
+    let long_ago = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+    for blob in &all {
+        fs::File::options().write(true).open(blob).and_then(|f| f.set_modified(long_ago)).expect("set");
+    }
+    let freed = json(&project, exit::DONE, &["gc", "--older-than", "30d", "--format", "json"]);
+    assert_eq!(freed["actions"], 4, "{freed}");
+    assert_eq!(blobs(&project).len(), all.len() - first.len(), "what is there now can be restored still");
+    project.build(&[]).assert_nothing_done();
+    project.remove("result/whole.txt");
+    assert_eq!(project.build(&[]).restored, 1);
+
+    let run = project.run(&["gc", "--max-size", "0"]).exits(exit::DONE);
+    assert!(run.stdout.contains("4 step results"), "{run}");
+    assert_eq!(blobs(&project).len(), 0);
+    project.build(&[]).assert_nothing_done();
+    project.remove("result/whole.txt");
+    project.build(&[]).assert_only(&["whole"]);
+    project.run(&["gc", "--max-size", "lots"]).exits(exit::WRONG);
+}
+
+#[test]
+fn a_blob_that_is_used_is_young_again() {
+    let project = project();
+    project.build(&[]);
+    let long_ago = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+    for blob in blobs(&project) {
+        fs::File::options().write(true).open(blob).and_then(|f| f.set_modified(long_ago)).expect("set");
+    }
+    project.remove("result/whole.txt");
+    assert_eq!(project.build(&[]).restored, 1);
+    let young = |blob: &std::path::PathBuf| {
+        fs::metadata(blob).and_then(|m| m.modified()).is_ok_and(|t| t > long_ago + Duration::from_secs(3600))
+    };
+    assert_eq!(blobs(&project).iter().filter(|b| young(b)).count(), 1);
+}
+
+#[test]
+fn gc_forgets_the_records_of_orphans_that_are_gone() {
+    let project = project();
+    project.build(&[]);
+    project.write("numbers.lst", "1\n");
+    project.build(&[]);
+    let freed = json(&project, exit::DONE, &["gc", "--format", "json"]);
+    assert_eq!((&freed["records"], &freed["orphans"]), (&0.into(), &1.into()), "a file that is there has its record");
+    project.remove("result/part/2.txt");
+    let freed = json(&project, exit::DONE, &["gc", "--format", "json"]);
+    assert_eq!((&freed["records"], &freed["orphans"]), (&1.into(), &0.into()));
+    project.build(&[]).assert_nothing_done();
+    let run = project.run(&["clean", "--orphans"]).exits(exit::DONE);
+    assert!(run.stdout.contains("0 outputs removed"), "{run}");
+}
+
+#[test]
+fn a_store_that_was_named_is_only_cleaned_by_age() {
+    let project = images();
+    project.build(&["--store", "shared"]);
+    project.run(&["gc", "--store", "shared"]).exits(exit::WRONG).says("--older-than");
+    let foreign = project.path("shared/blobs/sha256").join("0".repeat(64));
+    fs::write(&foreign, "another pipeline's").expect("written");
+    project.run(&["gc", "--store", "shared", "--older-than", "30d"]).exits(exit::DONE);
+    assert!(foreign.exists());
+}

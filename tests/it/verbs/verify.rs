@@ -1,0 +1,77 @@
+//! `verify`: what no stamp tells is found by reading everything again, and mended.
+
+use super::*;
+
+#[test]
+fn verify_finds_what_no_stamp_tells_and_repairs_it() {
+    let project = project();
+    project.build(&[]);
+    settle(&project, &["result/part/1.txt", "result/part/2.txt", "result/whole.txt", "result/copies/copy.txt"]);
+    let run = project.run(&["verify"]).exits(exit::DONE);
+    assert!(run.stdout.contains("4 outputs") && run.stdout.contains("none is damaged"), "{run}");
+    let undamaged = project.read("result/part/1.txt");
+    damage(&project.path("result/part/1.txt"));
+    project.build(&[]).assert_nothing_done();
+
+    let before = files(&project.path("."));
+    let report = json(&project, exit::FAILED, &["verify", "--format", "json"]);
+    assert_eq!(report["damaged"].as_array().expect("a list").len(), 1, "{report}");
+    let damaged = &report["damaged"][0];
+    assert_eq!(damaged["path"], "result/part/1.txt");
+    assert_ne!(damaged["recorded"], damaged["found"]);
+    assert!(damaged["recorded"].as_str().is_some_and(|d| d.starts_with("blake3:")), "{report}");
+    let changed: Vec<_> = files(&project.path(".")).into_iter().filter(|f| !before.contains(f)).collect();
+    assert!(changed.iter().all(|(path, ..)| path.ends_with(".layermill/lock")), "verify only looks");
+    project.run(&["verify", "whole"]).exits(exit::DONE);
+    project.run(&["verify", "part"]).exits(exit::FAILED);
+
+    let run = project.run(&["verify", "--repair"]).exits(exit::DONE);
+    assert!(run.stdout.contains("repaired result/part/1.txt"), "{run}");
+    assert_eq!(project.read("result/part/1.txt"), undamaged);
+    project.build(&[]).assert_nothing_done();
+    project.run(&["verify"]).exits(exit::DONE);
+}
+
+#[test]
+fn verify_names_what_is_missing_and_repair_brings_it_back() {
+    let project = project();
+    project.build(&[]);
+    project.remove("result/whole.txt");
+    let report = json(&project, exit::FAILED, &["verify", "--format", "json"]);
+    assert_eq!(report["damaged"][0]["found"], "missing");
+    project.run(&["verify", "--repair"]).exits(exit::DONE);
+    assert!(project.exists("result/whole.txt"));
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn verify_reads_the_store_too() {
+    let project = images();
+    project.build(&[]);
+    let blob = blobs(&project).into_iter().next().expect("a blob");
+    damage(&blob);
+    let report = json(&project, exit::FAILED, &["verify", "--format", "json"]);
+    assert_eq!(report["damaged"][0]["kind"], "blob");
+    assert_eq!(report["damaged"].as_array().expect("a list").len(), 1, "{report}");
+    project.run(&["verify", "stat_layer"]).exits(exit::DONE);
+    project.run(&["verify", "--repair"]).exits(exit::DONE);
+    assert!(!blob.exists(), "a damaged blob is removed");
+    project.run(&["verify"]).exits(exit::DONE);
+    project.build(&[]).assert_nothing_done();
+    // All that it was needed for is fetched or derived again.
+    for (path, ..) in files(&project.path("result")) {
+        fs::remove_file(path).expect("removed");
+    }
+    project.build(&[]);
+    project.run(&["verify"]).exits(exit::DONE);
+}
+
+#[test]
+fn damage_that_no_step_mends_stays_said() {
+    let project = project();
+    project.build(&[]);
+    project.write("numbers.lst", "1\n");
+    project.write("result/part/2.txt", "other\n");
+    let run = project.run(&["verify", "--repair"]).exits(exit::FAILED);
+    assert!(run.stdout.contains("damaged  result/part/2.txt"), "{run}");
+}
