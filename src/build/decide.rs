@@ -1,5 +1,7 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
+use std::time::Instant;
+
 use crate::pipeline::model::{Freshness, InputKind};
 use rustix::fs::AtFlags;
 
@@ -51,6 +53,9 @@ pub(super) struct Run {
     pub intact: bool,
     /// What the person should know of it.
     pub notes: Vec<String>,
+    pub started: Option<Instant>,
+    /// How often its command was run.
+    pub attempts: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +66,17 @@ pub(super) enum Work {
     Make(Option<Sha256>),
     /// Bring its outputs back from the store.
     Restore(Vec<StoredOutput>),
+}
+
+impl Work {
+    /// The word for events.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Make(_) => "make",
+            Self::Restore(_) => "restore",
+        }
+    }
 }
 
 /// How the outputs on disk compare with what was recorded.
@@ -150,7 +166,16 @@ impl Engine<'_> {
         let run = |reason, work, record| {
             let intact = outputs.off.is_none();
             let outputs = self.destinations(id, &outputs.looks);
-            Decision::Run(Box::new(Run { reason, work, record, outputs, intact, notes: Vec::new() }))
+            Decision::Run(Box::new(Run {
+                reason,
+                work,
+                record,
+                outputs,
+                intact,
+                notes: Vec::new(),
+                started: None,
+                attempts: 0,
+            }))
         };
         let question = compiled.rule.question(&view).map(|q| Digest::of(q.as_bytes()));
         let fresh_record = StepRecord {
@@ -278,8 +303,7 @@ impl Engine<'_> {
         let target = self.steps.target(id);
         let mut stale = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
-            let partial =
-                target.inputs.get(position).is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }));
+            let partial = self.goes_on_without(id, position);
             match slot.wait {
                 Wait::Step(step) => {
                     let status = self.steps.step(step).status;
@@ -312,6 +336,12 @@ impl Engine<'_> {
             }
         }
         Ok(stale)
+    }
+
+    /// This input of the step is `partial`: it does without what failed.
+    pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
+        let input = self.steps.target(id).inputs.get(position);
+        input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
     }
 
     fn blocked(&self, by: StepId) -> Decision {

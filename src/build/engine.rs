@@ -46,6 +46,10 @@ pub(super) struct Compiled {
 pub(super) struct Stats {
     pub total: usize,
     pub done: usize,
+    /// Of those done, the ones that were given to their rule.
+    pub ran: usize,
+    /// No more steps can be found.
+    pub all_known: bool,
 }
 
 pub(super) struct Engine<'p> {
@@ -95,6 +99,8 @@ pub(super) struct Engine<'p> {
     pub runs: HashMap<StepId, Box<Run>>,
     pub accounts: HashMap<StepId, Account>,
     pub stats: Stats,
+    /// Steps that failed where no one listened; they are told next.
+    pub untold: Vec<StepId>,
     /// Nothing more is started.
     pub stopping: bool,
     /// The person wanted to stop.
@@ -168,6 +174,7 @@ impl Engine<'_> {
         self.before_build = false;
         loop {
             self.decide_ready(listener);
+            self.tell_untold(listener);
             if !self.stopping {
                 self.launch(listener);
             }
@@ -199,6 +206,7 @@ impl Engine<'_> {
         if !self.stopping {
             self.fail_unreached();
         }
+        self.tell_untold(listener);
         Ok(())
     }
 
@@ -209,17 +217,40 @@ impl Engine<'_> {
             let message = "it never became ready: this is a mistake of layermill's, please report it".to_owned();
             self.account(id, Status::Failed, None, Some(message), None);
             self.steps.step_mut(id).status = Status::Failed;
+            self.untold.push(id);
         }
     }
 
-    fn progress(&self) -> Progress {
+    /// Tells the failures of steps that never became ready.
+    fn tell_untold(&mut self, listener: &mut dyn Listener) {
+        for id in std::mem::take(&mut self.untold) {
+            if let Some(account) = self.accounts.get(&id) {
+                listener.hear(&Event::Finished { id, account });
+            }
+        }
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.stats.all_known = self.stats.all_known || !self.may_grow();
         Progress {
             total: self.stats.total,
+            grows: !self.stats.all_known,
             done: self.stats.done,
+            ran: self.stats.ran,
             running: self.schedule.running(),
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
+            retries: self.traffic.retries(),
         }
+    }
+
+    /// Steps are left that others are read out of.
+    fn may_grow(&self) -> bool {
+        let unread = |target: TargetId| {
+            !self.readers[target].is_empty()
+                && self.steps.rows[target].steps.iter().any(|&id| !self.steps.step(id).status.is_done())
+        };
+        !self.waiting.is_empty() || (0..self.readers.len()).any(unread)
     }
 
     /// Decides all that is ready, wave after wave, until what is left needs to run.
@@ -354,16 +385,14 @@ impl Engine<'_> {
         message: Option<String>,
         listener: &mut dyn Listener,
     ) {
-        if status.is_told() {
+        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) {
             self.account(id, status, reason, message, None);
         }
         self.settle_told(id, status, listener);
     }
 
     pub(super) fn settle_told(&mut self, id: StepId, status: Status, listener: &mut dyn Listener) {
-        if let Some(account) = self.accounts.get(&id)
-            && status.is_told()
-        {
+        if let Some(account) = self.accounts.get(&id) {
             listener.hear(&Event::Finished { id, account });
         }
         self.finish(id, status);
@@ -404,6 +433,9 @@ impl Engine<'_> {
             help,
             output: Vec::new(),
             log: None,
+            took: None,
+            attempts: 0,
+            blocks: 0,
         };
         self.accounts.insert(id, account);
     }
@@ -411,6 +443,7 @@ impl Engine<'_> {
     /// A step that cannot be: it fails before it is ever ready.
     pub(super) fn fail(&mut self, id: StepId, message: String, help: Option<String>) {
         self.account(id, Status::Failed, None, Some(message), help);
+        self.untold.push(id);
         self.finish(id, Status::Failed);
     }
 
@@ -420,6 +453,7 @@ impl Engine<'_> {
             Status::Failed => {}
             status if status.is_done() => {
                 self.account(id, Status::Failed, None, Some(message), None);
+                self.untold.push(id);
                 self.steps.step_mut(id).status = Status::Failed;
                 self.steps.mark_all(id);
             }
@@ -442,10 +476,16 @@ impl Engine<'_> {
 
     /// Everything as it stands, in the order of the targets and their rows.
     pub(super) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
+        for (id, blocks) in self.blame() {
+            if let Some(account) = self.accounts.get_mut(&id) {
+                account.blocks = blocks;
+            }
+        }
         let mut summary = Summary {
             by_target: vec![Counts::default(); self.pipeline.targets.len()],
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
+            retries: self.traffic.retries(),
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
             set_aside,

@@ -1,19 +1,23 @@
 //! Running steps: each one a task that asks or makes, then a message back to the engine.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
-use crate::rules::{Asked, Failure, Job, JobInput, Made};
+use crate::rules::{Asked, Failure, Job, JobInput, Lane, Made};
 use crate::store::Sha256;
+use crate::store::state::StepRecord;
 
 use super::clock;
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
-use super::events::{Event, Listener};
+use super::events::{Event, Listener, Printed, Start};
 use super::found;
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
+use super::printed;
 use super::steps::StepId;
 
 /// What a task tells the engine.
@@ -21,6 +25,8 @@ use super::steps::StepId;
 pub(super) enum Message {
     Asked(StepId, Result<Answered, Failure>),
     Made(StepId, Result<Outcome, Failure>),
+    /// What a command printed, and how often it was run; sent before what came of it.
+    Ran(StepId, Option<Printed>, u32),
     /// The store did not have a step's outputs whole any more.
     NotRestored(StepId),
     /// The person wants to stop.
@@ -51,6 +57,11 @@ impl Reply {
         Self { send: engine.send.clone(), id, given: false }
     }
 
+    /// Tells what is no answer yet.
+    fn tell(&self, message: Message) {
+        let _ = self.send.send(message);
+    }
+
     fn give(mut self, message: Message) {
         self.given = true;
         // The engine outlives its tasks unless it stops on an error, and then no one listens.
@@ -67,13 +78,24 @@ impl Drop for Reply {
     }
 }
 
+/// What is to be said of a step that ran.
+#[derive(Default)]
+struct End {
+    message: Option<String>,
+    help: Option<String>,
+    /// The last lines of its command, and where all of them are.
+    output: Vec<String>,
+    log: Option<String>,
+}
+
 impl Engine<'_> {
     /// Starts all that may start now.
     pub(super) fn launch(&mut self, listener: &mut dyn Listener) {
         while let Some(id) = self.schedule.next() {
-            let label = self.steps.label(id);
-            listener.hear(&Event::Started { id, step: &label });
-            let Some(work) = self.runs.get(&id).map(|run| run.work.clone()) else { continue };
+            let Some(run) = self.runs.get_mut(&id) else { continue };
+            run.started = Some(Instant::now());
+            let work = run.work.clone();
+            self.tell_start(id, listener);
             match work {
                 Work::Ask => self.ask(id),
                 Work::Make(None) => self.make(id, None),
@@ -81,6 +103,25 @@ impl Engine<'_> {
                 Work::Restore(_) => self.restore(id),
             }
         }
+    }
+
+    fn tell_start(&self, id: StepId, listener: &mut dyn Listener) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let target = self.steps.step(id).target as usize;
+        let lane = self.rules[target].as_ref().map_or(Lane::Compute, |c| c.rule.lane());
+        let pool = self.pipeline.targets[target].pool.and_then(|(pool, _)| self.pipeline.pools.get(pool));
+        listener.hear(&Event::Started(Start {
+            id,
+            step: &self.steps.label(id),
+            work: run.work.word(),
+            lane: match &lane {
+                Lane::Compute => "compute",
+                Lane::Process => "process",
+                Lane::Source(identity, _) => identity,
+            },
+            pool: pool.map(|(name, _)| name.as_str()),
+            reason: &run.reason,
+        }));
     }
 
     fn ask(&mut self, id: StepId) {
@@ -125,9 +166,14 @@ impl Engine<'_> {
         let placer = self.placer.clone();
         let mut cancelled = self.cancel.subscribe();
         let reply = Reply::of(self, id);
+        let log_name = relative(&job.log, &self.pipeline.root);
         // A command ends its own children when it is told; anything else is simply dropped.
-        let by_itself = rule.lane() == crate::rules::Lane::Process;
+        let by_itself = rule.lane() == Lane::Process;
         self.runtime.spawn(async move {
+            if by_itself {
+                // What an earlier run printed is not what this one prints; most often there is no such file.
+                let _ = std::fs::remove_file(&job.log);
+            }
             let made = match scratch(&job.scratch) {
                 Err(failure) => Err(failure),
                 Ok(()) if by_itself => rule.make(&job).await,
@@ -136,6 +182,10 @@ impl Engine<'_> {
                     () = cancel(&mut cancelled) => Err(Failure::interrupted()),
                 },
             };
+            if by_itself {
+                let attempts = job.attempts.load(Ordering::Relaxed);
+                reply.tell(Message::Ran(id, printed::read(&job.log, &log_name), attempts));
+            }
             let outcome = made.and_then(|made| {
                 found::check_inputs(&job)?;
                 let (contents, found) = match made {
@@ -195,6 +245,7 @@ impl Engine<'_> {
             log: self.log_of(id),
             blobs: self.blobs.clone(),
             retries: settings.retries,
+            attempts: AtomicU32::new(0),
             timeout: target.timeout,
             cancelled: self.cancel.subscribe(),
         }
@@ -212,6 +263,14 @@ impl Engine<'_> {
             Message::Interrupt => self.interrupt(),
             Message::Asked(id, answered) => self.asked(id, answered, listener),
             Message::NotRestored(id) => self.make(id, None),
+            Message::Ran(id, printed, attempts) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.attempts = attempts;
+                }
+                if let Some(printed) = printed {
+                    listener.hear(&Event::Output { id, step: &self.steps.label(id), printed: &printed });
+                }
+            }
             Message::Made(id, outcome) => {
                 self.schedule.end(id);
                 let Some(run) = self.runs.remove(&id) else { return };
@@ -244,22 +303,21 @@ impl Engine<'_> {
         let Some(mut run) = self.runs.remove(&id) else { return };
         let before = self.state.step(self.path(id, 0));
         let record = std::mem::take(&mut run.record);
-        run.record = self.keyed(id, crate::store::state::StepRecord { answer: Some(digest), ..record }, Some(&digest));
+        run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
         run.record.asked_at = clock::now_ms();
         run.notes = notes;
         let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             self.remember(id, &run.record);
-            let notes = said(&run.notes);
-            return match notes {
-                None => self.settle(id, Status::UpToDate, None, None, listener),
-                // Left-out tags are worth their word also where the rest is as it was.
-                Some(_) => {
-                    self.account(id, Status::UpToDate, Some(run.reason), notes, None);
-                    self.settle_told(id, Status::UpToDate, listener);
-                }
-            };
+            // Left-out tags are worth their word also where the rest is as it was.
+            let message = said(&run.notes);
+            let worth_keeping = message.is_some();
+            self.ended(id, Status::UpToDate, *run, End { message, ..End::default() }, listener);
+            if !worth_keeping {
+                self.accounts.remove(&id);
+            }
+            return;
         }
         self.runs.insert(id, run);
         self.make(id, Some(bytes));
@@ -272,11 +330,12 @@ impl Engine<'_> {
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
             return self.failed(id, run, failure, listener);
         }
-        run.record.found = self.keep_found(placed.found);
+        let found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }
-        let mut record = run.record;
+        let mut record = std::mem::take(&mut run.record);
+        record.found = found;
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = clock::now_ms();
         }
@@ -288,7 +347,8 @@ impl Engine<'_> {
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
-        self.settle(id, status, Some(run.reason), said(&run.notes), listener);
+        let message = said(&run.notes);
+        self.ended(id, status, run, End { message, ..End::default() }, listener);
     }
 
     fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
@@ -301,21 +361,31 @@ impl Engine<'_> {
             return self.failed(id, run, Failure::new(message), listener);
         }
         self.remove_outputs(id);
-        let answer = run.record.answer;
-        let record =
-            crate::store::state::StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..run.record };
+        let mut run = run;
+        let record = std::mem::take(&mut run.record);
+        let answer = record.answer;
+        let record = StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..record };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
-        self.settle(id, Status::Absent, Some(run.reason), Some(why), listener);
+        self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);
     }
 
     fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
         let status = if failure.interrupted { Status::Interrupted } else { Status::Failed };
-        let log = self.log_of(id);
-        self.account(id, status, Some(run.reason), Some(failure.message), failure.help);
+        let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
+        let Failure { message, help, output, .. } = failure;
+        self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
+    }
+
+    /// A step that was given to its rule is done.
+    fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
+        self.stats.ran += 1;
+        self.account(id, status, Some(run.reason), end.message, end.help);
         if let Some(account) = self.accounts.get_mut(&id) {
-            account.log = (!failure.output.is_empty()).then(|| relative(&log, &self.pipeline.root));
-            account.output = failure.output;
+            account.output = end.output;
+            account.log = end.log;
+            account.took = run.started.map(|started| started.elapsed());
+            account.attempts = run.attempts;
         }
         self.settle_told(id, status, listener);
     }

@@ -97,19 +97,22 @@ impl Engine<'_> {
 
     /// No more rows can come into `group`, since all of `from` has been read.
     fn close_group(&mut self, group: GroupId, from: GroupId) {
-        let blocked_by = self.steps.groups[from as usize].blocked_by;
+        let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
+        let blocked_by = self.steps.earlier(own, inherited);
         let group = &mut self.steps.groups[group as usize];
         group.closed = true;
-        group.blocked_by = group.blocked_by.or(blocked_by);
+        group.read_out_of = Some(from);
+        group.blocked_by = blocked_by;
     }
 
     /// No more rows can come to a target.
     pub(super) fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>) {
         self.closed[target] = true;
         for group in self.steps.groups_of(target).collect::<Vec<_>>() {
+            let blocked_by = self.steps.earlier(self.steps.groups[group as usize].blocked_by, blocked_by);
             let g = &mut self.steps.groups[group as usize];
             g.closed = true;
-            g.blocked_by = g.blocked_by.or(blocked_by);
+            g.blocked_by = blocked_by;
             self.check_group.push(group);
         }
     }

@@ -5,6 +5,7 @@
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 mod adoption;
+mod blame;
 pub mod clock;
 pub mod damage;
 mod decide;
@@ -25,6 +26,7 @@ pub mod orphans;
 pub mod outcome;
 mod parts;
 mod place;
+mod printed;
 mod product;
 pub mod reason;
 pub mod request;

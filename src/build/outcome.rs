@@ -123,6 +123,12 @@ pub struct Account {
     pub output: Vec<String>,
     /// Where the whole output of its command is kept, relative to the pipeline's folder.
     pub log: Option<String>,
+    /// From its start to its end, where it was given to its rule.
+    pub took: Option<Duration>,
+    /// How often its command was run, where it was.
+    pub attempts: u32,
+    /// How many steps could not be made because this one failed, told with the summary.
+    pub blocks: usize,
 }
 
 /// What came of a run.
@@ -138,6 +144,8 @@ pub struct Summary {
     pub requests: u64,
     /// Bytes of bodies received.
     pub bytes: u64,
+    /// Requests that were repeated after a fault.
+    pub retries: u64,
     pub elapsed: Duration,
     pub interrupted: bool,
     /// What was damaged in the state and set aside.
@@ -145,6 +153,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The failures that are not the consequence of another one.
+    pub fn failures(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().filter(|a| a.status == Status::Failed)
+    }
+
     /// 130 interrupted, 1 something failed, 0 done. A conflict of steps counts as a failure.
     pub fn exit_code(&self) -> u8 {
         match () {

@@ -6,6 +6,7 @@ use crate::store::{Digest, Sha256};
 
 use super::engine::{Compiled, Engine};
 use super::key::{KeyMaker, Part, SetHasher, Template};
+use super::outcome::Status;
 use super::reason::{Changes, Reason};
 use super::steps::{GroupId, StepId, Wait};
 
@@ -62,7 +63,17 @@ impl Engine<'_> {
         for &path in self.steps.outputs(id) {
             changes.pass(&made_part(self.state.path(path), Digest::default()));
         }
-        changes.finish()
+        changes.finish().into_iter().map(|reason| self.by_upstream(reason)).collect()
+    }
+
+    /// An input that this build itself made anew is named with the step that made it.
+    fn by_upstream(&self, reason: Reason) -> Reason {
+        let Reason::ChangedInput { input, from, to } = reason else { return reason };
+        let rebuilt = |&step: &StepId| matches!(self.steps.step(step).status, Status::Built | Status::Restored);
+        match self.steps.find_path(&self.state, &input).filter(rebuilt) {
+            Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
+            None => Reason::ChangedInput { input, from, to },
+        }
     }
 
     /// A record with its key and the parts that it was made from.

@@ -56,7 +56,7 @@ impl Engine<'_> {
                     let (group, _) = self.steps.group(*from, set, &[]);
                     let choices = self.joined_choices(target, position, group, read);
                     // Only now is it known which of its rows could be read.
-                    blocked = blocked.or(self.steps.groups[group as usize].blocked_by);
+                    blocked = self.steps.earlier(blocked, self.steps.groups[group as usize].blocked_by);
                     choices
                 }
                 _ => self.static_values(target, axis)?.into_iter().map(|b| vec![(axis.binding, b)]).collect(),

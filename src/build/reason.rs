@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
 use crate::pipeline::model::Freshness;
 use crate::store::state::{KeyPart, StepRecord};
 
@@ -26,12 +28,24 @@ pub enum Reason {
         to: String,
     },
     NewInput(String),
+    /// An input was made again by this build, and came out otherwise.
+    UpstreamRebuilt {
+        step: String,
+        input: String,
+        from: String,
+        to: String,
+    },
     /// How many inputs it had that it has no more.
     LostInputs(usize),
     Parameter {
         name: String,
         from: Option<String>,
         to: Option<String>,
+    },
+    /// A binding has another value. What it was is known by its digest only.
+    OtherValue {
+        binding: String,
+        to: String,
     },
     RuleVersion {
         rule: String,
@@ -79,6 +93,9 @@ impl fmt::Display for Reason {
             Self::MissingOutput(path) => write!(f, "missing output: {path}"),
             Self::ChangedOutput { path, from, to } => write!(f, "changed output: {path}, from {from} to {to}"),
             Self::ChangedInput { input, from, to } => write!(f, "changed input: {input}, from {from} to {to}"),
+            Self::UpstreamRebuilt { step, input, from, to } => {
+                write!(f, "upstream rebuilt: {input} by {step}, from {from} to {to}")
+            }
             Self::NewInput(input) => write!(f, "new input: {input}"),
             Self::LostInputs(1) => write!(f, "one input is gone"),
             Self::LostInputs(n) => write!(f, "{n} inputs are gone"),
@@ -88,6 +105,7 @@ impl fmt::Display for Reason {
                 (Some(from), None) => write!(f, "removed parameter: {name}, was {from:?}"),
                 (None, None) => write!(f, "changed parameter: {name}"),
             },
+            Self::OtherValue { binding, to } => write!(f, "changed parameter: {binding}, to {to:?}"),
             Self::RuleVersion { rule, from, to } => write!(f, "rule version: {rule}, from {from} to {to}"),
             Self::Rule { from, to } => write!(f, "changed rule: from {from} to {to}"),
             Self::MovedTag { tag, from, to } => write!(f, "moved tag: {tag}, from sha256:{from}… to sha256:{to}…"),
@@ -118,7 +136,8 @@ impl Reason {
             Self::MissingOutput(_) => "missing-output",
             Self::ChangedOutput { .. } => "changed-output",
             Self::ChangedInput { .. } | Self::NewInput(_) | Self::LostInputs(_) => "changed-input",
-            Self::Parameter { .. } => "changed-parameter",
+            Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
+            Self::Parameter { .. } | Self::OtherValue { .. } => "changed-parameter",
             Self::RuleVersion { .. } => "rule-version",
             Self::Rule { .. } => "changed-rule",
             Self::MovedTag { .. } => "moved-tag",
@@ -131,6 +150,48 @@ impl Reason {
             Self::WasAbsent(_) => "was-absent",
             Self::LostAnswer => "lost-answer",
         }
+    }
+}
+
+/// What a reason is about, what that was before, and what it is now; `None` where it has no such thing to tell.
+type Moved<'a> = (Option<&'a str>, Option<String>, Option<String>);
+
+impl Reason {
+    fn moved(&self) -> Moved<'_> {
+        match self {
+            Self::ChangedOutput { path: what, from, to }
+            | Self::ChangedInput { input: what, from, to }
+            | Self::UpstreamRebuilt { input: what, from, to, .. }
+            | Self::MovedTag { tag: what, from, to } => (Some(what), Some(from.clone()), Some(to.clone())),
+            Self::Parameter { name, from, to } => (Some(name), from.clone(), to.clone()),
+            Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
+            Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
+            Self::Rule { from, to } | Self::ChangedAnswer { from, to } => (None, Some(from.clone()), Some(to.clone())),
+            Self::MissingOutput(what) | Self::NewInput(what) | Self::Upstream(what) => (Some(what), None, None),
+            Self::FirstBuild
+            | Self::LostInputs(_)
+            | Self::ChangedQuestion
+            | Self::NotFresh { .. }
+            | Self::Refreshed
+            | Self::Forced
+            | Self::WasAbsent(_)
+            | Self::LostAnswer => (None, None, None),
+        }
+    }
+}
+
+/// For programs: the kind, the words, and what moved from what to what.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (what, from, to) = self.moved();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", self.kind())?;
+        map.serialize_entry("text", &self.to_string())?;
+        let moved = [("what", what.map(str::to_owned)), ("from", from), ("to", to)];
+        for (name, value) in moved.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 
@@ -205,7 +266,7 @@ fn moved(part: &Part<'_>, from: &str, to: &str) -> Reason {
         Part::Set { input, .. } => Reason::ChangedInput { input: format!("the steps of input {input}"), from, to },
         Part::Answer(_) | Part::Output(_) => Reason::ChangedAnswer { from, to },
         Part::Value { binding, value } => {
-            Reason::Parameter { name: (*binding).to_owned(), from: None, to: Some((*value).to_owned()) }
+            Reason::OtherValue { binding: (*binding).to_owned(), to: (*value).to_owned() }
         }
     }
 }
@@ -231,4 +292,54 @@ fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
 /// Bytes as hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Digest;
+    use crate::store::state::KeyPart;
+
+    fn template(version: u32, run: &str) -> Template {
+        let params = vec![("run".to_owned(), run.to_owned())];
+        Template { rule: "command".to_owned(), version, params, bindings: Vec::new() }
+    }
+
+    fn said(old: &Template, new: &Template) -> Vec<String> {
+        let reasons = Changes::new(&StepRecord::default(), Some(old), new).finish();
+        reasons.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_raised_rule_version_is_named() {
+        assert_eq!(said(&template(1, "a"), &template(2, "a")), ["rule version: command, from 1 to 2"]);
+        let reason = Reason::RuleVersion { rule: "command".into(), from: 1, to: 2 };
+        let json = serde_json::to_value(&reason).unwrap();
+        let expected = serde_json::json!({
+            "kind": "rule-version", "text": "rule version: command, from 1 to 2", "what": "command", "from": "1", "to": "2"
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn an_edited_parameter_is_named_with_both_values() {
+        assert_eq!(said(&template(1, "a"), &template(1, "b")), [r#"changed parameter: run, from "a" to "b""#]);
+        assert_eq!(said(&template(1, "a"), &template(1, "a")), [""; 0]);
+    }
+
+    #[test]
+    fn inputs_are_told_as_changed_new_and_gone() {
+        let part = |path, content: &[u8]| Part::Input { path, content: Digest::of(content) };
+        let parts: Vec<KeyPart> = [("same", "1"), ("changed", "1"), ("gone", "1")]
+            .map(|(path, content)| Part::Input { path, content: Digest::of(content.as_bytes()) }.record())
+            .to_vec();
+        let record = StepRecord { parts, ..StepRecord::default() };
+        let mut changes = Changes::new(&record, None, &template(1, "a"));
+        for part in [part("same", b"1"), part("changed", b"2"), part("new", b"1")] {
+            changes.see(&part);
+        }
+        let (from, to) = (hex(&Digest::of(b"1").short()), hex(&Digest::of(b"2").short()));
+        let changed = Reason::ChangedInput { input: "changed".into(), from, to };
+        assert_eq!(changes.finish(), [changed, Reason::NewInput("new".into()), Reason::LostInputs(1)]);
+    }
 }

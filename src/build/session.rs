@@ -106,6 +106,7 @@ fn write(
     listener: &mut dyn Listener,
 ) -> Result<Summary, BuildError> {
     let started = Instant::now();
+    listener.hear(&Event::Begun { jobs: order.jobs });
     std::fs::create_dir_all(&session.work_dir).map_err(io("make", &session.work_dir))?;
     let _lock = take_lock(session, order, &stop, listener)?;
     let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Write)?;
@@ -282,6 +283,7 @@ fn engine<'p>(
             runs: HashMap::new(),
             accounts: HashMap::new(),
             stats: Stats::default(),
+            untold: Vec::new(),
             stopping: false,
             interrupted: false,
             doomed: HashMap::new(),

@@ -76,6 +76,8 @@ pub struct Group {
     pub closed: bool,
     /// A step that blocks what needs the group: one of its own, or one that rows would have been read out of.
     pub blocked_by: Option<StepId>,
+    /// The group that its rows were read out of, once all of that was read.
+    pub read_out_of: Option<GroupId>,
     /// A step of it that would run, where nothing is run.
     pub stale: Option<StepId>,
     /// The digest of all that its steps made, once it is complete and someone asked.
@@ -353,13 +355,20 @@ impl<'p> Steps<'p> {
     /// Tells a group how one of its steps came out.
     pub fn mark(&mut self, group: GroupId, id: StepId) {
         let status = self.step(id).status;
-        let group = &mut self.groups[group as usize];
+        let at = group as usize;
         if status.blocks() {
-            group.blocked_by.get_or_insert(id);
+            self.groups[at].blocked_by = self.earlier(self.groups[at].blocked_by, Some(id));
         }
+        let group = &mut self.groups[at];
         if status == Status::Stale {
             group.stale.get_or_insert(id);
         }
+    }
+
+    /// The one of two steps that comes first by name, so that it is the same one whatever came first.
+    pub fn earlier(&self, a: Option<StepId>, b: Option<StepId>) -> Option<StepId> {
+        let name = |id: &StepId| (self.step(*id).target, self.values_of(*id));
+        a.into_iter().chain(b).min_by(|a, b| name(a).cmp(&name(b)))
     }
 
     /// Tells every group that a step is in how it came out.
@@ -397,6 +406,7 @@ impl<'p> Steps<'p> {
             pending: 0,
             closed: false,
             blocked_by: None,
+            read_out_of: None,
             stale: None,
             digest: OnceLock::new(),
             readers: 0,
@@ -404,6 +414,12 @@ impl<'p> Steps<'p> {
             closes: Vec::new(),
         });
         (id, true)
+    }
+
+    /// The group of all of a target's steps, where anything waits for it.
+    pub fn whole(&self, target: TargetId) -> Option<GroupId> {
+        let set = self.rows[target].group_sets.iter().find(|set| set.on.is_empty())?;
+        set.groups.values().next().copied()
     }
 
     /// What a step's values make of the bindings that a set is on.

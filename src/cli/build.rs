@@ -1,11 +1,10 @@
 //! `layermill build`
 
-use std::io::IsTerminal;
-
 use crate::build::build;
-use crate::progress::{self, Style};
+use crate::progress::report::Report;
 
 use super::error::Error;
+use super::listen::Listening;
 use super::{Format, Global, open, print_json, signals};
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +23,8 @@ pub struct Arguments {
     /// How the summary is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    listening: Listening,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -32,17 +33,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     arguments.by_hand.choose(&session.pipeline, &mut order)?;
     order.fail_fast = arguments.fail_fast;
     order.no_wait = arguments.no_wait;
-    let style = match () {
-        () if global.quiet => Style::Quiet,
-        () if global.verbose => Style::Verbose,
-        () if std::io::stderr().is_terminal() => Style::Bar,
-        () => Style::Plain,
-    };
-    let mut listener = progress::listener(style);
+    let mut listeners = arguments.listening.listeners(global, arguments.format)?;
     let stop = signals::listen()?;
-    let summary = build(&session, &order, stop, listener.as_mut()).map_err(|e| Error::build(e, &session.pipeline))?;
+    let built = build(&session, &order, stop, &mut listeners);
+    // They put the terminal and their files in order before anything else is said.
+    drop(listeners);
+    let summary = built.map_err(|e| Error::build(e, &session.pipeline))?;
     if arguments.format == Format::Json {
-        print_json(&progress::report::Report::of(&summary, &session.pipeline))?;
+        print_json(&Report::of(&summary, &session.pipeline))?;
     }
     Ok(summary.exit_code())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::build::explain::{Explanation, explain};
 use crate::build::outcome::Status;
+use crate::build::reason::Reason;
 
 use super::error::Error;
 use super::{Format, Global, open, print, print_json};
@@ -26,7 +27,7 @@ pub struct Arguments {
 struct Json<'a> {
     step: &'a str,
     status: &'static str,
-    reasons: Vec<Why>,
+    reasons: &'a [Reason],
     message: Option<&'a str>,
     outputs: &'a [String],
     rule: &'a str,
@@ -35,12 +36,6 @@ struct Json<'a> {
     inputs: &'a [(String, String)],
     asked_at: Option<String>,
     key: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Why {
-    kind: &'static str,
-    text: String,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -62,7 +57,7 @@ fn json(found: &Explanation) -> Json<'_> {
     Json {
         step: &found.step,
         status: found.status.word(),
-        reasons: found.reasons.iter().map(|r| Why { kind: r.kind(), text: r.to_string() }).collect(),
+        reasons: &found.reasons,
         message: found.message.as_deref(),
         outputs: &found.outputs,
         rule: &found.rule.0,

@@ -35,9 +35,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let order = open::order(global, &session, &[])?;
     let policy = Policy { older_than: arguments.older_than, max_size: arguments.max_size, dry: arguments.dry_run };
     let stop = signals::listen()?;
-    let mut listener = progress::listener(Style::Plain);
-    let freed =
-        gc(&session, &order, policy, &stop, listener.as_mut()).map_err(|e| Error::build(e, &session.pipeline))?;
+    let mut listener = progress::listeners(Style::Plain);
+    let freed = gc(&session, &order, policy, &stop, &mut listener).map_err(|e| Error::build(e, &session.pipeline))?;
     match arguments.format {
         Format::Json => print_json(&freed),
         Format::Text if global.quiet => Ok(exit::DONE),

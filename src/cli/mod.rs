@@ -9,6 +9,7 @@ mod explain;
 mod gc;
 mod graph;
 mod init;
+mod listen;
 mod open;
 mod plan;
 mod schema;
@@ -183,11 +184,16 @@ fn set(text: &str) -> Result<(String, String), String> {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, error::Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| error::Error::failed(e.to_string()))?;
-    print(&format!("{text}\n"))
+    write(&format!("{}\n", crate::progress::escape::json(&text)))
 }
 
-/// Prints an answer. A reader that has seen enough, such as `head`, is no error.
+/// Prints an answer. Names and messages may hold anything; what is printed is nothing but text.
 fn print(text: &str) -> Result<u8, error::Error> {
+    write(&crate::progress::escape::lines(text))
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn write(text: &str) -> Result<u8, error::Error> {
     use std::io::Write;
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

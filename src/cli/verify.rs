@@ -56,8 +56,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
         () => Style::Plain,
     };
     let stop = signals::listen()?;
-    let mut listener = progress::listener(style);
-    let verified = verify(&session, &order, arguments.repair, stop, listener.as_mut())
+    let mut listener = progress::listeners(style);
+    let verified = verify(&session, &order, arguments.repair, stop, &mut listener)
         .map_err(|e| Error::build(e, &session.pipeline))?;
     match arguments.format {
         Format::Json => print_json(&json(&verified))?,

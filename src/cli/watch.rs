@@ -105,5 +105,5 @@ fn settle(session: &Session, order: &Order, watcher: &mut Watcher) -> Result<boo
 }
 
 fn listener(global: &Global, why: &str) -> Box<dyn Listener> {
-    if global.quiet { progress::listener(Style::Quiet) } else { Box::new(Round::new(why.to_owned())) }
+    if global.quiet { Box::new(progress::listeners(Style::Quiet)) } else { Box::new(Round::new(why.to_owned())) }
 }

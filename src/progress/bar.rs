@@ -1,6 +1,6 @@
 //! A bar for terminals: how far, what runs, how fast.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,74 +8,90 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::build::events::{Event, Listener, Progress};
 use crate::build::outcome::Status;
 
-use super::words;
+use super::pace::Pace;
+use super::running::Running;
+use super::{frame, words};
 
 pub struct Bar {
     bar: ProgressBar,
-    /// What runs, the oldest first.
-    running: BTreeMap<u64, (u32, String)>,
-    next: u64,
-    last: (Instant, Progress),
+    began: Instant,
+    running: Running,
+    pace: Pace,
 }
 
 /// A bar for what is over sooner would only flicker.
-const SHOWN_AFTER: Duration = Duration::from_millis(300);
+const SHOWN_AFTER: Duration = Duration::from_millis(400);
+/// Where a terminal does not say how wide it is.
+const WIDTH: usize = 80;
+
+/// A bar is on the screen.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the bar where it is and goes on below it: for a program that ends at once.
+pub fn leave() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        eprintln!();
+    }
+}
 
 impl Bar {
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_style(
-            ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} {wide_msg}")
-                .expect("the template is well-formed")
-                .progress_chars("━╸─"),
-        );
-        Self { bar, running: BTreeMap::new(), next: 0, last: (Instant::now(), Progress::default()) }
+        bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is well-formed"));
+        Self { bar, began: Instant::now(), running: Running::default(), pace: Pace::default() }
     }
 
     fn draw(&mut self, progress: &Progress) {
-        if self.bar.is_hidden() && self.bar.elapsed() >= SHOWN_AFTER {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
-        let mut message = String::new();
-        if progress.requests > 0 {
-            let (since, before) = (self.last.0.elapsed().as_secs_f64().max(0.001), self.last.1);
-            #[expect(clippy::cast_precision_loss, reason = "a rate that is shown whole")]
-            let rate = (progress.requests - before.requests) as f64 / since;
-            message = format!("{} requests ({rate:.0}/s), {} · ", progress.requests, words::bytes(progress.bytes));
-        }
-        if let Some((_, oldest)) = self.running.values().next() {
-            message.push_str(oldest);
-            if self.running.len() > 1 {
-                message.push_str(&format!(" and {} more", self.running.len() - 1));
+        let elapsed = self.began.elapsed();
+        self.pace.see(elapsed, progress);
+        if self.bar.is_hidden() {
+            if elapsed < SHOWN_AFTER {
+                return;
             }
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            SHOWN.store(true, Ordering::Relaxed);
         }
-        self.last = (Instant::now(), *progress);
-        self.bar.set_message(message);
+        // The last column stays free: some terminals go to the next line once it is filled.
+        let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+        let lines = frame::lines(progress, &self.pace, &self.running, elapsed, width.saturating_sub(1));
+        self.bar.set_message(lines.join("\n"));
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| anstream::eprint!("{text}"));
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+        SHOWN.store(false, Ordering::Relaxed);
     }
 }
 
 impl Listener for Bar {
     fn hear(&mut self, event: &Event<'_>) {
         match event {
-            Event::Waiting { holder } => anstream::eprintln!("another build is running ({holder}); waiting for it"),
-            Event::SetAside { what } => anstream::eprintln!("{what}"),
-            Event::Started { id, step } => {
-                self.running.insert(self.next, (*id, (*step).to_owned()));
-                self.next += 1;
-            }
+            Event::Begun { .. } | Event::Output { .. } => {}
+            Event::Waiting { holder } => self.say(&words::waiting(holder)),
+            Event::SetAside { what } => self.say(&words::set_aside(what)),
+            Event::Started(start) => self.running.start(start.id, start.step),
             Event::Finished { id, account } => {
-                self.running.retain(|_, (running, _)| running != id);
-                if account.status == Status::Failed && self.bar.elapsed() >= words::TELL_FAILURES_AFTER {
-                    self.bar.suspend(|| anstream::eprint!("{}", words::failed(account)));
+                self.running.end(*id);
+                if account.status == Status::Failed && self.began.elapsed() >= words::TELL_FAILURES_AFTER {
+                    self.say(&words::failure(account));
                 }
             }
             Event::Progress(progress) => self.draw(progress),
             Event::Done(summary) => {
-                self.bar.finish_and_clear();
+                self.clear();
                 anstream::eprint!("{}", words::summary(summary));
             }
         }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        // Also where a build ends without a summary.
+        self.clear();
     }
 }

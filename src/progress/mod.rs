@@ -1,14 +1,28 @@
-//! Listeners to the engine's events: a bar for terminals, lines for logs, a report for programs.
+//! Listeners to the engine's events: a bar for terminals, lines for logs, files and a report for programs.
 
 mod bar;
+pub mod escape;
+mod frame;
+mod github;
+mod ndjson;
+mod pace;
 mod plain;
 pub mod report;
 pub mod round;
+mod running;
+mod sink;
+mod trace;
 mod words;
 
+pub use bar::leave;
+pub use ndjson::Ndjson;
+pub use sink::Sink;
+pub use trace::Trace;
 pub use words::bytes;
 
 use crate::build::events::{Event, Listener};
+
+use plain::{Plain, Reader, Tells};
 
 /// How a build is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +37,32 @@ pub enum Style {
     Quiet,
 }
 
-/// The listener of a style. All of them write to the standard error.
-pub fn listener(style: Style) -> Box<dyn Listener> {
-    match style {
+/// The listeners of a style, which write to the standard error; and what GitHub Actions wants, where it runs this.
+pub fn listeners(style: Style) -> Fan {
+    let runner = github::is_runner();
+    let reader = if runner { Reader::Actions } else { Reader::Person };
+    let shown: Box<dyn Listener> = match style {
         Style::Bar => Box::new(bar::Bar::new()),
-        Style::Plain => Box::new(plain::Plain::new(false)),
-        Style::Verbose => Box::new(plain::Plain::new(true)),
-        Style::Quiet => Box::new(Quiet),
+        Style::Plain => Box::new(Plain::new(Tells::Failures, reader)),
+        Style::Verbose => Box::new(Plain::new(Tells::Steps, reader)),
+        Style::Quiet => Box::new(Plain::new(Tells::Wrong, reader)),
+    };
+    let page = github::Page::wanted().filter(|_| runner).map(|page| Box::new(page) as Box<dyn Listener>);
+    Fan(std::iter::once(shown).chain(page).collect())
+}
+
+/// Several listeners to one stream.
+#[derive(Default)]
+pub struct Fan(Vec<Box<dyn Listener>>);
+
+impl Fan {
+    pub fn add(&mut self, listener: impl Listener + 'static) {
+        self.0.push(Box::new(listener));
     }
 }
 
-struct Quiet;
-
-impl Listener for Quiet {
+impl Listener for Fan {
     fn hear(&mut self, event: &Event<'_>) {
-        if let Event::Done(summary) = event {
-            anstream::eprint!("{}", words::failures(summary));
-        }
+        self.0.iter_mut().for_each(|listener| listener.hear(event));
     }
 }

@@ -1,55 +1,123 @@
-//! Lines for logs: a word now and then, or one a step.
+//! Lines for logs: a word now and then, or one a step; what a command printed stands together.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::build::events::{Event, Listener};
-use crate::build::outcome::Status;
+use crate::build::events::{Event, Listener, Printed, Progress};
+use crate::build::outcome::{Account, Status, Summary};
 
-use super::words;
+use super::pace::Pace;
+use super::running::Running;
+use super::{github, words};
 
-pub struct Plain {
-    /// A line a step.
-    every_step: bool,
-    started: Instant,
-    told: Instant,
+/// Of which steps there is a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// What is wrong, at the end.
+    Wrong,
+    /// Failures, progress now and then, and a summary.
+    Failures,
+    /// Every step that is not simply up to date, and what its command printed.
+    Steps,
 }
 
-/// How often progress is told to a log.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// What reads the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    Person,
+    /// The runner of GitHub Actions, which folds groups and collects errors.
+    Actions,
+}
+
+pub struct Plain {
+    tells: Tells,
+    reader: Reader,
+    started: Instant,
+    next: Duration,
+    pace: Pace,
+    running: Running,
+    /// What the commands of steps that are about to end have printed.
+    printed: HashMap<u32, Printed>,
+}
+
+/// When progress is first told to a log; then after twice the time, up to the longest.
+const FIRST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(30);
 
 impl Plain {
-    pub fn new(every_step: bool) -> Self {
-        Self { every_step, started: Instant::now(), told: Instant::now() }
+    pub fn new(tells: Tells, reader: Reader) -> Self {
+        Self {
+            tells,
+            reader,
+            started: Instant::now(),
+            next: FIRST,
+            pace: Pace::default(),
+            running: Running::default(),
+            printed: HashMap::new(),
+        }
+    }
+
+    fn finished(&mut self, id: u32, account: &Account) {
+        self.running.end(id);
+        let printed = self.printed.remove(&id).unwrap_or_default();
+        if account.status == Status::Failed {
+            // A short build tells its failures once, at its end.
+            if self.tells != Tells::Wrong && self.started.elapsed() >= words::TELL_FAILURES_AFTER {
+                anstream::eprint!("{}{}", words::failed(account), self.group(account, &printed));
+            }
+        } else if self.tells == Tells::Steps {
+            anstream::eprint!("{}{}", words::step(account), self.group(account, &printed));
+        }
+    }
+
+    fn group(&self, account: &Account, printed: &Printed) -> String {
+        match self.reader {
+            Reader::Person => words::printed(printed),
+            Reader::Actions => github::group(&account.step, printed),
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let elapsed = self.started.elapsed();
+        self.pace.see(elapsed, progress);
+        if self.tells != Tells::Wrong && elapsed >= self.next {
+            self.next = elapsed + elapsed.min(LONGEST);
+            anstream::eprint!("{}", words::progress(progress, &self.pace, self.running.oldest().next()));
+        }
+    }
+
+    fn done(&self, summary: &Summary) {
+        let failures = match self.reader {
+            Reader::Person => words::failures(summary),
+            Reader::Actions => github::errors(summary),
+        };
+        match self.tells {
+            Tells::Wrong => anstream::eprint!("{failures}"),
+            Tells::Failures | Tells::Steps => {
+                anstream::eprint!("{}{failures}{}\n", words::notes(summary), words::line(summary));
+            }
+        }
     }
 }
 
 impl Listener for Plain {
     fn hear(&mut self, event: &Event<'_>) {
         match event {
-            Event::Waiting { holder } => anstream::eprintln!("another build is running ({holder}); waiting for it"),
-            Event::SetAside { what } => anstream::eprintln!("{what}"),
-            Event::Started { .. } => {}
-            Event::Finished { account, .. } if self.every_step => anstream::eprint!("{}", words::step(account)),
-            Event::Finished { account, .. } if account.status == Status::Failed => {
-                if self.started.elapsed() >= words::TELL_FAILURES_AFTER {
-                    anstream::eprint!("{}", words::failed(account));
-                }
+            Event::Begun { .. } => {}
+            Event::Waiting { holder } if self.tells != Tells::Wrong => anstream::eprint!("{}", words::waiting(holder)),
+            Event::Waiting { .. } => {}
+            Event::SetAside { what } => match self.reader {
+                Reader::Person => anstream::eprint!("{}", words::set_aside(what)),
+                Reader::Actions => anstream::eprint!("{}", github::warning(what)),
+            },
+            Event::Started(start) => self.running.start(start.id, start.step),
+            Event::Output { id, printed, .. } if self.tells != Tells::Wrong => {
+                self.printed.insert(*id, (*printed).clone());
             }
-            Event::Finished { .. } => {}
-            Event::Progress(p) => {
-                if self.told.elapsed() >= TELL_EVERY {
-                    self.told = Instant::now();
-                    let bytes = words::bytes(p.bytes);
-                    anstream::eprintln!(
-                        "{}/{} steps, {} running, {} requests, {bytes}",
-                        p.done,
-                        p.total,
-                        p.running,
-                        p.requests
-                    );
-                }
-            }
-            Event::Done(summary) => anstream::eprint!("{}", words::summary(summary)),
+            Event::Output { .. } => {}
+            Event::Finished { id, account } => self.finished(*id, account),
+            Event::Progress(progress) => self.progress(progress),
+            Event::Done(summary) => self.done(summary),
         }
     }
 }

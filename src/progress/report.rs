@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::build::outcome::{Account, Counts, Status, Summary};
+use crate::build::outcome::{Account, Counts, Summary};
 use crate::pipeline::Pipeline;
 
 /// What `--format json` prints of a build or a plan.
@@ -13,8 +13,14 @@ pub struct Report<'a> {
     requests: u64,
     /// Bytes of bodies received.
     bytes: u64,
+    /// Requests that were repeated after a fault.
+    retries: u64,
     seconds: f64,
     interrupted: bool,
+    /// Each step that failed by itself, and how many could not be made because of it.
+    failures: Vec<Failure<'a>>,
+    /// What was damaged in the state and set aside.
+    set_aside: &'a [String],
     /// Every step that is not simply up to date.
     steps: Vec<Step<'a>>,
     /// Targets whose steps cannot all be told yet.
@@ -39,6 +45,46 @@ struct Step<'a> {
     output: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<&'a str>,
+    /// From its start to its end, where it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    /// How often its command was run, where it was.
+    #[serde(skip_serializing_if = "is_zero")]
+    attempts: u32,
+}
+
+/// A failure that is not the consequence of another one.
+#[derive(Debug, Serialize)]
+pub struct Failure<'a> {
+    step: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    output: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a str>,
+    /// Steps that could not be made because of it, directly or through others.
+    blocks: usize,
+}
+
+pub fn failures(summary: &Summary) -> Vec<Failure<'_>> {
+    summary.failures().map(failure).collect()
+}
+
+fn failure(a: &Account) -> Failure<'_> {
+    Failure {
+        step: &a.step,
+        message: a.message.as_deref().unwrap_or_default(),
+        help: a.help.as_deref(),
+        output: &a.output,
+        log: a.log.as_deref(),
+        blocks: a.blocks,
+    }
+}
+
+pub fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[derive(Debug, Serialize)]
@@ -53,20 +99,25 @@ impl<'a> Report<'a> {
         let step = |a: &'a Account| Step {
             step: &a.step,
             target: name(a.target),
-            outcome: if a.status == Status::UpToDate { "up to date" } else { a.status.word() },
+            outcome: a.status.word(),
             reason_kind: a.reason.as_ref().map(|r| r.kind()),
             reason: a.reason.as_ref().map(ToString::to_string),
             message: a.message.as_deref(),
             help: a.help.as_deref(),
             output: &a.output,
             log: a.log.as_deref(),
+            seconds: a.took.map(|t| t.as_secs_f64()),
+            attempts: a.attempts,
         };
         Self {
             counts: summary.counts,
             requests: summary.requests,
             bytes: summary.bytes,
+            retries: summary.retries,
             seconds: summary.elapsed.as_secs_f64(),
             interrupted: summary.interrupted,
+            failures: failures(summary),
+            set_aside: &summary.set_aside,
             steps: summary.accounts.iter().map(step).collect(),
             unknown: summary.unknown.iter().map(|(t, because)| Unknown { target: name(*t), because }).collect(),
         }

@@ -23,7 +23,7 @@ impl Listener for Round {
             Event::Done(summary) => {
                 anstream::eprintln!("{}{}: {}", words::failures(summary), self.why, words::line(summary));
             }
-            Event::Started { .. } | Event::Finished { .. } | Event::Progress(_) => {}
+            _ => {}
         }
     }
 }

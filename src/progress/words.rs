@@ -1,92 +1,151 @@
 //! The words of the summary.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::build::events::{Printed, Progress};
 use crate::build::outcome::{Account, Status, Summary};
+
+use super::pace::Pace;
+use super::{escape, frame};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 /// A build that is over sooner tells its failures once, at its end.
-pub const TELL_FAILURES_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
+pub const TELL_FAILURES_AFTER: Duration = Duration::from_secs(3);
 /// How many absent steps, and how many notes, are named.
 const NAMED: usize = 10;
 
 /// Everything that is to be said at the end.
 pub fn summary(summary: &Summary) -> String {
+    format!("{}{}{}\n", notes(summary), failures(summary), line(summary))
+}
+
+/// What is absent, and what is to be known of what was made.
+pub fn notes(summary: &Summary) -> String {
     let mut text = String::new();
     named(&mut text, summary, YELLOW, "absent", |a| a.status == Status::Absent);
     named(&mut text, summary, YELLOW, "note", |a| {
         a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
     });
-    text.push_str(&failures(summary));
-    text.push_str(&line(summary));
-    text.push('\n');
     text
 }
 
 fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: impl Fn(&Account) -> bool) {
     let all: Vec<&Account> = summary.accounts.iter().filter(|a| which(a)).collect();
     for account in all.iter().take(NAMED) {
+        let (step, message) = (escape::line(&account.step), message(account));
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{style}{word}{style:#} {}: {}", account.step, account.message.as_deref().unwrap_or(""));
+        let _ = writeln!(text, "{style}{word}{style:#} {step}: {message}");
     }
     if all.len() > NAMED {
         let _ = writeln!(text, "{style}{word}{style:#} … and {} more (layermill plan names them)", all.len() - NAMED);
     }
 }
 
+fn message(account: &Account) -> Cow<'_, str> {
+    escape::line(account.message.as_deref().unwrap_or_default())
+}
+
 /// Each root failure with the end of its output, and what could not be built because of it.
 pub fn failures(summary: &Summary) -> String {
-    let mut text = String::new();
-    for account in summary.accounts.iter().filter(|a| a.status == Status::Failed) {
-        text.push_str(&failure(account));
-        let blocked = summary
-            .accounts
-            .iter()
-            .filter(|a| a.status == Status::Blocked && a.message.as_ref() == Some(&account.step))
-            .count();
-        if blocked > 0 {
-            let steps = if blocked == 1 { "1 step waits" } else { &format!("{blocked} steps wait") };
-            let _ = writeln!(text, "  {DIM}{steps} for it{DIM:#}");
-        }
-    }
-    text
+    summary.failures().map(failure).collect()
 }
 
-/// A failure in a line, told while the build goes on.
+/// A failure in a line.
 pub fn failed(account: &Account) -> String {
-    format!("{RED}failed{RED:#} {}: {}\n", account.step, account.message.as_deref().unwrap_or("failed"))
+    format!("{RED}failed{RED:#} {}: {}\n", escape::line(&account.step), message(account))
 }
 
-/// A failure with all that is known of it, told at the end.
-fn failure(account: &Account) -> String {
+/// A failure with all that is known of it.
+pub fn failure(account: &Account) -> String {
     let mut text = failed(account);
     for line in &account.output {
-        let _ = writeln!(text, "  {DIM}│{DIM:#} {line}");
+        let _ = writeln!(text, "  {DIM}│{DIM:#} {}", escape::printed(line));
     }
     if let Some(log) = &account.log {
         let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
     }
     if let Some(help) = &account.help {
-        let _ = writeln!(text, "  help: {help}");
+        let _ = writeln!(text, "  help: {}", escape::lines(help));
+    }
+    if let Some(held_up) = held_up(account) {
+        let _ = writeln!(text, "  {DIM}{held_up}{DIM:#}");
     }
     text
 }
 
-/// One step that was done, in a line.
+/// How many steps could not be made because of a failure.
+pub fn held_up(account: &Account) -> Option<String> {
+    match account.blocks {
+        0 => None,
+        1 => Some("1 step waits for it".to_owned()),
+        n => Some(format!("{n} steps wait for it")),
+    }
+}
+
+/// One step that was done, in a line: why, and how long it took.
 pub fn step(account: &Account) -> String {
     let why = account.reason.as_ref().map(ToString::to_string);
     let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    format!(
-        "{} {}{}\n",
-        account.status.word(),
-        account.step,
-        if why.is_empty() { String::new() } else { format!(" ({why})") }
-    )
+    let mut text = format!("{} {}", account.status.word(), escape::line(&account.step));
+    // Writing to a String cannot fail.
+    if !why.is_empty() {
+        let _ = write!(text, " ({})", escape::line(&why));
+    }
+    if let Some(took) = account.took {
+        let _ = write!(text, " {}", seconds(took));
+    }
+    if account.attempts > 1 {
+        let _ = write!(text, ", {} attempts", account.attempts);
+    }
+    text + "\n"
+}
+
+/// What a command printed, below the line of its step.
+pub fn printed(printed: &Printed) -> String {
+    printed_lines(printed).flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
+pub fn printed_lines(printed: &Printed) -> impl Iterator<Item = String> {
+    let left_out = format!("  {DIM}… {} before this are in {}{DIM:#}", bytes(printed.left_out), printed.log);
+    let left_out = (printed.left_out > 0).then_some(left_out);
+    left_out.into_iter().chain(printed.lines.iter().map(|line| format!("  {DIM}│{DIM:#} {}", escape::printed(line))))
+}
+
+/// How far a build is, for a log; with the step that has been running for longest.
+pub fn progress(progress: &Progress, pace: &Pace, oldest: Option<(&str, Duration)>) -> String {
+    let more = if progress.grows { " and more" } else { "" };
+    let mut text = format!("{}/{}{more} steps, {} running", progress.done, progress.total, progress.running);
+    // Writing to a String cannot fail.
+    if let Some((step, since)) = oldest {
+        let _ = write!(text, " ({} for {})", escape::line(step), seconds(since));
+    }
+    if progress.requests > 0 {
+        let _ = write!(text, ", {} requests, {}", progress.requests, bytes(progress.bytes));
+    }
+    if progress.retries > 0 {
+        let _ = write!(text, ", {} retries", progress.retries);
+    }
+    if let Some(left) = pace.left(progress) {
+        let _ = write!(text, ", about {} left", frame::about(left));
+    }
+    text + "\n"
+}
+
+/// Another build holds the lock.
+pub fn waiting(holder: &str) -> String {
+    format!("another build is running ({holder}); waiting for it\n")
+}
+
+/// Something of the state was damaged.
+pub fn set_aside(what: &str) -> String {
+    format!("{}\n", escape::line(what))
 }
 
 /// The one line that counts.
@@ -140,7 +199,7 @@ pub fn bytes(n: u64) -> String {
 }
 
 /// A duration as it is read best.
-pub fn seconds(d: std::time::Duration) -> String {
+pub fn seconds(d: Duration) -> String {
     match d.as_secs_f64() {
         s if s < 10.0 => format!("{s:.2} s"),
         s if s < 120.0 => format!("{s:.0} s"),
@@ -161,7 +220,7 @@ mod tests {
     fn the_line_counts_what_there_is_to_count() {
         let mut s = Summary { requests: 57, bytes: 123_290, ..Summary::default() };
         s.counts = Counts { built: 12, up_to_date: 30, restored: 1, absent: 2, ..Counts::default() };
-        s.elapsed = std::time::Duration::from_millis(812);
+        s.elapsed = Duration::from_millis(812);
         assert_eq!(plain(&s), "built 12, up to date 30, restored 1, absent 2 · 57 requests, 120.4 KiB · 0.81 s");
     }
 

@@ -324,6 +324,7 @@ mod tests {
             log: dir.path().join("log"),
             blobs,
             retries: None,
+            attempts: std::sync::atomic::AtomicU32::new(0),
             timeout: None,
             cancelled: tokio::sync::watch::channel(false).1,
         };

@@ -8,6 +8,7 @@ pub mod tags;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -59,6 +60,8 @@ pub struct Job {
     /// Attempts after the first; `None`: the rule's default.
     pub retries: Option<u32>,
     pub timeout: Option<Duration>,
+    /// How often the command was run so far, counted by a rule that runs one.
+    pub attempts: AtomicU32,
     /// Becomes true when the build is interrupted: end children and return.
     pub cancelled: tokio::sync::watch::Receiver<bool>,
 }

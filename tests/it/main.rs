@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod determinism;
 mod engine;
+mod events;
 mod explain;
 mod hostile;
 mod interrupt;

@@ -214,6 +214,7 @@ impl Rule for Command {
         Box::pin(async move {
             let mut attempt = 0;
             loop {
+                job.attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 match self.attempt(job).await {
                     Err(failure) if !failure.interrupted && attempt < job.retries.unwrap_or(0) => {
                         wait_before(attempt, job).await?;

@@ -6,6 +6,7 @@ pub mod images;
 pub mod project;
 pub mod registry;
 pub mod sample;
+pub mod schema;
 pub mod stock;
 pub mod words;
 

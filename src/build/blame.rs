@@ -1,0 +1,126 @@
+//! Which failures keep what from being made: each blocked step is counted once for every failure that it waits for,
+//! through however many others.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::engine::Engine;
+use super::expand;
+use super::outcome::Status;
+use super::steps::{GroupId, StepId, Wait};
+
+/// What may be held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Node {
+    Step(StepId),
+    Group(GroupId),
+}
+
+/// The steps at fault, ascending. Steps in a row behind each other share one list.
+type Roots = Rc<[StepId]>;
+
+impl Engine<'_> {
+    /// How many steps each failure blocks, directly or through others.
+    pub(super) fn blame(&self) -> HashMap<StepId, usize> {
+        let mut roots: HashMap<Node, Roots> = HashMap::new();
+        // Counted by list first: where many steps share a long one, it is gone through once.
+        let mut lists: HashMap<*const StepId, (Roots, usize)> = HashMap::new();
+        let counted = self.all_blocked().filter(|&id| self.rules[self.steps.step(id).target as usize].is_some());
+        for id in counted.collect::<Vec<_>>() {
+            let list = self.roots_of(Node::Step(id), &mut roots);
+            lists.entry(list.as_ptr()).or_insert((list, 0)).1 += 1;
+        }
+        let mut blocks = HashMap::new();
+        for (list, steps) in lists.values() {
+            for &root in list.iter() {
+                *blocks.entry(root).or_default() += steps;
+            }
+        }
+        blocks
+    }
+
+    fn all_blocked(&self) -> impl Iterator<Item = StepId> + '_ {
+        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX))
+            .filter(|&id| self.steps.step(id).status == Status::Blocked)
+    }
+
+    /// Depth first with a stack of its own, since chains may be longer than a thread's stack is deep.
+    fn roots_of(&self, node: Node, known: &mut HashMap<Node, Roots>) -> Roots {
+        let mut stack = vec![node];
+        while let Some(&top) = stack.last() {
+            if known.contains_key(&top) {
+                stack.pop();
+                continue;
+            }
+            if let Node::Step(id) = top
+                && self.steps.step(id).status != Status::Blocked
+            {
+                known.insert(top, Rc::from([id]));
+                continue;
+            }
+            let blockers = self.blockers(top);
+            let unknown: Vec<Node> = blockers.iter().copied().filter(|b| !known.contains_key(b)).collect();
+            if unknown.is_empty() {
+                let list = joined(blockers.iter().filter_map(|b| known.get(b)));
+                known.insert(top, list);
+            } else {
+                stack.extend(unknown);
+            }
+        }
+        known.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// What directly holds up a blocked step, or the steps of a group.
+    fn blockers(&self, node: Node) -> Vec<Node> {
+        match node {
+            Node::Step(id) => {
+                let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
+                slots
+                    .filter_map(|(_, slot)| match slot.wait {
+                        Wait::Step(step) => self.steps.step(step).status.blocks().then_some(Node::Step(step)),
+                        Wait::Group(group) => self.steps.groups[group as usize].blocked_by.map(|_| Node::Group(group)),
+                        Wait::File(_) | Wait::None => None,
+                    })
+                    .collect()
+            }
+            Node::Group(id) => {
+                let group = &self.steps.groups[id as usize];
+                let steps = &self.steps.rows[group.target].steps;
+                let own = group.rows.iter().map(|&row| steps[row as usize]);
+                let own = own.filter(|&s| self.steps.step(s).status.blocks()).map(Node::Step);
+                // Rows that a failure kept from being.
+                let unborn =
+                    self.sources(id).into_iter().filter(|&g| self.steps.groups[g as usize].blocked_by.is_some());
+                own.chain(unborn.map(Node::Group)).collect()
+            }
+        }
+    }
+
+    /// The groups that the rows of a group are read out of.
+    fn sources(&self, group: GroupId) -> Vec<GroupId> {
+        let this = &self.steps.groups[group as usize];
+        match this.read_out_of {
+            Some(from) => vec![from],
+            None => expand::parents_of(&self.pipeline.targets[this.target])
+                .filter_map(|parent| self.steps.whole(parent))
+                .collect(),
+        }
+    }
+}
+
+/// All that stand in any of the lists; the list itself where there is but one.
+fn joined<'a>(lists: impl Iterator<Item = &'a Roots>) -> Roots {
+    let mut distinct: Vec<&Roots> = Vec::new();
+    for list in lists {
+        if distinct.last().is_none_or(|last| !Rc::ptr_eq(last, list)) {
+            distinct.push(list);
+        }
+    }
+    if let [only] = distinct[..] {
+        return only.clone();
+    }
+    let mut all: Vec<StepId> = distinct.iter().flat_map(|list| list.iter().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
+}
