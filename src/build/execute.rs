@@ -323,20 +323,17 @@ impl Engine<'_> {
         self.make(id, Some(bytes));
     }
 
-    fn made(&mut self, id: StepId, run: Run, placed: Placed, listener: &mut dyn Listener) {
-        if let Some(message) = self.doomed.remove(&id) {
+    fn made(&mut self, id: StepId, mut run: Run, placed: Placed, listener: &mut dyn Listener) {
+        let doomed = self.doomed.remove(&id).map(Failure::new);
+        if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
             // What it wrote belongs to no record.
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
-            return self.failed(id, run, Failure::new(message), listener);
-        }
-        if let Some(failure) = self.undeclared(id, &placed.found) {
             return self.failed(id, run, failure, listener);
         }
         let found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }
-        let mut run = run;
         let mut record = std::mem::take(&mut run.record);
         record.found = found;
         if record.answer.is_none() || record.asked_at == 0 {
