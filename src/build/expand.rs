@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::pipeline::axis;
 use crate::pipeline::model::{Axis, AxisKind, Read, Target, TargetId};
+use crate::pipeline::{axis, pattern};
 use crate::store::Sha256;
 use crate::store::state::{PathId, State};
 
@@ -82,6 +82,12 @@ impl Engine<'_> {
                 continue;
             }
             let this = &self.pipeline.targets[target];
+            for output in &this.outputs {
+                let path = pattern::literal(&output.pattern).filter(|path| self.protected.contains(path));
+                if let Some(path) = path {
+                    self.problem(output.span, "an output that the pipeline itself is read from", path);
+                }
+            }
             for axis in this.axes.iter().filter(|a| !matches!(a.kind, AxisKind::From { .. })) {
                 // Read before anything runs: a list that is missing is told first, and is the same for all rows.
                 self.static_values(target, axis);

@@ -44,9 +44,9 @@ fn an_aggregate_over_what_is_not_told_yet_is_not_up_to_date_in_a_plan() {
     project.write("broken", "");
     project.build_exits(exit::FAILED, &[]);
     let plan = project.plan(&[]);
-    for aggregate in ["all", "some"] {
-        let reason = plan.step(aggregate).reason().to_owned();
-        assert!(reason.contains("first@v=2"), "{aggregate}: {reason}");
+    for (aggregate, why) in [("all", "first build"), ("some", "upstream: first@v=2 is made again")] {
+        let step = plan.step(aggregate);
+        assert_eq!((step.outcome.as_str(), step.reason()), ("stale", why), "{aggregate}");
     }
     let explained = project.explain("all");
     assert!(!explained.contains("in the store"), "it was never built:\n{explained}");
