@@ -50,7 +50,7 @@ fn text(summary: &Summary, pipeline: &Pipeline) -> String {
         text,
         "{}",
         match (c.stale, c.failed + c.blocked) {
-            (0, 0) if summary.unknown.is_empty() => format!("all {} steps are up to date", c.total()),
+            (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
             (stale, 0) => format!("{stale} to run, {} up to date, {} absent", c.up_to_date, c.absent),
             (stale, wrong) =>
                 format!("{stale} to run, {} up to date, {} absent, {wrong} cannot be made", c.up_to_date, c.absent),
