@@ -350,7 +350,10 @@ impl Engine<'_> {
     /// Keeps what a step was made from.
     pub(super) fn remember(&mut self, id: StepId, record: &StepRecord) {
         let target = self.steps.step(id).target as usize;
-        if let Some(compiled) = &self.rules[target] {
+        // The text is one for all of a target's steps.
+        if let Some(compiled) = &self.rules[target]
+            && self.state.template(&compiled.template_digest).is_none()
+        {
             self.state.put_template(&compiled.template.text());
         }
         let paths = self.steps.outputs(id).to_vec();
