@@ -23,11 +23,11 @@ impl Engine<'_> {
     ) -> Option<StepRecord> {
         /// No tag or layer file is larger, in bytes.
         const LARGEST: u64 = 256 << 20;
-        let path = self.pipeline.root.join(&view.outputs[0]);
-        let meta = std::fs::symlink_metadata(&path).ok().filter(|m| m.is_file() && m.len() <= LARGEST)?;
         if !compiled.by_source {
             return None;
         }
+        let path = self.pipeline.root.join(&view.outputs[0]);
+        let meta = std::fs::symlink_metadata(&path).ok().filter(|m| m.is_file() && m.len() <= LARGEST)?;
         let before = clock::now_ns();
         let bytes = std::fs::read(&path).ok()?;
         let answer = match compiled.rule.adopt(view, &bytes)? {

@@ -18,7 +18,6 @@ use crate::store::state::{FileRecord, State, StateError, StepRecord};
 
 use super::decide::{Decision, Run, Verdict, Work};
 use super::events::{Event, Listener, Progress};
-use super::execute::Message;
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
@@ -28,8 +27,10 @@ use super::place::Placer;
 use super::reason::Reason;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
+use super::scratch::ScratchFolders;
 use super::settings::Settings;
 use super::steps::{Bound, GroupId, StepId, Steps, Wait};
+use super::task::Message;
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {
@@ -60,6 +61,7 @@ pub(super) struct Engine<'p> {
     pub blobs: Blobs,
     pub placer: Arc<Placer>,
     pub work_dir: PathBuf,
+    pub scratch_folders: Arc<ScratchFolders>,
     pub traffic: Arc<Traffic>,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
@@ -198,9 +200,8 @@ impl Engine<'_> {
             while let Ok(message) = receive.try_recv() {
                 self.handle(message, listener);
             }
-            self.after_settling();
-            self.state.flush()?;
             if synced.elapsed() >= SYNC_EVERY {
+                self.state.flush()?;
                 self.state.sync()?;
                 synced = Instant::now();
             }

@@ -1,82 +1,22 @@
 //! Running steps: each one a task that asks or makes, then a message back to the engine.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
-use crate::rules::{Asked, Failure, Job, JobInput, Lane, Made};
+use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
 use super::clock;
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
-use super::events::{Event, Listener, Printed, Start};
-use super::found;
+use super::events::{Event, Listener, Start};
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
-use super::printed;
 use super::steps::StepId;
-
-/// What a task tells the engine.
-#[derive(Debug)]
-pub(super) enum Message {
-    Asked(StepId, Result<Answered, Failure>),
-    Made(StepId, Result<Outcome, Failure>),
-    /// What a command printed, and how often it was run; sent before what came of it.
-    Ran(StepId, Option<Printed>, u32),
-    /// The store did not have a step's outputs whole any more.
-    NotRestored(StepId),
-    /// The person wants to stop.
-    Interrupt,
-}
-
-#[derive(Debug)]
-pub(super) enum Answered {
-    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String> },
-    Absent(String),
-}
-
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Placed(Placed),
-    Absent(String),
-}
-
-/// A task's one answer to the engine, which waits for it. One is given also where the task panics.
-struct Reply {
-    send: Sender<Message>,
-    id: StepId,
-    given: bool,
-}
-
-impl Reply {
-    fn of(engine: &Engine<'_>, id: StepId) -> Self {
-        Self { send: engine.send.clone(), id, given: false }
-    }
-
-    /// Tells what is no answer yet.
-    fn tell(&self, message: Message) {
-        let _ = self.send.send(message);
-    }
-
-    fn give(mut self, message: Message) {
-        self.given = true;
-        // The engine outlives its tasks unless it stops on an error, and then no one listens.
-        let _ = self.send.send(message);
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if !self.given {
-            let failure = Failure::new("the step came to no end: this is a mistake of layermill's, please report it");
-            let _ = self.send.send(Message::Made(self.id, Err(failure)));
-        }
-    }
-}
+use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 
 /// What is to be said of a step that ran.
 #[derive(Default)]
@@ -133,7 +73,7 @@ impl Engine<'_> {
         self.runtime.spawn(async move {
             let asked = tokio::select! {
                 asked = rule.ask(&job) => asked,
-                () = cancel(&mut cancelled) => Err(Failure::interrupted()),
+                () = task::cancelled(&mut cancelled) => Err(Failure::interrupted()),
             };
             let answered = asked.and_then(|asked| match asked {
                 Asked::Absent(why) => Ok(Answered::Absent(why)),
@@ -160,54 +100,32 @@ impl Engine<'_> {
     fn make(&mut self, id: StepId, answer: Option<Vec<u8>>) {
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = &self.rules[target] else { return };
-        let (rule, store) = (compiled.rule.clone(), compiled.cached);
-        let job = self.job(id, answer);
-        let destinations = self.destinations_of(id);
-        let placer = self.placer.clone();
-        let mut cancelled = self.cancel.subscribe();
-        let reply = Reply::of(self, id);
-        let log_name = relative(&job.log, &self.pipeline.root);
-        // A command ends its own children when it is told; anything else is simply dropped.
-        let by_itself = rule.lane() == Lane::Process;
-        self.runtime.spawn(async move {
-            if by_itself {
-                // What an earlier run printed is not what this one prints; most often there is no such file.
-                let _ = std::fs::remove_file(&job.log);
-            }
-            let made = match scratch(&job.scratch) {
-                Err(failure) => Err(failure),
-                Ok(()) if by_itself => rule.make(&job).await,
-                Ok(()) => tokio::select! {
-                    made = rule.make(&job) => made,
-                    () = cancel(&mut cancelled) => Err(Failure::interrupted()),
-                },
-            };
-            if by_itself {
-                let attempts = job.attempts.load(Ordering::Relaxed);
-                reply.tell(Message::Ran(id, printed::read(&job.log, &log_name), attempts));
-            }
-            let outcome = made.and_then(|made| {
-                found::check_inputs(&job)?;
-                let (contents, found) = match made {
-                    Made::Absent(why) => return Ok(Outcome::Absent(why)),
-                    Made::Outputs(contents) => (contents, Vec::new()),
-                    Made::Found(contents, found) => (contents, found::look(&found, &job.root)?),
-                };
-                let placed = placer.place(contents, &destinations, &job.scratch, store.then_some(&job.blobs))?;
-                Ok(Outcome::Placed(Placed { found, ..placed }))
-            });
-            sweep(&job.scratch);
-            reply.give(Message::Made(id, outcome));
-        });
+        if let Some(run) = self.runs.get_mut(&id).filter(|_| compiled.rule.lane() == Lane::Process) {
+            run.attempts = 1;
+        }
+        let making = Making {
+            rule: compiled.rule.clone(),
+            store: compiled.cached,
+            destinations: self.destinations_of(id),
+            placer: self.placer.clone(),
+            folders: self.scratch_folders.clone(),
+            log_name: relative(&self.log_of(id), &self.pipeline.root),
+            job: self.job(id, answer),
+        };
+        self.runtime.spawn(making.run(Reply::of(self, id)));
     }
 
     fn restore(&mut self, id: StepId) {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
-        let (stored, destinations, folder) = (stored.clone(), self.destinations_of(id), self.scratch_of(id));
-        let (placer, blobs, reply) = (self.placer.clone(), self.blobs.clone(), Reply::of(self, id));
+        let (stored, destinations) = (stored.clone(), self.destinations_of(id));
+        let (placer, blobs, folders) = (self.placer.clone(), self.blobs.clone(), self.scratch_folders.clone());
+        let reply = Reply::of(self, id);
         self.runtime.spawn_blocking(move || {
-            let restored = scratch(&folder).and_then(|()| placer.restore(&stored, &destinations, &folder, &blobs));
-            sweep(&folder);
+            let restored = folders.take().map_err(|e| no_folder(&e)).and_then(|folder| {
+                let restored = placer.restore(&stored, &destinations, &folder, &blobs);
+                folders.give_back(folder);
+                restored
+            });
             let message = match restored {
                 Ok(Some(placed)) => Message::Made(id, Ok(Outcome::Placed(placed))),
                 Ok(None) => Message::NotRestored(id),
@@ -219,10 +137,6 @@ impl Engine<'_> {
 
     fn destinations_of(&self, id: StepId) -> Vec<Destination> {
         self.runs.get(&id).map(|r| r.outputs.clone()).unwrap_or_default()
-    }
-
-    fn scratch_of(&self, id: StepId) -> PathBuf {
-        self.work_dir.join("tmp").join(format!("{}-{id}", std::process::id()))
     }
 
     fn job(&self, id: StepId, answer: Option<Vec<u8>>) -> Job {
@@ -241,7 +155,7 @@ impl Engine<'_> {
             inputs,
             answer,
             root: self.pipeline.root.clone(),
-            scratch: self.scratch_of(id),
+            scratch: PathBuf::new(),
             log: self.log_of(id),
             blobs: self.blobs.clone(),
             retries: settings.retries,
@@ -410,20 +324,4 @@ fn said(notes: &[String]) -> Option<String> {
 
 fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
-}
-
-/// Removes a scratch folder: it is mostly empty by then.
-fn sweep(folder: &Path) {
-    if std::fs::remove_dir(folder).is_err() {
-        let _ = std::fs::remove_dir_all(folder);
-    }
-}
-
-fn scratch(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|e| Failure::new(format!("cannot make {}: {e}", folder.display())))
-}
-
-async fn cancel(cancelled: &mut tokio::sync::watch::Receiver<bool>) {
-    // An engine that is gone interrupts too.
-    let _ = cancelled.wait_for(|c| *c).await;
 }

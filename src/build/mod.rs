@@ -32,9 +32,11 @@ pub mod reason;
 pub mod request;
 mod rows;
 mod schedule;
+mod scratch;
 mod session;
 mod settings;
 mod steps;
+mod task;
 pub mod watch;
 
 pub use engine::Selection;

@@ -20,7 +20,6 @@ use crate::store::state::{Access, State, StateError};
 use super::clock;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
-use super::execute::Message;
 use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
 use super::key::Template;
@@ -28,8 +27,10 @@ use super::outcome::Summary;
 use super::place::Placer;
 use super::request::{self, Asked};
 use super::schedule::Schedule;
+use super::scratch::ScratchFolders;
 use super::settings;
 use super::steps::Steps;
+use super::task::Message;
 
 /// A pipeline that is ready to be worked on.
 pub struct Session {
@@ -255,6 +256,7 @@ fn engine<'p>(
             blobs,
             placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),
             work_dir: session.work_dir.clone(),
+            scratch_folders: Arc::new(ScratchFolders::new(session.work_dir.join("tmp"))),
             traffic: session.traffic.clone(),
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },

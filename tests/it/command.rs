@@ -229,6 +229,22 @@ fn a_log_is_there_only_where_something_was_printed() {
 }
 
 #[test]
+fn what_is_printed_by_way_of_dev_stderr_empties_nothing_and_is_in_the_log_while_the_command_runs() {
+    let p = project(
+        r#"  out:
+    rule: command
+    run: "echo one; echo two > /dev/stderr; until grep -q two .layermill/logs/*; do sleep 0.01; done; echo three; echo {b} > {out}"
+    foreach: {b: [x]}
+    output: "{b}.txt"
+"#,
+    );
+    p.build(&[]);
+    let mut logs = Vec::new();
+    walk(&p.path(".layermill/logs"), &mut |path| logs.push(fs::read_to_string(path).expect("read")));
+    assert_eq!(logs, ["one\ntwo\nthree\n"]);
+}
+
+#[test]
 fn a_script_without_a_first_line_and_a_program_that_is_not_there_go_as_in_a_shell() {
     let p = project("  t: {rule: command, run: \"./script {out}\", output: o.txt}\n");
     p.write("script", "echo hi > $1\n");

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -11,9 +12,10 @@ use tokio::process::Child;
 use crate::pipeline::pattern;
 use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
 
+use super::output::Output;
 use super::places::Places;
 use super::process::{self, End};
-use super::{Command, depfile, output, sandbox};
+use super::{Command, depfile, sandbox};
 
 impl Command {
     pub(super) async fn attempt(&self, job: &Job) -> Result<Made, Failure> {
@@ -65,15 +67,16 @@ impl Command {
 
     /// Runs it to its end, and keeps what it printed; gives the last lines of that.
     async fn run(&self, job: &Job, places: &Places) -> Result<(End, Vec<String>), Failure> {
-        let printed = output::open(&job.scratch).map_err(|e| cannot("prepare", &e))?;
-        let child = self.start(job, places, &printed)?;
-        let end = process::wait(child, job.timeout, &mut job.cancelled.clone()).await;
-        let lines =
-            output::keep(printed, &job.log, &self.secrets).map_err(|e| cannot("keep what the command printed", &e))?;
-        Ok((end.map_err(|e| cannot("wait for the command", &e))?, lines))
+        let (mut output, theirs) = Output::open(&job.log, &self.secrets).map_err(|e| cannot("prepare", &e))?;
+        let child = self.start(job, places, &theirs)?;
+        drop(theirs);
+        let end = process::wait(child, job.timeout, &mut job.cancelled.clone(), output.listen()).await;
+        let lines = output.end();
+        let end = end.map_err(|e| cannot("wait for the command", &e))?;
+        Ok((end, lines.map_err(|e| cannot("keep what the command printed", &e))?))
     }
 
-    fn start(&self, job: &Job, places: &Places, printed: &fs::File) -> Result<Child, Failure> {
+    fn start(&self, job: &Job, places: &Places, output: &OwnedFd) -> Result<Child, Failure> {
         let prepared = |e: io::Error| cannot("prepare", &e);
         let fill = self.placeholders(job, places).map_err(prepared)?;
         // Only the sandbox needs a folder that no other command sees; one for all costs nothing.
@@ -88,7 +91,7 @@ impl Command {
         let start = |argv: Vec<String>| {
             let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
             let argv = if self.sandbox { sandbox::confined(argv, &job.scratch) } else { argv };
-            process::start(&argv, &job.root, &env, printed)
+            process::start(&argv, &job.root, &env, output)
         };
         let direct = self.line.argv(&job.step.values, &fill);
         let program = direct.as_ref().and_then(|argv| argv.first()).map_or("sh", String::as_str).to_owned();

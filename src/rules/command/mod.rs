@@ -219,6 +219,8 @@ impl Rule for Command {
                     Err(failure) if !failure.interrupted && attempt < job.retries.unwrap_or(0) => {
                         wait_before(attempt, job).await?;
                         attempt += 1;
+                        // What the failed attempt printed is not what the next one does.
+                        let _ = std::fs::remove_file(&job.log);
                         places::clear(&job.scratch).map_err(|e| Failure::new(format!("cannot prepare: {e}")))?;
                     }
                     done => return done,

@@ -1,55 +1,126 @@
-//! What a command prints: kept in a file without a name while it runs, and under one only where there is anything.
+//! What a command prints: kept in its log as it comes, and no log where nothing comes.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::net::unix::pipe::Receiver;
 
 /// How much of the end of an output is looked at, in bytes, and how many lines of it are shown.
 const TAIL_BYTES: u64 = 64 << 10;
 const TAIL_LINES: usize = 20;
+/// How much is read at once, in bytes.
+const CHUNK: usize = 16 << 10;
 
-/// A file to print to: nothing of it is left by a process that is killed.
-pub(super) fn open(folder: &Path) -> io::Result<File> {
-    let nameless = openat(CWD, folder, OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
-    match nameless {
-        Ok(file) => Ok(file.into()),
-        // A file system that has no such files: the same by hand.
-        Err(_) => {
-            let path = folder.join(format!("print-{:016x}", fastrand::u64(..)));
-            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-            fs::remove_file(&path)?;
-            Ok(file)
+/// Our end of the pipe that a command prints to.
+///
+/// It is a pipe and not a file: a script's `echo … > /dev/stderr` would empty the file.
+pub(super) struct Output<'a> {
+    pipe: Receiver,
+    log: Log<'a>,
+}
+
+impl<'a> Output<'a> {
+    /// A pipe, and its other end. What comes goes to `log`, secrets by their names.
+    pub fn open(log: &'a Path, secrets: &'a [(String, String)]) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok((Self { pipe: Receiver::from_owned_fd(ours)?, log: Log::new(log, secrets) }, theirs))
+    }
+
+    /// Takes in what is printed, for as long as it is polled.
+    pub async fn listen(&mut self) -> io::Result<()> {
+        loop {
+            self.pipe.readable().await?;
+            if self.log.take_all(|chunk| self.pipe.try_read(chunk))? {
+                return std::future::pending().await;
+            }
         }
+    }
+
+    /// Takes in what is left, and gives the last lines of all. What someone else still prints later is not waited for.
+    pub fn end(mut self) -> io::Result<Vec<String>> {
+        // The runtime may not have been told yet of what was printed last.
+        self.log.take_all(|chunk| Ok(rustix::io::read(&self.pipe, chunk)?))?;
+        self.log.end()
     }
 }
 
-/// Keeps what was printed in `log`, secrets by their names, and gives its last lines. Nothing printed, no log.
-pub(super) fn keep(mut printed: File, log: &Path, secrets: &[(String, String)]) -> io::Result<Vec<String>> {
-    if printed.metadata()?.len() == 0 {
-        // What an earlier run printed is not what this one did.
-        return match fs::remove_file(log) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(Vec::new()),
-        };
-    }
-    printed.seek(SeekFrom::Start(0))?;
-    let mut kept = create(log)?;
-    if secrets.is_empty() {
-        io::copy(&mut printed, &mut kept)?;
-    } else {
-        let mut bytes = Vec::new();
-        printed.read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        // Longer ones first: one may be part of another.
-        let mut secrets: Vec<_> = secrets.iter().collect();
+/// A log that is made once there is anything to keep.
+struct Log<'a> {
+    path: &'a Path,
+    file: Option<File>,
+    secrets: Vec<(&'a str, &'a [u8])>,
+    /// What may be the beginning of a secret.
+    held: Vec<u8>,
+}
+
+impl<'a> Log<'a> {
+    fn new(path: &'a Path, secrets: &'a [(String, String)]) -> Self {
+        let mut secrets: Vec<_> = secrets.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        // Longer ones first: one may be the beginning of another.
         secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        let clean = secrets.iter().fold(text, |t, (name, value)| t.replace(value, &format!("${{secret.{name}}}")));
-        kept.write_all(clean.as_bytes())?;
+        Self { path, file: None, secrets, held: Vec::new() }
     }
-    tail(&kept)
+
+    /// Takes what `read` gives until it would wait; true where it has come to its end.
+    fn take_all(&mut self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<bool> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            match read(&mut chunk) {
+                Ok(0) => return Ok(true),
+                Ok(n) => self.take(&chunk[..n])?,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some((_, longest)) = self.secrets.first() else { return self.write(bytes) };
+        let hold = longest.len() - 1;
+        self.held.extend_from_slice(bytes);
+        let known = self.held.len().saturating_sub(hold);
+        self.release(known)
+    }
+
+    /// Writes what is held up to where no secret that begins before `known` is cut in two.
+    fn release(&mut self, known: usize) -> io::Result<()> {
+        let (mut clean, mut at) = (Vec::with_capacity(known), 0);
+        while at < known {
+            let rest = &self.held[at..];
+            match self.secrets.iter().find(|(_, value)| rest.starts_with(value)) {
+                Some((name, value)) => {
+                    clean.extend_from_slice(format!("${{secret.{name}}}").as_bytes());
+                    at += value.len();
+                }
+                None => {
+                    clean.push(rest[0]);
+                    at += 1;
+                }
+            }
+        }
+        self.held.drain(..at);
+        self.write(&clean)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut file = self.file.take().map_or_else(|| create(self.path), Ok)?;
+        let written = file.write_all(bytes);
+        self.file = Some(file);
+        written
+    }
+
+    fn end(mut self) -> io::Result<Vec<String>> {
+        self.release(self.held.len())?;
+        self.file.as_ref().map_or(Ok(Vec::new()), tail)
+    }
 }
 
 fn create(log: &Path) -> io::Result<File> {
@@ -71,4 +142,41 @@ fn tail(file: &File) -> io::Result<Vec<String>> {
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|l| (*l).to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_secret_is_replaced_wherever_the_output_is_cut(cuts in prop::collection::vec(1usize..9, 0..12)) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("logs/log");
+            let secrets = [("SHORT".to_owned(), "abc".to_owned()), ("LONG".to_owned(), "abcdef".to_owned())];
+            let mut log = Log::new(&path, &secrets);
+            let mut text: &[u8] = b"ab abc abcdef abcde\nabcabcdef \xff ab";
+            for cut in cuts {
+                let (now, later) = text.split_at(cut.min(text.len()));
+                log.take(now).unwrap();
+                text = later;
+            }
+            log.take(text).unwrap();
+            let lines = log.end().unwrap();
+            let kept = fs::read(&path).unwrap();
+            let clean = b"ab ${secret.SHORT} ${secret.LONG} ${secret.SHORT}de\n${secret.SHORT}${secret.LONG} \xff ab";
+            prop_assert_eq!(kept, clean);
+            prop_assert_eq!(lines.len(), 2);
+        }
+    }
+
+    #[test]
+    fn nothing_printed_leaves_no_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs/log");
+        assert_eq!(Log::new(&path, &[]).end().unwrap(), Vec::<String>::new());
+        assert!(!path.exists());
+    }
 }

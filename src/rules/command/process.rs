@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,7 +25,12 @@ pub(super) enum End {
 }
 
 /// Starts a program in a group of its own, with this environment and no other; what it prints goes to `output`.
-pub(super) fn start(argv: &[OsString], folder: &Path, env: &[(&OsStr, OsString)], output: &File) -> io::Result<Child> {
+pub(super) fn start(
+    argv: &[OsString],
+    folder: &Path,
+    env: &[(&OsStr, OsString)],
+    output: &OwnedFd,
+) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let path = env.iter().rev().find(|(name, _)| *name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
     // With the program's own path and nothing to be done between, the child need not be a copy of this process.
@@ -62,12 +67,15 @@ fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     None
 }
 
-/// Waits for a child, and ends its whole group where it takes too long or the build is interrupted.
+/// Waits for a child, and ends its whole group where it takes too long, the build is interrupted, or what it prints
+/// cannot be taken in by `listen`, which comes to no end otherwise.
 pub(super) async fn wait(
     mut child: Child,
     timeout: Option<Duration>,
     cancelled: &mut watch::Receiver<bool>,
+    listen: impl Future<Output = io::Result<()>>,
 ) -> io::Result<End> {
+    tokio::pin!(listen);
     let late = async {
         match timeout {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -76,11 +84,18 @@ pub(super) async fn wait(
     };
     let end = tokio::select! {
         status = child.wait() => return status.map(End::Exited),
-        () = late => End::TimedOut,
-        _ = cancelled.wait_for(|c| *c) => End::Interrupted,
+        () = late => Ok(End::TimedOut),
+        _ = cancelled.wait_for(|c| *c) => Ok(End::Interrupted),
+        deaf = &mut listen => deaf.map(|()| End::Interrupted),
     };
-    end_group(&mut child).await?;
-    Ok(end)
+    let ended = end_group(&mut child);
+    tokio::pin!(ended);
+    tokio::select! {
+        ended = &mut ended => ended?,
+        // It may print while it ends, and must not wait for someone to listen.
+        _ = listen, if end.is_ok() => ended.await?,
+    }
+    end
 }
 
 /// Asks the whole group to end, and kills what is left of it once its leader is gone, or after a while.

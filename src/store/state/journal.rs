@@ -1,7 +1,8 @@
 //! The journal: what changed since the snapshot, in frames that are only ever added to its end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::change::Change;
@@ -189,6 +190,8 @@ pub(super) struct Journal {
     /// The next frame: room for its head, then its changes.
     pending: Vec<u8>,
     count: u32,
+    /// Something may lie behind the good frames: the rest of a write that failed, or a header that was torn.
+    ragged: bool,
     /// The file's name is on the disk for certain: whoever made it may have died before that.
     name_synced: bool,
 }
@@ -197,7 +200,7 @@ impl Journal {
     /// The journal that goes on at this point of history, behind this many good bytes.
     pub fn new(dir: &Path, generation: u64, point: Point, good: u64) -> Self {
         let path = Kind::Journal.path(dir, generation);
-        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, name_synced: false }
+        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, ragged: true, name_synced: false }
     }
 
     pub fn path(&self) -> &Path {
@@ -231,11 +234,11 @@ impl Journal {
         if self.count == 0 {
             return Ok(());
         }
-        let mut file = self.file.take().map_or_else(|| self.open(), Ok)?;
-        let written = self.write_frame(&mut file);
+        let file = self.file.take().map_or_else(|| self.open(), Ok)?;
+        let written = self.write_frame(&file);
         if written.is_err() {
             // A full disk is not to be kept full by half a frame.
-            let _ = file.set_len(self.good);
+            self.ragged = file.set_len(self.good).is_err();
         }
         self.file = Some(file);
         written
@@ -246,20 +249,19 @@ impl Journal {
         OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)
     }
 
-    fn write_frame(&mut self, file: &mut File) -> io::Result<()> {
-        // Something may lie behind the good frames: the rest of a write that failed, or a header that was torn.
-        if file.metadata()?.len() != self.good {
+    fn write_frame(&mut self, file: &File) -> io::Result<()> {
+        if self.ragged && file.metadata()?.len() != self.good {
             file.set_len(self.good)?;
         }
-        file.seek(SeekFrom::Start(self.good))?;
+        self.ragged = false;
         if self.good == 0 {
             let header = header(VERSION, self.generation, self.point);
-            file.write_all(&header)?;
+            file.write_all_at(&header, 0)?;
             self.good = HEADER as u64;
             self.point = header_check(&header);
         }
         let point = self.seal();
-        file.write_all(&self.pending)?;
+        file.write_all_at(&self.pending, self.good)?;
         self.good += self.pending.len() as u64;
         self.point = point;
         self.count = 0;

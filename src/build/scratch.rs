@@ -1,0 +1,72 @@
+//! Scratch folders: one for each step that runs, used again once it is empty, since to make and remove one a step is
+//! what a file system is slow at.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The scratch folders of a build.
+#[derive(Debug)]
+pub(super) struct ScratchFolders {
+    /// All of them lie in this folder.
+    above: PathBuf,
+    made: AtomicU32,
+    free: Mutex<Vec<PathBuf>>,
+}
+
+impl ScratchFolders {
+    pub fn new(above: PathBuf) -> Self {
+        Self { above, made: AtomicU32::new(0), free: Mutex::default() }
+    }
+
+    /// An empty folder that no one else has.
+    pub fn take(&self) -> io::Result<PathBuf> {
+        if let Some(folder) = self.free().pop() {
+            return Ok(folder);
+        }
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let folder = self.above.join(format!("{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Takes a folder back, for the next one. One in which something was left is removed.
+    pub fn give_back(&self, folder: PathBuf) {
+        if is_empty(&folder) {
+            self.free().push(folder);
+        } else {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
+        self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_given_again_only_when_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = ScratchFolders::new(dir.path().join("tmp"));
+        let (one, two) = (folders.take().unwrap(), folders.take().unwrap());
+        assert_ne!(one, two);
+        fs::write(two.join("left"), "").unwrap();
+        folders.give_back(two.clone());
+        assert!(!two.exists());
+        folders.give_back(one.clone());
+        assert_eq!(folders.take().unwrap(), one);
+        fs::remove_dir(&one).unwrap();
+        folders.give_back(one.clone());
+        assert_ne!(folders.take().unwrap(), one);
+    }
+}
