@@ -67,13 +67,13 @@ fn more_inputs_than_a_command_line_takes_go_through_a_list() {
     let long = "x".repeat(200);
     let values: Vec<String> = (0..700).map(|n| format!("{long}{n}")).collect();
     let p = project(&format!(
-        "  many:\n    rule: command\n    foreach: {{n: [{}]}}\n    run: [cp, seed, \"{{out}}\"]\n    inputs: [./seed]\n    output: \"o/{{n}}\"\n  all:\n    rule: command\n    inputs: [many]\n    run: \"cat {{in}} > {{out}}\"\n    output: all.txt\n",
+        "  many:\n    rule: command\n    foreach: {{n: [{}]}}\n    run: [cp, seed, \"{{out}}\"]\n    inputs: [./seed]\n    output: \"o/{{n}}\"\n  all:\n    rule: command\n    inputs: [many]\n    run: \"cat {{in}} | cat > {{out}}\"\n    output: all.txt\n",
         values.join(", "),
     ));
     p.write("seed", "1");
     let said = fails(&p);
     assert!(said.contains("{in.list}"), "{said}");
-    p.edit("cat {in} >", "xargs cat < {in.list} >");
+    p.edit("cat {in} | cat >", "xargs cat < {in.list} >");
     p.build(&[]);
     assert_eq!(p.read("all.txt").len(), 700);
 }
@@ -233,8 +233,9 @@ fn what_is_printed_by_way_of_dev_stderr_empties_nothing_and_is_in_the_log_while_
     let p = project(
         r#"  out:
     rule: command
-    run: "echo one; echo two > /dev/stderr; until grep -q two .layermill/logs/*; do sleep 0.01; done; echo three; echo {b} > {out}"
+    run: "echo one; echo two > /dev/stderr; until grep -qs two .layermill/logs/*; do sleep 0.01; done; echo three; echo {b} > {out}"
     foreach: {b: [x]}
+    timeout: 20s
     output: "{b}.txt"
 "#,
     );

@@ -12,9 +12,10 @@ use tokio::process::Child;
 use crate::pipeline::pattern;
 use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
 
+use super::line::Direct;
 use super::output::Output;
 use super::places::Places;
-use super::process::{self, End};
+use super::process::{self, End, Streams};
 use super::{Command, depfile, sandbox};
 
 impl Command {
@@ -88,21 +89,26 @@ impl Command {
         env.push((OsStr::new("TMPDIR"), tmp.into()));
         env.extend(self.env.iter().map(|(n, v)| (OsStr::new(n), pattern::fill_exposed(v, &values).into())));
 
-        let start = |argv: Vec<String>| {
-            let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+        let start = |direct: Direct| {
+            let argv: Vec<OsString> = direct.argv.into_iter().map(OsString::from).collect();
             let argv = if self.sandbox { sandbox::confined(argv, &job.scratch) } else { argv };
-            process::start(&argv, &job.root, &env, output)
+            let stdin = direct.stdin.map(|path| fs::File::open(job.root.join(path))).transpose()?;
+            // It lies in the scratch folder, and nothing is there yet.
+            let stdout = direct.stdout.map(|path| fs::File::create_new(job.root.join(path))).transpose()?;
+            process::start(&argv, &job.root, &env, Streams { stdin, stdout, printed: output })
         };
-        let direct = self.line.argv(&job.step.values, &fill);
-        let program = direct.as_ref().and_then(|argv| argv.first()).map_or("sh", String::as_str).to_owned();
+        // In a sandbox, the command itself opens its files, or may not.
+        let confined = |d: &Direct| self.sandbox && (d.stdin.is_some() || d.stdout.is_some());
+        let direct = self.line.direct(&job.step.values, &fill).filter(|d| !confined(d));
+        let program = direct.as_ref().and_then(|d| d.argv.first()).map_or("sh", String::as_str).to_owned();
         let started = match direct {
             None => Err(io::ErrorKind::NotFound.into()),
-            Some(argv) => start(argv),
+            Some(direct) => start(direct),
         };
         let started = match started {
             Err(e) if !is_too_long(&e) => match self.line.shell_argv(&job.step.values, &fill) {
                 // Whatever is wrong with the program, the shell says it as people know it, or finds a way.
-                Some(argv) => start(argv),
+                Some(argv) => start(Direct { argv, ..Direct::default() }),
                 None => Err(e),
             },
             started => started,

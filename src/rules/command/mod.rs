@@ -22,6 +22,7 @@ mod output;
 mod places;
 mod process;
 pub mod sandbox;
+mod simple;
 
 pub const KIND: Kind = Kind {
     name: "command",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -24,12 +25,21 @@ pub(super) enum End {
     Interrupted,
 }
 
-/// Starts a program in a group of its own, with this environment and no other; what it prints goes to `output`.
+/// What a child reads and writes.
+pub(super) struct Streams<'a> {
+    /// `None`: nothing is to be read.
+    pub stdin: Option<File>,
+    /// `None`: what it writes is what it prints.
+    pub stdout: Option<File>,
+    pub printed: &'a OwnedFd,
+}
+
+/// Starts a program in a group of its own, with this environment and no other.
 pub(super) fn start(
     argv: &[OsString],
     folder: &Path,
     env: &[(&OsStr, OsString)],
-    output: &OwnedFd,
+    streams: Streams<'_>,
 ) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let path = env.iter().rev().find(|(name, _)| *name == "PATH").map_or(OsStr::new(""), |(_, path)| path);
@@ -38,7 +48,9 @@ pub(super) fn start(
     let mut command = Command::new(found.as_deref().map_or(program.as_os_str(), Path::as_os_str));
     command.arg0(program).args(arguments).current_dir(folder).env_clear();
     command.envs(env.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?).process_group(0);
+    command.stdin(streams.stdin.map_or_else(Stdio::null, Stdio::from));
+    command.stdout(streams.stdout.map_or_else(|| streams.printed.try_clone().map(Stdio::from), |f| Ok(f.into()))?);
+    command.stderr(streams.printed.try_clone()?).process_group(0);
     command.spawn()
 }
 

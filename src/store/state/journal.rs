@@ -200,7 +200,17 @@ impl Journal {
     /// The journal that goes on at this point of history, behind this many good bytes.
     pub fn new(dir: &Path, generation: u64, point: Point, good: u64) -> Self {
         let path = Kind::Journal.path(dir, generation);
-        Self { path, generation, file: None, good, point, pending: Vec::new(), count: 0, ragged: true, name_synced: false }
+        Self {
+            path,
+            generation,
+            file: None,
+            good,
+            point,
+            pending: Vec::new(),
+            count: 0,
+            ragged: true,
+            name_synced: false,
+        }
     }
 
     pub fn path(&self) -> &Path {
