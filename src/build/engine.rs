@@ -16,6 +16,7 @@ use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::state::{FileRecord, State, StateError, StepRecord};
 
+use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict, Work};
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
@@ -70,6 +71,8 @@ pub(super) struct Engine<'p> {
     pub fail_fast: bool,
     pub refresh: Selection,
     pub force: Selection,
+    pub clock: Clock,
+    /// When the run began: what the ages of answers are reckoned from.
     pub now_ms: i64,
 
     pub steps: Steps<'p>,

@@ -8,7 +8,6 @@ use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
-use super::clock;
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
@@ -218,7 +217,7 @@ impl Engine<'_> {
         let before = self.state.step(self.path(id, 0));
         let record = std::mem::take(&mut run.record);
         run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
-        run.record.asked_at = clock::now_ms();
+        run.record.asked_at = self.clock.now_ms();
         run.notes = notes;
         let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
@@ -251,7 +250,7 @@ impl Engine<'_> {
         let mut record = std::mem::take(&mut run.record);
         record.found = found;
         if record.answer.is_none() || record.asked_at == 0 {
-            record.asked_at = clock::now_ms();
+            record.asked_at = self.clock.now_ms();
         }
         if placed.files.len() > 1 {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
@@ -277,7 +276,7 @@ impl Engine<'_> {
         let mut run = run;
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
-        let record = StepRecord { absent: Some(why.clone()), asked_at: clock::now_ms(), ..record };
+        let record = StepRecord { absent: Some(why.clone()), asked_at: self.clock.now_ms(), ..record };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
         self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);

@@ -21,6 +21,8 @@ pub mod graph;
 mod groups;
 mod intern;
 mod key;
+#[cfg(test)]
+mod laws;
 pub mod neighbourhood;
 pub mod orphans;
 pub mod outcome;

@@ -17,7 +17,7 @@ use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, State, StateError};
 
-use super::clock;
+use super::clock::{self, Clock};
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::expand::{Rhythm, Scratch};
@@ -43,6 +43,7 @@ pub struct Session {
     /// Where the blobs are.
     pub store: PathBuf,
     pub offline: bool,
+    pub clock: Clock,
 }
 
 /// What is to be done.
@@ -264,7 +265,8 @@ fn engine<'p>(
             fail_fast: order.fail_fast,
             refresh: order.refresh.clone(),
             force: order.force.clone(),
-            now_ms: clock::now_ms(),
+            clock: session.clock.clone(),
+            now_ms: session.clock.now_ms(),
             steps: Steps::new(pipeline),
             wanted,
             readers: vec![Vec::new(); targets],

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::build::clock::Clock;
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
@@ -52,7 +53,7 @@ pub fn session(global: &Global) -> Result<Session, Error> {
         let rules = pipeline.targets.iter().map(|t| if t.faulty { None } else { compile(t) }).collect();
         let work_dir = pipeline.root.join(".layermill");
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
-        Session { pipeline, rules, traffic, work_dir, store, offline: global.offline }
+        Session { pipeline, rules, traffic, work_dir, store, offline: global.offline, clock: Clock::System }
     });
     match session {
         Some(session) if problems.is_empty() => Ok(session),
