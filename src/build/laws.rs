@@ -392,7 +392,9 @@ fn same_as_clean(bed: &Bed, drawn: &Drawn) -> Result<(), TestCaseError> {
     for (path, bytes) in &expected {
         prop_assert_eq!(there.get(path), Some(bytes), "{} is not what a clean build makes", path);
     }
-    let orphans = orphans::orphans(&bed.drawn(drawn)).unwrap();
+    // What has to be asked about each time cannot be told by looking.
+    let kept = Drawn { fresh: [0; 6], strict: false, ..drawn.clone() };
+    let orphans = orphans::orphans(&bed.drawn(&kept)).unwrap();
     let known: BTreeSet<&str> = orphans.list.iter().map(|c| c.path.as_str()).collect();
     let left = there.keys().filter(|p| !expected.contains_key(*p) && !known.contains(p.as_str()));
     prop_assert_eq!(left.collect::<Vec<_>>(), Vec::<&String>::new(), "of steps that are made no more or absent");
