@@ -1,0 +1,114 @@
+//! A registry in memory that does as it is told, and answers in any order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use futures_util::future::BoxFuture;
+
+use crate::registry::image::Image;
+use crate::registry::manifest::{self, Manifest};
+use crate::registry::{self, Answer, Effort, Platform, Reference, Source, SourceError, TagFilter, Tags};
+use crate::store::Sha256;
+use crate::store::blobs::Blobs;
+
+pub const REPOS: [&str; 3] = ["a", "b", "c/d"];
+pub const TAGS: [&str; 4] = ["1.0", "1.10", "latest", "x"];
+/// How many images there are; the last is none of the platform asked for.
+pub const IMAGES: u8 = 4;
+
+/// A registry in memory.
+#[derive(Default)]
+pub struct Fake {
+    pub repos: Mutex<BTreeMap<usize, BTreeMap<usize, u8>>>,
+    /// Repositories about which no question is answered.
+    pub failing: Mutex<BTreeSet<usize>>,
+    /// The repositories whose tags were asked for.
+    pub asked: Mutex<Vec<String>>,
+}
+
+fn number(names: &[&str], name: &str) -> usize {
+    names.iter().position(|n| *n == name).expect("a name of these tests")
+}
+
+fn manifest_of(image: u8) -> (Vec<u8>, Vec<u8>) {
+    registry::testing::image("amd64", &format!("RUN {}", "x".repeat(usize::from(image))))
+}
+
+impl Fake {
+    /// The tags of a repository, after some time that differs from question to question.
+    async fn tags_of(&self, repo: &str) -> Result<Option<BTreeMap<usize, u8>>, SourceError> {
+        for _ in 0..fastrand::u8(0..20) {
+            tokio::task::yield_now().await;
+        }
+        let repo = number(&REPOS, repo);
+        if self.failing.lock().unwrap().contains(&repo) {
+            return Err(SourceError::new("down"));
+        }
+        Ok(self.repos.lock().unwrap().get(&repo).cloned())
+    }
+}
+
+impl Source for Fake {
+    fn identity(&self) -> &str {
+        "fake"
+    }
+
+    fn concurrency(&self) -> usize {
+        4
+    }
+
+    fn tags<'a>(
+        &'a self,
+        repo: &'a str,
+        filter: &'a TagFilter,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+        Box::pin(async move {
+            self.asked.lock().unwrap().push(repo.to_owned());
+            let Some(tags) = self.tags_of(repo).await? else { return Ok(Answer::Absent("no repository".into())) };
+            let tags = tags.into_iter().filter(|(tag, _)| filter.takes(TAGS[*tag]));
+            let tags = tags.map(|(tag, image)| (TAGS[tag].to_owned(), Sha256::of(&manifest_of(image).0))).collect();
+            Ok(Answer::Found(Tags { tags, left_out: Vec::new() }))
+        })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        repo: &'a str,
+        tag: &'a str,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+        Box::pin(async move {
+            let image = self.tags_of(repo).await?.and_then(|tags| tags.get(&number(&TAGS, tag)).copied());
+            let none = || Answer::Absent("no tag".into());
+            Ok(image.map_or_else(none, |image| Answer::Found(Sha256::of(&manifest_of(image).0))))
+        })
+    }
+
+    fn image<'a>(
+        &'a self,
+        repo: &'a str,
+        reference: &'a Reference,
+        _: &'a Platform,
+        blobs: &'a Blobs,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+        Box::pin(async move {
+            let Reference::Digest(digest) = reference else { panic!("asked by name") };
+            let mut images = (0..IMAGES).map(|image| (image, manifest_of(image)));
+            let (image, (body, config)) = images.find(|(_, (body, _))| Sha256::of(body) == *digest).unwrap();
+            if !blobs.contains(digest) {
+                let there = self.tags_of(repo).await?.is_some_and(|tags| tags.values().any(|i| *i == image));
+                if !there {
+                    return Ok(Answer::Absent("no manifest".into()));
+                }
+                blobs.put(&body).unwrap();
+            }
+            if image == IMAGES - 1 {
+                return Ok(Answer::Absent("another platform".into()));
+            }
+            let Ok(Manifest::Image(manifest)) = manifest::parse(&body, None) else { panic!("no image") };
+            Ok(Answer::Found(Image::assemble(*digest, &manifest, config, None).unwrap()))
+        })
+    }
+}
