@@ -9,7 +9,7 @@ use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
 use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
-use crate::registry::{Shared, Traffic};
+use crate::registry::{Logins, Shared, Traffic};
 use crate::{registry, rules};
 
 use super::Global;
@@ -45,7 +45,8 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     let mut problems = loaded.problems;
     let traffic = Arc::new(Traffic::default());
     let session = loaded.pipeline.map(|pipeline| {
-        let shared = Shared { traffic: traffic.clone(), root: pipeline.root.clone(), offline: global.offline };
+        let (root, logins) = (pipeline.root.clone(), Logins::of_environment());
+        let shared = Shared { traffic: traffic.clone(), root, logins, offline: global.offline };
         // What is faulty has been told, and would only be told again.
         let mut open = |entry: &SourceEntry| registry::open(entry, &shared, &mut problems);
         let sources: Vec<_> = pipeline.sources.iter().map(|e| if e.faulty { None } else { open(e) }).collect();

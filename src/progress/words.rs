@@ -170,8 +170,13 @@ pub fn line(summary: &Summary) -> String {
         (_, true, n) => format!("all {n} steps are up to date"),
         _ => parts.join(", "),
     };
+    let retries = match summary.retries {
+        0 => String::new(),
+        1 => ", 1 retry".to_owned(),
+        n => format!(", {n} retries"),
+    };
     format!(
-        "{style}{head}{style:#} · {}, {} · {}",
+        "{style}{head}{style:#} · {}, {}{retries} · {}",
         match summary.requests {
             0 => "no requests".to_owned(),
             1 => "1 request".to_owned(),

@@ -12,11 +12,15 @@ pub struct Address {
     pub credentials: Option<Credentials>,
 }
 
-/// A name and its password. Has no form that could be shown.
+/// What we log in with. Has no form that could be shown.
 #[derive(Clone)]
-pub struct Credentials {
-    pub username: String,
-    pub password: String,
+pub enum Credentials {
+    Password {
+        username: String,
+        password: String,
+    },
+    /// What a token server gave for a password, and takes in its place (distribution's token specification, OAuth2).
+    IdentityToken(String),
 }
 
 /// What is wrong with an address, and what to do.
@@ -95,7 +99,7 @@ pub fn parse(text: &Text, insecure: bool) -> Result<Address, BadAddress> {
             let (Some(username), Some(password)) = (decoded(name), decoded(password.unwrap_or_default())) else {
                 return bad("has a user part that is not UTF-8", None);
             };
-            Some(Credentials { username, password })
+            Some(Credentials::Password { username, password })
         }
     };
     if base.set_username("").is_err() || base.set_password(None).is_err() {
@@ -162,8 +166,8 @@ mod tests {
     fn user_parts_are_credentials_and_nothing_else() {
         let address = read("https://me:p%40ss@r.example.com/x").unwrap();
         assert_eq!(address.base.as_str(), "https://r.example.com/x");
-        let credentials = address.credentials.unwrap();
-        assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("me", "p@ss"));
+        let Some(Credentials::Password { username, password }) = address.credentials else { panic!("credentials") };
+        assert_eq!((username.as_str(), password.as_str()), ("me", "p@ss"));
     }
 
     #[test]

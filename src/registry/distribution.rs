@@ -2,26 +2,25 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
-
-use super::address::{self, Address, Credentials, Origin};
-use super::auth::{Outcome, Session};
+use super::address::{self, Address, Credentials};
+use super::auth::{Login, Session};
+use super::certificates::Certificates;
+use super::endpoint::Endpoint;
 use super::flight::Flights;
 use super::grammar;
-use super::http::{Follow, Http, Reply, Request, Settings};
+use super::http::{Http, Settings};
 use super::image::Image;
 use super::layout::MANIFEST_LIMIT;
 use super::lookup::{self, Content, Fetched, Sent};
-use super::words::{self, shortened};
-use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, manifest, pages};
+use super::words;
+use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, mirrors, pages};
 use crate::pipeline::model::{Node, SourceEntry};
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// The kind `registry` and its keys.
 pub const KIND: Kind = Kind {
@@ -38,13 +37,44 @@ pub const KIND: Kind = Kind {
             name: "username",
             shape: Shape::Text,
             required: false,
-            doc: "Who to log in as. Without it, the registry is asked anonymously.",
+            doc: "Who to log in as. Without it, the login that Docker or Podman keep for the registry is used.",
         },
         Key {
             name: "password",
             shape: Shape::Text,
             required: false,
             doc: "The password or access token of `username`, as in ${secret.REGISTRY_PASSWORD}.",
+        },
+        Key {
+            name: "credentials",
+            shape: Shape::Word(&["files", "none"]),
+            required: false,
+            doc: "Logins that Docker and Podman keep: `files` uses them where the registry asks for one (the default), \
+                  `none` does not.",
+        },
+        Key {
+            name: "mirrors",
+            shape: Shape::List(&Shape::Text),
+            required: false,
+            doc: "Addresses that have the same content and are asked first, in this order.",
+        },
+        Key {
+            name: "ca",
+            shape: Shape::Text,
+            required: false,
+            doc: "A file of certificates (PEM) of authorities that are trusted beside the system's.",
+        },
+        Key {
+            name: "client_cert",
+            shape: Shape::Text,
+            required: false,
+            doc: "A file with the certificate (PEM) that we show to the registry.",
+        },
+        Key {
+            name: "client_key",
+            shape: Shape::Text,
+            required: false,
+            doc: "A file with the key (PEM) of `client_cert`.",
         },
         Key {
             name: "concurrency",
@@ -74,7 +104,7 @@ pub const KIND: Kind = Kind {
             name: "insecure",
             shape: Shape::Bool,
             required: false,
-            doc: "Allows plain HTTP to another machine, which anyone on the way can read and change.",
+            doc: "Allows plain HTTP to another machine, with credentials too, which anyone on the way can read and change.",
         },
     ],
 };
@@ -86,46 +116,62 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A registry.
 pub struct Distribution {
     identity: String,
-    base: Url,
     limit: u64,
     concurrency: usize,
-    pub(super) session: Session,
+    /// Its mirrors, and its own address last.
+    endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
 }
 
 /// Makes the source of an entry.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Distribution> {
     let keys = &entry.keys;
+    let before = problems.0.len();
     let insecure = keys.get("insecure").and_then(Node::as_bool).unwrap_or(false);
-    let url = keys.get("url")?;
-    let address = match address::parse(url.as_text()?, insecure) {
+    let parse = |node: &Node, problems: &mut Problems| match address::parse(node.as_text()?, insecure) {
         Ok(address) => Some(address),
         Err(bad) => {
-            problems.at(url.span, "not the address of a registry", bad.label).maybe_help(bad.help);
+            problems.at(node.span, "not the address of a registry", bad.label).maybe_help(bad.help);
             None
         }
     };
-    let credentials = credentials(keys, address.as_ref(), problems)?;
-    let base = address?.base;
+    let address = parse(keys.get("url")?, problems);
+    let given = credentials(keys, address.as_ref(), problems);
+    let mirrors = keys.get("mirrors").and_then(Node::as_list).unwrap_or_default();
+    let mirrors: Vec<_> = mirrors.iter().filter_map(|node| parse(node, problems)).collect();
+    let certificates = certificates(keys, shared, problems);
+    if problems.0.len() > before {
+        return None;
+    }
+    let own = Address { credentials: given?, ..address? };
     let number = |key: &str, default| keys.get(key).and_then(Node::as_u64).unwrap_or(default);
     let duration = |key: &str, default| keys.get(key).and_then(Node::as_duration).unwrap_or(default);
     let concurrency = number("concurrency", CONCURRENCY) as usize;
-    let settings = Settings {
-        concurrency,
-        timeout: duration("timeout", TIMEOUT),
-        idle_timeout: duration("idle_timeout", IDLE_TIMEOUT),
-        insecure,
-        offline: shared.offline,
-        local: address::is_loopback(&base),
+    let limit = number("manifest_limit", MANIFEST_LIMIT);
+    let is_anonymous = keys.get("credentials").and_then(Node::as_public).is_some_and(|word| word == "none");
+    let identity = format!("registry {}", own.base.as_str().trim_end_matches('/'));
+    let endpoint = |address: Address, certificates: Certificates| {
+        let settings = Settings {
+            concurrency,
+            timeout: duration("timeout", TIMEOUT),
+            idle_timeout: duration("idle_timeout", IDLE_TIMEOUT),
+            insecure,
+            offline: shared.offline,
+            local: address::is_loopback(&address.base),
+            certificates,
+        };
+        let login = match address.credentials {
+            None if !is_anonymous => Login::Kept(shared.logins.clone()),
+            given => Login::Given(given),
+        };
+        let session = Session::new(Http::new(settings, shared.traffic.clone()), login, &address.base);
+        Endpoint { base: address.base, limit, session }
     };
-    Some(Distribution {
-        identity: format!("registry {}", base.as_str().trim_end_matches('/')),
-        base,
-        limit: number("manifest_limit", MANIFEST_LIMIT),
-        concurrency,
-        session: Session::new(Http::new(settings, shared.traffic.clone()), credentials),
-        flights: Flights::default(),
-    })
+    // Who we are is for the registry itself to know.
+    let for_mirrors = Certificates { client: None, ..certificates.clone() };
+    let mirrors = mirrors.into_iter().map(|mirror| endpoint(mirror, for_mirrors.clone())).collect();
+    let endpoints = mirrors::Endpoints::new(mirrors, endpoint(own, certificates));
+    Some(Distribution { identity, limit, concurrency, endpoints, flights: Flights::default() })
 }
 
 /// The credentials of the keys, or of the address. `None` where they are wrong.
@@ -139,7 +185,8 @@ fn credentials(keys: &Node, address: Option<&Address>, problems: &mut Problems) 
             None
         }
         (Some(username), Some(password)) => {
-            Some(Some(Credentials { username: username.as_text()?.expose(), password: password.as_text()?.expose() }))
+            let (username, password) = (username.as_text()?.expose(), password.as_text()?.expose());
+            Some(Some(Credentials::Password { username, password }))
         }
         (Some(node), None) => {
             problems.at(node.span, "`username` without `password`", "a password belongs to it");
@@ -152,75 +199,38 @@ fn credentials(keys: &Node, address: Option<&Address>, problems: &mut Problems) 
     }
 }
 
+/// The files of certificates, which may lie anywhere.
+fn certificates(keys: &Node, shared: &Shared, problems: &mut Problems) -> Certificates {
+    let (certificate, key) = (keys.get("client_cert"), keys.get("client_key"));
+    if let (Some(node), None) = (certificate, key) {
+        problems.at(node.span, "`client_cert` without `client_key`", "a key belongs to it");
+    }
+    if let (None, Some(node)) = (certificate, key) {
+        problems.at(node.span, "`client_key` without `client_cert`", "a certificate belongs to it");
+    }
+    let mut file = |node: &Node| {
+        let path = node.as_public();
+        if path.is_none() {
+            problems.at(node.span, "not the path of a file", "a secret cannot be part of a path");
+        }
+        path.map(|path| shared.root.join(path))
+    };
+    let ca = keys.get("ca").and_then(&mut file);
+    let client = certificate.and_then(&mut file).zip(key.and_then(&mut file));
+    Certificates { ca, client }
+}
+
 impl Distribution {
-    /// What messages call it.
-    pub(super) fn name(&self) -> String {
-        Origin::of(&self.base).to_string()
-    }
-
-    /// An address below a repository. Names and references are in their grammars, which need no escapes.
-    pub(super) fn url(&self, repo: &str, rest: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/v2/{repo}/{rest}", self.base.path().trim_end_matches('/')));
-        url
-    }
-
-    /// Why there is nothing where we may not look.
-    pub(super) fn denied(&self, repo: &str, status: StatusCode) -> String {
-        format!("{repo} at {} is not public or does not exist ({status})", self.name())
-    }
-
-    fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
-        let url = self.url(repo, &format!("manifests/{reference}"));
-        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost }
-    }
-
-    /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
     async fn digest(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
-        let request = self.manifest_request(Method::HEAD, repo, tag);
-        let reply = match self.session.send(&request, repo, effort).await? {
-            Outcome::Reply(reply) => reply,
-            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
-        };
-        match reply.status {
-            StatusCode::OK => match said_digest(&reply) {
-                Some(digest) => Ok(Answer::Found(digest)),
-                None => self.digest_of_content(repo, tag, effort).await,
-            },
-            StatusCode::NOT_FOUND => Ok(Answer::Absent(self.no_tag(repo, tag))),
-            StatusCode::METHOD_NOT_ALLOWED => self.digest_of_content(repo, tag, effort).await,
-            _ => Err(unexpected(&request, &reply)),
-        }
-    }
-
-    async fn digest_of_content(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
-        let request = self.manifest_request(Method::GET, repo, tag);
-        let reply = match self.session.send(&request, repo, effort).await? {
-            Outcome::Reply(reply) => reply,
-            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
-        };
-        match reply.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(Answer::Absent(self.no_tag(repo, tag))),
-            _ => return Err(unexpected(&request, &reply)),
-        }
-        if let Some(digest) = said_digest(&reply) {
-            return Ok(Answer::Found(digest));
-        }
-        let sent = reply.header("content-type");
-        if manifest::is_schema1(&reply.body, sent) {
-            return Ok(Answer::Absent(format!("{}, and its digest is not told", manifest::SCHEMA1)));
-        }
-        manifest::parse(&reply.body, sent).map_err(|e| SourceError::new(format!("{}: {e}", request.shown())))?;
-        Ok(Answer::Found(Sha256::of(&reply.body)))
-    }
-
-    fn no_tag(&self, repo: &str, tag: &str) -> String {
-        format!("{} has no {repo}:{tag}", self.name())
+        self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, effort))).await
     }
 
     async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
-        let names = match pages::names(self, repo, filter, effort).await? {
+        let names = match self
+            .endpoints
+            .ask(effort, |endpoint, effort| Box::pin(pages::names(endpoint, repo, filter, effort)))
+            .await?
+        {
             Answer::Found(names) => names,
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
@@ -246,29 +256,6 @@ impl Distribution {
 /// Refuses what would not be the address that it is meant to be.
 fn check(repo: &str, tag: Option<&str>) -> Result<(), SourceError> {
     grammar::repository(repo).and_then(|()| tag.map_or(Ok(()), grammar::tag)).map_err(SourceError::new)
-}
-
-fn said_digest(reply: &Reply) -> Option<Sha256> {
-    reply.header("docker-content-digest")?.trim().parse().ok()
-}
-
-/// An answer that has no meaning here, with what the registry says of it.
-pub(super) fn unexpected(request: &Request, reply: &Reply) -> SourceError {
-    #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let errors: Option<Errors> = serde_json::from_slice(&reply.body).ok();
-    let said = errors.and_then(|e| e.errors.into_iter().next()).map(|e| format!(": {} {}", e.code, e.message));
-    let said = shortened(said.as_deref().unwrap_or_default(), 200);
-    SourceError::new(format!("{}: unexpected answer {}{said}", request.shown(), reply.status))
 }
 
 impl Source for Distribution {
@@ -334,37 +321,16 @@ struct Remote<'a> {
     effort: Effort,
 }
 
-impl Remote<'_> {
-    async fn get(&self, request: &Request, digest: &Sha256) -> Result<Answer<Reply>, SourceError> {
-        let (source, repo) = (self.source, self.repo);
-        let reply = match source.session.send(request, repo, self.effort).await? {
-            Outcome::Reply(reply) => reply,
-            Outcome::Denied(status) => return Ok(Answer::Absent(source.denied(repo, status))),
-        };
-        match reply.status {
-            StatusCode::OK => Ok(Answer::Found(reply)),
-            StatusCode::NOT_FOUND => Ok(Answer::Absent(format!("{} has no {digest} in {repo}", source.name()))),
-            _ => Err(unexpected(request, &reply)),
-        }
-    }
-}
-
 impl Content for Remote<'_> {
     fn flights(&self) -> &Flights<(String, Sha256), Fetched> {
         &self.source.flights
     }
 
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Sent>, SourceError>> {
-        Box::pin(async move {
-            let request = self.source.manifest_request(Method::GET, self.repo, &digest.to_string());
-            Ok(match self.get(&request, digest).await? {
-                Answer::Found(reply) => {
-                    let content_type = reply.header("content-type").map(Into::into);
-                    Answer::Found(Sent { bytes: reply.body, content_type })
-                }
-                Answer::Absent(why) => Answer::Absent(why),
-            })
-        })
+        let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.manifest(self.repo, digest, effort))
+        };
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
     }
 
     fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>> {
@@ -378,12 +344,10 @@ impl Content for Remote<'_> {
                 );
                 return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
             }
-            let url = self.source.url(self.repo, &format!("blobs/{digest}"));
-            let request = Request { method: Method::GET, url, accept: "*/*", limit, follow: Follow::Anywhere };
-            Ok(match self.get(&request, digest).await? {
-                Answer::Found(reply) => Answer::Found(reply.body),
-                Answer::Absent(why) => Answer::Absent(why),
-            })
+            let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+                Box::pin(endpoint.blob(self.repo, digest, effort))
+            };
+            self.source.endpoints.ask(self.effort, ask).await
         })
     }
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Origin, display, is_loopback, is_plain};
+use super::certificates::Certificates;
 use super::words::size;
 use super::{Effort, SourceError, Traffic};
 
@@ -38,11 +39,14 @@ pub struct Settings {
     pub offline: bool,
     /// The source is on this machine: proxies are for elsewhere.
     pub local: bool,
+    pub certificates: Certificates,
 }
 
 /// A client with connections that it uses again.
 pub struct Http {
     client: OnceLock<Result<Client, String>>,
+    /// For hosts that may know who we are: with the client's certificate.
+    known: OnceLock<Result<Client, String>>,
     /// For plain HTTP on this machine, which must not hang on the certificates that the system has, or has not.
     plain: OnceLock<Result<Client, String>>,
     settings: Settings,
@@ -57,6 +61,8 @@ pub enum Follow {
     SameHost,
     /// Anywhere: the content is checked by its digest.
     Anywhere,
+    /// What is sent is for one address only.
+    Nowhere,
 }
 
 /// What is asked for.
@@ -67,6 +73,8 @@ pub struct Request {
     /// The largest body that is taken.
     pub limit: u64,
     pub follow: Follow,
+    /// What is sent, as a form; it may be secret.
+    pub form: Option<String>,
 }
 
 /// What came.
@@ -118,11 +126,16 @@ impl Reply {
 impl Http {
     pub fn new(settings: Settings, traffic: Arc<Traffic>) -> Self {
         let permits = Semaphore::new(settings.concurrency);
-        Self { client: OnceLock::new(), plain: OnceLock::new(), settings, permits, traffic }
+        Self { client: OnceLock::new(), known: OnceLock::new(), plain: OnceLock::new(), settings, permits, traffic }
     }
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Counts a request that is sent once more.
+    pub fn repeats(&self) {
+        self.traffic.retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes attempts until one succeeds, fails for good, or is the last.
@@ -147,7 +160,7 @@ impl Http {
                     .help("run again then: what is done is kept"));
             }
             made += 1;
-            self.traffic.retries.fetch_add(1, Ordering::Relaxed);
+            self.repeats();
             tokio::time::sleep(wait.unwrap_or_else(|| backoff(made))).await;
         }
     }
@@ -176,15 +189,13 @@ impl Http {
         let mut url = request.url.clone();
         let mut authorization = authorization;
         for _ in 0..=REDIRECTS_MAX {
-            let client = self.client(&url).map_err(|e| {
-                request.refused(e).help(
-                    "the system's certificates are in the package `ca-certificates`, or where \
-                                         `SSL_CERT_FILE` says",
-                )
-            })?;
+            let client = self.client(&url, Origin::of(&url) == origin).map_err(|e| request.refused(e))?;
             let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             if let Some(value) = authorization {
                 sent = sent.header(AUTHORIZATION, value);
+            }
+            if let Some(form) = &request.form {
+                sent = sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
             }
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let response = match timeout(self.settings.idle_timeout, sent.send()).await {
@@ -226,7 +237,7 @@ impl Http {
         }
         let same_host = Origin::of(from) == Origin::of(to)
             || (from.host_str() == to.host_str() && from.scheme() == "http" && to.scheme() == "https");
-        if request.follow == Follow::SameHost && !same_host {
+        if request.follow == Follow::Nowhere || (request.follow == Follow::SameHost && !same_host) {
             return Err(request.refused(format_args!("redirects to another host, {}", Origin::of(to))));
         }
         Ok(())
@@ -280,9 +291,11 @@ impl Http {
         request.transient(format_args!("nothing came for {:?}", self.settings.idle_timeout))
     }
 
-    /// The client for a URL, made when it is first needed: the system's certificates take a while to read.
-    fn client(&self, url: &Url) -> Result<&Client, String> {
+    /// The client for a URL, made when it is first needed: the system's certificates take a while to read. With our own
+    /// certificate where the host `may_know` us.
+    fn client(&self, url: &Url, may_know: bool) -> Result<&Client, String> {
         let is_plain = url.scheme() == "http" && is_loopback(url);
+        let is_known = may_know && url.scheme() == "https" && self.settings.certificates.client.is_some();
         let build = || {
             // Another source, or a library's user, may have been first.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -290,16 +303,25 @@ impl Http {
                 .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(self.settings.idle_timeout);
-            if is_plain {
-                builder = builder.tls_certs_only([]);
-            }
+            builder = if is_plain {
+                builder.tls_certs_only([])
+            } else {
+                self.settings.certificates.add_to(builder, is_known)?
+            };
             // A proxy is for elsewhere.
             if is_plain || self.settings.local {
                 builder = builder.no_proxy();
             }
-            builder.build().map_err(|e| root_cause(&e))
+            builder.build().map_err(|e| {
+                let help = "the system's are in the package `ca-certificates`, or where `SSL_CERT_FILE` says";
+                format!("certificates: {} ({help})", root_cause(&e))
+            })
         };
-        let kept = if is_plain { &self.plain } else { &self.client };
+        let kept = match (is_plain, is_known) {
+            (true, _) => &self.plain,
+            (_, true) => &self.known,
+            _ => &self.client,
+        };
         kept.get_or_init(build).as_ref().map_err(Clone::clone)
     }
 }

@@ -4,24 +4,33 @@
 mod address;
 mod archive;
 mod auth;
+mod base64;
 mod catalog;
+mod certificates;
+mod challenge;
 pub mod distribution;
+mod endpoint;
 mod flight;
 pub mod grammar;
+mod helper;
 mod http;
 pub mod image;
 pub mod layer_file;
 pub mod layout;
+mod logins;
 mod lookup;
 pub mod manifest;
+mod mirrors;
 mod pages;
 mod platform;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod token;
 mod words;
 
+pub use logins::Logins;
 pub use platform::NotAPlatform;
 
 use std::collections::BTreeMap;
@@ -179,6 +188,8 @@ pub struct Shared {
     pub traffic: Arc<Traffic>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
+    /// What Docker and Podman keep.
+    pub logins: Logins,
     /// `--offline`: a source that would need the network fails instead.
     pub offline: bool,
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::address::{Origin, display};
 use super::auth::Outcome;
-use super::distribution::{Distribution, unexpected};
+use super::endpoint::{Endpoint, unexpected};
 use super::grammar;
 use super::http::{Follow, Request};
 use super::words::{misread, shown};
@@ -38,7 +38,7 @@ struct Page {
 
 /// Lists the tags of a repository that the filter takes.
 pub async fn names(
-    source: &Distribution,
+    source: &Endpoint,
     repo: &str,
     filter: &TagFilter,
     effort: Effort,
@@ -56,6 +56,7 @@ pub async fn names(
             accept: "application/json",
             limit: PAGE_LIMIT,
             follow: Follow::SameHost,
+            form: None,
         };
         let is_first = seen.len() == 1 || request.url == bare;
         let reply = match source.session.send(&request, repo, effort).await? {

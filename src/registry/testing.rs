@@ -178,7 +178,12 @@ pub fn entry(kind: &str, keys: &[(&str, &str)]) -> SourceEntry {
 
 /// What sources share, in this folder.
 pub fn shared(root: &std::path::Path) -> Shared {
-    Shared { traffic: Arc::new(Traffic::default()), root: root.into(), offline: false }
+    Shared {
+        traffic: Arc::new(Traffic::default()),
+        root: root.into(),
+        logins: super::Logins::default(),
+        offline: false,
+    }
 }
 
 /// A source, opened; what is wrong with it ends the test.

@@ -2,6 +2,7 @@
 //! after the promise that it proves. The registry is Debian's `docker-registry`; `tests/run` installs it.
 
 mod adoption;
+mod auth;
 mod bad_input;
 mod bed;
 mod build;
@@ -15,7 +16,9 @@ mod explain;
 mod hostile;
 mod interrupt;
 mod laws;
+mod reaching;
 mod sample;
+mod secrets;
 mod support;
 mod tags_layers;
 mod telling;

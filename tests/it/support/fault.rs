@@ -21,6 +21,7 @@ pub struct Seen {
     pub path: String,
     pub query: String,
     pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Seen {
@@ -63,16 +64,20 @@ impl Server {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 tell.send(listener.local_addr().expect("bound")).expect("somebody waits");
                 let app = axum::Router::new().fallback(move |request: Request<Body>| {
-                    let (parts, _) = request.into_parts();
-                    let request = Seen {
-                        method: parts.method,
-                        path: parts.uri.path().to_owned(),
-                        query: parts.uri.query().unwrap_or("").to_owned(),
-                        headers: parts.headers,
-                    };
-                    log.lock().expect("no one panicked").push(request.clone());
-                    let response = answer(&request);
-                    async { response }
+                    let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+                    async move {
+                        let (parts, body) = request.into_parts();
+                        let body = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
+                        let request = Seen {
+                            method: parts.method,
+                            path: parts.uri.path().to_owned(),
+                            query: parts.uri.query().unwrap_or("").to_owned(),
+                            headers: parts.headers,
+                            body: String::from_utf8_lossy(&body).into_owned(),
+                        };
+                        log.lock().expect("no one panicked").push(request.clone());
+                        answer(&request)
+                    }
                 });
                 // Not a graceful end: that would wait for bodies that are never finished.
                 tokio::select! {
@@ -92,6 +97,10 @@ impl Server {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// All requests so far, in the order in which they came.
@@ -222,6 +231,13 @@ pub fn error(status: StatusCode, code: &str) -> Response {
 
 pub fn not_found(code: &str) -> Response {
     error(StatusCode::NOT_FOUND, code)
+}
+
+/// A demand for credentials.
+pub fn challenge(challenge: &str) -> Response {
+    let mut response = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+    response.headers_mut().insert("WWW-Authenticate", challenge.parse().expect("a header"));
+    response
 }
 
 /// Any answer.

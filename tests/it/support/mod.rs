@@ -1,9 +1,11 @@
 //! What the tests stand on: images, a real registry, a server that misbehaves, and a project to build in.
 
+pub mod certificates;
 pub mod fault;
 pub mod http;
 pub mod images;
 pub mod project;
+pub mod proxy;
 pub mod registry;
 pub mod sample;
 pub mod schema;

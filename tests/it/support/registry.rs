@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ pub struct Registry {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
+    /// Where its content is.
+    data: PathBuf,
     /// The blobs that it has, as (repository, digest).
     pushed: RefCell<HashSet<(String, String)>>,
 }
@@ -37,6 +40,16 @@ pub struct Request {
 impl Registry {
     pub fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
+        let data = folder.path().join("data");
+        Self::serve(folder, data, "", "")
+    }
+
+    /// Another one with the same content, which asks who is there: more entries of `http`, more lines.
+    pub fn guarded(&self, http: &str, more: &str) -> Self {
+        Self::serve(TempDir::new().expect("a temporary folder"), self.data.clone(), http, more)
+    }
+
+    fn serve(folder: TempDir, data: PathBuf, http: &str, more: &str) -> Self {
         // Port 0 lets the system choose, so that tests beside this one cannot take the same; the log tells which it was.
         let config = format!(
             "version: 0.1\n\
@@ -45,9 +58,10 @@ impl Registry {
                filesystem: {{rootdirectory: \"{}\"}}\n  \
                delete: {{enabled: true}}\n  \
                maintenance: {{uploadpurging: {{enabled: false}}}}\n\
-             http: {{addr: \"127.0.0.1:0\", secret: bed, relativeurls: true}}\n\
-             compatibility: {{schema1: {{enabled: true}}}}\n",
-            folder.path().join("data").display()
+             http: {{addr: \"127.0.0.1:0\", secret: bed, relativeurls: true{http}}}\n\
+             compatibility: {{schema1: {{enabled: true}}}}\n\
+             {more}",
+            data.display()
         );
         let file = |name: &str| folder.path().join(name);
         fs::write(file("config.yml"), config).expect("written");
@@ -71,14 +85,18 @@ impl Registry {
                 panic!("docker-registry ended with {status}:\n{log}");
             }
             let (_, rest) = log.split_once("listening on ")?;
-            rest.split_once('"')?.0.parse().ok()
+            rest.split(['"', ',']).next()?.parse().ok()
         });
-        Self { child, address, folder, pushed: RefCell::default() }
+        Self { child, address, folder, data, pushed: RefCell::default() }
     }
 
     /// As sources name it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Puts an image (or an index with its images, or an artifact) under a name, `REPO:TAG`, moving the tag where it

@@ -1,0 +1,152 @@
+//! One address of a registry, and what can be asked there by the OCI distribution-spec.
+
+use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
+
+use super::address::Origin;
+use super::auth::{Outcome, Session};
+use super::http::{Follow, Reply, Request};
+use super::lookup::Sent;
+use super::words::shortened;
+use super::{Answer, Effort, SourceError, manifest};
+use crate::store::Sha256;
+
+/// An address, and the requests to it.
+pub struct Endpoint {
+    pub base: Url,
+    /// The largest manifest or config.
+    pub limit: u64,
+    pub session: Session,
+}
+
+impl Endpoint {
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        Origin::of(&self.base).to_string()
+    }
+
+    /// An address below a repository. Names and references are in their grammars, which need no escapes.
+    pub fn url(&self, repo: &str, rest: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/v2/{repo}/{rest}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// Why there is nothing where we may not look.
+    pub fn denied(&self, repo: &str, status: StatusCode) -> String {
+        format!("{repo} at {} is not public or does not exist ({status})", self.name())
+    }
+
+    fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
+        let url = self.url(repo, &format!("manifests/{reference}"));
+        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost, form: None }
+    }
+
+    /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
+    pub async fn digest(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
+        let request = self.manifest_request(Method::HEAD, repo, tag);
+        let reply = match self.session.send(&request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
+        };
+        match reply.status {
+            StatusCode::OK => match said_digest(&reply) {
+                Some(digest) => Ok(Answer::Found(digest)),
+                None => self.digest_of_content(repo, tag, effort).await,
+            },
+            StatusCode::NOT_FOUND => Ok(Answer::Absent(self.no_tag(repo, tag))),
+            StatusCode::METHOD_NOT_ALLOWED => self.digest_of_content(repo, tag, effort).await,
+            _ => Err(unexpected(&request, &reply)),
+        }
+    }
+
+    async fn digest_of_content(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
+        let request = self.manifest_request(Method::GET, repo, tag);
+        let reply = match self.session.send(&request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
+        };
+        match reply.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Answer::Absent(self.no_tag(repo, tag))),
+            _ => return Err(unexpected(&request, &reply)),
+        }
+        if let Some(digest) = said_digest(&reply) {
+            return Ok(Answer::Found(digest));
+        }
+        let sent = reply.header("content-type");
+        if manifest::is_schema1(&reply.body, sent) {
+            return Ok(Answer::Absent(format!("{}, and its digest is not told", manifest::SCHEMA1)));
+        }
+        manifest::parse(&reply.body, sent).map_err(|e| SourceError::new(format!("{}: {e}", request.shown())))?;
+        Ok(Answer::Found(Sha256::of(&reply.body)))
+    }
+
+    fn no_tag(&self, repo: &str, tag: &str) -> String {
+        format!("{} has no {repo}:{tag}", self.name())
+    }
+
+    /// A manifest by its digest.
+    pub async fn manifest(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Sent>, SourceError> {
+        let request = self.manifest_request(Method::GET, repo, &digest.to_string());
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(reply) => {
+                let content_type = reply.header("content-type").map(Into::into);
+                Answer::Found(Sent { bytes: reply.body, content_type })
+            }
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
+    /// A blob by its digest.
+    pub async fn blob(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Vec<u8>>, SourceError> {
+        let url = self.url(repo, &format!("blobs/{digest}"));
+        let (accept, limit) = ("*/*", self.limit);
+        let request = Request { method: Method::GET, url, accept, limit, follow: Follow::Anywhere, form: None };
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(reply) => Answer::Found(reply.body),
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
+    async fn get(
+        &self,
+        request: &Request,
+        repo: &str,
+        digest: &Sha256,
+        effort: Effort,
+    ) -> Result<Answer<Reply>, SourceError> {
+        let reply = match self.session.send(request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
+        };
+        match reply.status {
+            StatusCode::OK => Ok(Answer::Found(reply)),
+            StatusCode::NOT_FOUND => Ok(Answer::Absent(format!("{} has no {digest} in {repo}", self.name()))),
+            _ => Err(unexpected(request, &reply)),
+        }
+    }
+}
+
+fn said_digest(reply: &Reply) -> Option<Sha256> {
+    reply.header("docker-content-digest")?.trim().parse().ok()
+}
+
+/// An answer that has no meaning here, with what the registry says of it.
+pub fn unexpected(request: &Request, reply: &Reply) -> SourceError {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<Error>,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let errors: Option<Errors> = serde_json::from_slice(&reply.body).ok();
+    let said = errors.and_then(|e| e.errors.into_iter().next()).map(|e| format!(": {} {}", e.code, e.message));
+    let said = shortened(said.as_deref().unwrap_or_default(), 200);
+    SourceError::new(format!("{}: unexpected answer {}{said}", request.shown(), reply.status))
+}

@@ -1,0 +1,64 @@
+//! Mirrors: addresses with the same content, asked in order before a registry's own.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use super::endpoint::Endpoint;
+use super::{Answer, Effort, SourceError};
+
+/// How long a mirror that failed is left alone, so that one that is down does not hold up every request.
+const REST: Duration = Duration::from_secs(30);
+
+/// A registry's own address, and its mirrors.
+pub struct Endpoints {
+    mirrors: Vec<Mirror>,
+    own: Endpoint,
+}
+
+struct Mirror {
+    endpoint: Endpoint,
+    failed: Mutex<Option<Instant>>,
+}
+
+impl Endpoints {
+    pub fn new(mirrors: Vec<Endpoint>, own: Endpoint) -> Self {
+        let mirror = |endpoint| Mirror { endpoint, failed: Mutex::default() };
+        Self { mirrors: mirrors.into_iter().map(mirror).collect(), own }
+    }
+
+    /// Asks one after the other, as container runtimes do: a mirror has one attempt, and where it fails, or has not what
+    /// is wanted, the next one is asked. What the registry itself says counts.
+    pub async fn ask<'a, T>(
+        &'a self,
+        effort: Effort,
+        question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
+    ) -> Result<Answer<T>, SourceError> {
+        let once = Effort { retries: Some(0), ..effort };
+        let mut failures = Vec::new();
+        for mirror in self.mirrors.iter().filter(|m| !m.rests()) {
+            match question(&mirror.endpoint, once).await {
+                Ok(Answer::Found(found)) => return Ok(Answer::Found(found)),
+                Ok(Answer::Absent(_)) => {}
+                Err(error) => {
+                    *mirror.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    failures.push(error.message);
+                }
+            }
+        }
+        question(&self.own, effort).await.map_err(|mut error| {
+            for failure in failures {
+                error.message = format!("{}; before that, of a mirror: {failure}", error.message);
+            }
+            error
+        })
+    }
+}
+
+impl Mirror {
+    fn rests(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < REST)
+    }
+}

@@ -1,0 +1,97 @@
+//! Tokens: what a token server grants, and for how long (distribution's token specification, `docs/spec/auth/token.md`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderValue;
+use serde::Deserialize;
+
+/// How long a token lasts that does not say; and the least that any does.
+pub const SHORTEST_LIFE: u64 = 60;
+/// No token is kept longer: a clock that jumps is not believed for ever.
+const LONGEST_LIFE: u64 = 24 * 3600;
+/// A token that is about to run out is not used any more.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// A token and its times.
+pub struct Token {
+    /// As requests carry it.
+    pub header: HeaderValue,
+    granted: Instant,
+    lasts: Duration,
+    /// Whether a registry took it: only then can it have run out.
+    taken: AtomicBool,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Token {
+    /// Reads a token server's answer. The error is in words, which have nothing of the answer in them.
+    pub fn read(body: &[u8]) -> Result<Self, String> {
+        let granted: Granted =
+            serde_json::from_slice(body).map_err(|e| format!("at line {}, column {}", e.line(), e.column()))?;
+        let token = [granted.token, granted.access_token].into_iter().flatten().find(|t| !t.is_empty());
+        let token = token.ok_or("it has no `token`")?;
+        Ok(Self {
+            header: header(&format!("Bearer {token}"))?,
+            granted: Instant::now(),
+            lasts: Duration::from_secs(granted.expires_in.unwrap_or(0).clamp(SHORTEST_LIFE, LONGEST_LIFE)),
+            taken: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether it will still be good when a request with it arrives.
+    pub fn is_usable(&self, now: Instant) -> bool {
+        now.duration_since(self.granted) + MARGIN < self.lasts
+    }
+
+    /// Remembers that a registry took it.
+    pub fn is_taken(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a refusal may mean that it ran out, whatever it said of itself: a new one that was never good for
+    /// anything says that we may not.
+    pub fn may_have_run_out(&self, now: Instant) -> bool {
+        self.taken.load(Ordering::Relaxed) || now.duration_since(self.granted) > Duration::from_secs(SHORTEST_LIFE)
+    }
+}
+
+/// The value of an `Authorization` header, which is never printed.
+pub fn header(text: &str) -> Result<HeaderValue, &'static str> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| "it has characters that no header can hold")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_how_long_they_last() {
+        let lasts = |body: &str| Token::read(body.as_bytes()).map(|t| t.lasts.as_secs());
+        assert_eq!(lasts(r#"{"token": "t"}"#), Ok(60));
+        assert_eq!(lasts(r#"{"access_token": "t", "expires_in": 5}"#), Ok(60));
+        assert_eq!(lasts(r#"{"token": "", "access_token": "t", "expires_in": 300}"#), Ok(300));
+        assert!(lasts("{}").is_err() && lasts("<html>").is_err() && lasts(r#"{"token": "a\nb"}"#).is_err());
+        let token = Token::read(br#"{"token": "t", "expires_in": 100}"#).ok().expect("a token");
+        let after = |seconds| token.granted + Duration::from_secs(seconds);
+        assert!(token.is_usable(after(89)) && !token.is_usable(after(90)) && !token.is_usable(after(1000)));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_repeated() {
+        for body in
+            [r#""hidden""#, r#"{"token": "hidden", "expires_in": "hidden"}"#, "hidden", r#"{"token": "hidden\n"}"#]
+        {
+            let error = Token::read(body.as_bytes()).err().expect("refused");
+            assert!(!error.contains("hidden"), "{error}");
+        }
+    }
+}
