@@ -153,7 +153,7 @@ impl Http {
             };
             if made == retries {
                 let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
-                return Err(SourceError::new(format!("{what} ({attempts})")));
+                return Err(SourceError { is_outage: true, ..SourceError::new(format!("{what} ({attempts})")) });
             }
             if let Some(wait) = wait.filter(|w| *w > LONGEST_RETRY_AFTER) {
                 return Err(SourceError::new(format!("{what}, to be asked again in {} s", wait.as_secs()))

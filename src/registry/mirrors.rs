@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::endpoint::Endpoint;
 use super::{Answer, Effort, SourceError};
 
-/// How long a mirror that failed is left alone, so that one that is down does not hold up every request.
+/// How long a mirror that is down is left alone, so that it does not hold up every request.
 const REST: Duration = Duration::from_secs(30);
 
 /// A registry's own address, and its mirrors.
@@ -42,7 +42,9 @@ impl Endpoints {
                 Ok(Answer::Found(found)) => return Ok(Answer::Found(found)),
                 Ok(Answer::Absent(_)) => {}
                 Err(error) => {
-                    *mirror.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    if error.is_outage {
+                        mirror.starts_to_rest();
+                    }
                     failures.push(error.message);
                 }
             }
@@ -57,6 +59,10 @@ impl Endpoints {
 }
 
 impl Mirror {
+    fn starts_to_rest(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     fn rests(&self) -> bool {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.is_some_and(|at| at.elapsed() < REST)

@@ -91,6 +91,8 @@ pub struct SourceError {
     pub message: String,
     /// What to do, where there is something.
     pub help: Option<String>,
+    /// The server is not to be reached, or not well: others would fare no better now.
+    pub is_outage: bool,
 }
 
 /// How hard to try, set per target.
@@ -105,7 +107,7 @@ pub struct Effort {
 impl SourceError {
     /// An error that nothing can be said about but that it is there.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None }
+        Self { message: message.into(), help: None, is_outage: false }
     }
 
     /// Says what to do about it.
