@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(lasts(r#"{"access_token": "t", "expires_in": 5}"#), Ok(60));
         assert_eq!(lasts(r#"{"token": "", "access_token": "t", "expires_in": 300}"#), Ok(300));
         assert!(lasts("{}").is_err() && lasts("<html>").is_err() && lasts(r#"{"token": "a\nb"}"#).is_err());
-        let token = Token::read(br#"{"token": "t", "expires_in": 100}"#).ok().expect("a token");
+        let Ok(token) = Token::read(br#"{"token": "t", "expires_in": 100}"#) else { panic!("a token") };
         let after = |seconds| token.granted + Duration::from_secs(seconds);
         assert!(token.is_usable(after(89)) && !token.is_usable(after(90)) && !token.is_usable(after(1000)));
     }

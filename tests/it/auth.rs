@@ -272,3 +272,20 @@ fn credentials_that_are_refused_are_not_offered_for_every_repository() {
     assert_eq!(report.failed, 200, "{}", report.listing());
     assert!(server.count("/token") <= 32, "{} logins", server.count("/token"));
 }
+
+#[test]
+fn a_token_server_that_redirects_takes_no_credentials_elsewhere() {
+    let elsewhere = Server::start(|_| token("caught"));
+    let to = elsewhere.url();
+    let grant =
+        move |_: &Seen| fault::reply(StatusCode::TEMPORARY_REDIRECT, &[("Location", &format!("{to}/token"))], "");
+    let server = with_tokens(grant, |_| false);
+    for login in [json!({"auth": LOGIN}), json!({"identitytoken": "long-lived"})] {
+        let project = Project::new(&stock::pipeline_for(&server.url(), &[BUSYBOX]));
+        let file = json!({"auths": {server.address().to_string(): login}});
+        project.write("../home/.docker/config.json", file.to_string());
+        let report = project.build_exits(exit::FAILED, &["get_tag"]);
+        assert!(report.stderr.contains("redirects to another host"), "{}", report.stderr);
+    }
+    assert!(elsewhere.seen().is_empty());
+}
