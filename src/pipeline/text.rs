@@ -309,7 +309,7 @@ fn user_part(text: &str) -> Option<(usize, usize)> {
 }
 
 /// The file's text with what must not be shown struck out, byte for byte, so that marks stay where they were: user
-/// parts of URLs and the defaults of secrets.
+/// parts of URLs, the defaults of secrets, and passwords.
 pub fn strike_out(source: &str) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     let mut from = 0;
@@ -324,12 +324,31 @@ pub fn strike_out(source: &str) -> String {
             ranges.push((at + default + 2, len - default - 2));
         }
     }
+    for (at, key) in source.match_indices("password") {
+        ranges.extend(password(source, at + key.len()));
+    }
     let mut bytes = source.as_bytes().to_vec();
     for (start, len) in ranges {
         bytes[start..start + len].iter_mut().filter(|b| !b"\n\r".contains(b)).for_each(|b| *b = b'*');
     }
     // Whole characters were replaced: this is still UTF-8.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Where the value is of a key that ends at `end`, where it is one and stands there in plain.
+fn password(source: &str, end: usize) -> Option<(usize, usize)> {
+    let after = source[end..].trim_start_matches(['"', '\'']).trim_start_matches([' ', '\t']);
+    let value = after.strip_prefix(':')?.trim_start_matches([' ', '\t']);
+    let start = source.len() - value.len();
+    let line = value.split(['\n', '\r']).next()?;
+    let is_in_braces = source[..end].rsplit('\n').next().is_some_and(|before| before.contains('{'));
+    let len = match line.chars().next()? {
+        '$' => return None,
+        quote @ ('"' | '\'') => line[1..].find(quote).map_or(line.len(), |len| len + 2),
+        _ if is_in_braces => line.find([',', '}']).unwrap_or(line.len()),
+        _ => line.len(),
+    };
+    Some((start, len))
 }
 
 #[cfg(test)]
@@ -444,6 +463,15 @@ mod tests {
         let shown = strike_out(text);
         assert_eq!(shown, "a: https://******@h/x ${secret.X:-******} ${secret.Y} ${env.Z:-kept}\n");
         assert_eq!(shown.len(), text.len());
+        for (text, expected) in [
+            ("{password: ab, x: y}\n", "{password: **, x: y}\n"),
+            ("  password: a, b\n  x: y\n", "  password: ****\n  x: y\n"),
+            ("{\"password\" : \"a, b\", x: y}", "{\"password\" : ******, x: y}"),
+            ("password: ${secret.X}", "password: ${secret.X}"),
+            ("password:\n  x: y\n", "password:\n  x: y\n"),
+        ] {
+            assert_eq!(strike_out(text), expected);
+        }
     }
 
     proptest::proptest! {
