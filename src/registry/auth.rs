@@ -9,23 +9,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use super::address::{Credentials, Origin, display, is_plain};
 use super::challenge::Challenge;
 use super::flight::Flights;
-use super::http::{Fault, Follow, Http, Reply, Request};
+use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
-use super::token::{Token, header};
-use super::{Effort, SourceError, base64};
+use super::token::{self, Token};
+use super::{Effort, SourceError};
 
-const TOKEN_LIMIT: u64 = 1 << 20;
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
 /// How often one token may be renewed before its time, within the time that a token lasts at least.
 const RENEWALS_MAX: usize = 4;
-const RENEWALS_WITHIN: Duration = Duration::from_secs(super::token::SHORTEST_LIFE);
+const RENEWALS_WITHIN: Duration = Duration::from_secs(token::SHORTEST_LIFE);
 
 /// Where credentials come from.
 pub enum Login {
@@ -199,7 +198,7 @@ impl Session {
                 self.not_refused()?;
                 return match self.credentials(repo).await? {
                     Some(Credentials::Password { username, password }) => {
-                        Ok(Ok(Carried::Basic(basic(username, password)?)))
+                        Ok(Ok(Carried::Basic(token::basic(username, password)?)))
                     }
                     Some(Credentials::IdentityToken(_)) => Err(SourceError::new(format!(
                         "{} wants a password, and the login that is kept for it is an identity token",
@@ -230,7 +229,7 @@ impl Session {
             return Err(SourceError::new(what).help("say `insecure: true` on the source where its network is trusted"));
         }
         let credentials = self.credentials(&key.3).await?;
-        let (request, header) = token_request(realm, key, credentials)?;
+        let (request, header) = token::request(realm, key.1.as_deref(), &key.2, credentials)?;
         let reply = self.http.retrying(effort, || self.http.attempt(&request, header.as_ref(), effort)).await?;
         match reply.status {
             StatusCode::OK => {}
@@ -371,56 +370,11 @@ impl Session {
     }
 }
 
-/// The request for a token: by GET with a password or nothing, by POST with an identity token (distribution's token
-/// specification, `docs/spec/auth/oauth.md`).
-fn token_request(
-    realm: &Url,
-    key: &TokenKey,
-    credentials: Option<&Credentials>,
-) -> Result<(Request, Option<HeaderValue>), SourceError> {
-    let mut request = Request {
-        method: Method::GET,
-        url: realm.clone(),
-        accept: "application/json",
-        limit: TOKEN_LIMIT,
-        follow: Follow::SameHost,
-        form: None,
-    };
-    let service = key.1.iter().map(|s| ("service", s.as_str()));
-    let scope = [("scope", key.2.as_str())];
-    let header = match credentials {
-        Some(Credentials::IdentityToken(token)) => {
-            let fixed = [("grant_type", "refresh_token"), ("client_id", "layermill"), ("refresh_token", token)];
-            // Only a URL writes pairs as a form does.
-            let mut form = realm.clone();
-            form.set_query(None);
-            form.query_pairs_mut().extend_pairs(fixed).extend_pairs(service).extend_pairs(scope);
-            request.form = form.query().map(Into::into);
-            request.method = Method::POST;
-            request.follow = Follow::Nowhere;
-            None
-        }
-        other => {
-            request.url.query_pairs_mut().extend_pairs(service).extend_pairs(scope);
-            match other {
-                Some(Credentials::Password { username, password }) => Some(basic(username, password)?),
-                _ => None,
-            }
-        }
-    };
-    Ok((request, header))
-}
-
 fn outcome(reply: Reply) -> Outcome {
     match reply.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied(reply.status),
         _ => Outcome::Reply(reply),
     }
-}
-
-fn basic(username: &str, password: &str) -> Result<HeaderValue, SourceError> {
-    let text = base64::encode(format!("{username}:{password}").as_bytes());
-    header(&format!("Basic {text}")).map_err(SourceError::new)
 }
 
 fn shown_realm(key: &TokenKey) -> String {

@@ -1,11 +1,18 @@
-//! Tokens: what a token server grants, and for how long (distribution's token specification, `docs/spec/auth/token.md`).
+//! Tokens: how they are asked for, what a token server grants, and for how long (distribution's token specification, `docs/spec/auth/token.md`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::address::Credentials;
+use super::http::{Follow, Request};
+use super::{SourceError, base64};
+
+/// How much of a token server's answer is taken.
+const LIMIT: u64 = 1 << 20;
 /// How long a token lasts that does not say; and the least that any does.
 pub const SHORTEST_LIFE: u64 = 60;
 /// No token is kept longer: a clock that jumps is not believed for ever.
@@ -62,8 +69,55 @@ impl Token {
     }
 }
 
+/// The request for a token: by GET with a password or nothing, by POST with an identity token (distribution's token
+/// specification, `docs/spec/auth/oauth.md`).
+pub fn request(
+    realm: &Url,
+    service: Option<&str>,
+    scope: &str,
+    credentials: Option<&Credentials>,
+) -> Result<(Request, Option<HeaderValue>), SourceError> {
+    let mut request = Request {
+        method: Method::GET,
+        url: realm.clone(),
+        accept: "application/json",
+        limit: LIMIT,
+        follow: Follow::SameHost,
+        form: None,
+    };
+    let service = service.map(|service| ("service", service));
+    let scope = [("scope", scope)];
+    let header = match credentials {
+        Some(Credentials::IdentityToken(token)) => {
+            let fixed = [("grant_type", "refresh_token"), ("client_id", "layermill"), ("refresh_token", token)];
+            // Only a URL writes pairs as a form does.
+            let mut form = realm.clone();
+            form.set_query(None);
+            form.query_pairs_mut().extend_pairs(fixed).extend_pairs(service).extend_pairs(scope);
+            request.form = form.query().map(Into::into);
+            request.method = Method::POST;
+            request.follow = Follow::Nowhere;
+            None
+        }
+        other => {
+            request.url.query_pairs_mut().extend_pairs(service).extend_pairs(scope);
+            match other {
+                Some(Credentials::Password { username, password }) => Some(basic(username, password)?),
+                _ => None,
+            }
+        }
+    };
+    Ok((request, header))
+}
+
+/// What a request carries that logs in by a password.
+pub fn basic(username: &str, password: &str) -> Result<HeaderValue, SourceError> {
+    let text = base64::encode(format!("{username}:{password}").as_bytes());
+    header(&format!("Basic {text}")).map_err(SourceError::new)
+}
+
 /// The value of an `Authorization` header, which is never printed.
-pub fn header(text: &str) -> Result<HeaderValue, &'static str> {
+fn header(text: &str) -> Result<HeaderValue, &'static str> {
     let mut value = HeaderValue::from_str(text).map_err(|_| "it has characters that no header can hold")?;
     value.set_sensitive(true);
     Ok(value)
