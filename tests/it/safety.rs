@@ -180,7 +180,7 @@ cp pipeline.yaml disk; cd disk
 "$1" build --set v=1 >&2
 used=$(df -k --output=used . | tail -1)
 mount -o remount,size=$((used + $2))k "$PWD"
-code=0; "$1" build --set v=2 >&2 || code=$?
+code=0; "$1" build -j 1 --set v=2 >&2 || code=$?
 for n in 1 2 3 4 5 6; do
     head -c 8 result/$n.txt; echo " $(wc -c < result/$n.txt)"
 done | sort | uniq -c | awk '{print "left", $2, $3}'
@@ -200,7 +200,7 @@ targets:
   big:
     rule: command
     foreach: {n: [1, 2, 3, 4, 5, 6]}
-    run: \"yes version${v} | head -c 9000 > {out}\"
+    run: \"yes version${v} {n} | head -c 9000 > {out}\"
     output: result/{n}.txt
 ",
     );
