@@ -1,15 +1,18 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
+use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::engine::{Engine, Selection};
 use super::events::Silence;
+use super::expand::parent_of;
+use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
 use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked};
-use super::steps::{StepId, printable};
+use super::steps::{Bound, StepId, printable};
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug)]
@@ -24,6 +27,12 @@ pub struct Explanation {
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
     pub params: Vec<(String, String)>,
+    /// Its bindings with their values, and the digest that came with a value.
+    pub values: Vec<(String, String, Option<String>)>,
+    /// What its values were read out of: a step's label, or a list.
+    pub read_out_of: Vec<String>,
+    /// The source that it asks or reads, by its identity.
+    pub source: Option<String>,
     /// Paths of what it reads, with the start of the digest of each.
     pub inputs: Vec<(String, String)>,
     /// When its source was asked, or it was made; milliseconds since 1970.
@@ -119,7 +128,14 @@ impl Engine<'_> {
                 inputs.extend(found.map(|f| (f.path.clone(), super::reason::hex(&f.content.short()))));
             }
         }
+        let source = self.rules[target].as_ref().and_then(|c| match c.rule.lane() {
+            Lane::Source(identity, _) => Some(identity),
+            Lane::Compute | Lane::Process => None,
+        });
         Explanation {
+            source,
+            values: self.values(id),
+            read_out_of: self.read_out_of(id),
             step: self.steps.label(id),
             status: self.steps.step(id).status,
             reasons,
@@ -139,5 +155,22 @@ impl Engine<'_> {
             outputs,
             key: record.map(|r| r.key),
         }
+    }
+
+    fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
+        let names = self.steps.target(id).bindings.iter().map(|b| b.name.clone());
+        let value = |bound: &Bound| {
+            let digest = self.steps.fingerprint(bound).map(ToString::to_string);
+            (self.steps.names.get(bound.value).to_owned(), digest)
+        };
+        names.zip(self.steps.bound(id).iter().map(value)).map(|(name, (value, digest))| (name, value, digest)).collect()
+    }
+
+    fn read_out_of(&self, id: StepId) -> Vec<String> {
+        let (step, target) = (self.steps.step(id), self.steps.target(id));
+        let rows = &self.steps.rows[step.target as usize];
+        let parent = parent_of(target).zip(rows.parents.get(step.row as usize));
+        let parent = parent.map(|(parent, &row)| self.steps.label(self.steps.rows[parent].steps[row as usize]));
+        target.axes.iter().filter_map(|axis| list_of(&axis.kind)).map(str::to_owned).chain(parent).collect()
     }
 }

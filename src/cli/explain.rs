@@ -34,6 +34,9 @@ struct Json<'a> {
     rule_version: u32,
     parameters: &'a [(String, String)],
     inputs: &'a [(String, String)],
+    values: &'a [(String, String, Option<String>)],
+    read_out_of: &'a [String],
+    source: Option<&'a str>,
     asked_at: Option<String>,
     key: Option<String>,
     last_ran: Option<&'a str>,
@@ -66,6 +69,9 @@ fn json(found: &Explanation) -> Json<'_> {
         rule_version: found.rule.1,
         parameters: &found.params,
         inputs: &found.inputs,
+        values: &found.values,
+        read_out_of: &found.read_out_of,
+        source: found.source.as_deref(),
         asked_at: found.asked_at.map(time),
         key: found.key.map(|k| k.to_string()),
         last_ran: found.last_ran.as_deref(),
@@ -90,8 +96,20 @@ fn text(found: &Explanation) -> String {
         let _ = writeln!(text, "  output    {output}");
     }
     let _ = writeln!(text, "  rule      {} (version {})", found.rule.0, found.rule.1);
-    for (name, value) in &found.params {
+    // What is filled in shows more than the text that it is filled into.
+    let shown = |(name, value): &&(String, String)| !value.is_empty() && *value != format!("{{{name}}}");
+    for (name, value) in found.params.iter().filter(shown) {
         let _ = writeln!(text, "  {name:<9} {value}");
+    }
+    for (name, value, digest) in &found.values {
+        let digest = digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default();
+        let _ = writeln!(text, "  {name:<9} {value}{digest}");
+    }
+    for origin in &found.read_out_of {
+        let _ = writeln!(text, "  out of    {origin}");
+    }
+    if let Some(source) = &found.source {
+        let _ = writeln!(text, "  source    {source}");
     }
     for (path, digest) in found.inputs.iter().take(SHOWN) {
         let _ = writeln!(text, "  input     {path} ({digest})");

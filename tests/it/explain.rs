@@ -142,3 +142,21 @@ fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
     let project = project();
     project.run(&["explain", "prt"]).exits(words::exit::WRONG).says("did you mean `part`?");
 }
+
+#[test]
+fn the_values_of_a_step_and_what_they_were_read_out_of() {
+    let project = Project::new(
+        "version: 1
+targets:
+  names: {rule: command, foreach: {set: {lines: sets.txt}}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'gen/{set}/{n}.out'}
+",
+    );
+    project.write("sets.txt", "one\n");
+    project.build(&[]);
+    assert_says(&project.explain("names@set=one"), &["set       one", "out of    sets.txt"]);
+    assert_says(
+        &project.explain("gen/one/n-one.out"),
+        &["set       one", "n         n-one", "out of    names@set=one"],
+    );
+}
