@@ -148,13 +148,16 @@ impl Budget {
         }
         loop {
             let ended = self.ended.notified();
-            let turn = self.ledger().turn(now_ms(), is_pull);
+            let (turn, ended_before) = {
+                let mut ledger = self.ledger();
+                (ledger.turn(now_ms(), is_pull), ledger.ended)
+            };
             let refused = match turn {
                 Turn::Go(at) => {
                     if let Some(at) = at {
                         self.write(at, false)?;
                     }
-                    return Ok(Pass { budget: self, at, seen: false });
+                    return Ok(Pass { budget: self, at, ended_before, seen: false });
                 }
                 Turn::AfterOthers => {
                     ended.await;
@@ -224,6 +227,8 @@ pub struct Pass<'a> {
     budget: &'a Budget,
     /// When the pull began; `None` for what is not counted.
     at: Option<i64>,
+    /// How many pulls were over when it began.
+    ended_before: u64,
     /// The server said what is left.
     seen: bool,
 }
@@ -236,7 +241,7 @@ impl Pass<'_> {
         ledger.heard = true;
         if let Some(announced) = Announced::of(headers, now) {
             self.seen = announced.remaining.is_some();
-            ledger.announced(&announced, usize::from(self.at.is_some()), now);
+            ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);
         }
     }
 

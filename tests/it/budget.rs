@@ -43,7 +43,7 @@ fn with_headers(
             let kept = ["Content-Type", "Docker-Content-Digest"].into_iter();
             let kept = kept.filter_map(|name| Some((name, came.header(name)?)));
             let all: Vec<_> = kept.chain(added.iter().map(|(name, value)| (*name, value.as_str()))).collect();
-            fault::reply(StatusCode::from_u16(came.status).expect("a status"), &all, came.body)
+            fault::reply(StatusCode::from_u16(came.status).expect("a status"), &all, came.body.clone())
         })
     })
 }
@@ -89,7 +89,7 @@ fn a_budget_that_is_spent_defers_and_some_runs_later_all_is_there_and_no_manifes
     let run = project.run(&["build", "--format", "json"]).exits(exit::DEFERRED);
     assert_eq!(pulls(&server).len(), 3);
     assert!(run.stderr.contains("the budget of 3 pulls in 1h is spent"), "{run}");
-    assert!(run.stderr.contains("build again at ") && run.stderr.contains(" UTC (in 1 h)"), "{run}");
+    assert!(run.stderr.contains("build again at ") && run.stderr.contains(" UTC (in 60 min)"), "{run}");
     assert_eq!(deferrals(&run.stdout)[0]["why"], "the budget of 3 pulls in 1h is spent");
     let until = deferrals(&run.stdout)[0]["until"].as_str().expect("a time").to_owned();
     assert!(until.ends_with('Z') && until.starts_with("20"), "{until}");
@@ -221,7 +221,7 @@ fn what_a_registry_announces_is_kept_to_and_not_overdrawn() {
     let report = project.build_exits(exit::DEFERRED, &[]);
     assert_eq!(pulls(&server).len(), 4, "no pull was refused: {}", report.listing());
     let says = "the registry announces that no pulls of 4 in 1h are left";
-    assert!(report.stderr.contains(says) && report.stderr.contains("(in 1 h)"), "{}", report.stderr);
+    assert!(report.stderr.contains(says) && report.stderr.contains("(in 60 min)"), "{}", report.stderr);
     // The next run asks again, finds it out by a HEAD, and spends nothing.
     let report = project.build_exits(exit::DEFERRED, &["--refresh"]);
     assert!(report.deferred > 0);

@@ -15,6 +15,8 @@ pub struct Ledger {
     pub taken_over: bool,
     /// Pulls under way.
     flying: usize,
+    /// Pulls that are over.
+    pub ended: u64,
     /// The server has answered: until then it is not known whether it counts, and one goes ahead.
     pub heard: bool,
     /// What the server last said that it had left, those under way not yet taken off.
@@ -70,6 +72,7 @@ impl Ledger {
     /// A pull is over; the server `said` what is left, or is taken to have one less.
     pub fn ends(&mut self, said: bool) {
         self.heard = true;
+        self.ended += 1;
         self.flying = self.flying.saturating_sub(1);
         if !said {
             self.left = self.left.map(|left| left.saturating_sub(1));
@@ -78,18 +81,20 @@ impl Ledger {
 
     /// A pull was not made after all.
     pub fn takes_back(&mut self, at: i64) {
+        self.ended += 1;
         self.flying = self.flying.saturating_sub(1);
         if let Some(position) = self.spent.iter().rposition(|&s| s == at) {
             self.spent.remove(position);
         }
     }
 
-    /// The server says what is left; `own` of those under way is the answer that says it.
-    pub fn announced(&mut self, announced: &Announced, own: usize, now: i64) {
+    /// The server says what is left, to a request that began when so many pulls had `ended`; `own` of those under way is
+    /// this one.
+    pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
         self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
         let Some(remaining) = announced.remaining else { return };
-        // Answers may come in another order than they were given in.
-        let others = self.flying > own;
+        // Answers may come in another order than they were given in: only one that was alone may say that there is more.
+        let others = self.flying > own || self.ended != ended;
         self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
     }
 
@@ -203,18 +208,20 @@ mod tests {
     fn what_the_server_has_left_is_not_overdrawn() {
         let mut l = Ledger::default();
         assert_eq!(l.turn(0, true), Turn::Go(Some(0)));
-        l.announced(&remaining(2), 1, 0);
+        l.announced(&remaining(2), 1, 0, 0);
         l.ends(true);
         assert!(matches!((l.turn(1, true), l.turn(2, true)), (Turn::Go(_), Turn::Go(_))));
         assert_eq!(l.turn(3, true), Turn::AfterOthers);
         // The later one is answered first.
-        l.announced(&remaining(0), 1, 3);
+        l.announced(&remaining(0), 1, 1, 3);
         l.ends(true);
-        l.announced(&remaining(1), 1, 3);
+        l.announced(&remaining(1), 1, 1, 3);
         l.ends(true);
-        // One alone is believed.
+        l.announced(&remaining(2), 0, 2, 3);
+        // One that was alone is believed.
+        l.announced(&remaining(1), 0, 3, 3);
         assert!(matches!(l.turn(4, true), Turn::Go(_)));
-        l.announced(&remaining(0), 1, 4);
+        l.announced(&remaining(0), 1, 3, 4);
         l.ends(true);
         let refused = refused(l.turn(5, true));
         assert_eq!(refused.why, "the registry announces that no pulls of 9 in 10s are left");
