@@ -1,7 +1,7 @@
 //! Budgets, set and announced: what is spent is not asked for, what needs it is deferred, and a later run goes on there.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::support::fault::{self, Seen, Server, Shelf};
 use crate::support::http;
-use crate::support::images::Format;
-use crate::support::project::Project;
+use crate::support::images::{Format, Image};
+use crate::support::project::{Project, Running, Snapshot};
 use crate::support::registry::Registry;
 use crate::support::stock;
 use crate::support::words::{exit, outcome};
@@ -188,9 +188,8 @@ fn a_build_waits_for_its_budget_where_it_is_told_to_and_shows_the_time_left() {
 fn counting(limit: usize, window: &'static str, starts: Mutex<(Option<Instant>, usize)>) -> Server {
     let registry = stock::registry();
     let lasts = Duration::from_secs(window.parse().expect("seconds"));
-    let left = Mutex::new(limit);
-    let left = std::sync::Arc::new(left);
-    let seen_left = left.clone();
+    let left = Arc::new(Mutex::new(limit));
+    let seen_left = Arc::clone(&left);
     let announce = move |left: usize| {
         vec![("RateLimit-Limit", format!("{limit};w={window}")), ("RateLimit-Remaining", format!("{left};w={window}"))]
     };
@@ -337,4 +336,41 @@ fn a_budget_that_is_none_is_marked() {
         project.run(&["build"]).exits(exit::WRONG).says("not a budget").says(says);
     }
     assert!(server.seen().is_empty());
+}
+
+#[test]
+fn what_a_deferred_step_made_before_stays_as_it_is() {
+    let shelf = Arc::new(Mutex::new(Shelf::default()));
+    let put = |image: Image| shelf.lock().expect("no one panicked").put("a/b:latest", &image.manifest(Format::Oci));
+    put(stock::busybox());
+    let shown = Arc::clone(&shelf);
+    let server = Server::start(move |seen| shown.lock().expect("no one panicked").answer(seen));
+    let project = Project::new(&stock::pipeline_for(&server.url(), &["a/b"]));
+    project.edit("{kind: registry, ", "{kind: registry, budget: 1/1h, ");
+    project.build(&[]);
+    let before = project.snapshot();
+    put(stock::redis("7.4.1"));
+    project.build_exits(exit::DEFERRED, &["--refresh"]);
+    let after = project.snapshot();
+    assert_eq!(before.changes(&after), ["result/tags/a/b.json"], "only what costs nothing has moved");
+    let names = |s: &Snapshot| s.names().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after));
+    spends(&project, "2/1h");
+    project.build(&[]);
+    assert_eq!(project.json("result/layers/a/b/latest.json")[0]["repo"]["count"], stock::redis("7.4.1").count());
+}
+
+#[test]
+fn a_build_that_waits_for_a_budget_can_be_interrupted() {
+    let server = behind(stock::registry(), |_| None);
+    let project = project(&server, "budget: 2/1h, ");
+    let mut build = project.start(&["build", "--wait-budget", "--events", "events.ndjson"]);
+    let waits = |_: &Running| {
+        let events = std::fs::read_to_string(project.path("events.ndjson")).unwrap_or_default();
+        events.contains("\"budget_wait\":3").then_some(())
+    };
+    build.until("it waits", waits);
+    build.signal(rustix::process::Signal::INT);
+    build.wait().exits(exit::INTERRUPTED);
+    assert_eq!(pulls(&server).len(), 2);
 }
