@@ -160,6 +160,8 @@ const SYNC_EVERY: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Below this, handing steps to other threads costs more than deciding them here.
 const PARALLEL_FROM: usize = 16;
+/// So many files are looked at before what was seen is taken in: what is seen of one takes more room than what is kept.
+const LOOKS: usize = 1 << 14;
 
 impl Engine<'_> {
     pub(super) fn forced(&self, id: StepId) -> bool {
@@ -301,13 +303,15 @@ impl Engine<'_> {
                 }
             }
         }
-        let this = &*self;
-        let seen: Vec<(Leaf, Option<FileRecord>)> =
-            due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
-        for (file, (leaf, record)) in due.into_iter().zip(seen) {
-            self.looks[file as usize] = leaf;
-            if let Some(record) = record {
-                self.state.put_file_at(self.steps.files[file as usize], record);
+        for due in due.chunks(LOOKS) {
+            let this = &*self;
+            let seen: Vec<(Leaf, Option<FileRecord>)> =
+                due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
+            for (&file, (leaf, record)) in due.iter().zip(seen) {
+                self.looks[file as usize] = leaf;
+                if let Some(record) = record {
+                    self.state.put_file_at(self.steps.files[file as usize], record);
+                }
             }
         }
     }

@@ -29,6 +29,10 @@ pub struct Explanation {
     /// When its source was asked, or it was made; milliseconds since 1970.
     pub asked_at: Option<i64>,
     pub key: Option<Digest>,
+    /// Why it ran when it last did.
+    pub last_ran: Option<String>,
+    /// What its command printed then, where it printed anything.
+    pub log: Option<String>,
 }
 
 /// Explains every step that was asked for.
@@ -120,11 +124,19 @@ impl Engine<'_> {
             status: self.steps.step(id).status,
             reasons,
             message: account.and_then(|a| a.message.clone()),
-            outputs,
             rule,
             params,
             inputs,
             asked_at: record.as_ref().map(|r: &StepRecord| r.asked_at).filter(|&t| t > 0),
+            last_ran: record.as_ref().and_then(|r| r.why.clone()).map(|why| match why.as_str() {
+                "" => Reason::FirstBuild.to_string(),
+                _ => why,
+            }),
+            log: (!outputs.is_empty())
+                .then(|| self.log_of(id))
+                .filter(|log| log.is_file())
+                .map(|log| log.strip_prefix(&self.pipeline.root).unwrap_or(&log).display().to_string()),
+            outputs,
             key: record.map(|r| r.key),
         }
     }

@@ -36,6 +36,8 @@ struct Json<'a> {
     inputs: &'a [(String, String)],
     asked_at: Option<String>,
     key: Option<String>,
+    last_ran: Option<&'a str>,
+    log: Option<&'a str>,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -66,6 +68,8 @@ fn json(found: &Explanation) -> Json<'_> {
         inputs: &found.inputs,
         asked_at: found.asked_at.map(time),
         key: found.key.map(|k| k.to_string()),
+        last_ran: found.last_ran.as_deref(),
+        log: found.log.as_deref(),
     }
 }
 
@@ -98,6 +102,12 @@ fn text(found: &Explanation) -> String {
     }
     if found.inputs.len() > SHOWN {
         let _ = writeln!(text, "  input     … and {} more", found.inputs.len() - SHOWN);
+    }
+    if let Some(why) = &found.last_ran {
+        let _ = writeln!(text, "  last ran  {why}");
+    }
+    if let Some(log) = &found.log {
+        let _ = writeln!(text, "  printed   {log}");
     }
     if let Some(at) = found.asked_at {
         let _ = writeln!(text, "  as of     {}", time(at));

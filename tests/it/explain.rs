@@ -43,6 +43,24 @@ fn a_step_that_is_up_to_date() {
 }
 
 #[test]
+fn why_a_step_last_ran_and_what_its_command_printed() {
+    let project = project();
+    project.edit("cat {in} >> {out}\"", "cat {in} >> {out}; echo printed\"");
+    project.build(&["whole"]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {}", words::FIRST_BUILD), ".log"]);
+    project.write("text.txt", "other text\n");
+    let why = project.build(&["whole"]).step("part").reason().to_owned();
+    assert!(why.contains("text.txt"), "{why}");
+    project.build(&["whole"]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {why}")]);
+    let log = project
+        .explain("part")
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("printed ").map(str::trim).map(str::to_owned));
+    assert_eq!(project.read(&log.expect("a log is named")), "printed\n");
+}
+
+#[test]
 fn an_edited_parameter_with_its_old_and_new_value() {
     let project = project();
     project.build(&["whole"]);

@@ -18,6 +18,7 @@ mod hostile;
 mod interrupt;
 mod laws;
 mod reaching;
+mod safety;
 mod sample;
 mod secrets;
 mod support;
