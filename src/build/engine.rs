@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::{Problems, Span};
-use crate::registry::Traffic;
+use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
@@ -18,6 +18,7 @@ use crate::store::state::{FileRecord, State, StateError, StepRecord};
 
 use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict, Work};
+use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
@@ -64,6 +65,8 @@ pub(super) struct Engine<'p> {
     pub work_dir: PathBuf,
     pub scratch_folders: Arc<ScratchFolders>,
     pub traffic: Arc<Traffic>,
+    pub budgets: Arc<Budgets>,
+    pub deferrals: Deferrals,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,
@@ -249,6 +252,7 @@ impl Engine<'_> {
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
             retries: self.traffic.retries(),
+            budget_wait: self.budgets.waits_for(),
         }
     }
 
@@ -341,6 +345,9 @@ impl Engine<'_> {
                 self.settle_told(id, Status::Failed, listener);
             }
             Decision::Run(run) if self.mode != Mode::Build => {
+                if let Some(why) = self.puts_off(id, &run) {
+                    return self.settle(id, Status::Deferred, Some(run.reason), Some(why), listener);
+                }
                 let restores = matches!(run.work, Work::Restore(_));
                 let message = restores.then(|| "its outputs are in the store".to_owned());
                 self.settle(id, Status::Stale, Some(run.reason), message, listener);
@@ -501,6 +508,8 @@ impl Engine<'_> {
             retries: self.traffic.retries(),
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
+            deferrals: self.deferrals.told(),
+            pulls: self.deferrals.pulls(),
             set_aside,
             ..Summary::default()
         };
@@ -520,7 +529,7 @@ impl Engine<'_> {
         }
         for &target in &self.pipeline.order {
             let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
-                let stale = |&&s: &&StepId| self.steps.step(s).status == Status::Stale;
+                let stale = |&&s: &&StepId| matches!(self.steps.step(s).status, Status::Stale | Status::Deferred);
                 self.steps.rows[p].steps.iter().find(stale).copied()
             });
             if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {

@@ -263,6 +263,7 @@ impl Engine<'_> {
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
+        run.notes.extend(self.went_without(id));
         let message = said(&run.notes);
         self.ended(id, status, run, End { message, ..End::default() }, listener);
     }
@@ -291,7 +292,19 @@ impl Engine<'_> {
     }
 
     fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
-        let status = if failure.interrupted { Status::Interrupted } else { Status::Failed };
+        // What clashes with another step would only clash later.
+        let failure = match self.doomed.remove(&id) {
+            Some(message) if failure.deferral.is_some() => Failure::new(message),
+            _ => failure,
+        };
+        let status = match &failure.deferral {
+            _ if failure.interrupted => Status::Interrupted,
+            Some(deferral) => {
+                self.deferrals.add(deferral);
+                Status::Deferred
+            }
+            None => Status::Failed,
+        };
         let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
         let Failure { message, help, output, .. } = failure;
         self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);

@@ -115,7 +115,7 @@ impl Engine<'_> {
         if let Some(compiled) = &self.rules[target] {
             rule = (compiled.template.rule.clone(), compiled.template.version);
             params.clone_from(&compiled.template.params);
-            let judged = !matches!(self.steps.step(id).status, Status::Failed | Status::Blocked);
+            let judged = !self.steps.step(id).status.blocks();
             if let Some(record) = record.as_ref().filter(|_| judged) {
                 let more = self.changes(id, compiled, record, record.answer.as_ref());
                 reasons.extend(more.into_iter().filter(|m| account.is_some_and(|a| a.reason.as_ref() != Some(m))));

@@ -89,7 +89,11 @@ fn text(found: &Explanation) -> String {
         let _ = writeln!(text, "  because   {reason}");
     }
     if let Some(message) = &found.message {
-        let word = if found.status == Status::Blocked { "blocked by" } else { "says" };
+        let word = match found.status {
+            Status::Blocked => "blocked by",
+            Status::Deferred if found.reasons.is_empty() => "waits for",
+            _ => "says",
+        };
         let _ = writeln!(text, "  {word:<9} {message}");
     }
     for output in &found.outputs {

@@ -1,9 +1,11 @@
 //! The `registry` source: any registry that speaks the OCI distribution-spec, or Docker's registry protocol before it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{self, Address, Credentials};
+use super::address::{self, Address, Credentials, Origin};
 use super::auth::{Login, Session};
+use super::budget::{Allowance, Budget};
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::flight::Flights;
@@ -21,6 +23,7 @@ use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use reqwest::Url;
 
 /// The kind `registry` and its keys.
 pub const KIND: Kind = Kind {
@@ -83,6 +86,12 @@ pub const KIND: Kind = Kind {
             doc: "How many requests may be under way at once (default 32).",
         },
         Key {
+            name: "budget",
+            shape: Shape::Text,
+            required: false,
+            doc: "How many manifests may be fetched in how much time, as in 100/6h (no limit unless set).",
+        },
+        Key {
             name: "timeout",
             shape: Shape::Duration,
             required: false,
@@ -118,6 +127,7 @@ pub struct Distribution {
     identity: String,
     limit: u64,
     concurrency: usize,
+    budget: Arc<Budget>,
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
@@ -140,6 +150,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let mirrors = keys.get("mirrors").and_then(Node::as_list).unwrap_or_default();
     let mirrors: Vec<_> = mirrors.iter().filter_map(|node| parse(node, problems)).collect();
     let certificates = certificates(keys, shared, problems);
+    let allowance = keys.get("budget").and_then(|node| allowance(node, problems));
     if problems.0.len() > before {
         return None;
     }
@@ -150,7 +161,9 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let limit = number("manifest_limit", MANIFEST_LIMIT);
     let is_anonymous = keys.get("credentials").and_then(Node::as_public).is_some_and(|word| word == "none");
     let identity = format!("registry {}", own.base.as_str().trim_end_matches('/'));
-    let endpoint = |address: Address, certificates: Certificates| {
+    let budget_of = |base: &Url, allowance| shared.budgets.of(&Origin::of(base).to_string(), allowance);
+    let budget = budget_of(&own.base, allowance);
+    let endpoint = |address: Address, certificates: Certificates, budget, is_own| {
         let settings = Settings {
             concurrency,
             timeout: duration("timeout", TIMEOUT),
@@ -164,14 +177,20 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
             None if !is_anonymous => Login::Kept(shared.logins.clone()),
             given => Login::Given(given),
         };
-        let session = Session::new(Http::new(settings, shared.traffic.clone()), login, &address.base);
+        let http = Http::new(settings, shared.traffic.clone());
+        // A mirror that has no more to give is passed over.
+        let session = Session::new(http, budget, is_own, login, &address.base);
         Endpoint { base: address.base, limit, session }
     };
     // Who we are is for the registry itself to know.
     let for_mirrors = Certificates { client: None, ..certificates.clone() };
-    let mirrors = mirrors.into_iter().map(|mirror| endpoint(mirror, for_mirrors.clone())).collect();
-    let endpoints = mirrors::Endpoints::new(mirrors, endpoint(own, certificates));
-    Some(Distribution { identity, limit, concurrency, endpoints, flights: Flights::default() })
+    let mirror = |mirror: Address| {
+        let budget = budget_of(&mirror.base, None);
+        endpoint(mirror, for_mirrors.clone(), budget, false)
+    };
+    let mirrors = mirrors.into_iter().map(mirror).collect();
+    let endpoints = mirrors::Endpoints::new(mirrors, endpoint(own, certificates, budget.clone(), true));
+    Some(Distribution { identity, limit, concurrency, budget, endpoints, flights: Flights::default() })
 }
 
 /// The credentials of the keys, or of the address. `None` where they are wrong.
@@ -194,6 +213,18 @@ fn credentials(keys: &Node, address: Option<&Address>, problems: &mut Problems) 
         }
         (None, Some(node)) => {
             problems.at(node.span, "`password` without `username`", "a name belongs to it");
+            None
+        }
+    }
+}
+
+fn allowance(node: &Node, problems: &mut Problems) -> Option<Allowance> {
+    let text = node.as_public();
+    let allowance = text.as_deref().ok_or("a secret cannot be part of it").and_then(str::parse);
+    match allowance {
+        Ok(allowance) => Some(allowance),
+        Err(e) => {
+            problems.at(node.span, "not a budget", e).help("so many pulls in so much time, as in `100/6h`");
             None
         }
     }
@@ -265,6 +296,10 @@ impl Source for Distribution {
 
     fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        Some(&self.budget)
     }
 
     fn tags<'a>(

@@ -5,6 +5,7 @@ mod address;
 mod archive;
 mod auth;
 mod base64;
+mod budget;
 mod catalog;
 mod certificates;
 mod challenge;
@@ -30,7 +31,9 @@ mod tests;
 mod token;
 mod words;
 
+pub use budget::{Budget, Budgets, Deferral, Forecast};
 pub use logins::Logins;
+pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
 
 use std::collections::BTreeMap;
@@ -93,6 +96,8 @@ pub struct SourceError {
     pub help: Option<String>,
     /// The server is not to be reached, or not well: others would fare no better now.
     pub is_outage: bool,
+    /// There is no fault: the source has no more to give for now.
+    pub deferral: Option<Box<Deferral>>,
 }
 
 /// How hard to try, set per target.
@@ -107,7 +112,13 @@ pub struct Effort {
 impl SourceError {
     /// An error that nothing can be said about but that it is there.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, is_outage: false }
+        Self { message: message.into(), help: None, is_outage: false, deferral: None }
+    }
+
+    /// The source has no more to give for now.
+    pub fn deferred(deferral: Deferral) -> Self {
+        let message = format!("{}: {}", deferral.source, deferral.why);
+        Self { deferral: Some(Box::new(deferral)), ..Self::new(message) }
     }
 
     /// Says what to do about it.
@@ -131,6 +142,11 @@ pub trait Source: Send + Sync {
 
     /// How many steps may wait on it at once.
     fn concurrency(&self) -> usize;
+
+    /// What counts its pulls; `None` where nobody does.
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        None
+    }
 
     /// The tags of a repository, each with its digest.
     fn tags<'a>(
@@ -188,6 +204,7 @@ impl Traffic {
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub traffic: Arc<Traffic>,
+    pub budgets: Arc<Budgets>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -12,8 +12,9 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::image::Image;
 use crate::registry::layer_file::{self, Ids};
-use crate::registry::{Answer, Platform, Reference, Source, grammar};
+use crate::registry::{self, Answer, Platform, Reference, Source, grammar};
 use crate::store::Sha256;
+use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
 pub const KIND: Kind = Kind {
@@ -181,6 +182,15 @@ impl Rule for LayersRule {
         }))
     }
 
+    fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
+        let budget = self.source.budget()?.clone();
+        let what = match self.fingerprint(step).or_else(|| read_answer(answer?)) {
+            Some(digest) => registry::missing_manifest(blobs, digest, &self.platform)?.to_string(),
+            None => format!("{}:{}", asks::of_step(&self.repo, step), asks::of_step(&self.tag, step)),
+        };
+        Some(Pull { budget, what })
+    }
+
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
         let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
         let found = layer_file::recognise(bytes, &repo, &tag)?;
@@ -197,8 +207,7 @@ impl Rule for LayersRule {
             let (repo, tag) = (asks::of_step(&self.repo, &job.step), asks::of_step(&self.tag, &job.step));
             let digest = self.fingerprint(&job.step).or_else(|| read_answer(job.answer.as_deref()?));
             let Some(digest) = digest else {
-                let message = format!("{repo}:{tag}: the recorded answer cannot be read");
-                return Err(Failure { message, help: None, output: Vec::new(), interrupted: false });
+                return Err(Failure::new(format!("{repo}:{tag}: the recorded answer cannot be read")));
             };
             Ok(match self.image(job, &repo, &tag, digest).await? {
                 Answer::Found(image) => {
@@ -227,7 +236,6 @@ mod tests {
     use crate::registry::manifest::{self, Manifest};
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
     use crate::rules::asks::tests::{compiled, problems_of};
-    use crate::store::blobs::Blobs;
 
     /// A source that has one image, and that writes down what it is asked.
     #[derive(Default)]

@@ -5,6 +5,7 @@ mod adoption;
 mod auth;
 mod bad_input;
 mod bed;
+mod budget;
 mod build;
 mod cli;
 mod command;
