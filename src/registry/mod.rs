@@ -9,6 +9,7 @@ mod catalog;
 mod certificates;
 mod challenge;
 pub mod distribution;
+pub mod dockerhub;
 mod endpoint;
 mod flight;
 pub mod grammar;
@@ -23,6 +24,7 @@ pub mod manifest;
 mod mirrors;
 mod pages;
 mod platform;
+mod setup;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -197,12 +199,13 @@ pub struct Shared {
 }
 
 /// The kinds of sources, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[distribution::KIND, layout::KIND];
+pub const KINDS: &[Kind] = &[distribution::KIND, dockerhub::KIND, layout::KIND];
 
 /// Makes a source from its entry; what is wrong with the entry goes into `problems`.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Arc<dyn Source>> {
     match entry.kind.as_str() {
         "registry" => Some(Arc::new(distribution::open(entry, shared, problems)?)),
+        "dockerhub" => Some(Arc::new(dockerhub::open(entry, shared, problems)?)),
         "oci-layout" => Some(Arc::new(layout::open(entry, shared, problems)?)),
         // The check refuses unknown kinds.
         _ => None,

@@ -14,6 +14,7 @@ mod engine;
 mod events;
 mod explain;
 mod hostile;
+mod hub;
 mod interrupt;
 mod laws;
 mod reaching;
