@@ -15,6 +15,7 @@ mod events;
 mod explain;
 mod hostile;
 mod hub;
+mod imagelayers;
 mod interrupt;
 mod laws;
 mod reaching;
