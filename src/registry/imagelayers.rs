@@ -1,6 +1,7 @@
 //! The `imagelayers` source: a server that speaks the API of imagelayers, and gives layer files as they are.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::{Method, StatusCode};
@@ -31,12 +32,19 @@ pub const KIND: Kind = Kind {
         setup::CA,
         setup::CONCURRENCY,
         setup::TIMEOUT,
-        setup::IDLE_TIMEOUT,
+        Key {
+            name: "idle_timeout",
+            shape: Shape::Duration,
+            required: false,
+            doc: "How long the server may be silent (default 60s).",
+        },
         setup::MANIFEST_LIMIT,
         setup::INSECURE,
     ],
 };
 
+/// It asks a registry about each layer before it says a word.
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOT_AN_ID: &str = "its id is not 64 hexadecimal digits";
 
 /// An imagelayers server.
@@ -48,7 +56,7 @@ pub struct ImageLayers {
 
 /// Makes the source of an entry.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<ImageLayers> {
-    let setup = Setup::read(entry, shared, problems);
+    let setup = Setup::read(entry, shared, problems).patient(PATIENCE);
     let address = setup.address("url", None, problems)?;
     setup.is_fine(problems).then(|| ImageLayers {
         identity: format!("imagelayers {}", address.shown()),

@@ -93,6 +93,8 @@ pub struct Setup<'a> {
     keys: &'a Node,
     shared: &'a Shared,
     certificates: Certificates,
+    /// How long a server may be silent, unless set.
+    patience: Duration,
     /// Problems that there were before.
     before: usize,
 }
@@ -102,7 +104,12 @@ impl<'a> Setup<'a> {
     pub fn read(entry: &'a SourceEntry, shared: &'a Shared, problems: &mut Problems) -> Self {
         let before = problems.0.len();
         let certificates = certificates(&entry.keys, shared, problems);
-        Self { keys: &entry.keys, shared, certificates, before }
+        Self { keys: &entry.keys, shared, certificates, patience: IDLE_TIMEOUT_UNLESS_SET, before }
+    }
+
+    /// For servers that may be silent for longer than others.
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Whether nothing was wrong up to here.
@@ -182,7 +189,7 @@ impl<'a> Setup<'a> {
         let settings = Settings {
             concurrency: self.concurrency(),
             timeout: self.duration("timeout", TIMEOUT_UNLESS_SET),
-            idle_timeout: self.duration("idle_timeout", IDLE_TIMEOUT_UNLESS_SET),
+            idle_timeout: self.duration("idle_timeout", self.patience),
             insecure: self.is_insecure(),
             offline: self.shared.offline,
             local: address::is_loopback(&address.base),
