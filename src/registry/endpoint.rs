@@ -25,11 +25,16 @@ impl Endpoint {
         Origin::of(&self.base).to_string()
     }
 
-    /// An address below a repository. Names and references are in their grammars, which need no escapes.
-    pub fn url(&self, repo: &str, rest: &str) -> Url {
+    /// An address below this one. Names and references are in their grammars, which need no escapes.
+    pub fn below(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/v2/{repo}/{rest}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url
+    }
+
+    /// An address below a repository.
+    pub fn url(&self, repo: &str, rest: &str) -> Url {
+        self.below(&format!("v2/{repo}/{rest}"))
     }
 
     /// Why there is nothing where we may not look.
@@ -39,7 +44,7 @@ impl Endpoint {
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
-        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost, form: None }
+        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost, body: None }
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
@@ -102,7 +107,7 @@ impl Endpoint {
     pub async fn blob(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Vec<u8>>, SourceError> {
         let url = self.url(repo, &format!("blobs/{digest}"));
         let (accept, limit) = ("*/*", self.limit);
-        let request = Request { method: Method::GET, url, accept, limit, follow: Follow::Anywhere, form: None };
+        let request = Request { method: Method::GET, url, accept, limit, follow: Follow::Anywhere, body: None };
         Ok(match self.get(&request, repo, digest, effort).await? {
             Answer::Found(reply) => Answer::Found(reply.body),
             Answer::Absent(why) => Answer::Absent(why),

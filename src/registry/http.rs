@@ -74,8 +74,8 @@ pub struct Request {
     /// The largest body that is taken.
     pub limit: u64,
     pub follow: Follow,
-    /// What is sent, as a form; it may be secret.
-    pub form: Option<String>,
+    /// What is sent, after its media type; it may be secret.
+    pub body: Option<(&'static str, String)>,
 }
 
 /// What came.
@@ -202,8 +202,8 @@ impl Http {
             if let Some(value) = authorization {
                 sent = sent.header(AUTHORIZATION, value);
             }
-            if let Some(form) = &request.form {
-                sent = sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
+            if let Some((media_type, body)) = &request.body {
+                sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
             }
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let response = match timeout(self.settings.idle_timeout, sent.send()).await {

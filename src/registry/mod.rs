@@ -10,12 +10,14 @@ mod catalog;
 mod certificates;
 mod challenge;
 pub mod distribution;
+pub mod dockerhub;
 mod endpoint;
 mod flight;
 pub mod grammar;
 mod helper;
 mod http;
 pub mod image;
+pub mod imagelayers;
 pub mod layer_file;
 pub mod layout;
 mod logins;
@@ -24,6 +26,7 @@ pub mod manifest;
 mod mirrors;
 mod pages;
 mod platform;
+mod setup;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -174,6 +177,22 @@ pub trait Source: Send + Sync {
         blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
+
+    /// This source as one that makes layer files itself, where it is one: it is not asked for images then.
+    fn analyst(&self) -> Option<&dyn Analyst> {
+        None
+    }
+}
+
+/// Gives layer files as they are, from images that it does not show.
+pub trait Analyst: Send + Sync {
+    /// The layer file of a tag.
+    fn layer_file<'a>(
+        &'a self,
+        repo: &'a str,
+        tag: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
 }
 
 /// What sources did, for progress and the summary; shared by all of a session.
@@ -214,12 +233,14 @@ pub struct Shared {
 }
 
 /// The kinds of sources, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[distribution::KIND, layout::KIND];
+pub const KINDS: &[Kind] = &[distribution::KIND, dockerhub::KIND, imagelayers::KIND, layout::KIND];
 
 /// Makes a source from its entry; what is wrong with the entry goes into `problems`.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Arc<dyn Source>> {
     match entry.kind.as_str() {
         "registry" => Some(Arc::new(distribution::open(entry, shared, problems)?)),
+        "dockerhub" => Some(Arc::new(dockerhub::open(entry, shared, problems)?)),
+        "imagelayers" => Some(Arc::new(imagelayers::open(entry, shared, problems)?)),
         "oci-layout" => Some(Arc::new(layout::open(entry, shared, problems)?)),
         // The check refuses unknown kinds.
         _ => None,

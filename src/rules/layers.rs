@@ -76,6 +76,16 @@ pub fn compile(
         _ => Ids::Shared,
     };
     let source = asks::source(target, pipeline, sources);
+    if source.as_ref().is_some_and(|source| source.analyst().is_some()) {
+        let chosen = ["platform", "ids", "sizes"].iter().filter_map(|key| Some((key, target.keys.get(key)?)));
+        let before = problems.0.len();
+        for (key, node) in chosen {
+            problems.at(node.span, format!("`{key}` is not for this source"), "its layer files are taken as they come");
+        }
+        if problems.0.len() > before {
+            return None;
+        }
+    }
     let (repo, tag, platform) = (repo?, tag?, platform?);
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
     Some(Arc::new(LayersRule {
@@ -209,6 +219,13 @@ impl Rule for LayersRule {
             let Some(digest) = digest else {
                 return Err(Failure::new(format!("{repo}:{tag}: the recorded answer cannot be read")));
             };
+            if let Some(analyst) = self.source.analyst() {
+                let file = analyst.layer_file(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)?;
+                return Ok(match file {
+                    Answer::Found(file) => Made::Outputs(vec![Content::Bytes(file)]),
+                    Answer::Absent(why) => Made::Absent(why),
+                });
+            }
             Ok(match self.image(job, &repo, &tag, digest).await? {
                 Answer::Found(image) => {
                     Made::Outputs(vec![Content::Bytes(layer_file::render(&image, &repo, &tag, self.ids))])

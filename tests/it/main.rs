@@ -15,6 +15,8 @@ mod engine;
 mod events;
 mod explain;
 mod hostile;
+mod hub;
+mod imagelayers;
 mod interrupt;
 mod laws;
 mod reaching;
