@@ -456,6 +456,7 @@ impl Engine<'_> {
             took: None,
             attempts: 0,
             blocks: 0,
+            last_failure: None,
         };
         self.accounts.insert(id, account);
     }

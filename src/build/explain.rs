@@ -7,6 +7,7 @@ use crate::store::state::StepRecord;
 use super::engine::{Engine, Selection};
 use super::events::Silence;
 use super::expand::parent_of;
+use super::failures::Failed;
 use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
@@ -38,6 +39,8 @@ pub struct Explanation {
     /// When its source was asked, or it was made; milliseconds since 1970.
     pub asked_at: Option<i64>,
     pub key: Option<Digest>,
+    /// How it failed when it was last tried, where it did not come to an end since.
+    pub last_failure: Option<Failed>,
     /// Why it ran when it last did.
     pub last_ran: Option<String>,
     /// What its command printed then, where it printed anything.
@@ -140,6 +143,7 @@ impl Engine<'_> {
             status: self.steps.step(id).status,
             reasons,
             message: account.and_then(|a| a.message.clone()),
+            last_failure: account.and_then(|a| a.last_failure.clone()),
             rule,
             params,
             inputs,

@@ -15,6 +15,7 @@ pub mod events;
 mod execute;
 mod expand;
 pub mod explain;
+mod failures;
 pub mod files;
 mod found;
 pub mod gc;

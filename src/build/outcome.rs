@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::failures::Failed;
 use super::reason::Reason;
 use crate::registry::Forecast;
 
@@ -142,6 +143,8 @@ pub struct Account {
     pub attempts: u32,
     /// How many steps could not be made because this one failed, told with the summary.
     pub blocks: usize,
+    /// How it failed when it was last tried, for a step that would run.
+    pub last_failure: Option<Failed>,
 }
 
 /// A source that had no more to give.

@@ -129,6 +129,9 @@ fn write(
     watcher.abort();
     // Whatever commands left in their temporary folder.
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
+    if mode == Mode::Build {
+        engine.keep_failures();
+    }
     let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
     summary.interrupted = engine.interrupted;
     let problems = std::mem::take(&mut engine.problems);
@@ -165,6 +168,7 @@ pub(super) fn looked<'p>(
     let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
     let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), Mode::Look)?;
     drive(&mut engine, &receive, listener)?;
+    engine.mark_failures();
     match std::mem::take(&mut engine.problems) {
         problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
         problems => Err(BuildError::Pipeline(problems)),

@@ -39,6 +39,7 @@ struct Json<'a> {
     source: Option<&'a str>,
     asked_at: Option<String>,
     key: Option<String>,
+    last_failure: Option<String>,
     last_ran: Option<&'a str>,
     log: Option<&'a str>,
 }
@@ -74,6 +75,7 @@ fn json(found: &Explanation) -> Json<'_> {
         source: found.source.as_deref(),
         asked_at: found.asked_at.map(time),
         key: found.key.map(|k| k.to_string()),
+        last_failure: found.last_failure.as_ref().map(|f| format!("{} {}", time(f.at), f.message)),
         last_ran: found.last_ran.as_deref(),
         log: found.log.as_deref(),
     }
@@ -95,6 +97,9 @@ fn text(found: &Explanation) -> String {
             _ => "says",
         };
         let _ = writeln!(text, "  {word:<9} {message}");
+    }
+    if let Some(failed) = &found.last_failure {
+        let _ = writeln!(text, "  failed    {}: {}", time(failed.at), failed.message);
     }
     for output in &found.outputs {
         let _ = writeln!(text, "  output    {output}");

@@ -49,9 +49,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     let is_missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
-    let mut missing = vec![0; pipeline.targets.len()];
+    let (mut missing, mut failed) = (vec![0; pipeline.targets.len()], vec![0; pipeline.targets.len()]);
     for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
-        missing[account.target] += usize::from(account.reason.as_ref().is_some_and(is_missing));
+        if account.last_failure.is_some() {
+            failed[account.target] += 1;
+        } else if account.reason.as_ref().is_some_and(is_missing) {
+            missing[account.target] += 1;
+        }
     }
     let targets = pipeline
         .targets
@@ -62,14 +66,15 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
         .map(|(t, this)| {
             let counts = &summary.by_target[t];
             // A step of several targets is told under the first.
-            let missing = missing[t].min(counts.stale);
+            let failed = failed[t].min(counts.stale);
+            let missing = missing[t].min(counts.stale - failed);
             Row {
                 target: &this.name,
                 up_to_date: counts.up_to_date,
-                stale: counts.stale - missing,
+                stale: counts.stale - missing - failed,
                 missing,
                 absent: counts.absent,
-                failed: counts.failed + counts.blocked,
+                failed: counts.failed + counts.blocked + failed,
                 deferred: counts.deferred,
             }
         })

@@ -173,6 +173,7 @@ mod tests {
             log: Some(".layermill/logs/1.log".into()),
             took: None,
             attempts: 1,
+            last_failure: None,
             blocks: 3,
         }
     }

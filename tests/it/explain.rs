@@ -144,6 +144,30 @@ fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
 }
 
 #[test]
+fn a_step_that_failed_is_told_as_failed_until_it_does_not() {
+    let project = project();
+    project.edit("cat {in} >> {out}", "echo oops; exit 4");
+    project.build_exits(words::exit::FAILED, &[]);
+    assert_says(&project.explain("part"), &["because   first build", "failed    ", "exit status: 4", ".log"]);
+    let failed = |target: &str| {
+        let run = project.run(&["status", "--format", "json"]);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).expect("rows");
+        let row = rows.into_iter().find(|row| row["target"] == target).expect("a row");
+        (row["failed"].as_u64(), row["missing"].as_u64())
+    };
+    assert_eq!(failed("part"), (Some(1), Some(0)));
+    assert_eq!(failed("whole"), (Some(0), Some(1)));
+    // Another build, that is asked for something else, changes nothing of that.
+    project.edit("targets:", "targets:\n  side: {rule: command, run: \"touch {out}\", output: result/side.txt}");
+    project.build(&["side"]);
+    assert_eq!(failed("part"), (Some(1), Some(0)));
+    project.edit("echo oops; exit 4", "cat {in} >> {out}");
+    project.build(&[]);
+    assert_eq!(failed("part"), (Some(0), Some(0)));
+    assert!(!project.exists(".layermill/failures.json"));
+}
+
+#[test]
 fn the_values_of_a_step_and_what_they_were_read_out_of() {
     let project = Project::new(
         "version: 1

@@ -1,0 +1,91 @@
+//! The steps that failed when they were last tried: kept beside the state, for those who look.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock;
+use super::engine::Engine;
+use super::outcome::Status;
+
+const FILE: &str = "failures.json";
+/// Bytes. What is longer was not written by a build.
+const LIMIT: u64 = 64 << 20;
+
+/// By the path of a step's first output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures(BTreeMap<String, Failed>);
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub message: String,
+}
+
+impl Failures {
+    /// Those that builds have left. What cannot be read tells of none.
+    pub fn load(work_dir: &Path) -> Self {
+        let Ok(file) = fs::File::open(work_dir.join(FILE)) else { return Self::default() };
+        let mut bytes = Vec::new();
+        let read = file.take(LIMIT).read_to_end(&mut bytes);
+        read.ok().and_then(|_| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    fn save(&self, work_dir: &Path) -> io::Result<()> {
+        let path = work_dir.join(FILE);
+        if self.0.is_empty() {
+            return fs::remove_file(path);
+        }
+        let beside = work_dir.join(format!("{FILE}.tmp"));
+        fs::write(&beside, serde_json::to_vec(self)?)?;
+        fs::rename(beside, path)
+    }
+
+    pub fn get(&self, output: &str) -> Option<&Failed> {
+        self.0.get(output)
+    }
+}
+
+impl Engine<'_> {
+    /// Keeps what failed in this build, and forgets what did not fail again.
+    pub(super) fn keep_failures(&self) {
+        let before = Failures::load(&self.work_dir);
+        let mut now = before.clone();
+        now.0.retain(|path, _| {
+            self.steps.find_path(&self.state, path).is_none_or(|id| {
+                let status = self.steps.step(id).status;
+                !status.has_outputs() && status != Status::Absent
+            })
+        });
+        for (&id, account) in self.accounts.iter().filter(|(_, a)| a.status == Status::Failed) {
+            let Some(path) = self.paths(id).next() else { continue };
+            let message = account.message.clone().unwrap_or_default();
+            now.0.insert(path.to_owned(), Failed { at: clock::now_ms(), message });
+        }
+        if now != before {
+            // It is only told: a disk that is full has been told of already.
+            let _ = now.save(&self.work_dir);
+        }
+    }
+
+    /// Marks what would run and failed when it was last tried.
+    pub(super) fn mark_failures(&mut self) {
+        let failures = Failures::load(&self.work_dir);
+        let failed: Vec<_> = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.status == Status::Stale)
+            .filter_map(|(&id, _)| Some((id, failures.get(self.paths(id).next()?)?.clone())))
+            .collect();
+        for (id, failed) in failed {
+            if let Some(account) = self.accounts.get_mut(&id) {
+                account.last_failure = Some(failed);
+            }
+        }
+    }
+}
