@@ -12,6 +12,7 @@ use super::http::{Http, Settings};
 use super::image::Image;
 use super::layout::MANIFEST_LIMIT;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::measure::{Measures, Pieces};
 use super::words;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, mirrors, pages};
 use crate::pipeline::model::{Node, SourceEntry};
@@ -121,6 +122,7 @@ pub struct Distribution {
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
+    measures: Measures,
 }
 
 /// Makes the source of an entry.
@@ -171,7 +173,14 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let for_mirrors = Certificates { client: None, ..certificates.clone() };
     let mirrors = mirrors.into_iter().map(|mirror| endpoint(mirror, for_mirrors.clone())).collect();
     let endpoints = mirrors::Endpoints::new(mirrors, endpoint(own, certificates));
-    Some(Distribution { identity, limit, concurrency, endpoints, flights: Flights::default() })
+    Some(Distribution {
+        identity,
+        limit,
+        concurrency,
+        endpoints,
+        flights: Flights::default(),
+        measures: Measures::default(),
+    })
 }
 
 /// The credentials of the keys, or of the address. `None` where they are wrong.
@@ -349,5 +358,18 @@ impl Content for Remote<'_> {
             };
             self.source.endpoints.ask(self.effort, ask).await
         })
+    }
+}
+
+impl Pieces for Remote<'_> {
+    fn measures(&self) -> &Measures {
+        &self.source.measures
+    }
+
+    fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
+        let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_size(self.repo, digest, effort))
+        };
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
     }
 }

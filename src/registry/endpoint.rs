@@ -8,7 +8,7 @@ use super::auth::{Outcome, Session};
 use super::http::{Follow, Reply, Request};
 use super::lookup::Sent;
 use super::words::shortened;
-use super::{Answer, Effort, SourceError, manifest};
+use super::{Answer, Effort, SourceError, manifest, schema1};
 use crate::store::Sha256;
 
 /// An address, and the requests to it.
@@ -75,11 +75,8 @@ impl Endpoint {
             return Ok(Answer::Found(digest));
         }
         let sent = reply.header("content-type");
-        if manifest::is_schema1(&reply.body, sent) {
-            return Ok(Answer::Absent(format!("{}, and its digest is not told", manifest::SCHEMA1)));
-        }
         manifest::parse(&reply.body, sent).map_err(|e| SourceError::new(format!("{}: {e}", request.shown())))?;
-        Ok(Answer::Found(Sha256::of(&reply.body)))
+        Ok(Answer::Found(Sha256::of(&schema1::payload(&reply.body))))
     }
 
     fn no_tag(&self, repo: &str, tag: &str) -> String {
@@ -98,11 +95,27 @@ impl Endpoint {
         })
     }
 
+    fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
+        let url = self.url(repo, &format!("blobs/{digest}"));
+        Request { method, url, accept: "*/*", limit: self.limit, follow: Follow::Anywhere, form: None }
+    }
+
+    /// How large a blob is.
+    pub async fn blob_size(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<u64>, SourceError> {
+        let request = self.blob_request(Method::HEAD, repo, digest);
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(reply) => {
+                let size = reply.header("content-length").and_then(|text| text.parse().ok());
+                let none = || SourceError::new(format!("{}: the answer does not say how large it is", request.shown()));
+                Answer::Found(size.ok_or_else(none)?)
+            }
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
     /// A blob by its digest.
     pub async fn blob(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Vec<u8>>, SourceError> {
-        let url = self.url(repo, &format!("blobs/{digest}"));
-        let (accept, limit) = ("*/*", self.limit);
-        let request = Request { method: Method::GET, url, accept, limit, follow: Follow::Anywhere, form: None };
+        let request = self.blob_request(Method::GET, repo, digest);
         Ok(match self.get(&request, repo, digest, effort).await? {
             Answer::Found(reply) => Answer::Found(reply.body),
             Answer::Absent(why) => Answer::Absent(why),

@@ -1,9 +1,11 @@
 //! The model of an image: what its manifest and its config say of it, layer by layer.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Platform;
 use super::manifest::ImageManifest;
+use super::schema1::{Schema1, V1Layer};
 use super::words::misread;
 use crate::store::Sha256;
 
@@ -13,10 +15,10 @@ pub struct Image {
     /// Of its manifest: the platform's, never that of an index.
     pub digest: Sha256,
     pub platform: Platform,
-    /// The image config, byte for byte.
+    /// The image config, byte for byte; empty where the manifest is of schema 1, which has none.
     pub config: Vec<u8>,
     /// What the config says of running the image: `null` where it says nothing.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// The Docker that built it, as the config says.
     pub docker_version: String,
     /// Base first: one an entry of the config's history, those that add no files included, and then the layers that
@@ -35,6 +37,8 @@ pub struct Layer {
     pub created_by: String,
     pub author: String,
     pub comment: String,
+    /// All that Docker said of it, where the manifest is of schema 1.
+    pub compatibility: Option<Value>,
 }
 
 /// A layer as it is kept.
@@ -55,7 +59,7 @@ struct Config {
     variant: Option<String>,
     docker_version: Option<String>,
     #[serde(default)]
-    config: serde_json::Value,
+    config: Value,
     rootfs: Option<RootFs>,
     history: Option<Vec<History>>,
 }
@@ -101,6 +105,35 @@ impl Image {
             size: manifest.layers.iter().map(|l| l.size).sum(),
         })
     }
+
+    /// The image of a manifest of schema 1. `size` tells how large each blob is: the manifest does not.
+    pub fn of_schema1(
+        digest: Sha256,
+        manifest: Schema1,
+        described: Option<&Platform>,
+        size: impl Fn(&str) -> u64,
+    ) -> Self {
+        let top = manifest.layers.last();
+        let said = |key: &str| top.map(|l| l.text(key).to_owned()).filter(|t| !t.is_empty());
+        let architecture = said("architecture").unwrap_or(manifest.architecture);
+        let platform = platform(said("os"), Some(architecture), said("variant"), described);
+        let settings = top.map_or(Value::Null, |l| l.compatibility["config"].clone());
+        let docker_version = said("docker_version").unwrap_or_default();
+        let layers: Vec<_> = manifest.layers.into_iter().map(|layer| v1_layer(layer, &size)).collect();
+        let size = layers.iter().filter_map(|l| l.files.as_ref()).map(|f| f.size).sum();
+        Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size }
+    }
+}
+
+fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
+    Layer {
+        created: layer.text("created").to_owned(),
+        created_by: layer.created_by(),
+        author: layer.text("author").to_owned(),
+        comment: layer.text("comment").to_owned(),
+        files: layer.blob.map(|digest| Files { size: size(&digest), diff_id: digest.clone(), digest }),
+        compatibility: Some(layer.compatibility),
+    }
 }
 
 /// Whether these bytes are an image config. The error says what they are not.
@@ -142,6 +175,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
             created_by: entry.created_by.unwrap_or_default(),
             author: entry.author.unwrap_or_default(),
             comment: entry.comment.unwrap_or_default(),
+            compatibility: None,
         })
         .collect();
     layers.extend(files.map(|files| Layer {
@@ -150,6 +184,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
         created_by: String::new(),
         author: String::new(),
         comment: String::new(),
+        compatibility: None,
     }));
     layers
 }
@@ -158,7 +193,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
 pub(super) mod tests {
     use super::*;
     use crate::registry::manifest::{self, Manifest};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     /// An image of as many layers as `sizes`, with this config.
     pub fn image(sizes: &[u64], config: &Value) -> Image {

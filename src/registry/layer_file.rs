@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::image::{Image, Layer};
+use super::schema1::EMPTY_TAR;
 use crate::store::Sha256;
 
 /// How layers get their ids.
@@ -11,13 +12,10 @@ use crate::store::Sha256;
 pub enum Ids {
     /// Images share an id exactly where they share the layer and all below it.
     Shared,
-    /// As Docker's registry makes them when it turns an image into one of schema 1. They hide sharing: the topmost
-    /// hashes the whole config.
+    /// As a manifest of schema 1 has them; for others as Docker's registry makes them when it turns an image into one of
+    /// schema 1. They hide sharing: the topmost hashes the whole config.
     Docker,
 }
-
-/// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
-const EMPTY_TAR: &str = "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";
 
 /// What is said of one image. The order of the fields is that of the file.
 #[derive(Debug, Serialize)]
@@ -52,12 +50,12 @@ pub struct Entry<'a> {
     #[serde(rename = "Comment")]
     pub comment: &'a str,
     pub created: &'a str,
-    /// The container that the layer was committed from: nobody tells any more.
-    pub container: &'static str,
+    /// The container that the layer was committed from, which only schema 1 tells.
+    pub container: &'a str,
     pub container_config: ContainerConfig<'a>,
     pub docker_version: &'a str,
     pub author: &'a str,
-    /// The image's settings, on the topmost layer.
+    /// The image's settings, on the topmost layer; those of each that schema 1 tells.
     pub config: Option<&'a Value>,
     pub architecture: &'a str,
     pub os: &'a str,
@@ -71,9 +69,15 @@ pub struct Entry<'a> {
 
 /// What the layer was made by.
 #[derive(Debug, Serialize)]
-pub struct ContainerConfig<'a> {
-    #[serde(rename = "Cmd")]
-    pub cmd: Option<[&'a str; 1]>,
+#[serde(untagged)]
+pub enum ContainerConfig<'a> {
+    /// The command, where the history says no more.
+    Command {
+        #[serde(rename = "Cmd")]
+        cmd: Option<[&'a str; 1]>,
+    },
+    /// All that Docker said, in a manifest of schema 1.
+    Said(&'a Value),
 }
 
 /// The layer file of an image: JSON, two blanks a level, a newline at its end.
@@ -87,7 +91,7 @@ pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
 pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> Analysis<'a> {
     let ids = match ids {
         Ids::Shared => shared_ids(&image.layers),
-        Ids::Docker => docker_ids(image),
+        Ids::Docker => said_ids(&image.layers).unwrap_or_else(|| docker_ids(image)),
     };
     let below = |i: usize| i.checked_sub(1).map_or(String::new(), |b| ids[b].clone());
     let top = image.layers.len().saturating_sub(1);
@@ -108,18 +112,21 @@ pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> 
 
 fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_top: bool) -> Entry<'a> {
     let on_top = |text: &'a str| if is_top { text } else { "" };
+    let said = |key: &str| layer.compatibility.as_ref()?.get(key).filter(|v| !v.is_null());
+    let text = |key: &str| said(key).and_then(Value::as_str);
+    let cmd = (!layer.created_by.is_empty()).then_some([&*layer.created_by]);
     Entry {
         id,
         parent,
         comment: &layer.comment,
         created: &layer.created,
-        container: "",
-        container_config: ContainerConfig { cmd: (!layer.created_by.is_empty()).then_some([&*layer.created_by]) },
-        docker_version: on_top(&image.docker_version),
+        container: text("container").unwrap_or_default(),
+        container_config: said("container_config").map_or(ContainerConfig::Command { cmd }, ContainerConfig::Said),
+        docker_version: text("docker_version").unwrap_or_else(|| on_top(&image.docker_version)),
         author: &layer.author,
-        config: is_top.then_some(&image.settings),
-        architecture: on_top(&image.platform.architecture),
-        os: on_top(&image.platform.os),
+        config: said("config").or(is_top.then_some(&image.settings)),
+        architecture: text("architecture").unwrap_or_else(|| on_top(&image.platform.architecture)),
+        os: text("os").unwrap_or_else(|| on_top(&image.platform.os)),
         size: layer.files.as_ref().map_or(0, |f| f.size),
         digest: layer.files.as_ref().map_or("", |f| &f.digest),
         empty: layer.files.is_none(),
@@ -157,6 +164,11 @@ fn shared_ids(layers: &[Layer]) -> Vec<String> {
         ids.push(Sha256::of(&json).hex());
     }
     ids
+}
+
+/// The ids that the layers came with.
+fn said_ids(layers: &[Layer]) -> Option<Vec<String>> {
+    layers.iter().map(|layer| Some(layer.compatibility.as_ref()?.get("id")?.as_str()?.to_owned())).collect()
 }
 
 /// As distribution 2's `manifest/schema1/config_builder.go` does.

@@ -12,6 +12,7 @@ use super::flight::Flights;
 use super::grammar;
 use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::measure::{Measures, Pieces};
 use super::words::shown;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
 use crate::pipeline::model::SourceEntry;
@@ -63,6 +64,7 @@ pub struct Layout {
     repo: Option<String>,
     limit: u64,
     flights: Flights<(String, Sha256), Fetched>,
+    measures: Measures,
     /// What it had when it was read last, and how its file looked then.
     catalog: tokio::sync::Mutex<Option<(Stamp, Arc<Catalog>)>>,
 }
@@ -96,6 +98,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         repo,
         limit: entry.keys.get("manifest_limit").and_then(|n| n.as_u64()).unwrap_or(MANIFEST_LIMIT),
         flights: Flights::default(),
+        measures: Measures::default(),
         catalog: tokio::sync::Mutex::new(None),
     })
 }
@@ -251,6 +254,22 @@ impl Content for Layout {
             let catalog = self.catalog().await?;
             Ok(match catalog.files.read(digest, self.limit).map_err(|what| self.error(&what))? {
                 Some(bytes) => Answer::Found(bytes),
+                None => Answer::Absent(format!("{} does not have {digest}", self.name)),
+            })
+        })
+    }
+}
+
+impl Pieces for Layout {
+    fn measures(&self) -> &Measures {
+        &self.measures
+    }
+
+    fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
+        Box::pin(async move {
+            let catalog = self.catalog().await?;
+            Ok(match catalog.files.find(digest).map_err(|what| self.error(&what))? {
+                Some(place) => Answer::Found(place.size),
                 None => Answer::Absent(format!("{} does not have {digest}", self.name)),
             })
         })

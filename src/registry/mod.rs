@@ -20,9 +20,11 @@ pub mod layout;
 mod logins;
 mod lookup;
 pub mod manifest;
+mod measure;
 mod mirrors;
 mod pages;
 mod platform;
+mod schema1;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

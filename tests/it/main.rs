@@ -13,6 +13,7 @@ mod edges;
 mod engine;
 mod events;
 mod explain;
+mod formats;
 mod hostile;
 mod interrupt;
 mod laws;
