@@ -1,10 +1,12 @@
 //! The `registry` source: any registry that speaks the OCI distribution-spec, or Docker's registry protocol before it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{self, Address, Credentials};
 use super::auth::{Login, Session};
 use super::certificates::Certificates;
+use super::counter::Counter;
 use super::endpoint::Endpoint;
 use super::flight::Flights;
 use super::grammar;
@@ -12,7 +14,7 @@ use super::http::{Http, Settings};
 use super::image::Image;
 use super::layout::MANIFEST_LIMIT;
 use super::lookup::{self, Content, Fetched, Sent};
-use super::measure::{Measures, Pieces};
+use super::measure::{self, Measures, Piece, Pieces};
 use super::words;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, mirrors, pages};
 use crate::pipeline::model::{Node, SourceEntry};
@@ -321,6 +323,16 @@ impl Source for Distribution {
             lookup::image(&Remote { source: self, repo, effort }, blobs, repo, digest, platform).await
         })
     }
+
+    fn unpack<'a>(
+        &'a self,
+        repo: &'a str,
+        image: &'a mut Image,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { measure::unpack(&Remote { source: self, repo, effort }, blobs, image).await })
+    }
 }
 
 /// The content of one repository.
@@ -371,5 +383,24 @@ impl Pieces for Remote<'_> {
             Box::pin(endpoint.blob_size(self.repo, digest, effort))
         };
         Box::pin(self.source.endpoints.ask(self.effort, ask))
+    }
+
+    fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_piece(self.repo, digest, start, length, effort))
+        };
+        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
+    }
+
+    fn count<'a>(
+        &'a self,
+        digest: &'a Sha256,
+        size: u64,
+        counter: &'a Arc<Counter>,
+    ) -> BoxFuture<'a, Result<Answer<()>, SourceError>> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.count_blob(self.repo, digest, size, counter, effort))
+        };
+        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
     }
 }

@@ -1,11 +1,14 @@
 //! One address of a registry, and what can be asked there by the OCI distribution-spec.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::address::Origin;
 use super::auth::{Outcome, Session};
-use super::http::{Follow, Reply, Request};
+use super::counter::Counter;
+use super::http::{Follow, Reply, Request, Take};
 use super::lookup::Sent;
 use super::words::shortened;
 use super::{Answer, Effort, SourceError, manifest, schema1};
@@ -39,7 +42,8 @@ impl Endpoint {
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
-        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost, form: None }
+        let (accept, limit, follow) = (manifest::ACCEPT, self.limit, Follow::SameHost);
+        Request { method, url, accept, limit, follow, form: None, take: Take::Whole }
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
@@ -97,7 +101,8 @@ impl Endpoint {
 
     fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
         let url = self.url(repo, &format!("blobs/{digest}"));
-        Request { method, url, accept: "*/*", limit: self.limit, follow: Follow::Anywhere, form: None }
+        let (accept, limit, follow) = ("*/*", self.limit, Follow::Anywhere);
+        Request { method, url, accept, limit, follow, form: None, take: Take::Whole }
     }
 
     /// How large a blob is.
@@ -113,6 +118,50 @@ impl Endpoint {
         })
     }
 
+    /// Some bytes of a blob; `None` where the server does not give parts.
+    pub async fn blob_piece(
+        &self,
+        repo: &str,
+        digest: &Sha256,
+        start: u64,
+        length: u64,
+        effort: Effort,
+    ) -> Result<Answer<Option<Vec<u8>>>, SourceError> {
+        let take = Take::Part { start, length };
+        let request = Request { take, limit: length, ..self.blob_request(Method::GET, repo, digest) };
+        let reply = match self.session.send(&request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
+        };
+        Ok(match reply.status {
+            StatusCode::PARTIAL_CONTENT => {
+                let range = format!("bytes {start}-{}/", start + length - 1);
+                let is_it = reply.header("content-range").is_some_and(|said| said.starts_with(&range));
+                Answer::Found(Some(reply.body).filter(|b| is_it && b.len() as u64 == length))
+            }
+            StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE => Answer::Found(None),
+            StatusCode::NOT_FOUND => Answer::Absent(self.no_blob(repo, digest)),
+            _ => return Err(unexpected(&request, &reply)),
+        })
+    }
+
+    /// Counts a blob of this size as it comes.
+    pub async fn count_blob(
+        &self,
+        repo: &str,
+        digest: &Sha256,
+        size: u64,
+        counter: &Arc<Counter>,
+        effort: Effort,
+    ) -> Result<Answer<()>, SourceError> {
+        let take = Take::Count(counter.clone());
+        let request = Request { take, limit: size, ..self.blob_request(Method::GET, repo, digest) };
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(_) => Answer::Found(()),
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
     /// A blob by its digest.
     pub async fn blob(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Vec<u8>>, SourceError> {
         let request = self.blob_request(Method::GET, repo, digest);
@@ -120,6 +169,10 @@ impl Endpoint {
             Answer::Found(reply) => Answer::Found(reply.body),
             Answer::Absent(why) => Answer::Absent(why),
         })
+    }
+
+    fn no_blob(&self, repo: &str, digest: &Sha256) -> String {
+        format!("{} has no {digest} in {repo}", self.name())
     }
 
     async fn get(
@@ -135,7 +188,7 @@ impl Endpoint {
         };
         match reply.status {
             StatusCode::OK => Ok(Answer::Found(reply)),
-            StatusCode::NOT_FOUND => Ok(Answer::Absent(format!("{} has no {digest} in {repo}", self.name()))),
+            StatusCode::NOT_FOUND => Ok(Answer::Absent(self.no_blob(repo, digest))),
             _ => Err(unexpected(request, &reply)),
         }
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Platform;
-use super::manifest::ImageManifest;
+use super::manifest::{ImageManifest, SIZE_MAX};
 use super::schema1::{Schema1, V1Layer};
 use super::words::misread;
 use crate::store::Sha256;
@@ -24,7 +24,7 @@ pub struct Image {
     /// Base first: one an entry of the config's history, those that add no files included, and then the layers that
     /// the history does not reach.
     pub layers: Vec<Layer>,
-    /// The sum of its layers' sizes, each as often as it occurs.
+    /// The sum of its layers' sizes, as they are counted, each as often as it occurs.
     pub size: u64,
 }
 
@@ -48,8 +48,12 @@ pub struct Files {
     pub digest: String,
     /// The digest of the unpacked layer; that of the blob where the config does not give it.
     pub diff_id: String,
-    /// Of the blob, in bytes.
+    /// How it is packed, as the manifest says.
+    pub media_type: String,
+    /// Of the blob, in bytes; of the unpacked layer after [`Image::set_unpacked`].
     pub size: u64,
+    /// The size of the unpacked layer was wanted, and `size` is that of the blob.
+    pub is_compressed: bool,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +96,9 @@ impl Image {
         let files = manifest.layers.iter().enumerate().map(|(i, layer)| Files {
             digest: layer.digest.clone(),
             diff_id: diff_ids.get(i).unwrap_or(&layer.digest).clone(),
+            media_type: layer.media_type.clone(),
             size: layer.size,
+            is_compressed: false,
         });
         Ok(Self {
             digest,
@@ -123,6 +129,18 @@ impl Image {
         let size = layers.iter().filter_map(|l| l.files.as_ref()).map(|f| f.size).sum();
         Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size }
     }
+
+    /// Counts its layers unpacked; one that `size` does not tell keeps its size, and is marked.
+    pub fn set_unpacked(&mut self, size: impl Fn(&Files) -> Option<u64>) {
+        let mut sum = 0u64;
+        for files in self.layers.iter_mut().filter_map(|l| l.files.as_mut()) {
+            let unpacked = size(files);
+            files.is_compressed = unpacked.is_none();
+            files.size = unpacked.unwrap_or(files.size);
+            sum = sum.saturating_add(files.size);
+        }
+        self.size = sum.min(SIZE_MAX);
+    }
 }
 
 fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
@@ -131,10 +149,19 @@ fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
         created_by: layer.created_by(),
         author: layer.text("author").to_owned(),
         comment: layer.text("comment").to_owned(),
-        files: layer.blob.map(|digest| Files { size: size(&digest), diff_id: digest.clone(), digest }),
+        files: layer.blob.map(|digest| Files {
+            size: size(&digest),
+            diff_id: digest.clone(),
+            digest,
+            media_type: V1_LAYER.to_owned(),
+            is_compressed: false,
+        }),
         compatibility: Some(layer.compatibility),
     }
 }
+
+/// Layers of schema 1 are of this type, which its manifests do not say.
+const V1_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// Whether these bytes are an image config. The error says what they are not.
 pub fn check_config(bytes: &[u8]) -> Result<(), String> {

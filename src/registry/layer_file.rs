@@ -32,7 +32,7 @@ pub struct Analysis<'a> {
 pub struct Repo<'a> {
     pub name: &'a str,
     pub tag: &'a str,
-    /// Compressed bytes, each layer as often as it occurs.
+    /// Bytes, each layer as often as it occurs.
     pub size: u64,
     /// Entries of the history, those that add no files included.
     pub count: usize,
@@ -65,6 +65,9 @@ pub struct Entry<'a> {
     pub digest: &'a str,
     pub empty: bool,
     pub created_by: &'a str,
+    /// `Size` is that of the blob, though that of the unpacked layer was wanted. Left out where it is not so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compressed: bool,
 }
 
 /// What the layer was made by.
@@ -131,6 +134,7 @@ fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_
         digest: layer.files.as_ref().map_or("", |f| &f.digest),
         empty: layer.files.is_none(),
         created_by: &layer.created_by,
+        compressed: layer.files.as_ref().is_some_and(|f| f.is_compressed),
     }
 }
 

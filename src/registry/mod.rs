@@ -8,6 +8,7 @@ mod base64;
 mod catalog;
 mod certificates;
 mod challenge;
+mod counter;
 pub mod distribution;
 mod endpoint;
 mod flight;
@@ -160,6 +161,21 @@ pub trait Source: Send + Sync {
         blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
+
+    /// Puts the sizes of the unpacked layers in place of those of their blobs. A layer whose size is not to be had keeps
+    /// that of its blob, and is marked; so do all of a source that has no blobs.
+    fn unpack<'a>(
+        &'a self,
+        _repo: &'a str,
+        image: &'a mut image::Image,
+        _blobs: &'a Blobs,
+        _effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async {
+            image.set_unpacked(|_| None);
+            Ok(())
+        })
+    }
 }
 
 /// What sources did, for progress and the summary; shared by all of a session.

@@ -38,9 +38,10 @@ pub const KIND: Kind = Kind {
         },
         Key {
             name: "sizes",
-            shape: Shape::Word(&["compressed"]),
+            shape: Shape::Word(&["compressed", "uncompressed"]),
             required: false,
-            doc: "Which sizes: `compressed`, as the manifest gives them.",
+            doc: "Which sizes: `compressed`, as the manifest gives them (the default), or `uncompressed`, those of the \
+                  unpacked layers.",
         },
     ],
 };
@@ -55,6 +56,7 @@ struct LayersRule {
     tag_binding: Option<usize>,
     platform: Platform,
     ids: Ids,
+    is_unpacked: bool,
     params: Vec<(String, String)>,
     reads: Vec<usize>,
 }
@@ -76,6 +78,8 @@ pub fn compile(
     };
     let source = asks::source(target, pipeline, sources);
     let (repo, tag, platform) = (repo?, tag?, platform?);
+    let is_unpacked = word("sizes").is_some_and(|word| word == "uncompressed");
+    let sizes_word = if is_unpacked { "uncompressed" } else { "compressed" };
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
     Some(Arc::new(LayersRule {
         source: source?,
@@ -85,13 +89,14 @@ pub fn compile(
             ("tag".into(), pattern::template(&tag, &target.bindings)),
             ("platform".into(), platform.to_string()),
             ("ids".into(), ids_word.into()),
-            ("sizes".into(), "compressed".into()),
+            ("sizes".into(), sizes_word.into()),
         ],
         tag_binding: asks::sole_binding(&tag),
         repo,
         tag,
         platform,
         ids,
+        is_unpacked,
     }))
 }
 
@@ -201,7 +206,11 @@ impl Rule for LayersRule {
                 return Err(Failure { message, help: None, output: Vec::new(), interrupted: false });
             };
             Ok(match self.image(job, &repo, &tag, digest).await? {
-                Answer::Found(image) => {
+                Answer::Found(mut image) => {
+                    if self.is_unpacked {
+                        let unpacked = self.source.unpack(&repo, &mut image, &job.blobs, asks::effort(job)).await;
+                        unpacked.map_err(asks::failure)?;
+                    }
                     Made::Outputs(vec![Content::Bytes(layer_file::render(&image, &repo, &tag, self.ids))])
                 }
                 Answer::Absent(why) => Made::Absent(why),

@@ -20,6 +20,7 @@ mod laws;
 mod reaching;
 mod sample;
 mod secrets;
+mod sizes;
 mod support;
 mod tags_layers;
 mod telling;
