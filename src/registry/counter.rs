@@ -11,6 +11,7 @@ use super::manifest::SIZE_MAX;
 use crate::store::Sha256;
 
 /// Takes a blob's bytes, and tells the size of what is packed in them.
+#[derive(Default)]
 pub struct Counter(Mutex<State>);
 
 struct State {
@@ -50,12 +51,6 @@ const MAGIC: usize = 6;
 impl Default for State {
     fn default() -> Self {
         Self { hash: sha2::Sha256::new(), start: Vec::new(), unpacking: Unpacking::Unclear }
-    }
-}
-
-impl Default for Counter {
-    fn default() -> Self {
-        Self(Mutex::default())
     }
 }
 

@@ -27,7 +27,8 @@ pub const KIND: Kind = Kind {
             name: "platform",
             shape: Shape::Text,
             required: false,
-            doc: "OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: what is taken of an index (default linux/amd64).",
+            doc: "OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: what is taken of an index (default linux/amd64). \
+                  Bindings are filled in.",
         },
         Key {
             name: "ids",
@@ -54,7 +55,8 @@ struct LayersRule {
     tag: Pattern,
     /// The binding that the tag is, where it is nothing else: the digest may come with it.
     tag_binding: Option<usize>,
-    platform: Platform,
+    /// `None`: the one that is meant where none is said.
+    platform: Option<Pattern>,
     ids: Ids,
     is_unpacked: bool,
     params: Vec<(String, String)>,
@@ -70,7 +72,7 @@ pub fn compile(
 ) -> Option<Arc<dyn Rule>> {
     let repo = asks::pattern(target, pipeline, "repo", problems);
     let tag = asks::pattern(target, pipeline, "tag", problems);
-    let platform = platform(target, problems);
+    let platform = platform(target, pipeline, problems);
     let word = |key: &str| target.keys.get(key).and_then(|n| n.as_public());
     let ids = match word("ids").as_deref() {
         Some("docker") => Ids::Docker,
@@ -83,11 +85,16 @@ pub fn compile(
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
     Some(Arc::new(LayersRule {
         source: source?,
-        reads: asks::reads([&repo, &tag]),
+        reads: asks::reads([&repo, &tag].into_iter().chain(&platform)),
         params: vec![
             ("repo".into(), pattern::template(&repo, &target.bindings)),
             ("tag".into(), pattern::template(&tag, &target.bindings)),
-            ("platform".into(), platform.to_string()),
+            (
+                "platform".into(),
+                platform
+                    .as_ref()
+                    .map_or_else(|| Platform::default().to_string(), |p| pattern::template(p, &target.bindings)),
+            ),
             ("ids".into(), ids_word.into()),
             ("sizes".into(), sizes_word.into()),
         ],
@@ -100,28 +107,43 @@ pub fn compile(
     }))
 }
 
-fn platform(target: &Target, problems: &mut Problems) -> Option<Platform> {
-    let Some(node) = target.keys.get("platform") else { return Some(Platform::default()) };
-    match node.as_public().unwrap_or_default().parse() {
-        Ok(platform) => Some(platform),
-        Err(e) => {
-            problems.at(node.span, "not a platform", e.to_string());
-            None
-        }
+/// The platform, in which bindings may be filled in; the outer `None` where it is wrong.
+fn platform(target: &Target, pipeline: &Pipeline, problems: &mut Problems) -> Option<Option<Pattern>> {
+    let Some(node) = target.keys.get("platform") else { return Some(None) };
+    let pattern = asks::pattern(target, pipeline, "platform", problems)?;
+    if asks::reads([&pattern]).is_empty()
+        && let Err(e) = pattern::fill(&pattern, &[]).parse::<Platform>()
+    {
+        problems.at(node.span, "not a platform", e.to_string());
+        return None;
     }
+    Some(Some(pattern))
 }
 
 impl LayersRule {
+    /// The platform for these values.
+    fn platform(&self, values: &[&str]) -> Result<Platform, String> {
+        let Some(pattern) = &self.platform else { return Ok(Platform::default()) };
+        let text = pattern::fill(pattern, values);
+        text.parse().map_err(|e| format!("`{text}` is not a platform: {e}"))
+    }
+
+    fn platform_of(&self, step: &StepView) -> Platform {
+        let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();
+        // The check has refused what is none.
+        self.platform(&values).unwrap_or_default()
+    }
+
     /// The digest that came with the tag from a tag file.
     fn fingerprint(&self, step: &StepView) -> Option<Sha256> {
         *step.fingerprints.get(self.tag_binding?)?
     }
 
     async fn image(&self, job: &Job, repo: &str, tag: &str, digest: Sha256) -> Result<Answer<Image>, Failure> {
-        let effort = asks::effort(job);
+        let (effort, platform) = (asks::effort(job), self.platform_of(&job.step));
         let by_digest = async |digest| {
             let reference = Reference::Digest(digest);
-            self.source.image(repo, &reference, &self.platform, &job.blobs, effort).await.map_err(asks::failure)
+            self.source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
         };
         let why = match by_digest(digest).await? {
             // What the digest stands for is known, and it is no image of this platform.
@@ -161,7 +183,8 @@ impl Rule for LayersRule {
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         grammar::repository(&pattern::fill(&self.repo, values))?;
-        grammar::tag(&pattern::fill(&self.tag, values))
+        grammar::tag(&pattern::fill(&self.tag, values))?;
+        self.platform(values).map(drop)
     }
 
     fn asks(&self) -> Asks {
@@ -190,7 +213,7 @@ impl Rule for LayersRule {
         let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
         let found = layer_file::recognise(bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
-        if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform.accepts(&p))) {
+        if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform_of(step).accepts(&p))) {
             return None;
         }
         let asks = self.fingerprint(step).is_none();
@@ -420,5 +443,7 @@ mod tests {
         assert_eq!(with("foreach: {x: [a]}, repo: '{y}', tag: '1'"), ["unknown binding `y` @ {y}"]);
         let bad = with("foreach: {x: [a]}, repo: '{x}', tag: '1', platform: amd64");
         assert_eq!(bad, ["not a platform @ amd64"]);
+        let bad = with("foreach: {x: [a]}, repo: '{x}', tag: '1', platform: 'linux/{y}'");
+        assert_eq!(bad, ["unknown binding `y` @ {y}"]);
     }
 }

@@ -9,6 +9,7 @@ use crate::support::images::{Blob, Format, Manifest, digest};
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
+use crate::support::words::exit;
 use crate::tags_layers::{image, set_for_layers, texts};
 
 const SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
@@ -119,4 +120,27 @@ fn the_digest_of_a_signed_manifest_is_that_of_what_was_signed() {
             assert_eq!(image(&project, layers)["repo"]["digest"], said);
         }
     }
+}
+
+#[test]
+fn a_binding_makes_a_layer_file_for_each_platform() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/nginx"]));
+    project.edit(
+        "{tag: {from: get_tag, select: all}}\n    output: result/layers/{repo}/{tag}.json",
+        "{tag: {from: get_tag, select: all}, platform: [linux/amd64, linux/arm64, linux/s390x]}\n    \
+         platform: \"{platform}\"\n    output: result/platforms/{repo}/{tag}/{platform}.json",
+    );
+    let report = project.build(&["get_layer_all"]);
+    assert_eq!((report.absent, report.failed), (1, 0), "{}", report.listing());
+    for architecture in ["amd64", "arm64"] {
+        let ours = image(&project, &format!("result/platforms/library/nginx/latest/linux/{architecture}.json"));
+        assert_eq!(ours["repo"]["platform"], format!("linux/{architecture}"));
+        assert_eq!(ours["repo"]["digest"], stock::nginx(architecture, "1.27.2").manifest(Format::Oci).digest());
+    }
+    assert!(!project.exists("result/platforms/library/nginx/latest/linux/s390x.json"), "the index does not have it");
+
+    project.edit("linux/s390x", "windows");
+    let report = project.build_exits(exit::FAILED, &["get_layer_all"]);
+    assert!(report.listing().contains("`windows` is not a platform"), "{}", report.listing());
 }
