@@ -26,6 +26,8 @@ pub struct Image {
     pub layers: Vec<Layer>,
     /// The sum of its layers' sizes, as they are counted, each as often as it occurs.
     pub size: u64,
+    /// Sizes are those of the unpacked layers.
+    pub is_unpacked: bool,
 }
 
 /// One entry of an image's history, with the layer that it added.
@@ -109,6 +111,7 @@ impl Image {
             layers: walk(read.history.unwrap_or_default(), files),
             // The manifest was refused where the sum is more than it can be.
             size: manifest.layers.iter().map(|l| l.size).sum(),
+            is_unpacked: false,
         })
     }
 
@@ -127,7 +130,7 @@ impl Image {
         let docker_version = said("docker_version").unwrap_or_default();
         let layers: Vec<_> = manifest.layers.into_iter().map(|layer| v1_layer(layer, &size)).collect();
         let size = layers.iter().filter_map(|l| l.files.as_ref()).map(|f| f.size).sum();
-        Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size }
+        Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size, is_unpacked: false }
     }
 
     /// Counts its layers unpacked; one that `size` does not tell keeps its size, and is marked.
@@ -140,6 +143,7 @@ impl Image {
             sum = sum.saturating_add(files.size);
         }
         self.size = sum.min(SIZE_MAX);
+        self.is_unpacked = true;
     }
 }
 

@@ -39,7 +39,13 @@ pub struct Repo<'a> {
     /// Of the platform's manifest.
     pub digest: String,
     pub platform: String,
+    /// Which sizes they are, where they are not those of the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<&'static str>,
 }
+
+/// Sizes of unpacked layers, as pipelines and layer files call them.
+pub const UNCOMPRESSED: &str = "uncompressed";
 
 /// One layer, with the keys that imagelayers gave it, and three of ours.
 #[derive(Debug, Serialize)]
@@ -107,6 +113,7 @@ pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> 
             count: image.layers.len(),
             digest: image.digest.to_string(),
             platform: image.platform.to_string(),
+            sizes: image.is_unpacked.then_some(UNCOMPRESSED),
         },
         layers: layers.map(|(i, layer)| entry(image, layer, ids[i].clone(), below(i), i == top)).collect(),
         status: 200,
@@ -198,6 +205,7 @@ pub struct Recognised {
     /// Of the platform's manifest; `None` in a file of the imagelayers server.
     pub digest: Option<Sha256>,
     pub platform: Option<String>,
+    pub is_unpacked: bool,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +224,7 @@ struct FoundRepo {
     count: usize,
     digest: Option<String>,
     platform: Option<String>,
+    sizes: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -236,7 +245,9 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
         return None;
     }
     let digest = found.repo.digest.map(|d| d.parse()).transpose().ok()?;
-    Some(Recognised { digest, platform: found.repo.platform })
+    // An imagelayers server gave those of unpacked layers, as nobody else could then.
+    let is_unpacked = digest.is_none() || found.repo.sizes.as_deref() == Some(UNCOMPRESSED);
+    Some(Recognised { digest, platform: found.repo.platform, is_unpacked })
 }
 
 #[cfg(test)]
@@ -328,7 +339,10 @@ mod tests {
         );
         assert_eq!(text, expected);
         let found = recognise(text.as_bytes(), "busybox", "latest").unwrap();
-        assert_eq!(found, Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()) });
+        assert_eq!(
+            found,
+            Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()), is_unpacked: false }
+        );
     }
 
     #[test]
@@ -373,7 +387,7 @@ mod tests {
         };
         let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
         let found = recognise(file.as_bytes(), "library/busybox", "1.24");
-        assert_eq!(found, Some(Recognised { digest: None, platform: None }));
+        assert_eq!(found, Some(Recognised { digest: None, platform: None, is_unpacked: true }));
         assert_eq!(recognise(file.as_bytes(), "library/busybox", "1.25"), None);
         assert_eq!(recognise(file.as_bytes(), "library/nginx", "1.24"), None);
         for broken in ["", "not json", "<html>", "[]", "{}", &seed("busybox", "null"), &seed("busybox", "[]")] {

@@ -80,8 +80,8 @@ pub fn compile(
     };
     let source = asks::source(target, pipeline, sources);
     let (repo, tag, platform) = (repo?, tag?, platform?);
-    let is_unpacked = word("sizes").is_some_and(|word| word == "uncompressed");
-    let sizes_word = if is_unpacked { "uncompressed" } else { "compressed" };
+    let is_unpacked = word("sizes").is_some_and(|word| word == layer_file::UNCOMPRESSED);
+    let sizes_word = if is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
     Some(Arc::new(LayersRule {
         source: source?,
@@ -214,6 +214,10 @@ impl Rule for LayersRule {
         let found = layer_file::recognise(bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
         if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform_of(step).accepts(&p))) {
+            return None;
+        }
+        // Nor are other sizes ours; those of the seed's files are taken as they are.
+        if found.digest.is_some() && found.is_unpacked != self.is_unpacked {
             return None;
         }
         let asks = self.fingerprint(step).is_none();
@@ -430,6 +434,8 @@ mod tests {
         assert_eq!(rule.adopt(&step(None), ours.as_bytes()), Some(Some(format!("{digest}\n").into_bytes())));
         let other = file.replace("unknown/unknown", "linux/arm64");
         assert_eq!(rule.adopt(&step(None), other.as_bytes()), None);
+        let unpacked = ours.replace("linux/amd64\"", "linux/amd64\", \"sizes\": \"uncompressed\"");
+        assert_eq!(rule.adopt(&step(Some(digest)), unpacked.as_bytes()), None);
         let seed = br#"[{"repo":{"name":"nginx","tag":"1.0","size":1,"count":1},"layers":[{"id":"a"}],"status":200}]"#;
         assert_eq!(rule.adopt(&step(None), seed), Some(None));
         assert_eq!(rule.adopt(&step(None), b"<html>"), None);
