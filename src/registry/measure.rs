@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 
 use super::counter::Counter;
 use super::flight::Flights;
@@ -32,6 +33,8 @@ pub type Piece<'a> = BoxFuture<'a, Result<Answer<Option<Vec<u8>>>, SourceError>>
 
 /// Layers of an image that are looked at together.
 const TOGETHER: usize = 8;
+/// Blobs that are counted at the same time, of all sources: one of zstd may need 128 MiB to be unpacked.
+static COUNTING: Semaphore = Semaphore::const_new(4);
 /// What the end of a gzip member tells is the size modulo this.
 const GZIP_WRAPS: u64 = 1 << 32;
 /// A layer that may be larger than that is counted, unless it would be packed this much.
@@ -116,6 +119,7 @@ async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> 
             if let Some(size) = told.filter(|size| may_be_all(packed, *size)) {
                 return Ok(Answer::Found(size));
             }
+            let _turn = COUNTING.acquire().await.map_err(|e| SourceError::new(e.to_string()))?;
             if let Answer::Absent(why) = pieces.count(&digest, packed, &counter).await? {
                 return Ok(Answer::Absent(why));
             }
