@@ -77,7 +77,7 @@ impl Engine<'_> {
                 let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
                 slots
                     .filter_map(|(_, slot)| match slot.wait {
-                        Wait::Step(step) => self.steps.step(step).status.blocks().then_some(Node::Step(step)),
+                        Wait::Step(step) => self.steps.step(step).status.fails().then_some(Node::Step(step)),
                         Wait::Group(group) => self.steps.groups[group as usize].blocked_by.map(|_| Node::Group(group)),
                         Wait::File(_) | Wait::None => None,
                     })
@@ -87,7 +87,7 @@ impl Engine<'_> {
                 let group = &self.steps.groups[id as usize];
                 let steps = &self.steps.rows[group.target].steps;
                 let own = group.rows.iter().map(|&row| steps[row as usize]);
-                let own = own.filter(|&s| self.steps.step(s).status.blocks()).map(Node::Step);
+                let own = own.filter(|&s| self.steps.step(s).status.fails()).map(Node::Step);
                 // Rows that a failure kept from being.
                 let unborn =
                     self.sources(id).into_iter().filter(|&g| self.steps.groups[g as usize].blocked_by.is_some());

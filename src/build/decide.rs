@@ -304,13 +304,16 @@ impl Engine<'_> {
     fn upstream(&self, id: StepId) -> Result<Option<StepId>, Decision> {
         let target = self.steps.target(id);
         let mut stale = None;
+        // Another input may have failed, which is worse.
+        let mut deferred = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
             let partial = self.goes_on_without(id, position);
             match slot.wait {
                 Wait::Step(step) => {
                     let status = self.steps.step(step).status;
                     match status {
-                        _ if status.blocks() && !partial => return Err(self.blocked(step)),
+                        _ if status.fails() && !partial => return Err(self.blocked(step)),
+                        Status::Deferred if !partial => deferred = deferred.or(Some(step)),
                         Status::Absent if position < target.inputs.len() => {
                             let message = format!("{} is absent", self.steps.label(step));
                             return Err(Decision::Done {
@@ -330,12 +333,18 @@ impl Engine<'_> {
                         return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
                     }
                     if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
-                        return Err(self.blocked(step));
+                        if self.steps.step(step).status.fails() {
+                            return Err(self.blocked(step));
+                        }
+                        deferred = deferred.or(Some(step));
                     }
                     stale = stale.or(self.steps.groups[group as usize].stale);
                 }
                 Wait::File(file) => self.check_file(file)?,
             }
+        }
+        if let Some(step) = deferred {
+            return Err(self.ended_by(Status::Deferred, step));
         }
         Ok(stale)
     }
@@ -347,7 +356,11 @@ impl Engine<'_> {
     }
 
     fn blocked(&self, by: StepId) -> Decision {
-        Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
+        self.ended_by(Status::Blocked, by)
+    }
+
+    fn ended_by(&self, status: Status, by: StepId) -> Decision {
+        Decision::Done { status, message: Some(self.steps.label(by)), record: None }
     }
 
     /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::{Problems, Span};
-use crate::registry::Traffic;
+use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
@@ -18,6 +18,7 @@ use crate::store::state::{FileRecord, State, StateError, StepRecord};
 
 use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict, Work};
+use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
@@ -64,6 +65,8 @@ pub(super) struct Engine<'p> {
     pub work_dir: PathBuf,
     pub scratch_folders: Arc<ScratchFolders>,
     pub traffic: Arc<Traffic>,
+    pub budgets: Arc<Budgets>,
+    pub deferrals: Deferrals,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,
@@ -157,6 +160,8 @@ const SYNC_EVERY: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Below this, handing steps to other threads costs more than deciding them here.
 const PARALLEL_FROM: usize = 16;
+/// So many files are looked at before what was seen is taken in: what is seen of one takes more room than what is kept.
+const LOOKS: usize = 1 << 14;
 
 impl Engine<'_> {
     pub(super) fn forced(&self, id: StepId) -> bool {
@@ -247,6 +252,7 @@ impl Engine<'_> {
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
             retries: self.traffic.retries(),
+            budget_wait: self.budgets.waits_for(),
         }
     }
 
@@ -297,13 +303,15 @@ impl Engine<'_> {
                 }
             }
         }
-        let this = &*self;
-        let seen: Vec<(Leaf, Option<FileRecord>)> =
-            due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
-        for (file, (leaf, record)) in due.into_iter().zip(seen) {
-            self.looks[file as usize] = leaf;
-            if let Some(record) = record {
-                self.state.put_file_at(self.steps.files[file as usize], record);
+        for due in due.chunks(LOOKS) {
+            let this = &*self;
+            let seen: Vec<(Leaf, Option<FileRecord>)> =
+                due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
+            for (&file, (leaf, record)) in due.iter().zip(seen) {
+                self.looks[file as usize] = leaf;
+                if let Some(record) = record {
+                    self.state.put_file_at(self.steps.files[file as usize], record);
+                }
             }
         }
     }
@@ -337,6 +345,9 @@ impl Engine<'_> {
                 self.settle_told(id, Status::Failed, listener);
             }
             Decision::Run(run) if self.mode != Mode::Build => {
+                if let Some(why) = self.puts_off(id, &run) {
+                    return self.settle(id, Status::Deferred, Some(run.reason), Some(why), listener);
+                }
                 let restores = matches!(run.work, Work::Restore(_));
                 let message = restores.then(|| "its outputs are in the store".to_owned());
                 self.settle(id, Status::Stale, Some(run.reason), message, listener);
@@ -497,6 +508,8 @@ impl Engine<'_> {
             retries: self.traffic.retries(),
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
+            deferrals: self.deferrals.told(),
+            pulls: self.deferrals.pulls(),
             set_aside,
             ..Summary::default()
         };
@@ -516,7 +529,7 @@ impl Engine<'_> {
         }
         for &target in &self.pipeline.order {
             let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
-                let stale = |&&s: &&StepId| self.steps.step(s).status == Status::Stale;
+                let stale = |&&s: &&StepId| matches!(self.steps.step(s).status, Status::Stale | Status::Deferred);
                 self.steps.rows[p].steps.iter().find(stale).copied()
             });
             if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {

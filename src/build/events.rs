@@ -1,5 +1,7 @@
 //! What the engine tells while it works. Listeners show it; nothing else prints.
 
+use std::time::Duration;
+
 use super::outcome::{Account, Summary};
 use super::reason::Reason;
 
@@ -19,6 +21,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Requests that were repeated after a fault.
     pub retries: u64,
+    /// How long the next of those steps has still to wait that wait for a budget.
+    pub budget_wait: Option<Duration>,
 }
 
 /// A step that was given to its rule.

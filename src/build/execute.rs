@@ -14,6 +14,7 @@ use super::events::{Event, Listener, Start};
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
+use super::reason::Reason;
 use super::steps::StepId;
 use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 
@@ -219,7 +220,8 @@ impl Engine<'_> {
         run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
         run.record.asked_at = self.clock.now_ms();
         run.notes = notes;
-        let unmoved = before.is_some_and(|b| b.key == run.record.key && b.absent.is_none());
+        let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
+        run.record.why = before.and_then(|b| b.why);
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             self.remember(id, &run.record);
@@ -255,11 +257,13 @@ impl Engine<'_> {
         if placed.files.len() > 1 {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
+        record.why = Some(why(&run.reason));
         let status = if matches!(run.work, Work::Restore(_)) { Status::Restored } else { Status::Built };
         if !placed.stored.is_empty() {
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
+        run.notes.extend(self.went_without(id));
         let message = said(&run.notes);
         self.ended(id, status, run, End { message, ..End::default() }, listener);
     }
@@ -276,14 +280,31 @@ impl Engine<'_> {
         let mut run = run;
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
-        let record = StepRecord { absent: Some(why.clone()), asked_at: self.clock.now_ms(), ..record };
+        let record = StepRecord {
+            absent: Some(why.clone()),
+            why: Some(self::why(&run.reason)),
+            asked_at: self.clock.now_ms(),
+            ..record
+        };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
         self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);
     }
 
     fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
-        let status = if failure.interrupted { Status::Interrupted } else { Status::Failed };
+        // What clashes with another step would only clash later.
+        let failure = match self.doomed.remove(&id) {
+            Some(message) if failure.deferral.is_some() => Failure::new(message),
+            _ => failure,
+        };
+        let status = match &failure.deferral {
+            _ if failure.interrupted => Status::Interrupted,
+            Some(deferral) => {
+                self.deferrals.add(deferral);
+                Status::Deferred
+            }
+            None => Status::Failed,
+        };
         let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
         let Failure { message, help, output, .. } = failure;
         self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
@@ -315,6 +336,11 @@ impl Engine<'_> {
         self.stopping = true;
         self.schedule.clear();
     }
+}
+
+/// A reason as records keep it: of all that are first builds, nothing.
+fn why(reason: &Reason) -> String {
+    if *reason == Reason::FirstBuild { String::new() } else { reason.to_string() }
 }
 
 fn said(notes: &[String]) -> Option<String> {

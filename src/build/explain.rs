@@ -1,15 +1,18 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
+use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::engine::{Engine, Selection};
 use super::events::Silence;
+use super::expand::parent_of;
+use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
 use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked};
-use super::steps::{StepId, printable};
+use super::steps::{Bound, StepId, printable};
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug)]
@@ -24,11 +27,21 @@ pub struct Explanation {
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
     pub params: Vec<(String, String)>,
+    /// Its bindings with their values, and the digest that came with a value.
+    pub values: Vec<(String, String, Option<String>)>,
+    /// What its values were read out of: a step's label, or a list.
+    pub read_out_of: Vec<String>,
+    /// The source that it asks or reads, by its identity.
+    pub source: Option<String>,
     /// Paths of what it reads, with the start of the digest of each.
     pub inputs: Vec<(String, String)>,
     /// When its source was asked, or it was made; milliseconds since 1970.
     pub asked_at: Option<i64>,
     pub key: Option<Digest>,
+    /// Why it ran when it last did.
+    pub last_ran: Option<String>,
+    /// What its command printed then, where it printed anything.
+    pub log: Option<String>,
 }
 
 /// Explains every step that was asked for.
@@ -102,7 +115,7 @@ impl Engine<'_> {
         if let Some(compiled) = &self.rules[target] {
             rule = (compiled.template.rule.clone(), compiled.template.version);
             params.clone_from(&compiled.template.params);
-            let judged = !matches!(self.steps.step(id).status, Status::Failed | Status::Blocked);
+            let judged = !self.steps.step(id).status.blocks();
             if let Some(record) = record.as_ref().filter(|_| judged) {
                 let more = self.changes(id, compiled, record, record.answer.as_ref());
                 reasons.extend(more.into_iter().filter(|m| account.is_some_and(|a| a.reason.as_ref() != Some(m))));
@@ -115,17 +128,49 @@ impl Engine<'_> {
                 inputs.extend(found.map(|f| (f.path.clone(), super::reason::hex(&f.content.short()))));
             }
         }
+        let source = self.rules[target].as_ref().and_then(|c| match c.rule.lane() {
+            Lane::Source(identity, _) => Some(identity),
+            Lane::Compute | Lane::Process => None,
+        });
         Explanation {
+            source,
+            values: self.values(id),
+            read_out_of: self.read_out_of(id),
             step: self.steps.label(id),
             status: self.steps.step(id).status,
             reasons,
             message: account.and_then(|a| a.message.clone()),
-            outputs,
             rule,
             params,
             inputs,
             asked_at: record.as_ref().map(|r: &StepRecord| r.asked_at).filter(|&t| t > 0),
+            last_ran: record.as_ref().and_then(|r| r.why.clone()).map(|why| match why.as_str() {
+                "" => Reason::FirstBuild.to_string(),
+                _ => why,
+            }),
+            log: (!outputs.is_empty())
+                .then(|| self.log_of(id))
+                .filter(|log| log.is_file())
+                .map(|log| log.strip_prefix(&self.pipeline.root).unwrap_or(&log).display().to_string()),
+            outputs,
             key: record.map(|r| r.key),
         }
+    }
+
+    fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
+        let names = self.steps.target(id).bindings.iter().map(|b| b.name.clone());
+        let value = |bound: &Bound| {
+            let digest = self.steps.fingerprint(bound).map(ToString::to_string);
+            (self.steps.names.get(bound.value).to_owned(), digest)
+        };
+        names.zip(self.steps.bound(id).iter().map(value)).map(|(name, (value, digest))| (name, value, digest)).collect()
+    }
+
+    fn read_out_of(&self, id: StepId) -> Vec<String> {
+        let (step, target) = (self.steps.step(id), self.steps.target(id));
+        let rows = &self.steps.rows[step.target as usize];
+        let parent = parent_of(target).zip(rows.parents.get(step.row as usize));
+        let parent = parent.map(|(parent, &row)| self.steps.label(self.steps.rows[parent].steps[row as usize]));
+        target.axes.iter().filter_map(|axis| list_of(&axis.kind)).map(str::to_owned).chain(parent).collect()
     }
 }

@@ -11,6 +11,7 @@ use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use super::engine::Engine;
 use super::files::{self, Eyes, Look};
 use super::reason::{self, Reason};
+use super::request;
 use super::steps::StepId;
 
 /// From so many inputs on, to keep their folders open is cheaper than to go to each from the root.
@@ -66,21 +67,41 @@ pub(super) fn check_inputs(job: &Job) -> Result<(), Failure> {
 }
 
 impl Engine<'_> {
+    /// Whether a step's rule finds inputs while it runs.
+    pub(super) fn finds(&self, id: StepId) -> bool {
+        self.rules[self.steps.step(id).target as usize].as_ref().is_some_and(|c| c.rule.finds())
+    }
+
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
     pub(super) fn undeclared(&self, id: StepId, found: &[FoundFile]) -> Option<Failure> {
         found.iter().find_map(|file| {
-            let (maker, path) = self.maker(&file.path).filter(|(maker, _)| *maker != id)?;
-            let mut declared = false;
-            self.each_input(id, &mut |_, input, _| declared |= input == path);
-            (!declared).then(|| Failure {
-                help: Some(format!("add `{}` to the `inputs` of this target", self.steps.target(maker).name)),
+            let (maker, target) = match self.maker(&file.path) {
+                Some((maker, _)) if maker == id => return None,
+                Some((maker, path)) => {
+                    let mut declared = false;
+                    self.each_input(id, &mut |_, input, _| declared |= input == path);
+                    if declared {
+                        return None;
+                    }
+                    (self.steps.label(maker), &self.steps.target(maker).name)
+                }
+                None => self.maker_elsewhere(&file.path).map(|name| (name.clone(), name))?,
+            };
+            Some(Failure {
+                help: Some(format!("add `{target}` to the `inputs` of this target")),
                 ..Failure::new(format!(
-                    "the command read {}, which {} makes, and its target does not say so",
-                    file.path,
-                    self.steps.label(maker)
+                    "the command read {}, which {maker} makes, and its target does not say so",
+                    file.path
                 ))
             })
         })
+    }
+
+    /// The target that made a file in an earlier build, where this one was not asked for it.
+    fn maker_elsewhere(&self, path: &str) -> Option<&String> {
+        self.state.step(path)?;
+        let (target, _) = request::makers(self.pipeline, path).into_iter().next()?;
+        Some(&self.pipeline.targets[target].name)
     }
 
     /// The step that makes this file, or a folder that it lies in; and that output's path.

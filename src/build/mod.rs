@@ -9,6 +9,7 @@ mod blame;
 pub mod clock;
 pub mod damage;
 mod decide;
+mod deferral;
 mod engine;
 pub mod events;
 mod execute;

@@ -97,6 +97,8 @@ struct Links {
     groups_of: HashMap<StepId, Vec<GroupId>>,
     /// What a step's values were read out of: steps, and files of lists.
     axes: HashMap<StepId, Vec<Spot>>,
+    /// What a step found that it reads, when it last ran.
+    found: HashMap<StepId, Vec<Spot>>,
 }
 
 impl Links {
@@ -122,7 +124,20 @@ impl Links {
         for target in 0..engine.pipeline.targets.len() {
             links.add_axes(engine, target);
         }
+        for id in (0..).take(engine.steps.len()).filter(|&id| engine.finds(id)) {
+            links.add_found(engine, id);
+        }
         links
+    }
+
+    fn add_found(&mut self, engine: &Engine<'_>, id: StepId) {
+        let record = engine.paths(id).next().and_then(|path| engine.state.step(path));
+        for found in record.into_iter().flat_map(|r| r.found) {
+            let Some(path) = engine.state.find(&found.path) else { continue };
+            let spot = engine.steps.find_path(&engine.state, &found.path).map_or(Spot::File(path), Spot::Step);
+            self.found.entry(id).or_default().push(spot);
+            self.readers.entry(spot).or_default().push(id);
+        }
     }
 
     fn add_axes(&mut self, engine: &Engine<'_>, target: TargetId) {
@@ -150,6 +165,7 @@ impl Links {
     fn needs(&self, engine: &Engine<'_>, spot: Spot) -> Vec<Spot> {
         let Spot::Step(id) = spot else { return Vec::new() };
         let mut found = self.axes.get(&id).cloned().unwrap_or_default();
+        found.extend(self.found.get(&id).into_iter().flatten());
         found.extend(engine.steps.slots_of(id).iter().flat_map(|slot| behind(engine, slot.wait)));
         found
     }
@@ -253,6 +269,7 @@ fn drawn(engine: &Engine<'_>, links: &Links, found: &HashSet<Spot>, start: &Hash
             behind(engine, slot.wait).into_iter().for_each(|from| add(from, kind));
         }
         links.axes.get(&id).into_iter().flatten().for_each(|&from| add(from, "axis"));
+        links.found.get(&id).into_iter().flatten().for_each(|&from| add(from, "found"));
     }
     graph.sorted()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::reason::Reason;
+use crate::registry::Forecast;
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub enum Status {
     Failed,
     /// What it needs failed.
     Blocked,
+    /// A source has no more to give for now, to it or to what it needs.
+    Deferred,
     /// Would run (only where nothing is run).
     Stale,
     /// The build was interrupted before it.
@@ -40,6 +43,11 @@ impl Status {
 
     /// What needs it cannot be made.
     pub fn blocks(self) -> bool {
+        self.fails() || self == Self::Deferred
+    }
+
+    /// It went wrong, and what needs it with it.
+    pub fn fails(self) -> bool {
         matches!(self, Self::Failed | Self::Blocked | Self::Interrupted)
     }
 
@@ -55,6 +63,7 @@ impl Status {
             Self::Absent => "absent",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
+            Self::Deferred => "deferred",
             Self::Stale => "stale",
             Self::Interrupted => "interrupted",
         }
@@ -72,6 +81,8 @@ pub struct Counts {
     pub absent: usize,
     pub failed: usize,
     pub blocked: usize,
+    /// With those that wait for them.
+    pub deferred: usize,
     pub stale: usize,
     /// Not come to, since the build stopped before.
     pub unreached: usize,
@@ -90,6 +101,7 @@ impl Counts {
             Status::Absent => self.absent += 1,
             Status::Failed => self.failed += 1,
             Status::Blocked => self.blocked += 1,
+            Status::Deferred => self.deferred += 1,
             Status::Stale => self.stale += 1,
             Status::Interrupted | Status::Pending | Status::Busy => self.unreached += 1,
         }
@@ -102,6 +114,7 @@ impl Counts {
             + self.absent
             + self.failed
             + self.blocked
+            + self.deferred
             + self.stale
             + self.unreached
     }
@@ -131,6 +144,27 @@ pub struct Account {
     pub blocks: usize,
 }
 
+/// A source that had no more to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    pub source: String,
+    pub why: String,
+    /// From when on it is worth building again, milliseconds since 1970, where that is known.
+    pub until: Option<i64>,
+    /// The steps that it put off itself; others wait for them.
+    pub steps: usize,
+}
+
+/// What a build will have to fetch of a source that counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulls {
+    pub source: String,
+    /// At least.
+    pub needed: usize,
+    /// What its budget has for them, where it has one.
+    pub forecast: Option<Forecast>,
+}
+
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -148,6 +182,10 @@ pub struct Summary {
     pub retries: u64,
     pub elapsed: Duration,
     pub interrupted: bool,
+    /// Why steps were deferred, by source.
+    pub deferrals: Vec<Deferred>,
+    /// What would have to be fetched (only where nothing is run).
+    pub pulls: Vec<Pulls>,
     /// What was damaged in the state and set aside.
     pub set_aside: Vec<String>,
 }
@@ -158,11 +196,12 @@ impl Summary {
         self.accounts.iter().filter(|a| a.status == Status::Failed)
     }
 
-    /// 130 interrupted, 1 something failed, 0 done. A conflict of steps counts as a failure.
+    /// 130 interrupted, 1 something failed, 75 deferred, 0 done. A conflict of steps counts as a failure.
     pub fn exit_code(&self) -> u8 {
         match () {
             () if self.interrupted => 130,
             () if self.counts.failed + self.counts.blocked + self.counts.unreached > 0 => 1,
+            () if self.counts.deferred > 0 => 75,
             () => 0,
         }
     }

@@ -1,6 +1,6 @@
 //! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
 
-use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::suggest;
 
@@ -67,14 +67,7 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
         return parse_values(pipeline, target, values).map(|values| Asked::Steps(target, values));
     }
     let path = argument.strip_prefix("./").unwrap_or(argument);
-    let mut makers = Vec::new();
-    for (target, this) in pipeline.targets.iter().enumerate() {
-        for output in &this.outputs {
-            makers.extend(
-                pattern::match_path(&output.pattern, path.trim_end_matches('/')).into_iter().map(|v| (target, v)),
-            );
-        }
-    }
+    let makers = makers(pipeline, path.trim_end_matches('/'));
     if makers.is_empty() {
         let names = pipeline.targets.iter().map(|t| t.name.as_str());
         return Err(Unknown {
@@ -84,6 +77,15 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
         });
     }
     Ok(Asked::Output(path.trim_end_matches('/').to_owned(), makers))
+}
+
+/// The targets that may make a file, with the values that their bindings have then.
+pub(super) fn makers(pipeline: &Pipeline, path: &str) -> Vec<(TargetId, Vec<(usize, String)>)> {
+    let outputs = pipeline.targets.iter().enumerate().flat_map(|(t, this)| this.outputs.iter().map(move |o| (t, o)));
+    let values = |(target, output): (TargetId, &Output)| {
+        pattern::match_path(&output.pattern, path).into_iter().map(move |values| (target, values))
+    };
+    outputs.flat_map(values).collect()
 }
 
 /// `repo=a,tag=b`: a comma only ends a value where a binding's name and `=` follow.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::pipeline::model::{AxisKind, Pipeline, Target};
 use crate::pipeline::problem::Problems;
-use crate::registry::Traffic;
+use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
@@ -18,6 +18,7 @@ use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, State, StateError};
 
 use super::clock::{self, Clock};
+use super::deferral::Deferrals;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::expand::{Rhythm, Scratch};
@@ -38,6 +39,7 @@ pub struct Session {
     /// The rule of each target; `None` for a group.
     pub rules: Vec<Option<Arc<dyn Rule>>>,
     pub traffic: Arc<Traffic>,
+    pub budgets: Arc<Budgets>,
     /// `.layermill` in the pipeline's folder.
     pub work_dir: PathBuf,
     /// Where the blobs are.
@@ -57,6 +59,8 @@ pub struct Order {
     pub fail_fast: bool,
     /// Fail where another build holds the lock, instead of waiting.
     pub no_wait: bool,
+    /// Wait for what a source has no more of, instead of putting it off.
+    pub wait_budget: bool,
 }
 
 /// Why a run could not be.
@@ -119,6 +123,7 @@ fn write(
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     let blobs = Blobs::open(&session.store).map_err(io("open the store", &session.store))?;
     let (mut engine, receive) = engine(session, order, state, blobs, mode)?;
+    session.budgets.set_waits(order.wait_budget);
     let watcher = watch_for_stop(&engine, stop);
     let driven = drive(&mut engine, &receive, listener);
     watcher.abort();
@@ -259,6 +264,8 @@ fn engine<'p>(
             work_dir: session.work_dir.clone(),
             scratch_folders: Arc::new(ScratchFolders::new(session.work_dir.join("tmp"))),
             traffic: session.traffic.clone(),
+            budgets: session.budgets.clone(),
+            deferrals: Deferrals::default(),
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,

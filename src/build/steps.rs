@@ -365,9 +365,10 @@ impl<'p> Steps<'p> {
         }
     }
 
-    /// The one of two steps that comes first by name, so that it is the same one whatever came first.
+    /// The one of two steps that comes first by name, so that it is the same one whatever came first; one that failed
+    /// before one that is deferred.
     pub fn earlier(&self, a: Option<StepId>, b: Option<StepId>) -> Option<StepId> {
-        let name = |id: &StepId| (self.step(*id).target, self.values_of(*id));
+        let name = |id: &StepId| (!self.step(*id).status.fails(), self.step(*id).target, self.values_of(*id));
         a.into_iter().chain(b).min_by(|a, b| name(a).cmp(&name(b)))
     }
 

@@ -1,11 +1,11 @@
 //! `layermill adopt`
 
 use crate::build::adopt;
-use crate::build::events::Silence;
 use crate::build::outcome::Status;
 use crate::progress::report::Report;
 
 use super::error::Error;
+use super::listen::Listening;
 use super::{Format, Global, open, print, print_json, signals};
 
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,8 @@ pub struct Arguments {
     wanted: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    listening: Listening,
 }
 
 /// How many adopted steps are named without `-v`.
@@ -26,8 +28,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.wanted.is_empty() {
         order.asked = open::everything(&session);
     }
+    let mut listeners = arguments.listening.files(arguments.format)?;
     let stop = signals::listen()?;
-    let summary = adopt(&session, &order, stop, &mut Silence).map_err(|e| Error::build(e, &session.pipeline))?;
+    let summary = adopt(&session, &order, stop, &mut listeners).map_err(|e| Error::build(e, &session.pipeline))?;
     if arguments.format == Format::Json {
         return print_json(&Report::of(&summary, &session.pipeline));
     }

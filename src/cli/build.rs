@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Fail where another build is running, instead of waiting for it
     #[arg(long)]
     no_wait: bool,
+    /// Where the budget of a source is spent, wait until there is more, instead of putting off what needs it
+    #[arg(long)]
+    wait_budget: bool,
     /// How the summary is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -33,6 +36,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     arguments.by_hand.choose(&session.pipeline, &mut order)?;
     order.fail_fast = arguments.fail_fast;
     order.no_wait = arguments.no_wait;
+    order.wait_budget = arguments.wait_budget;
     let mut listeners = arguments.listening.listeners(global, arguments.format)?;
     let stop = signals::listen()?;
     let built = build(&session, &order, stop, &mut listeners);

@@ -34,8 +34,13 @@ struct Json<'a> {
     rule_version: u32,
     parameters: &'a [(String, String)],
     inputs: &'a [(String, String)],
+    values: &'a [(String, String, Option<String>)],
+    read_out_of: &'a [String],
+    source: Option<&'a str>,
     asked_at: Option<String>,
     key: Option<String>,
+    last_ran: Option<&'a str>,
+    log: Option<&'a str>,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -64,8 +69,13 @@ fn json(found: &Explanation) -> Json<'_> {
         rule_version: found.rule.1,
         parameters: &found.params,
         inputs: &found.inputs,
+        values: &found.values,
+        read_out_of: &found.read_out_of,
+        source: found.source.as_deref(),
         asked_at: found.asked_at.map(time),
         key: found.key.map(|k| k.to_string()),
+        last_ran: found.last_ran.as_deref(),
+        log: found.log.as_deref(),
     }
 }
 
@@ -79,21 +89,43 @@ fn text(found: &Explanation) -> String {
         let _ = writeln!(text, "  because   {reason}");
     }
     if let Some(message) = &found.message {
-        let word = if found.status == Status::Blocked { "blocked by" } else { "says" };
+        let word = match found.status {
+            Status::Blocked => "blocked by",
+            Status::Deferred if found.reasons.is_empty() => "waits for",
+            _ => "says",
+        };
         let _ = writeln!(text, "  {word:<9} {message}");
     }
     for output in &found.outputs {
         let _ = writeln!(text, "  output    {output}");
     }
     let _ = writeln!(text, "  rule      {} (version {})", found.rule.0, found.rule.1);
-    for (name, value) in &found.params {
+    // What is filled in shows more than the text that it is filled into.
+    let shown = |(name, value): &&(String, String)| !value.is_empty() && *value != format!("{{{name}}}");
+    for (name, value) in found.params.iter().filter(shown) {
         let _ = writeln!(text, "  {name:<9} {value}");
+    }
+    for (name, value, digest) in &found.values {
+        let digest = digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default();
+        let _ = writeln!(text, "  {name:<9} {value}{digest}");
+    }
+    for origin in &found.read_out_of {
+        let _ = writeln!(text, "  out of    {origin}");
+    }
+    if let Some(source) = &found.source {
+        let _ = writeln!(text, "  source    {source}");
     }
     for (path, digest) in found.inputs.iter().take(SHOWN) {
         let _ = writeln!(text, "  input     {path} ({digest})");
     }
     if found.inputs.len() > SHOWN {
         let _ = writeln!(text, "  input     … and {} more", found.inputs.len() - SHOWN);
+    }
+    if let Some(why) = &found.last_ran {
+        let _ = writeln!(text, "  last ran  {why}");
+    }
+    if let Some(log) = &found.log {
+        let _ = writeln!(text, "  printed   {log}");
     }
     if let Some(at) = found.asked_at {
         let _ = writeln!(text, "  as of     {}", time(at));

@@ -21,15 +21,27 @@ pub struct Listening {
 impl Listening {
     /// The listeners of a build whose summary is printed in this format.
     pub fn listeners(&self, global: &Global, format: Format) -> Result<Fan, Error> {
-        self.check(format)?;
         let mut fan = progress::listeners(style(global));
+        self.add_files(&mut fan, format)?;
+        Ok(fan)
+    }
+
+    /// Only those that write files.
+    pub fn files(&self, format: Format) -> Result<Fan, Error> {
+        let mut fan = Fan::default();
+        self.add_files(&mut fan, format)?;
+        Ok(fan)
+    }
+
+    fn add_files(&self, fan: &mut Fan, format: Format) -> Result<(), Error> {
+        self.check(format)?;
         if let Some(path) = &self.events {
             fan.add(Ndjson::new(open(path)?));
         }
         if let Some(path) = &self.trace {
             fan.add(Trace::new(open(path)?));
         }
-        Ok(fan)
+        Ok(())
     }
 
     /// Each output has room for one of them.

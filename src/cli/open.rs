@@ -9,7 +9,7 @@ use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
 use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
-use crate::registry::{Logins, Shared, Traffic};
+use crate::registry::{Budgets, Logins, Shared, Traffic};
 use crate::{registry, rules};
 
 use super::Global;
@@ -45,16 +45,18 @@ pub fn session(global: &Global) -> Result<Session, Error> {
     let mut problems = loaded.problems;
     let traffic = Arc::new(Traffic::default());
     let session = loaded.pipeline.map(|pipeline| {
+        let work_dir = pipeline.root.join(".layermill");
+        let budgets = Arc::new(Budgets::kept_in(work_dir.clone()));
         let (root, logins) = (pipeline.root.clone(), Logins::of_environment());
-        let shared = Shared { traffic: traffic.clone(), root, logins, offline: global.offline };
+        let shared =
+            Shared { traffic: traffic.clone(), budgets: budgets.clone(), root, logins, offline: global.offline };
         // What is faulty has been told, and would only be told again.
         let mut open = |entry: &SourceEntry| registry::open(entry, &shared, &mut problems);
         let sources: Vec<_> = pipeline.sources.iter().map(|e| if e.faulty { None } else { open(e) }).collect();
         let mut compile = |target: &Target| rules::compile(target, &pipeline, &sources, &mut problems);
         let rules = pipeline.targets.iter().map(|t| if t.faulty { None } else { compile(t) }).collect();
-        let work_dir = pipeline.root.join(".layermill");
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
-        Session { pipeline, rules, traffic, work_dir, store, offline: global.offline, clock: Clock::System }
+        Session { pipeline, rules, traffic, budgets, work_dir, store, offline: global.offline, clock: Clock::System }
     });
     match session {
         Some(session) if problems.is_empty() => Ok(session),

@@ -7,6 +7,7 @@ use crate::build::look;
 use crate::build::outcome::{Status, Summary};
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
+use crate::progress::words;
 
 use super::error::Error;
 use super::{Format, Global, open, print, print_json};
@@ -45,16 +46,20 @@ fn text(summary: &Summary, pipeline: &Pipeline) -> String {
         let name = &pipeline.targets[*target].name;
         let _ = writeln!(text, "more     {name}  its steps are told once {because} is built");
     }
+    for pulls in &summary.pulls {
+        let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
+    }
     let c = &summary.counts;
-    let _ = writeln!(
-        text,
-        "{}",
-        match (c.stale, c.failed + c.blocked) {
-            (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
-            (stale, 0) => format!("{stale} to run, {} up to date, {} absent", c.up_to_date, c.absent),
-            (stale, wrong) =>
-                format!("{stale} to run, {} up to date, {} absent, {wrong} cannot be made", c.up_to_date, c.absent),
-        }
-    );
-    text
+    let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
+    let mut line = match (to_do, wrong) {
+        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
+        _ => format!("{} to run, {} up to date, {} absent", c.stale, c.up_to_date, c.absent),
+    };
+    if c.deferred > 0 {
+        let _ = write!(line, ", {} deferred", c.deferred);
+    }
+    if wrong > 0 {
+        let _ = write!(line, ", {wrong} cannot be made");
+    }
+    text + &line + "\n"
 }

@@ -30,6 +30,7 @@ struct Row<'a> {
     missing: usize,
     absent: usize,
     failed: usize,
+    deferred: usize,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -69,6 +70,7 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
                 missing,
                 absent: counts.absent,
                 failed: counts.failed + counts.blocked,
+                deferred: counts.deferred,
             }
         })
         .collect()
@@ -76,13 +78,13 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
 
 fn table(rows: &[Row<'_>]) -> String {
     let width = rows.iter().map(|r| r.target.len()).max().unwrap_or(0).max("target".len());
-    let mut text = format!("{:<width$}  up to date  stale  missing  absent  failed\n", "target");
+    let mut text = format!("{:<width$}  up to date  stale  missing  absent  failed  deferred\n", "target");
     for r in rows {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}",
-            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed
+            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>8}",
+            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed, r.deferred
         );
     }
     text

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::build::events::Listener;
+use crate::build::events::{Event, Listener};
 use crate::build::watch::{Item, absolute, lists, look};
 use crate::build::{BuildError, Order, Session, build};
-use crate::progress::{self, Style, round::Round};
+use crate::progress::{self, Fan, Style, round::Round};
 use tokio::sync::watch::Receiver;
 
 use super::error::{self, Error};
+use super::listen::Listening;
 use super::watcher::Watcher;
-use super::{Global, exit, open, signals};
+use super::{Format, Global, exit, open, signals};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -20,6 +21,8 @@ pub struct Arguments {
     /// Look at the files every second, where the system cannot tell of changes (network folders)
     #[arg(long)]
     poll: bool,
+    #[command(flatten)]
+    listening: Listening,
 }
 
 /// How many changed files a line names.
@@ -29,13 +32,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     // Where there is no pipeline at all, there is nothing to wait for.
     let file = absolute(&open::find(global)?);
     let root = file.parent().unwrap_or(&file).to_owned();
+    let mut files = arguments.listening.files(Format::Text)?;
     let stop = signals::listen()?;
     let mut watcher = Watcher::new(arguments.poll, stop.clone())?;
     watcher.set(&root, &BTreeSet::from([Item::Path(file)]));
     let mut why = "at first".to_owned();
     let mut first = true;
     loop {
-        let again = match round(global, arguments, &mut watcher, &why, &stop) {
+        let again = match round(global, arguments, &mut watcher, &mut Shown::new(global, &why, &mut files), &stop) {
             Ok(again) => again,
             // A call that was wrong from the start is not mended by waiting.
             Err(Halt::Call(error)) if first => return Err(error),
@@ -74,7 +78,7 @@ fn round(
     global: &Global,
     arguments: &Arguments,
     watcher: &mut Watcher,
-    why: &str,
+    shown: &mut Shown<'_>,
     stop: &Receiver<bool>,
 ) -> Result<bool, Halt> {
     let session = open::session(global).map_err(Halt::Pipeline)?;
@@ -88,7 +92,7 @@ fn round(
     };
     // Watched before it is built, so that no change falls between the two.
     watcher.set(&root, &look(&session, &order).map_err(wrong)?.items);
-    let summary = build(&session, &order, stop.clone(), listener(global, why).as_mut()).map_err(wrong)?;
+    let summary = build(&session, &order, stop.clone(), shown).map_err(wrong)?;
     if summary.interrupted {
         return Err(Halt::Interrupted);
     }
@@ -104,6 +108,26 @@ fn settle(session: &Session, order: &Order, watcher: &mut Watcher) -> Result<boo
     Ok(look(session, order)?.stale != seen.stale)
 }
 
-fn listener(global: &Global, why: &str) -> Box<dyn Listener> {
-    if global.quiet { Box::new(progress::listeners(Style::Quiet)) } else { Box::new(Round::new(why.to_owned())) }
+/// One round for the person, and all of them in the files.
+struct Shown<'a> {
+    round: Box<dyn Listener>,
+    files: &'a mut Fan,
+}
+
+impl<'a> Shown<'a> {
+    fn new(global: &Global, why: &str, files: &'a mut Fan) -> Self {
+        let round: Box<dyn Listener> = if global.quiet {
+            Box::new(progress::listeners(Style::Quiet))
+        } else {
+            Box::new(Round::new(why.to_owned()))
+        };
+        Self { round, files }
+    }
+}
+
+impl Listener for Shown<'_> {
+    fn hear(&mut self, event: &Event<'_>) {
+        self.round.hear(event);
+        self.files.hear(event);
+    }
 }

@@ -50,6 +50,7 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
                 key("insecure", Shape::Bool),
             ],
         ),
+        kind("dockerhub", &[]),
         kind("oci-layout", &[needed("path", Shape::Text), key("repo", Shape::Text)]),
     ],
 };

@@ -50,7 +50,9 @@ fn head(progress: &Progress, pace: &Pace, elapsed: Duration, width: usize) -> St
         parts.push((2, format!("{} retries", progress.retries)));
     }
     parts.push((7, clock(elapsed)));
-    if let Some(left) = pace.left(progress) {
+    if let Some(wait) = progress.budget_wait {
+        parts.push((1, format!("waits for a budget, {} left", about(wait))));
+    } else if let Some(left) = pace.left(progress) {
         parts.push((1, format!("about {} left", about(left))));
     }
     let bar = bar(progress, width);
@@ -132,6 +134,7 @@ mod tests {
             bytes: 3 << 20,
             retries: 2,
             grows: false,
+            budget_wait: None,
         };
         pace.see(Duration::ZERO, &Progress::default());
         pace.see(Duration::from_secs(10), &progress);
@@ -160,6 +163,15 @@ mod tests {
         for width in 0..160 {
             assert!(columns(&first(width)) <= width, "{width}");
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_budget_sees_the_time_left() {
+        let (progress, pace) = busy();
+        let waiting = Progress { budget_wait: Some(Duration::from_secs(5 * 3600)), ..progress };
+        let line = |width| lines(&waiting, &pace, &Running::default(), Duration::from_secs(75), width).remove(0);
+        assert_eq!(line(48), "120/400 · waits for a budget, 5 h left");
+        assert!(line(140).contains("waits for a budget, 5 h left") && !line(140).contains("about"), "{}", line(140));
     }
 
     #[test]

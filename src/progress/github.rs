@@ -60,6 +60,11 @@ pub fn warning(what: &str) -> String {
     format!("::warning title=layermill::{}\n", data(what))
 }
 
+/// What was put off: no error, but the build is not whole.
+pub fn deferrals(summary: &Summary) -> String {
+    words::deferred(summary).map(|text| warning(&format!("deferred {text}"))).collect()
+}
+
 /// A value after `::`.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
@@ -110,6 +115,7 @@ fn markdown(summary: &Summary) -> String {
         ("absent", c.absent),
         ("failed", c.failed),
         ("blocked", c.blocked),
+        ("deferred", c.deferred),
         ("not reached", c.unreached),
     ];
     let told: Vec<_> = counts.iter().filter(|(word, n)| *n > 0 || matches!(*word, "built" | "up to date")).collect();

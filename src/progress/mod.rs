@@ -12,7 +12,7 @@ pub mod round;
 mod running;
 mod sink;
 mod trace;
-mod words;
+pub mod words;
 
 pub use bar::leave;
 pub use ndjson::Ndjson;

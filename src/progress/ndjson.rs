@@ -8,7 +8,7 @@ use crate::build::events::{Event, Listener, Progress};
 use crate::build::outcome::{Account, Counts, Summary};
 use crate::build::reason::Reason;
 
-use super::report::{self, Failure};
+use super::report::{self, Deferral, Failure};
 use super::sink::Sink;
 
 /// The version of the lines. It is raised where a field goes or changes its meaning; new ones may come under the same.
@@ -65,6 +65,8 @@ enum Told<'a> {
         requests: u64,
         bytes: u64,
         retries: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        budget_wait: Option<f64>,
     },
     Done(Box<Done<'a>>),
 }
@@ -100,6 +102,7 @@ struct Done<'a> {
     seconds: f64,
     interrupted: bool,
     failures: Vec<Failure<'a>>,
+    deferrals: Vec<Deferral<'a>>,
 }
 
 pub struct Ndjson {
@@ -135,6 +138,7 @@ impl Ndjson {
             requests: p.requests,
             bytes: p.bytes,
             retries: p.retries,
+            budget_wait: p.budget_wait.map(|wait| wait.as_secs_f64()),
         });
     }
 
@@ -148,6 +152,7 @@ impl Ndjson {
             seconds: summary.elapsed.as_secs_f64(),
             interrupted: summary.interrupted,
             failures: report::failures(summary),
+            deferrals: report::deferrals(summary),
         })));
         self.sink.flush();
     }

@@ -87,14 +87,14 @@ impl Plain {
     }
 
     fn done(&self, summary: &Summary) {
-        let failures = match self.reader {
-            Reader::Person => words::failures(summary),
-            Reader::Actions => github::errors(summary),
+        let (failures, deferrals) = match self.reader {
+            Reader::Person => (words::failures(summary), words::deferrals(summary)),
+            Reader::Actions => (github::errors(summary), github::deferrals(summary)),
         };
         match self.tells {
-            Tells::Wrong => anstream::eprint!("{failures}"),
+            Tells::Wrong => anstream::eprint!("{failures}{deferrals}"),
             Tells::Failures | Tells::Steps => {
-                anstream::eprint!("{}{failures}{}\n", words::notes(summary), words::line(summary));
+                anstream::eprint!("{}{failures}{deferrals}{}\n", words::notes(summary), words::line(summary));
             }
         }
     }

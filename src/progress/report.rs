@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::build::outcome::{Account, Counts, Summary};
+use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
 use crate::pipeline::Pipeline;
 
 /// What `--format json` prints of a build or a plan.
@@ -19,6 +19,11 @@ pub struct Report<'a> {
     interrupted: bool,
     /// Each step that failed by itself, and how many could not be made because of it.
     failures: Vec<Failure<'a>>,
+    /// Why steps were deferred, by source.
+    deferrals: Vec<Deferral<'a>>,
+    /// What would have to be fetched of sources that count it; of a plan only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pulls: Vec<Pulls<'a>>,
     /// What was damaged in the state and set aside.
     set_aside: &'a [String],
     /// Every step that is not simply up to date.
@@ -83,6 +88,56 @@ fn failure(a: &Account) -> Failure<'_> {
     }
 }
 
+/// A source that had no more to give.
+#[derive(Debug, Serialize)]
+pub struct Deferral<'a> {
+    source: &'a str,
+    why: &'a str,
+    /// From when on it is worth building again, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// The steps that it put off itself; others wait for them.
+    steps: usize,
+}
+
+pub fn deferrals(summary: &Summary) -> Vec<Deferral<'_>> {
+    summary.deferrals.iter().map(deferral).collect()
+}
+
+fn deferral(d: &Deferred) -> Deferral<'_> {
+    Deferral { source: &d.source, why: &d.why, until: d.until.map(time), steps: d.steps }
+}
+
+#[derive(Debug, Serialize)]
+struct Pulls<'a> {
+    source: &'a str,
+    /// At least.
+    needed: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<String>,
+    /// How many can be made at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<usize>,
+    /// When the last one could be made, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
+}
+
+fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
+    Pulls {
+        source: &p.source,
+        needed: p.needed,
+        budget: p.forecast.map(|f| f.allowance.to_string()),
+        left: p.forecast.map(|f| f.left),
+        done: p.forecast.map(|f| time(f.done)),
+    }
+}
+
+/// In UTC, to the millisecond.
+pub fn time(ms: i64) -> String {
+    format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
+}
+
 pub fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -117,6 +172,8 @@ impl<'a> Report<'a> {
             seconds: summary.elapsed.as_secs_f64(),
             interrupted: summary.interrupted,
             failures: failures(summary),
+            deferrals: deferrals(summary),
+            pulls: summary.pulls.iter().map(pulls).collect(),
             set_aside: &summary.set_aside,
             steps: summary.accounts.iter().map(step).collect(),
             unknown: summary.unknown.iter().map(|(t, because)| Unknown { target: name(*t), because }).collect(),

@@ -21,7 +21,8 @@ impl Listener for Round {
             Event::Waiting { holder } => anstream::eprint!("{}", words::waiting(holder)),
             Event::SetAside { what } => anstream::eprint!("{}", words::set_aside(what)),
             Event::Done(summary) => {
-                anstream::eprintln!("{}{}: {}", words::failures(summary), self.why, words::line(summary));
+                let wrong = words::failures(summary) + &words::deferrals(summary);
+                anstream::eprintln!("{wrong}{}: {}", self.why, words::line(summary));
             }
             _ => {}
         }

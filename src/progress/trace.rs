@@ -100,10 +100,12 @@ impl Trace {
     }
 
     fn progress(&mut self, progress: &Progress) {
-        if self.last == Some(*progress) {
+        // Time that passes is shown as it is.
+        let progress = Progress { budget_wait: None, ..*progress };
+        if self.last == Some(progress) {
             return;
         }
-        self.last = Some(*progress);
+        self.last = Some(progress);
         self.count("running", progress.running as u64);
         self.count("requests", progress.requests);
         self.count("steps left", progress.total.saturating_sub(progress.done) as u64);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use crate::build::events::{Printed, Progress};
-use crate::build::outcome::{Account, Status, Summary};
+use crate::build::outcome::{Account, Deferred, Pulls, Status, Summary};
 
 use super::pace::Pace;
 use super::{escape, frame};
@@ -23,7 +23,53 @@ const NAMED: usize = 10;
 
 /// Everything that is to be said at the end.
 pub fn summary(summary: &Summary) -> String {
-    format!("{}{}{}\n", notes(summary), failures(summary), line(summary))
+    format!("{}{}{}{}\n", notes(summary), failures(summary), deferrals(summary), line(summary))
+}
+
+/// What sources had no more of, and when they have.
+pub fn deferrals(summary: &Summary) -> String {
+    deferred(summary).map(|text| format!("{YELLOW}deferred{YELLOW:#} {text}\n")).collect()
+}
+
+/// The same without a head, a line a source, and one for the steps that wait for others.
+pub fn deferred(summary: &Summary) -> impl Iterator<Item = String> {
+    let more = summary.counts.deferred.saturating_sub(summary.deferrals.iter().map(|d| d.steps).sum());
+    let more = (more > 0).then(|| format!("{} behind {}", steps(more), if more == 1 { "it" } else { "them" }));
+    summary.deferrals.iter().map(deferral).chain(more)
+}
+
+fn deferral(d: &Deferred) -> String {
+    let when = match d.until {
+        Some(until) => format!("build again at {}", moment(until)),
+        None => "build again later; it does not say when".to_owned(),
+    };
+    format!("{} of {}: {}; {when}", steps(d.steps), escape::line(&d.source), escape::line(&d.why))
+}
+
+fn steps(n: usize) -> String {
+    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
+}
+
+/// What a build will have to fetch of a source, and when it would be done.
+pub fn pulls(p: &Pulls) -> String {
+    let mut text = format!("{} or more of {}", p.needed, escape::line(&p.source));
+    if let Some(f) = &p.forecast {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "; {} of its budget of {} are left", f.left, f.allowance);
+        if p.needed > f.left {
+            let _ = write!(text, "; done at {} at the soonest", moment(f.done));
+        }
+    }
+    text
+}
+
+/// A time to come, and how far off it is.
+fn moment(at: i64) -> String {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let left = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
+    // Who comes to the second is not to come too early.
+    let time = jiff::Timestamp::from_millisecond(at.saturating_add(999)).unwrap_or_default();
+    format!("{} UTC (in {})", time.strftime("%Y-%m-%d %H:%M:%S"), frame::about(left))
 }
 
 /// What is absent, and what is to be known of what was made.
@@ -132,7 +178,9 @@ pub fn progress(progress: &Progress, pace: &Pace, oldest: Option<(&str, Duration
     if progress.retries > 0 {
         let _ = write!(text, ", {} retries", progress.retries);
     }
-    if let Some(left) = pace.left(progress) {
+    if let Some(wait) = progress.budget_wait {
+        let _ = write!(text, ", waiting for a budget, {} left", frame::about(wait));
+    } else if let Some(left) = pace.left(progress) {
         let _ = write!(text, ", about {} left", frame::about(left));
     }
     text + "\n"
@@ -158,11 +206,16 @@ pub fn line(summary: &Summary) -> String {
         ("absent", c.absent),
         ("failed", c.failed),
         ("blocked", c.blocked),
+        ("deferred", c.deferred),
         ("not reached", c.unreached),
     ];
     parts.extend(rest.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")));
     let bad = c.failed + c.blocked + c.unreached > 0;
-    let style = if bad { RED } else { GREEN };
+    let style = match (bad, c.deferred) {
+        (true, _) => RED,
+        (_, 0) => GREEN,
+        _ => YELLOW,
+    };
     let idle = c.up_to_date == c.total() && c.adopted == 0;
     let head = match (summary.interrupted, idle, c.total()) {
         (true, ..) => format!("interrupted; what is done is kept: {}", parts.join(", ")),

@@ -23,6 +23,13 @@ pub enum Credentials {
     IdentityToken(String),
 }
 
+impl Address {
+    /// The address as it is shown, and as it is part of a question.
+    pub fn shown(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+}
+
 /// What is wrong with an address, and what to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadAddress {

@@ -18,7 +18,7 @@ use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
 use super::token::{self, Token};
-use super::{Effort, SourceError};
+use super::{Budget, Effort, SourceError};
 
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
@@ -37,6 +37,9 @@ pub enum Login {
 /// The requests to one registry, with its credentials.
 pub struct Session {
     http: Http,
+    budget: Arc<Budget>,
+    /// What is spent may be waited for; nobody else could be asked.
+    patient: bool,
     login: Login,
     /// The host, and its port where that is not the usual one.
     host: String,
@@ -90,10 +93,12 @@ impl Carried {
 
 impl Session {
     /// Requests to the registry at `base`.
-    pub fn new(http: Http, login: Login, base: &Url) -> Self {
+    pub fn new(http: Http, budget: Arc<Budget>, patient: bool, login: Login, base: &Url) -> Self {
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         Self {
             http,
+            budget,
+            patient,
             login,
             host: format!("{}{port}", base.host_str().unwrap_or_default()),
             logins: OnceCell::new(),
@@ -110,10 +115,33 @@ impl Session {
 
     /// Sends a request about a repository, as often as it takes and is worth it.
     pub async fn send(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, SourceError> {
-        self.http.retrying(effort, || self.attempt(request, repo, effort)).await
+        loop {
+            match self.http.retrying(effort, || self.attempt(request, repo, effort)).await {
+                // The next attempt waits for leave.
+                Err(error) if error.deferral.is_some() && self.patient && self.budget.waits() => self.http.repeats(),
+                sent => return sent,
+            }
+        }
     }
 
+    /// One attempt, within the budget.
     async fn attempt(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
+        if self.http.settings().offline {
+            return self.met(request, repo, effort).await;
+        }
+        let mut pass = self.budget.enter(request.is_pull(), self.patient).await?;
+        let mut outcome = self.met(request, repo, effort).await;
+        match &mut outcome {
+            Ok(Outcome::Reply(reply)) => pass.answered(&reply.headers),
+            Ok(Outcome::Denied(_)) | Err(Fault::Transient { in_vain: true, .. }) => pass.in_vain(),
+            Err(Fault::Final(SourceError { deferral: Some(why), .. })) => **why = pass.refused((**why).clone()),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Asks a host, alone where it is the first time.
+    async fn met(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
         if !self.met.load(Ordering::Acquire) {
             let gate = self.gate.lock().await;
             if !self.met.load(Ordering::Acquire) {

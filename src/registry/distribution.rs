@@ -1,23 +1,21 @@
 //! The `registry` source: any registry that speaks the OCI distribution-spec, or Docker's registry protocol before it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::address::{self, Address, Credentials};
-use super::auth::{Login, Session};
-use super::certificates::Certificates;
+use super::address::Address;
+use super::budget::Budget;
 use super::counter::Counter;
 use super::endpoint::Endpoint;
 use super::flight::Flights;
 use super::grammar;
-use super::http::{Http, Settings};
 use super::image::Image;
-use super::layout::MANIFEST_LIMIT;
 use super::lookup::{self, Content, Fetched, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
+use super::pages::Names;
+use super::setup::{self, Role, Setup};
 use super::words;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, mirrors, pages};
-use crate::pipeline::model::{Node, SourceEntry};
+use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
@@ -36,91 +34,28 @@ pub const KIND: Kind = Kind {
             required: true,
             doc: "Its address, as in https://registry.example.com.",
         },
-        Key {
-            name: "username",
-            shape: Shape::Text,
-            required: false,
-            doc: "Who to log in as. Without it, the login that Docker or Podman keep for the registry is used.",
-        },
-        Key {
-            name: "password",
-            shape: Shape::Text,
-            required: false,
-            doc: "The password or access token of `username`, as in ${secret.REGISTRY_PASSWORD}.",
-        },
-        Key {
-            name: "credentials",
-            shape: Shape::Word(&["files", "none"]),
-            required: false,
-            doc: "Logins that Docker and Podman keep: `files` uses them where the registry asks for one (the default), \
-                  `none` does not.",
-        },
-        Key {
-            name: "mirrors",
-            shape: Shape::List(&Shape::Text),
-            required: false,
-            doc: "Addresses that have the same content and are asked first, in this order.",
-        },
-        Key {
-            name: "ca",
-            shape: Shape::Text,
-            required: false,
-            doc: "A file of certificates (PEM) of authorities that are trusted beside the system's.",
-        },
-        Key {
-            name: "client_cert",
-            shape: Shape::Text,
-            required: false,
-            doc: "A file with the certificate (PEM) that we show to the registry.",
-        },
-        Key {
-            name: "client_key",
-            shape: Shape::Text,
-            required: false,
-            doc: "A file with the key (PEM) of `client_cert`.",
-        },
-        Key {
-            name: "concurrency",
-            shape: Shape::Int(1, 1024),
-            required: false,
-            doc: "How many requests may be under way at once (default 32).",
-        },
-        Key {
-            name: "timeout",
-            shape: Shape::Duration,
-            required: false,
-            doc: "How long one attempt of a request may take in all (default 120s).",
-        },
-        Key {
-            name: "idle_timeout",
-            shape: Shape::Duration,
-            required: false,
-            doc: "How long the registry may be silent (default 20s).",
-        },
-        Key {
-            name: "manifest_limit",
-            shape: Shape::Int(1, 1 << 30),
-            required: false,
-            doc: "The largest manifest or config that is taken, in bytes (default 4194304).",
-        },
-        Key {
-            name: "insecure",
-            shape: Shape::Bool,
-            required: false,
-            doc: "Allows plain HTTP to another machine, with credentials too, which anyone on the way can read and change.",
-        },
+        setup::USERNAME,
+        setup::PASSWORD,
+        setup::CREDENTIALS,
+        setup::MIRRORS,
+        setup::CA,
+        setup::CLIENT_CERT,
+        setup::CLIENT_KEY,
+        setup::CONCURRENCY,
+        setup::BUDGET,
+        setup::TIMEOUT,
+        setup::IDLE_TIMEOUT,
+        setup::MANIFEST_LIMIT,
+        setup::INSECURE,
     ],
 };
-
-const CONCURRENCY: u64 = 32;
-const TIMEOUT: Duration = Duration::from_secs(120);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A registry.
 pub struct Distribution {
     identity: String,
     limit: u64,
     concurrency: usize,
+    budget: Arc<Budget>,
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
@@ -129,106 +64,38 @@ pub struct Distribution {
 
 /// Makes the source of an entry.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Distribution> {
-    let keys = &entry.keys;
-    let before = problems.0.len();
-    let insecure = keys.get("insecure").and_then(Node::as_bool).unwrap_or(false);
-    let parse = |node: &Node, problems: &mut Problems| match address::parse(node.as_text()?, insecure) {
-        Ok(address) => Some(address),
-        Err(bad) => {
-            problems.at(node.span, "not the address of a registry", bad.label).maybe_help(bad.help);
-            None
-        }
-    };
-    let address = parse(keys.get("url")?, problems);
-    let given = credentials(keys, address.as_ref(), problems);
-    let mirrors = keys.get("mirrors").and_then(Node::as_list).unwrap_or_default();
-    let mirrors: Vec<_> = mirrors.iter().filter_map(|node| parse(node, problems)).collect();
-    let certificates = certificates(keys, shared, problems);
-    if problems.0.len() > before {
+    let setup = Setup::read(entry, shared, problems);
+    let own = setup.address("url", None, problems);
+    connect(&setup, own, problems)
+}
+
+/// A registry at an address, reached as the entry says.
+pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> Option<Distribution> {
+    let given = setup.credentials(own.as_ref(), problems);
+    let mirrors = setup.mirrors(problems);
+    let budget = own.as_ref().and_then(|own| setup.budget(own, problems));
+    if !setup.is_fine(problems) {
         return None;
     }
-    let own = Address { credentials: given?, ..address? };
-    let number = |key: &str, default| keys.get(key).and_then(Node::as_u64).unwrap_or(default);
-    let duration = |key: &str, default| keys.get(key).and_then(Node::as_duration).unwrap_or(default);
-    let concurrency = number("concurrency", CONCURRENCY) as usize;
-    let limit = number("manifest_limit", MANIFEST_LIMIT);
-    let is_anonymous = keys.get("credentials").and_then(Node::as_public).is_some_and(|word| word == "none");
-    let identity = format!("registry {}", own.base.as_str().trim_end_matches('/'));
-    let endpoint = |address: Address, certificates: Certificates| {
-        let settings = Settings {
-            concurrency,
-            timeout: duration("timeout", TIMEOUT),
-            idle_timeout: duration("idle_timeout", IDLE_TIMEOUT),
-            insecure,
-            offline: shared.offline,
-            local: address::is_loopback(&address.base),
-            certificates,
-        };
-        let login = match address.credentials {
-            None if !is_anonymous => Login::Kept(shared.logins.clone()),
-            given => Login::Given(given),
-        };
-        let session = Session::new(Http::new(settings, shared.traffic.clone()), login, &address.base);
-        Endpoint { base: address.base, limit, session }
-    };
+    let own = Address { credentials: given?, ..own? };
+    let budget = budget?;
+    let identity = format!("registry {}", own.shown());
     // Who we are is for the registry itself to know.
-    let for_mirrors = Certificates { client: None, ..certificates.clone() };
-    let mirrors = mirrors.into_iter().map(|mirror| endpoint(mirror, for_mirrors.clone())).collect();
-    let endpoints = mirrors::Endpoints::new(mirrors, endpoint(own, certificates));
+    let mirror = |mirror: Address| {
+        let budget = setup.announced_budget(&mirror);
+        setup.endpoint(mirror, setup.stranger(), budget, Role::Mirror)
+    };
+    let mirrors = mirrors.into_iter().map(mirror).collect();
+    let endpoints = mirrors::Endpoints::new(mirrors, setup.endpoint(own, setup.known(), budget.clone(), Role::Own));
     Some(Distribution {
         identity,
-        limit,
-        concurrency,
+        limit: setup.limit(),
+        concurrency: setup.concurrency(),
+        budget,
         endpoints,
         flights: Flights::default(),
         measures: Measures::default(),
     })
-}
-
-/// The credentials of the keys, or of the address. `None` where they are wrong.
-fn credentials(keys: &Node, address: Option<&Address>, problems: &mut Problems) -> Option<Option<Credentials>> {
-    let in_address = address.and_then(|a| a.credentials.clone());
-    let (username, password) = (keys.get("username"), keys.get("password"));
-    match (username, password) {
-        (None, None) => Some(in_address),
-        (Some(node), _) | (_, Some(node)) if in_address.is_some() => {
-            problems.at(node.span, "credentials are given twice", "the user part of `url:` has some already");
-            None
-        }
-        (Some(username), Some(password)) => {
-            let (username, password) = (username.as_text()?.expose(), password.as_text()?.expose());
-            Some(Some(Credentials::Password { username, password }))
-        }
-        (Some(node), None) => {
-            problems.at(node.span, "`username` without `password`", "a password belongs to it");
-            None
-        }
-        (None, Some(node)) => {
-            problems.at(node.span, "`password` without `username`", "a name belongs to it");
-            None
-        }
-    }
-}
-
-/// The files of certificates, which may lie anywhere.
-fn certificates(keys: &Node, shared: &Shared, problems: &mut Problems) -> Certificates {
-    let (certificate, key) = (keys.get("client_cert"), keys.get("client_key"));
-    if let (Some(node), None) = (certificate, key) {
-        problems.at(node.span, "`client_cert` without `client_key`", "a key belongs to it");
-    }
-    if let (None, Some(node)) = (certificate, key) {
-        problems.at(node.span, "`client_key` without `client_cert`", "a certificate belongs to it");
-    }
-    let mut file = |node: &Node| {
-        let path = node.as_public();
-        if path.is_none() {
-            problems.at(node.span, "not the path of a file", "a secret cannot be part of a path");
-        }
-        path.map(|path| shared.root.join(path))
-    };
-    let ca = keys.get("ca").and_then(&mut file);
-    let client = certificate.and_then(&mut file).zip(key.and_then(&mut file));
-    Certificates { ca, client }
 }
 
 impl Distribution {
@@ -237,14 +104,20 @@ impl Distribution {
     }
 
     async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
-        let names = match self
-            .endpoints
-            .ask(effort, |endpoint, effort| Box::pin(pages::names(endpoint, repo, filter, effort)))
-            .await?
-        {
-            Answer::Found(names) => names,
-            Answer::Absent(why) => return Ok(Answer::Absent(why)),
-        };
+        Ok(match self.names(repo, filter, effort).await? {
+            Answer::Found(names) => Answer::Found(self.with_digests(repo, names, effort).await?),
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
+    /// The names of a repository's tags.
+    pub async fn names(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Names>, SourceError> {
+        let ask = |endpoint, effort| -> BoxFuture<'_, _> { Box::pin(pages::names(endpoint, repo, filter, effort)) };
+        self.endpoints.ask(effort, ask).await
+    }
+
+    /// Asks for the digest of each.
+    pub async fn with_digests(&self, repo: &str, names: Names, effort: Effort) -> Result<Tags, SourceError> {
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
             .map(|tag| async { Ok::<_, SourceError>((self.digest(repo, &tag, effort).await?, tag)) })
             .buffer_unordered(self.concurrency)
@@ -260,12 +133,12 @@ impl Distribution {
         }
         tags.left_out.extend(names.refused.into_values().map(|tag| (tag, grammar::NOT_A_TAG.into())));
         tags.left_out.sort();
-        Ok(Answer::Found(tags))
+        Ok(tags)
     }
 }
 
 /// Refuses what would not be the address that it is meant to be.
-fn check(repo: &str, tag: Option<&str>) -> Result<(), SourceError> {
+pub fn check(repo: &str, tag: Option<&str>) -> Result<(), SourceError> {
     grammar::repository(repo).and_then(|()| tag.map_or(Ok(()), grammar::tag)).map_err(SourceError::new)
 }
 
@@ -276,6 +149,10 @@ impl Source for Distribution {
 
     fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        Some(&self.budget)
     }
 
     fn tags<'a>(

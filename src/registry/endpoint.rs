@@ -28,11 +28,16 @@ impl Endpoint {
         Origin::of(&self.base).to_string()
     }
 
-    /// An address below a repository. Names and references are in their grammars, which need no escapes.
-    pub fn url(&self, repo: &str, rest: &str) -> Url {
+    /// An address below this one. Names and references are in their grammars, which need no escapes.
+    pub fn below(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}/v2/{repo}/{rest}", self.base.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url
+    }
+
+    /// An address below a repository.
+    pub fn url(&self, repo: &str, rest: &str) -> Url {
+        self.below(&format!("v2/{repo}/{rest}"))
     }
 
     /// Why there is nothing where we may not look.
@@ -43,7 +48,7 @@ impl Endpoint {
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
         let (accept, limit, follow) = (manifest::ACCEPT, self.limit, Follow::SameHost);
-        Request { method, url, accept, limit, follow, form: None, take: Take::Whole }
+        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
@@ -102,7 +107,7 @@ impl Endpoint {
     fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
         let url = self.url(repo, &format!("blobs/{digest}"));
         let (accept, limit, follow) = ("*/*", self.limit, Follow::Anywhere);
-        Request { method, url, accept, limit, follow, form: None, take: Take::Whole }
+        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
     }
 
     /// How large a blob is.

@@ -11,10 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::address::{Origin, display, is_loopback, is_plain};
+use super::budget::{self, Announced, Deferral};
 use super::certificates::Certificates;
 use super::counter::Counter;
 use super::words::size;
-use super::{Effort, SourceError, Traffic};
+use super::{Effort, SourceError, Traffic, manifest};
 
 /// Attempts after the first, unless set.
 const RETRIES: u32 = 5;
@@ -87,8 +88,8 @@ pub struct Request {
     /// The largest body that is taken.
     pub limit: u64,
     pub follow: Follow,
-    /// What is sent, as a form; it may be secret.
-    pub form: Option<String>,
+    /// What is sent, after its media type; it may be secret.
+    pub body: Option<(&'static str, String)>,
     pub take: Take,
 }
 
@@ -106,6 +107,8 @@ pub enum Fault {
     Transient {
         what: String,
         wait: Option<Duration>,
+        /// The server gave nothing that it could charge for.
+        in_vain: bool,
     },
     Final(SourceError),
 }
@@ -117,13 +120,18 @@ impl From<SourceError> for Fault {
 }
 
 impl Request {
+    /// Whether hubs charge for it: it fetches what is asked for by the types of manifests.
+    pub fn is_pull(&self) -> bool {
+        self.method == Method::GET && self.accept == manifest::ACCEPT
+    }
+
     /// The request in a message.
     pub fn shown(&self) -> String {
         format!("{} {}", self.method, display(&self.url))
     }
 
     fn transient(&self, what: impl std::fmt::Display) -> Fault {
-        Fault::Transient { what: format!("{}: {what}", self.shown()), wait: None }
+        Fault::Transient { what: format!("{}: {what}", self.shown()), wait: None, in_vain: false }
     }
 
     fn refused(&self, what: impl std::fmt::Display) -> Fault {
@@ -164,7 +172,7 @@ impl Http {
             let (what, wait) = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(Fault::Final(error)) => return Err(error),
-                Err(Fault::Transient { what, wait }) => (what, wait),
+                Err(Fault::Transient { what, wait, .. }) => (what, wait),
             };
             if made == retries {
                 let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
@@ -216,8 +224,8 @@ impl Http {
             if let Take::Part { start, length } = request.take {
                 sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
             }
-            if let Some(form) = &request.form {
-                sent = sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
+            if let Some((media_type, body)) = &request.body {
+                sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
             }
             self.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let response = match timeout(self.settings.idle_timeout, sent.send()).await {
@@ -280,11 +288,11 @@ impl Http {
         let reply = Reply { status, headers, body };
         match worth_another(&reply) {
             None => Ok(reply),
-            Some(_) if limit_is_spent(&reply) => Err(Fault::Final(
-                SourceError::new(format!("{}: {status}: the limit of requests is spent", request.shown()))
-                    .help("run again later, when what is done is kept, or log in for a higher limit"),
-            )),
-            Some(wait) => Err(Fault::Transient { what: format!("{}: {status}", request.shown()), wait }),
+            Some(_) if limit_is_spent(&reply) => {
+                let help = "a login may have a higher limit";
+                Err(Fault::Final(SourceError::deferred(deferral(request, &reply)).help(help)))
+            }
+            Some(wait) => Err(Fault::Transient { what: format!("{}: {status}", request.shown()), wait, in_vain: true }),
         }
     }
 
@@ -380,29 +388,28 @@ fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
     let status = reply.status;
     let passing =
         matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && !matches!(status.as_u16(), 501 | 505));
-    passing.then(|| retry_after(reply.headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now()))
+    passing.then(|| budget::retry_after(reply.headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now()))
 }
 
-/// Whether a quota is used up, which does not come back within seconds: the server counts, or says so.
+/// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment.
 fn limit_is_spent(reply: &Reply) -> bool {
     let counts = |name: &str| {
         matches!(name, "docker-ratelimit-source") || name.starts_with("ratelimit-") || name.starts_with("x-ratelimit-")
     };
     let says_so = || String::from_utf8_lossy(&reply.body).to_ascii_uppercase().contains("TOOMANYREQUESTS");
     reply.status == StatusCode::TOO_MANY_REQUESTS
-        && (reply.headers.keys().any(|name| counts(name.as_str()))
-            || (!reply.headers.contains_key(RETRY_AFTER) && says_so()))
+        && (reply.headers.keys().any(|name| counts(name.as_str())) || says_so())
 }
 
-/// Reads `Retry-After`: seconds, a date, or (as Docker Hub once did) the time itself in seconds since 1970.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    const NO_WAIT_IS_LONGER: u64 = 1_000_000_000;
-    let until = |time: SystemTime| time.duration_since(now).unwrap_or_default();
-    let text = text.trim();
-    match text.parse::<u64>() {
-        Ok(seconds) if seconds < NO_WAIT_IS_LONGER => Some(Duration::from_secs(seconds)),
-        Ok(time) => Some(until(SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time))?)),
-        Err(_) => httpdate::parse_http_date(text).ok().map(until),
+/// What a server that has no more to give says of it.
+fn deferral(request: &Request, reply: &Reply) -> Deferral {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    Deferral {
+        source: Origin::of(&request.url).to_string(),
+        why: format!("the registry answers {}: its limit of requests is spent", reply.status),
+        until: budget::until(&reply.headers, now),
+        window: Announced::of(&reply.headers, now).and_then(|announced| announced.window),
     }
 }
 
@@ -421,7 +428,10 @@ fn fault(request: &Request, error: reqwest::Error) -> Fault {
         }
         Some(_) => request.refused(cause),
         None if error.is_builder() => request.refused(cause),
-        None => request.transient(cause),
+        None => match request.transient(cause) {
+            Fault::Transient { what, wait, .. } => Fault::Transient { what, wait, in_vain: error.is_connect() },
+            other => other,
+        },
     }
 }
 
@@ -455,20 +465,6 @@ fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustl
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_in_all_its_forms() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000);
-        let seconds = |text: &str| retry_after(text, now).map(|d| d.as_secs());
-        assert_eq!(seconds("7"), Some(7));
-        assert_eq!(seconds(&httpdate::fmt_http_date(now + Duration::from_secs(90))), Some(90));
-        assert_eq!(seconds(&httpdate::fmt_http_date(now - Duration::from_secs(90))), Some(0));
-        assert_eq!(seconds("1760000030"), Some(30));
-        assert_eq!(seconds("soon"), None);
-        assert_eq!(seconds("-1"), None);
-        assert_eq!(seconds("99999999999999999999"), None);
-        assert!(seconds("18446744073709551615").is_none_or(|s| s > 600));
-    }
 
     #[test]
     fn waits_grow_and_are_spread() {

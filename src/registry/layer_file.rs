@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::image::{Image, Layer};
 use super::schema1::EMPTY_TAR;
+use super::words::{misread, shown};
 use crate::store::Sha256;
 
 /// How layers get their ids.
@@ -250,6 +251,85 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
     Some(Recognised { digest, platform: found.repo.platform, is_unpacked })
 }
 
+/// What an imagelayers server says of one image.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Analyzed {
+    /// The layer file, in our form.
+    Found(Vec<u8>),
+    Missing,
+}
+
+/// Reads what an imagelayers server answered about one image. The error is in words.
+pub fn analyzed(bytes: &[u8], name: &str, tag: &str) -> Result<Analyzed, String> {
+    let list: Vec<Value> = serde_json::from_slice(bytes)
+        .map_err(|e| format!("expected a list of layers, but what came cannot be read as one ({})", misread(&e)))?;
+    let status = list.first().and_then(|found| found.get("status"));
+    match status.map(Value::as_u64) {
+        Some(Some(404)) => return Ok(Analyzed::Missing),
+        Some(Some(200)) => {}
+        Some(_) => {
+            let status = status.map(Value::to_string).unwrap_or_default();
+            return Err(format!("unexpected status {} of {name}:{tag}", shown(&status)));
+        }
+        // Old servers have no status, and no layers of what is not there.
+        None if list.len() == 1 && has_no_layers(&list[0]) => return Ok(Analyzed::Missing),
+        None => {}
+    }
+    if recognise(bytes, name, tag).is_none() {
+        return Err(format!("expected the layers of {name}:{tag}, but what came is something else"));
+    }
+    Ok(Analyzed::Found(indented(bytes)))
+}
+
+fn has_no_layers(found: &Value) -> bool {
+    match found.get("layers") {
+        Some(Value::Null) => true,
+        Some(Value::Array(layers)) => layers.is_empty(),
+        _ => false,
+    }
+}
+
+/// JSON with two blanks a level and a newline at its end, its keys in the order in which they are: a [`Value`] would
+/// sort them. It must be valid, and no deeper than a parser allows.
+fn indented(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    let new_line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + 2 * depth, b' ');
+    };
+    for &byte in json {
+        if quoted {
+            out.push(byte);
+            quoted = byte != b'"' || escaped;
+            escaped = byte == b'\\' && !escaped;
+            continue;
+        }
+        let opened = matches!(out.last(), Some(b'{' | b'['));
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            b'}' | b']' => {
+                depth -= 1;
+                if !opened {
+                    new_line(&mut out, depth);
+                }
+            }
+            _ if opened => new_line(&mut out, depth),
+            _ => {}
+        }
+        out.push(byte);
+        match byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => depth += 1,
+            b',' => new_line(&mut out, depth),
+            b':' => out.push(b' '),
+            _ => {}
+        }
+    }
+    out.push(b'\n');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +456,32 @@ mod tests {
         assert_eq!(shared_ids(&base.layers)[..], shared_ids(&derived.layers)[..2]);
         assert_ne!(docker_ids(&base)[1], docker_ids(&derived)[1], "Docker's recipe hides it");
         assert_eq!(docker_ids(&base)[0], docker_ids(&derived)[0]);
+    }
+
+    #[test]
+    fn what_a_server_answers_becomes_a_file_of_our_form() {
+        let pretty = render(&busybox(), "busybox", "1", Ids::Docker);
+        let compact = serde_json::to_vec(&[analysis(&busybox(), "busybox", "1", Ids::Docker)]).unwrap();
+        assert_eq!(analyzed(&compact, "library/busybox", "1"), Ok(Analyzed::Found(pretty.clone())));
+        assert_eq!(analyzed(&pretty, "library/busybox", "1"), Ok(Analyzed::Found(pretty)));
+        let odd = br#" { "a" : [ ] , "b":{},"c": "x\\\"{[:,\\",
+            "d":[1.50,-2e3, null]} "#;
+        let expected = "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": \"x\\\\\\\"{[:,\\\\\",\n  \"d\": [\n    1.50,\n    \
+                        -2e3,\n    null\n  ]\n}\n";
+        assert_eq!(String::from_utf8(indented(odd)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_server_has_not_is_told_from_what_it_cannot_say() {
+        let repo = r#""repo":{"name":"x","tag":"1","size":0,"count":0}"#;
+        let read = |rest: &str| analyzed(format!("[{{{repo},{rest}}}]").as_bytes(), "x", "1");
+        assert_eq!(read(r#""layers":null,"status":404"#), Ok(Analyzed::Missing));
+        assert_eq!(read(r#""layers":[]"#), Ok(Analyzed::Missing));
+        assert_eq!(read(r#""layers":null,"status":500"#).unwrap_err(), "unexpected status 500 of x:1");
+        assert!(read(r#""layers":null,"status":200"#).unwrap_err().contains("something else"));
+        assert!(analyzed(b"[]", "x", "1").unwrap_err().contains("something else"));
+        assert!(analyzed(b"<html>", "x", "1").unwrap_err().contains("not JSON"));
+        assert!(analyzed(&[b'['; 100_000], "x", "1").is_err());
     }
 
     #[test]

@@ -55,6 +55,18 @@ pub async fn image(
     lookup.find(digest, None, None, 0).await
 }
 
+/// The manifest on the way from a digest to the image of a platform that the store does not have; `None` where it has
+/// all of them.
+pub fn missing_manifest(blobs: &Blobs, mut digest: Sha256, platform: &Platform) -> Option<Sha256> {
+    for _ in 0..=DEPTH_MAX {
+        let Ok(Some(bytes)) = blobs.get(&digest) else { return Some(digest) };
+        let Ok(Manifest::Index(entries)) = manifest::parse(&bytes, None) else { return None };
+        let wanted = |e: &&Entry| !e.attestation && e.platform.as_ref().is_some_and(|p| platform.accepts(p));
+        digest = entries.iter().find(wanted)?.descriptor.digest.parse().ok()?;
+    }
+    None
+}
+
 struct Lookup<'a> {
     content: &'a dyn Content,
     blobs: &'a Blobs,

@@ -5,17 +5,20 @@ mod address;
 mod archive;
 mod auth;
 mod base64;
+mod budget;
 mod catalog;
 mod certificates;
 mod challenge;
 mod counter;
 pub mod distribution;
+pub mod dockerhub;
 mod endpoint;
 mod flight;
 pub mod grammar;
 mod helper;
 mod http;
 pub mod image;
+pub mod imagelayers;
 pub mod layer_file;
 pub mod layout;
 mod logins;
@@ -26,6 +29,7 @@ mod mirrors;
 mod pages;
 mod platform;
 mod schema1;
+mod setup;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -33,7 +37,9 @@ mod tests;
 mod token;
 mod words;
 
+pub use budget::{Budget, Budgets, Deferral, Forecast};
 pub use logins::Logins;
+pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
 
 use std::collections::BTreeMap;
@@ -96,6 +102,8 @@ pub struct SourceError {
     pub help: Option<String>,
     /// The server is not to be reached, or not well: others would fare no better now.
     pub is_outage: bool,
+    /// There is no fault: the source has no more to give for now.
+    pub deferral: Option<Box<Deferral>>,
 }
 
 /// How hard to try, set per target.
@@ -110,7 +118,13 @@ pub struct Effort {
 impl SourceError {
     /// An error that nothing can be said about but that it is there.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, is_outage: false }
+        Self { message: message.into(), help: None, is_outage: false, deferral: None }
+    }
+
+    /// The source has no more to give for now.
+    pub fn deferred(deferral: Deferral) -> Self {
+        let message = format!("{}: {}", deferral.source, deferral.why);
+        Self { deferral: Some(Box::new(deferral)), ..Self::new(message) }
     }
 
     /// Says what to do about it.
@@ -134,6 +148,11 @@ pub trait Source: Send + Sync {
 
     /// How many steps may wait on it at once.
     fn concurrency(&self) -> usize;
+
+    /// What counts its pulls; `None` where nobody does.
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        None
+    }
 
     /// The tags of a repository, each with its digest.
     fn tags<'a>(
@@ -176,6 +195,22 @@ pub trait Source: Send + Sync {
             Ok(())
         })
     }
+
+    /// This source as one that makes layer files itself, where it is one: it is not asked for images then.
+    fn analyst(&self) -> Option<&dyn Analyst> {
+        None
+    }
+}
+
+/// Gives layer files as they are, from images that it does not show.
+pub trait Analyst: Send + Sync {
+    /// The layer file of a tag.
+    fn layer_file<'a>(
+        &'a self,
+        repo: &'a str,
+        tag: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
 }
 
 /// What sources did, for progress and the summary; shared by all of a session.
@@ -206,6 +241,7 @@ impl Traffic {
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub traffic: Arc<Traffic>,
+    pub budgets: Arc<Budgets>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.
@@ -215,12 +251,14 @@ pub struct Shared {
 }
 
 /// The kinds of sources, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[distribution::KIND, layout::KIND];
+pub const KINDS: &[Kind] = &[distribution::KIND, dockerhub::KIND, imagelayers::KIND, layout::KIND];
 
 /// Makes a source from its entry; what is wrong with the entry goes into `problems`.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Arc<dyn Source>> {
     match entry.kind.as_str() {
         "registry" => Some(Arc::new(distribution::open(entry, shared, problems)?)),
+        "dockerhub" => Some(Arc::new(dockerhub::open(entry, shared, problems)?)),
+        "imagelayers" => Some(Arc::new(imagelayers::open(entry, shared, problems)?)),
         "oci-layout" => Some(Arc::new(layout::open(entry, shared, problems)?)),
         // The check refuses unknown kinds.
         _ => None,

@@ -5,12 +5,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::address::{Origin, display};
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
 use super::grammar;
-use super::http::{Follow, Request, Take};
+use super::http::{Follow, Reply, Request, Take};
 use super::words::{misread, shown};
 use super::{Answer, Effort, SourceError, TagFilter};
 use crate::store::Digest;
@@ -18,7 +19,7 @@ use crate::store::Digest;
 /// What is asked for: some registries refuse more.
 const PAGE: &str = "1000";
 /// Old registries give all tags in one page.
-const PAGE_LIMIT: u64 = 64 << 20;
+pub const PAGE_LIMIT: u64 = 64 << 20;
 const PAGES_MAX: usize = 10_000;
 const TAGS_MAX: usize = 1_000_000;
 
@@ -47,19 +48,20 @@ pub async fn names(
     let mut first = bare.clone();
     first.query_pairs_mut().append_pair("n", PAGE);
     let mut names = Names::default();
-    let mut seen = HashSet::new();
+    let mut walk = Walk::from(&bare);
     let mut next = first.clone();
-    while seen.insert(next.clone()) {
+    loop {
+        walk.enters(&next)?;
         let request = Request {
             method: Method::GET,
             url: next,
             accept: "application/json",
             limit: PAGE_LIMIT,
             follow: Follow::SameHost,
-            form: None,
+            body: None,
             take: Take::Whole,
         };
-        let is_first = seen.len() == 1 || request.url == bare;
+        let is_first = walk.seen.len() == 1 || request.url == bare;
         let reply = match source.session.send(&request, repo, effort).await? {
             Outcome::Reply(reply) => reply,
             Outcome::Denied(status) => return Ok(Answer::Absent(source.denied(repo, status))),
@@ -76,22 +78,58 @@ pub async fn names(
             }
             _ => return Err(unexpected(&request, &reply)),
         }
-        let page: Page = serde_json::from_slice(&reply.body).map_err(|e| {
-            let what = "expected a list of tags, but what came cannot be read as one";
-            SourceError::new(format!("{}: {what} ({})", request.shown(), misread(&e)))
-        })?;
+        let page: Page = read(&request, &reply)?;
         names.add(page.tags.unwrap_or_default(), filter);
-        if names.tags.len() + names.refused.len() > TAGS_MAX || seen.len() > PAGES_MAX {
-            return Err(SourceError::new(format!("{}: more tags than any repository has", display(&bare))));
-        }
+        walk.has_found(names.tags.len() + names.refused.len())?;
         let Some(link) = next_link(&reply.headers) else { return Ok(Answer::Found(names)) };
-        next = follow(&request.url, &link).map_err(|what| SourceError::new(format!("{}: {what}", request.shown())))?;
+        next = follow(&request, &link)?;
     }
-    Err(SourceError::new(format!("{}: its pages lead in a circle", display(&bare))))
+}
+
+/// A way through pages: to each once, and to no more than any repository has.
+pub struct Walk {
+    first: Url,
+    seen: HashSet<Url>,
+}
+
+impl Walk {
+    /// Starts one, which messages call by its first page.
+    pub fn from(first: &Url) -> Self {
+        Self { first: first.clone(), seen: HashSet::new() }
+    }
+
+    /// Goes on to a page.
+    pub fn enters(&mut self, page: &Url) -> Result<(), SourceError> {
+        if self.seen.len() > PAGES_MAX {
+            return Err(self.too_many());
+        }
+        if self.seen.insert(page.clone()) {
+            return Ok(());
+        }
+        Err(SourceError::new(format!("{}: its pages lead in a circle", display(&self.first))))
+    }
+
+    /// Says how many tags there were up to here.
+    pub fn has_found(&self, tags: usize) -> Result<(), SourceError> {
+        if tags > TAGS_MAX { Err(self.too_many()) } else { Ok(()) }
+    }
+
+    fn too_many(&self) -> SourceError {
+        SourceError::new(format!("{}: more tags than any repository has", display(&self.first)))
+    }
+}
+
+/// Reads what came as tags.
+pub fn read<T: DeserializeOwned>(request: &Request, reply: &Reply) -> Result<T, SourceError> {
+    serde_json::from_slice(&reply.body).map_err(|e| {
+        let what = "expected a list of tags, but what came cannot be read as one";
+        SourceError::new(format!("{}: {what} ({})", request.shown(), misread(&e)))
+    })
 }
 
 impl Names {
-    fn add(&mut self, tags: Vec<String>, filter: &TagFilter) {
+    /// Takes names in.
+    pub fn add(&mut self, tags: impl IntoIterator<Item = String>, filter: &TagFilter) {
         for tag in tags {
             if !grammar::is_tag(&tag) {
                 self.refused.insert(Digest::of(tag.as_bytes()), shown(&tag));
@@ -102,8 +140,12 @@ impl Names {
     }
 }
 
-/// Where a link leads; never to another host, which would be told our token.
-fn follow(page: &Url, link: &str) -> Result<Url, String> {
+/// Where a page's link to the next one leads; never to another host, which would be told our token.
+pub fn follow(page: &Request, link: &str) -> Result<Url, SourceError> {
+    joined(&page.url, link).map_err(|what| SourceError::new(format!("{}: {what}", page.shown())))
+}
+
+fn joined(page: &Url, link: &str) -> Result<Url, String> {
     let next = page.join(link).map_err(|_| format!("the link to its next page is no URL: `{}`", shown(link)))?;
     if Origin::of(&next) != Origin::of(page) {
         return Err(format!("the link to its next page leads to another host, {}", Origin::of(&next)));
@@ -180,14 +222,14 @@ mod tests {
     fn pages_stay_on_their_host() {
         let page = Url::parse("https://r.example.com/v2/a/tags/list").unwrap();
         assert_eq!(
-            follow(&page, "/v2/a/tags/list?last=x").unwrap().as_str(),
+            joined(&page, "/v2/a/tags/list?last=x").unwrap().as_str(),
             "https://r.example.com/v2/a/tags/list?last=x"
         );
-        assert!(follow(&page, "https://r.example.com:443/v2/a/tags/list?last=x").is_ok());
+        assert!(joined(&page, "https://r.example.com:443/v2/a/tags/list?last=x").is_ok());
         for elsewhere in
             ["https://evil.example.com/", "http://r.example.com/", "https://r.example.com:8443/", "//evil", "file:///x"]
         {
-            assert!(follow(&page, elsewhere).is_err(), "{elsewhere}");
+            assert!(joined(&page, elsewhere).is_err(), "{elsewhere}");
         }
     }
 }

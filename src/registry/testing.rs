@@ -180,6 +180,7 @@ pub fn entry(kind: &str, keys: &[(&str, &str)]) -> SourceEntry {
 pub fn shared(root: &std::path::Path) -> Shared {
     Shared {
         traffic: Arc::new(Traffic::default()),
+        budgets: Arc::default(),
         root: root.into(),
         logins: super::Logins::default(),
         offline: false,

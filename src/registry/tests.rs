@@ -214,8 +214,11 @@ async fn a_spent_limit_is_not_waited_for() {
     for repo in ["a", "b"] {
         let error = source.tags(repo, &TagFilter::default(), Effort::default()).await.unwrap_err();
         assert!(error.message.contains("limit of requests is spent"), "{error}");
+        assert!(error.deferral.is_some());
     }
-    assert_eq!(server.log().len(), 2);
+    assert_eq!(server.log().len(), 1, "nothing more is asked for");
+    let error = registry(&server.url).tags("b", &TagFilter::default(), Effort::default()).await.unwrap_err();
+    assert!(error.deferral.is_some(), "it says so in its body: {error}");
 }
 
 #[tokio::test]

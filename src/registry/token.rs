@@ -83,7 +83,7 @@ pub fn request(
         accept: "application/json",
         limit: LIMIT,
         follow: Follow::SameHost,
-        form: None,
+        body: None,
         take: Take::Whole,
     };
     let service = service.map(|service| ("service", service));
@@ -95,7 +95,7 @@ pub fn request(
             let mut form = realm.clone();
             form.set_query(None);
             form.query_pairs_mut().extend_pairs(fixed).extend_pairs(service).extend_pairs(scope);
-            request.form = form.query().map(Into::into);
+            request.body = form.query().map(|form| ("application/x-www-form-urlencoded", form.into()));
             request.method = Method::POST;
             request.follow = Follow::Nowhere;
             None

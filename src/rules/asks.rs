@@ -65,7 +65,8 @@ pub fn effort(job: &Job) -> Effort {
 
 /// What a source did not answer, as what the step failed of.
 pub fn failure(error: SourceError) -> Failure {
-    Failure { message: error.message, help: error.help, output: Vec::new(), interrupted: false }
+    let SourceError { message, help, deferral, .. } = error;
+    Failure { help, deferral, ..Failure::new(message) }
 }
 
 /// `work`, unless the build is interrupted before it is done.
@@ -80,7 +81,7 @@ pub async fn unless_interrupted<T>(job: &Job, work: impl Future<Output = Result<
     tokio::select! {
         done = work => done,
         () = interrupted => {
-            Err(Failure { message: "interrupted".into(), help: None, output: Vec::new(), interrupted: true })
+            Err(Failure::interrupted())
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -12,8 +12,9 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::image::Image;
 use crate::registry::layer_file::{self, Ids};
-use crate::registry::{Answer, Platform, Reference, Source, grammar};
+use crate::registry::{self, Answer, Platform, Reference, Source, grammar};
 use crate::store::Sha256;
+use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
 pub const KIND: Kind = Kind {
@@ -79,6 +80,16 @@ pub fn compile(
         _ => Ids::Shared,
     };
     let source = asks::source(target, pipeline, sources);
+    if source.as_ref().is_some_and(|source| source.analyst().is_some()) {
+        let chosen = ["platform", "ids", "sizes"].iter().filter_map(|key| Some((key, target.keys.get(key)?)));
+        let before = problems.0.len();
+        for (key, node) in chosen {
+            problems.at(node.span, format!("`{key}` is not for this source"), "its layer files are taken as they come");
+        }
+        if problems.0.len() > before {
+            return None;
+        }
+    }
     let (repo, tag, platform) = (repo?, tag?, platform?);
     let is_unpacked = word("sizes").is_some_and(|word| word == layer_file::UNCOMPRESSED);
     let sizes_word = if is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
@@ -209,6 +220,15 @@ impl Rule for LayersRule {
         }))
     }
 
+    fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
+        let budget = self.source.budget()?.clone();
+        let what = match self.fingerprint(step).or_else(|| read_answer(answer?)) {
+            Some(digest) => registry::missing_manifest(blobs, digest, &self.platform_of(step))?.to_string(),
+            None => format!("{}:{}", asks::of_step(&self.repo, step), asks::of_step(&self.tag, step)),
+        };
+        Some(Pull { budget, what })
+    }
+
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
         let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
         let found = layer_file::recognise(bytes, &repo, &tag)?;
@@ -229,9 +249,15 @@ impl Rule for LayersRule {
             let (repo, tag) = (asks::of_step(&self.repo, &job.step), asks::of_step(&self.tag, &job.step));
             let digest = self.fingerprint(&job.step).or_else(|| read_answer(job.answer.as_deref()?));
             let Some(digest) = digest else {
-                let message = format!("{repo}:{tag}: the recorded answer cannot be read");
-                return Err(Failure { message, help: None, output: Vec::new(), interrupted: false });
+                return Err(Failure::new(format!("{repo}:{tag}: the recorded answer cannot be read")));
             };
+            if let Some(analyst) = self.source.analyst() {
+                let file = analyst.layer_file(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)?;
+                return Ok(match file {
+                    Answer::Found(file) => Made::Outputs(vec![Content::Bytes(file)]),
+                    Answer::Absent(why) => Made::Absent(why),
+                });
+            }
             Ok(match self.image(job, &repo, &tag, digest).await? {
                 Answer::Found(mut image) => {
                     if self.is_unpacked {
@@ -263,7 +289,6 @@ mod tests {
     use crate::registry::manifest::{self, Manifest};
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
     use crate::rules::asks::tests::{compiled, problems_of};
-    use crate::store::blobs::Blobs;
 
     /// A source that has one image, and that writes down what it is asked.
     #[derive(Default)]

@@ -17,7 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::Kind;
-use crate::registry::Source;
+use crate::registry::{Budget, Deferral, Source};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::state::FileRecord;
@@ -124,17 +124,27 @@ pub struct Failure {
     pub output: Vec<String>,
     /// The build was interrupted: this is no fault of the step's.
     pub interrupted: bool,
+    /// The source has no more to give for now: this is no fault either.
+    pub deferral: Option<Box<Deferral>>,
 }
 
 impl Failure {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, output: Vec::new(), interrupted: false }
+        Self { message: message.into(), help: None, output: Vec::new(), interrupted: false, deferral: None }
     }
 
     /// The build was interrupted while the step ran.
     pub fn interrupted() -> Self {
         Self { interrupted: true, ..Self::new("interrupted") }
     }
+}
+
+/// Something that a step will have to fetch, and that is counted.
+#[derive(Debug)]
+pub struct Pull {
+    pub budget: Arc<Budget>,
+    /// What many steps need is fetched once.
+    pub what: String,
 }
 
 /// When the steps of a rule ask a source.
@@ -192,6 +202,13 @@ pub trait Rule: Send + Sync {
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
         let _ = job;
         Box::pin(async { unreachable!("a rule without a question is not asked") })
+    }
+
+    /// What making the step from this answer will have to fetch of a source that counts it, as far as can be told
+    /// without asking; there may be more behind it.
+    fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
+        let _ = (step, answer, blobs);
+        None
     }
 
     /// Takes over an output that it has no record of: `Some` where the bytes parse as what the rule writes, with the

@@ -341,6 +341,10 @@ fn a_found_input_that_another_step_makes_has_to_be_declared() {
     p.write("in/main.txt", "result/m.txt\n");
     let said = fails(&p);
     assert!(said.contains("result/m.txt, which made makes"), "{said}");
+    // Also where this build was not asked for the other step.
+    p.edit("    after: [made]\n", "");
+    let said = failure(&p.build_exits(exit::FAILED, &["main"]));
+    assert!(said.contains("result/m.txt, which made makes"), "{said}");
     p.edit(
         "    inputs: [in/main.txt]\n    run: \"cat {in} $(cat {in})",
         "    inputs: {main: in/main.txt, m: made}\n    run: \"cat {in} $(cat {in.main})",

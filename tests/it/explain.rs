@@ -43,6 +43,24 @@ fn a_step_that_is_up_to_date() {
 }
 
 #[test]
+fn why_a_step_last_ran_and_what_its_command_printed() {
+    let project = project();
+    project.edit("cat {in} >> {out}\"", "cat {in} >> {out}; echo printed\"");
+    project.build(&["whole"]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {}", words::FIRST_BUILD), ".log"]);
+    project.write("text.txt", "other text\n");
+    let why = project.build(&["whole"]).step("part").reason().to_owned();
+    assert!(why.contains("text.txt"), "{why}");
+    project.build(&["whole"]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {why}")]);
+    let log = project
+        .explain("part")
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("printed ").map(str::trim).map(str::to_owned));
+    assert_eq!(project.read(&log.expect("a log is named")), "printed\n");
+}
+
+#[test]
 fn an_edited_parameter_with_its_old_and_new_value() {
     let project = project();
     project.build(&["whole"]);
@@ -123,4 +141,22 @@ fn explaining_changes_nothing_and_asks_nobody() {
 fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
     let project = project();
     project.run(&["explain", "prt"]).exits(words::exit::WRONG).says("did you mean `part`?");
+}
+
+#[test]
+fn the_values_of_a_step_and_what_they_were_read_out_of() {
+    let project = Project::new(
+        "version: 1
+targets:
+  names: {rule: command, foreach: {set: {lines: sets.txt}}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'gen/{set}/{n}.out'}
+",
+    );
+    project.write("sets.txt", "one\n");
+    project.build(&[]);
+    assert_says(&project.explain("names@set=one"), &["set       one", "out of    sets.txt"]);
+    assert_says(
+        &project.explain("gen/one/n-one.out"),
+        &["set       one", "n         n-one", "out of    names@set=one"],
+    );
 }

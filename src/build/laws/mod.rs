@@ -209,6 +209,7 @@ impl Bed {
             pipeline,
             rules,
             traffic: Arc::new(Traffic::default()),
+            budgets: Arc::default(),
             store: work_dir.join("store"),
             work_dir,
             offline: false,

@@ -72,9 +72,12 @@ impl Command {
         let child = self.start(job, places, &theirs)?;
         drop(theirs);
         let end = process::wait(child, job.timeout, &mut job.cancelled.clone(), output.listen()).await;
-        let lines = output.end();
+        let (lines, kept) = output.end();
         let end = end.map_err(|e| cannot("wait for the command", &e))?;
-        Ok((end, lines.map_err(|e| cannot("keep what the command printed", &e))?))
+        if matches!(end, End::Exited(status) if status.success()) {
+            kept.map_err(|e| cannot("keep what the command printed", &e))?;
+        }
+        Ok((end, lines))
     }
 
     fn start(&self, job: &Job, places: &Places, output: &OwnedFd) -> Result<Child, Failure> {

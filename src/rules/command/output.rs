@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
 /// How much of the end of an output is looked at, in bytes, and how many lines of it are shown.
-const TAIL_BYTES: u64 = 64 << 10;
+const TAIL_BYTES: usize = 64 << 10;
 const TAIL_LINES: usize = 20;
 /// How much is read at once, in bytes.
 const CHUNK: usize = 16 << 10;
@@ -40,11 +39,13 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes in what is left, and gives the last lines of all. What someone else still prints later is not waited for.
-    pub fn end(mut self) -> io::Result<Vec<String>> {
+    /// Takes in what is left, and gives the last lines of all, and whether all of it could be kept. What someone else
+    /// still prints later is not waited for.
+    pub fn end(mut self) -> (Vec<String>, io::Result<()>) {
         // The runtime may not have been told yet of what was printed last.
-        self.log.take_all(|chunk| Ok(rustix::io::read(&self.pipe, chunk)?))?;
-        self.log.end()
+        let taken = self.log.take_all(|chunk| Ok(rustix::io::read(&self.pipe, chunk)?));
+        let (lines, kept) = self.log.end();
+        (lines, taken.map(drop).and(kept))
     }
 }
 
@@ -55,6 +56,9 @@ struct Log<'a> {
     secrets: Vec<(&'a str, &'a [u8])>,
     /// What may be the beginning of a secret.
     held: Vec<u8>,
+    /// The end of what was written, or would have been: a full disk does not take a command's last words.
+    tail: Vec<u8>,
+    kept: io::Result<()>,
 }
 
 impl<'a> Log<'a> {
@@ -62,7 +66,7 @@ impl<'a> Log<'a> {
         let mut secrets: Vec<_> = secrets.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // Longer ones first: one may be the beginning of another.
         secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        Self { path, file: None, secrets, held: Vec::new() }
+        Self { path, file: None, secrets, held: Vec::new(), tail: Vec::new(), kept: Ok(()) }
     }
 
     /// Takes what `read` gives until it would wait; true where it has come to its end.
@@ -71,7 +75,7 @@ impl<'a> Log<'a> {
         loop {
             match read(&mut chunk) {
                 Ok(0) => return Ok(true),
-                Ok(n) => self.take(&chunk[..n])?,
+                Ok(n) => self.take(&chunk[..n]),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
@@ -79,16 +83,16 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8]) {
         let Some((_, longest)) = self.secrets.first() else { return self.write(bytes) };
         let hold = longest.len() - 1;
         self.held.extend_from_slice(bytes);
         let known = self.held.len().saturating_sub(hold);
-        self.release(known)
+        self.release(known);
     }
 
     /// Writes what is held up to where no secret that begins before `known` is cut in two.
-    fn release(&mut self, known: usize) -> io::Result<()> {
+    fn release(&mut self, known: usize) {
         let (mut clean, mut at) = (Vec::with_capacity(known), 0);
         while at < known {
             let rest = &self.held[at..];
@@ -104,27 +108,40 @@ impl<'a> Log<'a> {
             }
         }
         self.held.drain(..at);
-        self.write(&clean)
+        self.write(&clean);
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
-            return Ok(());
+            return;
         }
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            self.tail.drain(..self.tail.len() - TAIL_BYTES);
+        }
+        if self.kept.is_ok() {
+            self.kept = self.append(bytes);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.file.take().map_or_else(|| create(self.path), Ok)?;
         let written = file.write_all(bytes);
         self.file = Some(file);
         written
     }
 
-    fn end(mut self) -> io::Result<Vec<String>> {
-        self.release(self.held.len())?;
-        self.file.as_ref().map_or(Ok(Vec::new()), tail)
+    fn end(mut self) -> (Vec<String>, io::Result<()>) {
+        self.release(self.held.len());
+        let text = String::from_utf8_lossy(&self.tail[self.tail.len().saturating_sub(TAIL_BYTES)..]);
+        let lines: Vec<&str> = text.lines().collect();
+        let lines = lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|l| (*l).to_owned()).collect();
+        (lines, self.kept)
     }
 }
 
 fn create(log: &Path) -> io::Result<File> {
-    let create = || File::options().read(true).write(true).create(true).truncate(true).open(log);
+    let create = || File::options().write(true).create(true).truncate(true).open(log);
     match (create(), log.parent()) {
         (Err(e), Some(folder)) if e.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(folder)?;
@@ -132,16 +149,6 @@ fn create(log: &Path) -> io::Result<File> {
         }
         (done, _) => done,
     }
-}
-
-/// The last lines of an output.
-fn tail(file: &File) -> io::Result<Vec<String>> {
-    let size = file.metadata()?.len();
-    let mut bytes = vec![0; usize::try_from(size.min(TAIL_BYTES)).unwrap_or_default()];
-    file.read_exact_at(&mut bytes, size.saturating_sub(TAIL_BYTES))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|l| (*l).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -160,14 +167,15 @@ mod tests {
             let mut text: &[u8] = b"ab abc abcdef abcde\nabcabcdef \xff ab";
             for cut in cuts {
                 let (now, later) = text.split_at(cut.min(text.len()));
-                log.take(now).unwrap();
+                log.take(now);
                 text = later;
             }
-            log.take(text).unwrap();
-            let lines = log.end().unwrap();
-            let kept = fs::read(&path).unwrap();
+            log.take(text);
+            let (lines, kept) = log.end();
+            kept.unwrap();
+            let log = fs::read(&path).unwrap();
             let clean = b"ab ${secret.SHORT} ${secret.LONG} ${secret.SHORT}de\n${secret.SHORT}${secret.LONG} \xff ab";
-            prop_assert_eq!(kept, clean);
+            prop_assert_eq!(log, clean);
             prop_assert_eq!(lines.len(), 2);
         }
     }
@@ -176,7 +184,20 @@ mod tests {
     fn nothing_printed_leaves_no_log() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("logs/log");
-        assert_eq!(Log::new(&path, &[]).end().unwrap(), Vec::<String>::new());
+        assert_eq!(Log::new(&path, &[]).end().0, Vec::<String>::new());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn last_words_are_told_where_the_log_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let path = dir.path().join("file/log");
+        let mut log = Log::new(&path, &[]);
+        log.take(&[b'x'; 3 * TAIL_BYTES]);
+        log.take(b"\nno space left\n");
+        let (lines, kept) = log.end();
+        assert_eq!(lines[1], "no space left");
+        kept.unwrap_err();
     }
 }

@@ -10,7 +10,8 @@ const ANSWER: u8 = 4;
 const ASKED_AT: u8 = 8;
 const MORE_OUTPUTS: u8 = 16;
 const FOUND: u8 = 32;
-const KNOWN: u8 = 63;
+const WHY: u8 = 64;
+const KNOWN: u8 = 127;
 
 /// A step's record where it lies: nothing is copied.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub struct StepView<'a> {
     parts: &'a [[u8; 16]],
     /// How many found inputs there are, and where they begin.
     found: (u64, Cursor<'a>),
+    /// See [`StepRecord::why`].
+    pub why: Option<&'a str>,
     more_outputs: Cursor<'a>,
 }
 
@@ -65,6 +68,7 @@ impl<'a> StepView<'a> {
             template: self.template,
             parts: self.parts().collect(),
             found: self.found().map(|(path, content)| FoundInput { path: path.to_owned(), content }).collect(),
+            why: self.why.map(str::to_owned),
             more_outputs: self.more_outputs().map(str::to_owned).collect(),
         }
     }
@@ -80,6 +84,7 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
             | flag(record.answer.is_some(), ANSWER)
             | flag(record.asked_at != 0, ASKED_AT)
             | flag(!record.found.is_empty(), FOUND)
+            | flag(record.why.is_some(), WHY)
             | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS),
     );
     put_varint(out, record.parts.len() as u64);
@@ -106,6 +111,9 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
             out.extend_from_slice(&content.0);
         }
     }
+    if let Some(why) = &record.why {
+        put_bytes(out, why.as_bytes());
+    }
     for path in &record.more_outputs {
         put_bytes(out, path.as_bytes());
     }
@@ -127,10 +135,11 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
     for _ in 0..count {
         read_found(&mut c)?;
     }
+    let why = if has(WHY) { Some(c.text()?) } else { None };
     if has(MORE_OUTPUTS) == c.is_empty() {
         return None;
     }
-    Some(StepView { key, template, absent, question, answer, asked_at, parts, found, more_outputs: c })
+    Some(StepView { key, template, absent, question, answer, asked_at, parts, found, why, more_outputs: c })
 }
 
 fn read_found<'a>(c: &mut Cursor<'a>) -> Option<(&'a str, Digest)> {

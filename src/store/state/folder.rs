@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A reader that meets a writer's change of generations begins again; writers change them once a build.
-const ATTEMPTS: usize = 100;
+const ATTEMPTS: u64 = 100;
 /// More digits than that no counter reaches, and adding to such a number never overflows.
 const DIGITS: usize = 18;
 const TEMPORARY: &str = ".tmp";
@@ -51,14 +52,17 @@ pub(super) struct Generation {
 /// readable when its name is removed.
 pub(super) fn open(dir: &Path) -> io::Result<Vec<Generation>> {
     let mut names = list(dir)?;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let opened = open_names(dir, &names);
         let now = list(dir)?;
         match opened {
             Ok(generations) if now == names => return Ok(generations),
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => names = now,
+            _ => {}
         }
+        // Two who keep step would meet each time: the one who looks falls out of it.
+        std::thread::sleep(Duration::from_millis(attempt));
+        names = list(dir)?;
     }
     Err(io::Error::other("its files are replaced faster than they can be opened"))
 }

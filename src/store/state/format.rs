@@ -5,7 +5,7 @@ use std::io;
 use super::wire::Cursor;
 
 /// The version that is written. It goes up with every change that an older layermill would misread.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// The oldest that is read. Version 1 is the present format without found inputs: what it holds reads the same.
 pub(super) const OLDEST: u32 = 1;
 

@@ -41,6 +41,8 @@ pub struct StepRecord {
     pub parts: Vec<KeyPart>,
     /// Inputs that it said it had read, beside those that were declared.
     pub found: Vec<FoundInput>,
+    /// Why it ran when it last did, in words; empty for a first build, `None` where it never ran.
+    pub why: Option<String>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,
 }

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod fault;
 pub mod http;
+pub mod hub;
 pub mod images;
 pub mod project;
 pub mod proxy;

@@ -376,6 +376,7 @@ pub struct Report {
     pub absent: u64,
     pub failed: u64,
     pub blocked: u64,
+    pub deferred: u64,
     pub requests: u64,
     pub bytes: u64,
     /// Those that are not up to date.

@@ -37,6 +37,7 @@ pub mod outcome {
     pub const ABSENT: &str = "absent";
     pub const FAILED: &str = "failed";
     pub const BLOCKED: &str = "blocked";
+    pub const DEFERRED: &str = "deferred";
 }
 
 /// Exit codes.
@@ -44,5 +45,6 @@ pub mod exit {
     pub const DONE: i32 = 0;
     pub const FAILED: i32 = 1;
     pub const WRONG: i32 = 2;
+    pub const DEFERRED: i32 = 75;
     pub const INTERRUPTED: i32 = 130;
 }

@@ -114,3 +114,24 @@ fn steps_and_output_paths_are_taken_wherever_a_target_is() {
     assert!(!project.exists("result/parts/a.txt") && !project.exists("other/side.txt"));
     assert!(project.exists("result/parts/b.txt") && project.exists("result/whole.txt"));
 }
+
+#[test]
+fn an_input_that_was_found_while_running_is_an_edge() {
+    let project = Project::new(
+        "version: 1
+targets:
+  object:
+    rule: command
+    inputs: [src/a.c]
+    run: \"cat src/a.c src/a.h > {out}; echo 'x: src/a.c src/a.h' > {out}.d\"
+    depfile: \"{out}.d\"
+    output: a.o
+",
+    );
+    project.write("src/a.c", "c\n");
+    project.write("src/a.h", "h\n");
+    project.build(&[]);
+    assert_eq!(nodes(&project, &["a.o", "--needs"]), ["src/a.c", "src/a.h", "object"]);
+    let graph = json(&project, &["graph", "src/a.h", "--needed-by"], exit::DONE);
+    assert_eq!(graph["edges"][0], serde_json::json!({"from": "src/a.h", "to": "object", "kind": "found"}));
+}

@@ -20,7 +20,7 @@ fn line_about(watch: &mut Running, file: &str) -> String {
 #[test]
 fn a_watch_builds_again_as_files_change() {
     let project = project();
-    let mut watch = watching(&project, &[]);
+    let mut watch = watching(&project, &["--events", "events", "--trace", "trace"]);
     assert_eq!(project.read("result/whole.txt"), "text\n1\ntext\n2\n");
 
     project.write("text.txt", "new\n");
@@ -47,6 +47,14 @@ fn a_watch_builds_again_as_files_change() {
     project.run(&["build", "--no-wait"]).exits(exit::DONE);
     watch.signal(Signal::INT);
     watch.wait().exits(exit::DONE);
+
+    // Programs are told of all rounds in one stream.
+    let events = project.read("events");
+    for kind in ["begun", "done"] {
+        assert_eq!(events.matches(&format!(r#""event":"{kind}""#)).count(), 4, "{events}");
+    }
+    let trace: Vec<serde_json::Value> = serde_json::from_str(&project.read("trace")).expect("a whole array");
+    assert!(trace.iter().filter(|event| event["name"] == "whole").count() >= 3, "{trace:?}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(super) fn step_record(n: u8) -> StepRecord {
         } else {
             vec![]
         },
+        why: some(64).then(|| "an input moved ".repeat(usize::from(n % 3))),
         more_outputs: if some(16) { vec!["b".into(), String::new()] } else { vec![] },
     }
 }

@@ -1,0 +1,105 @@
+//! What sources have no more of: told by those who were refused it, and reckoned beforehand where nothing is run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::registry::{Budget, Deferral};
+
+use super::decide::{Run, Work};
+use super::engine::{Engine, Mode};
+use super::outcome::{Deferred, Pulls};
+use super::steps::{StepId, Wait};
+
+/// By source.
+#[derive(Debug, Default)]
+pub(super) struct Deferrals {
+    refused: BTreeMap<String, Deferred>,
+    needed: BTreeMap<String, Needed>,
+}
+
+/// What would be fetched of a source.
+#[derive(Debug)]
+struct Needed {
+    budget: Arc<Budget>,
+    /// How much may be fetched at once; `None`: there is no budget.
+    left: Option<usize>,
+    /// Each thing, and its place in the order in which they are fetched.
+    things: HashMap<String, usize>,
+}
+
+impl Deferrals {
+    /// A step was refused something.
+    pub(super) fn add(&mut self, deferral: &Deferral) {
+        let Deferral { source, why, until, .. } = deferral.clone();
+        let told = self.refused.entry(source.clone());
+        let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
+        told.steps += 1;
+        // The latest word of it holds.
+        if told.why.is_empty() || until >= told.until {
+            told.why = why;
+            told.until = until;
+        }
+    }
+
+    pub(super) fn told(&self) -> Vec<Deferred> {
+        self.refused.values().cloned().collect()
+    }
+
+    pub(super) fn pulls(&self) -> Vec<Pulls> {
+        let pulls = |needed: &Needed| Pulls {
+            source: needed.budget.name().to_owned(),
+            needed: needed.things.len(),
+            forecast: needed.budget.forecast(needed.things.len()),
+        };
+        self.needed.values().map(pulls).collect()
+    }
+}
+
+impl Engine<'_> {
+    /// What the `partial` inputs of a step lack, in words.
+    pub(super) fn went_without(&self, id: StepId) -> Option<String> {
+        let (mut lacking, mut unknown) = (0, false);
+        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            match slot.wait {
+                _ if !self.goes_on_without(id, position) => {}
+                Wait::Step(step) => lacking += usize::from(self.steps.step(step).status.blocks()),
+                Wait::Group(group) => {
+                    let group = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[group.target].steps;
+                    let blocked = |row: &&u32| self.steps.step(steps[**row as usize]).status.blocks();
+                    lacking += group.rows.iter().filter(blocked).count();
+                    unknown |= group.blocked_by.is_some();
+                }
+                Wait::File(_) | Wait::None => {}
+            }
+        }
+        match lacking {
+            0 => unknown.then(|| "made without steps that cannot be told yet".to_owned()),
+            1 => Some("made without 1 step that failed or is deferred".to_owned()),
+            n => Some(format!("made without {n} steps that failed or are deferred")),
+        }
+    }
+
+    /// Counts what a step would fetch; why it would be deferred, where the budget is spent before its turn comes.
+    pub(super) fn puts_off(&mut self, id: StepId, run: &Run) -> Option<String> {
+        let made_from = match run.work {
+            Work::Restore(_) => return None,
+            Work::Ask | Work::Make(None) => run.record.answer,
+            Work::Make(answer) => answer,
+        };
+        if self.mode != Mode::Look || self.offline {
+            return None;
+        }
+        let rule = &self.rules[self.steps.step(id).target as usize].as_ref()?.rule;
+        let answer = made_from.and_then(|digest| self.blobs.get(&digest).ok().flatten());
+        let pull = rule.pull(&self.view(id), answer.as_deref(), &self.blobs)?;
+        let needed = self.deferrals.needed.entry(pull.budget.name().to_owned()).or_insert_with(|| {
+            let left = pull.budget.forecast(0).map(|forecast| forecast.left);
+            Needed { budget: pull.budget, left, things: HashMap::new() }
+        });
+        let next = needed.things.len();
+        let place = *needed.things.entry(pull.what).or_insert(next);
+        let allowance = needed.budget.forecast(0).filter(|_| needed.left.is_some_and(|left| place >= left))?.allowance;
+        Some(format!("{}: the budget of {allowance} does not reach so far now", needed.budget.name()))
+    }
+}

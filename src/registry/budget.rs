@@ -1,0 +1,376 @@
+//! What a source lets us have: the `budget:` of its entry, and what the server announces by itself. Only pulls (GETs of
+//! manifests) are counted, which is what hubs charge for; a server that refuses everything is asked for nothing.
+
+mod announced;
+mod ledger;
+mod spent;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::header::HeaderMap;
+use tokio::sync::Notify;
+
+use super::SourceError;
+use crate::pipeline::node::duration;
+pub use announced::{Announced, retry_after, until};
+use ledger::{Ledger, Turn};
+use spent::Spent;
+
+/// How long a server that does not say when it has more to give is left alone.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(300);
+/// How long one sleep is at most: a machine that was asleep itself sees late that the time has come.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// No budget is for longer.
+const LONGEST_WITHIN: Duration = Duration::from_secs(31 * 86_400);
+
+/// So many pulls in so much time, as in `100/6h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    pub pulls: usize,
+    pub within: Duration,
+}
+
+impl FromStr for Allowance {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (pulls, within) = text.split_once('/').ok_or("pulls and a time are missing, as in `100/6h`")?;
+        let pulls = pulls.trim().parse().ok().filter(|n| *n > 0).ok_or("the pulls are a whole number, at least 1")?;
+        let within = duration(within.trim()).ok_or("the time is one such as `90s` or `6h`")?;
+        if within.is_zero() || within > LONGEST_WITHIN {
+            return Err("the time is at most 31 days, and more than none");
+        }
+        Ok(Self { pulls, within })
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pulls = if self.pulls == 1 { "pull" } else { "pulls" };
+        write!(f, "{} {pulls} in {}", self.pulls, span(self.within))
+    }
+}
+
+/// Why a request is not made now. Whoever needs its answer is put off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deferral {
+    /// The address of the source that has no more to give.
+    pub source: String,
+    pub why: String,
+    /// From when on it is worth asking again, milliseconds since 1970, where that is known.
+    pub until: Option<i64>,
+    /// How long it takes until the server gives again what it gave, where that is all it says.
+    pub window: Option<Duration>,
+}
+
+/// The budgets of all sources of a session.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    common: Arc<Common>,
+    all: Mutex<HashMap<String, Arc<Budget>>>,
+}
+
+#[derive(Debug, Default)]
+struct Common {
+    spent: Spent,
+    waits: AtomicBool,
+    /// The times that somebody waits for, and how many do.
+    awaited: Mutex<BTreeMap<i64, usize>>,
+}
+
+/// The budget of one address, shared by all who ask there.
+#[derive(Debug)]
+pub struct Budget {
+    name: String,
+    common: Arc<Common>,
+    ledger: Mutex<Ledger>,
+    /// A pull has ended.
+    ended: Notify,
+}
+
+/// What a budget has for a number of pulls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    pub allowance: Allowance,
+    /// Pulls that can be made at once.
+    pub left: usize,
+    /// When the last one could be made, milliseconds since 1970.
+    pub done: i64,
+}
+
+impl Budgets {
+    /// What is spent outlives the run in a file of this folder.
+    pub fn kept_in(folder: PathBuf) -> Self {
+        let common = Common { spent: Spent::kept_in(folder), ..Common::default() };
+        Self { common: Arc::new(common), all: Mutex::default() }
+    }
+
+    /// The budget of an address. Where several say what it may be, all of it holds.
+    pub fn of(&self, name: &str, allowance: Option<Allowance>) -> Arc<Budget> {
+        let mut all = lock(&self.all);
+        let budget = all.entry(name.to_owned()).or_insert_with(|| {
+            let (common, ledger) = (self.common.clone(), Mutex::default());
+            Arc::new(Budget { name: name.to_owned(), common, ledger, ended: Notify::new() })
+        });
+        if let Some(allowance) = allowance {
+            let mut ledger = budget.ledger();
+            if ledger.allowances.is_empty() {
+                ledger.spent.extend(self.common.spent.read(name));
+            }
+            ledger.allowances.push(allowance);
+        }
+        budget.clone()
+    }
+
+    /// Whether what is spent is waited for: `--wait-budget`.
+    pub fn set_waits(&self, waits: bool) {
+        self.common.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// How long the next of those who wait has still to wait.
+    pub fn waits_for(&self) -> Option<Duration> {
+        let until = *lock(&self.common.awaited).first_key_value()?.0;
+        Some(Duration::from_millis(u64::try_from(until - now_ms()).unwrap_or(0)))
+    }
+}
+
+impl Budget {
+    /// Leave for one request, or why there is none. Who is `patient` waits for it, where waiting is asked for.
+    pub async fn enter(&self, is_pull: bool, patient: bool) -> Result<Pass<'_>, SourceError> {
+        if is_pull {
+            self.take_over()?;
+        }
+        loop {
+            let ended = self.ended.notified();
+            let (turn, ended_before) = {
+                let mut ledger = self.ledger();
+                (ledger.turn(now_ms(), is_pull), ledger.ended)
+            };
+            let refused = match turn {
+                Turn::Go(at) => {
+                    if let Some(at) = at {
+                        self.write(at, false)?;
+                    }
+                    return Ok(Pass { budget: self, at, ended_before, seen: false });
+                }
+                Turn::AfterOthers => {
+                    ended.await;
+                    continue;
+                }
+                Turn::Refused(refused) => Deferral { source: self.name.clone(), ..refused },
+            };
+            if !(patient && self.waits()) {
+                return Err(SourceError::deferred(refused));
+            }
+            self.sleep_until(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
+        }
+    }
+
+    pub fn waits(&self) -> bool {
+        self.common.waits.load(Ordering::Relaxed)
+    }
+
+    /// What there is for so many pulls; `None` where the source has no `budget:`.
+    pub fn forecast(&self, pulls: usize) -> Option<Forecast> {
+        self.ledger().forecast(now_ms(), pulls)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    /// Before the first pull, what is kept is read again, since another build may have ended meanwhile, and written as
+    /// it is understood: times to come, of a clock that went back, are as if they were now, and must not be so again in
+    /// the next run.
+    fn take_over(&self) -> Result<(), SourceError> {
+        let mut ledger = self.ledger();
+        if ledger.allowances.is_empty() || ledger.taken_over {
+            return Ok(());
+        }
+        ledger.spent = self.common.spent.read(&self.name).into();
+        ledger.clamp(now_ms());
+        self.common.spent.rewrite(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
+        ledger.taken_over = true;
+        Ok(())
+    }
+
+    fn write(&self, at: i64, back: bool) -> Result<(), SourceError> {
+        if self.ledger().allowances.is_empty() {
+            return Ok(());
+        }
+        self.common.spent.add(&self.name, at, back).map_err(|e| cannot_keep(&e))
+    }
+
+    async fn sleep_until(&self, until: i64) {
+        let _awaited = Awaited::new(&self.common.awaited, until);
+        loop {
+            let left = until - now_ms();
+            let Ok(left @ 1..) = u64::try_from(left) else { return };
+            tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
+        }
+    }
+}
+
+/// Leave for one request; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    budget: &'a Budget,
+    /// When the pull began; `None` for what is not counted.
+    at: Option<i64>,
+    /// How many pulls were over when it began.
+    ended_before: u64,
+    /// The server said what is left.
+    seen: bool,
+}
+
+impl Pass<'_> {
+    /// Takes in what the server announces with its answer.
+    pub fn answered(&mut self, headers: &HeaderMap) {
+        let now = now_ms();
+        let mut ledger = self.budget.ledger();
+        ledger.heard = true;
+        if let Some(announced) = Announced::of(headers, now) {
+            self.seen = announced.remaining.is_some();
+            ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);
+        }
+    }
+
+    /// The server refuses to give more. What is known of when that will be over is added.
+    pub fn refused(&mut self, why: Deferral) -> Deferral {
+        let is_pull = self.at.is_some();
+        self.in_vain();
+        let refused = self.budget.ledger().refused(why, is_pull, now_ms());
+        Deferral { source: self.budget.name.clone(), ..refused }
+    }
+
+    /// Nothing was given, and nothing is charged.
+    pub fn in_vain(&mut self) {
+        if let Some(at) = self.at.take() {
+            self.budget.ledger().takes_back(at);
+            // What cannot be written stays counted.
+            let _ = self.budget.write(at, true);
+            self.budget.ended.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.at.is_some() {
+            self.budget.ledger().ends(self.seen);
+            self.budget.ended.notify_waiters();
+        }
+    }
+}
+
+/// A time that somebody waits for.
+struct Awaited<'a>(&'a Mutex<BTreeMap<i64, usize>>, i64);
+
+impl<'a> Awaited<'a> {
+    fn new(all: &'a Mutex<BTreeMap<i64, usize>>, until: i64) -> Self {
+        *lock(all).entry(until).or_default() += 1;
+        Self(all, until)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(self.0);
+        if let Some(count) = all.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.1);
+            }
+        }
+    }
+}
+
+fn cannot_keep(error: &std::io::Error) -> SourceError {
+    SourceError::new(format!("cannot keep count of what is spent in .layermill/{}: {error}", spent::NAME))
+}
+
+/// A time as it is written: the largest unit of which it is a whole number.
+fn span(time: Duration) -> String {
+    const UNITS: [(u128, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let ms = time.as_millis();
+    let unit = UNITS.iter().find(|(unit, _)| ms.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_pulls_in_a_time() {
+        let allowance: Allowance = "100/6h".parse().unwrap();
+        assert_eq!(allowance, Allowance { pulls: 100, within: Duration::from_secs(21_600) });
+        assert_eq!(allowance.to_string(), "100 pulls in 6h");
+        assert_eq!("1/90s".parse::<Allowance>().unwrap().to_string(), "1 pull in 90s");
+        for bad in ["", "100", "0/6h", "-1/6h", "100/", "100/0s", "100/6", "100/32d", "x/6h"] {
+            assert!(bad.parse::<Allowance>().is_err(), "{bad}");
+        }
+    }
+
+    fn spend(folder: &std::path::Path, pulls: usize) -> Vec<Result<(), SourceError>> {
+        let budget = Budgets::kept_in(folder.to_owned()).of("https://r", "2/6h".parse().ok());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        (0..pulls).map(|_| runtime.block_on(budget.enter(true, true)).map(drop)).collect()
+    }
+
+    #[test]
+    fn what_was_spent_outlives_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(spend(folder.path(), 1)[0].is_ok());
+        let second = spend(folder.path(), 2);
+        assert!(second[0].is_ok());
+        let deferral = second[1].as_ref().unwrap_err().deferral.clone().unwrap();
+        assert_eq!((&*deferral.source, &*deferral.why), ("https://r", "the budget of 2 pulls in 6h is spent"));
+        assert!((deferral.until.unwrap() - now_ms() - 21_600_000).abs() < 60_000);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_locks_nobody_out_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let years = now_ms() + 10 * 365 * 86_400_000;
+        std::fs::write(folder.path().join(spent::NAME), format!("{years} https://r\n{years} https://r\n")).unwrap();
+        let until = |run: &[Result<(), SourceError>]| run[0].as_ref().unwrap_err().deferral.clone().unwrap().until;
+        let first = until(&spend(folder.path(), 1)).unwrap();
+        assert!(first <= now_ms() + 21_600_000);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(until(&spend(folder.path(), 1)), Some(first), "the next run does not begin anew");
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = now_ms();
+        let text =
+            format!("rubbish\n{now} https://other\n{now} https://r\n-{now} https://r\n{now} https://r\n{now} htt");
+        std::fs::write(folder.path().join(spent::NAME), text).unwrap();
+        let run = spend(folder.path(), 2);
+        assert!(run[0].is_ok() && run[1].is_err(), "one was spent before");
+    }
+}

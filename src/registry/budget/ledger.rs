@@ -1,0 +1,254 @@
+//! Who may go now: reckoned from what was spent, what is under way, and what the server said. It has no clock of its own.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::announced::Announced;
+use super::{Allowance, Deferral, Forecast, LONGEST_WITHIN, UNKNOWN_WAIT, millis, span};
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub allowances: Vec<Allowance>,
+    /// When each pull began, ascending.
+    pub spent: VecDeque<i64>,
+    /// What was read from the file has been written there as it is understood.
+    pub taken_over: bool,
+    /// Pulls under way.
+    flying: usize,
+    /// Pulls that are over.
+    pub ended: u64,
+    /// The server has answered: until then it is not known whether it counts, and one goes ahead.
+    pub heard: bool,
+    /// What the server last said that it had left, those under way not yet taken off.
+    left: Option<u64>,
+    said: Announced,
+    /// Why there are no pulls, and until when that is believed.
+    no_pulls: Option<(Deferral, i64)>,
+    /// Why there is nothing at all.
+    nothing: Option<(Deferral, i64)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Now; a pull is counted as begun at this time.
+    Go(Option<i64>),
+    /// What is left is told when pulls under way have ended.
+    AfterOthers,
+    Refused(Deferral),
+}
+
+impl Ledger {
+    pub fn turn(&mut self, now: i64, is_pull: bool) -> Turn {
+        self.clamp(now);
+        self.nothing = self.nothing.take().filter(|(_, believed)| *believed > now);
+        if self.no_pulls.as_ref().is_some_and(|(_, believed)| *believed <= now) {
+            self.no_pulls = None;
+            // One finds out how many there are.
+            self.left = self.said.remaining.map(|_| 1);
+        }
+        if let Some((refused, _)) = &self.nothing {
+            return Turn::Refused(refused.clone());
+        }
+        if !is_pull {
+            return Turn::Go(None);
+        }
+        if let Some((refused, _)) = &self.no_pulls {
+            return Turn::Refused(refused.clone());
+        }
+        if let Some(refused) = self.over_allowance(now) {
+            return Turn::Refused(refused);
+        }
+        match self.left {
+            _ if !self.heard && self.flying > 0 => return Turn::AfterOthers,
+            Some(left) if left <= self.flying as u64 && self.flying > 0 => return Turn::AfterOthers,
+            Some(0) => return Turn::Refused(self.none_left(now)),
+            _ => {}
+        }
+        self.flying += 1;
+        self.spent.push_back(now);
+        Turn::Go(Some(now))
+    }
+
+    /// A pull is over; the server `said` what is left, or is taken to have one less.
+    pub fn ends(&mut self, said: bool) {
+        self.heard = true;
+        self.ended += 1;
+        self.flying = self.flying.saturating_sub(1);
+        if !said {
+            self.left = self.left.map(|left| left.saturating_sub(1));
+        }
+    }
+
+    /// A pull was not made after all.
+    pub fn takes_back(&mut self, at: i64) {
+        self.ended += 1;
+        self.flying = self.flying.saturating_sub(1);
+        if let Some(position) = self.spent.iter().rposition(|&s| s == at) {
+            self.spent.remove(position);
+        }
+    }
+
+    /// The server says what is left, to a request that began when so many pulls had `ended`; `own` of those under way is
+    /// this one.
+    pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
+        self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
+        let Some(remaining) = announced.remaining else { return };
+        // Answers may come in another order than they were given in: only one that was alone may say that there is more.
+        let others = self.flying > own || self.ended != ended;
+        self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
+    }
+
+    /// The server refused; only pulls where it `is_pull` that it refused.
+    pub fn refused(&mut self, why: Deferral, is_pull: bool, now: i64) -> Deferral {
+        let until = why.until.filter(|until| *until > now).or_else(|| self.given_again(why.window, now));
+        let refused = Deferral { until, ..why };
+        let believed = until.unwrap_or(now + millis(UNKNOWN_WAIT));
+        *(if is_pull { &mut self.no_pulls } else { &mut self.nothing }) = Some((refused.clone(), believed));
+        self.left = None;
+        refused
+    }
+
+    /// Times to come are as if they were now: the clock went back, and nobody is to wait until it is there again.
+    pub fn clamp(&mut self, now: i64) {
+        self.spent.iter_mut().rev().take_while(|at| **at > now).for_each(|at| *at = now);
+        while self.spent.front().is_some_and(|at| *at <= now - millis(LONGEST_WITHIN)) {
+            self.spent.pop_front();
+        }
+    }
+
+    pub fn forecast(&self, now: i64, pulls: usize) -> Option<Forecast> {
+        let of = |allowance: &Allowance| {
+            let within = millis(allowance.within);
+            let mut made: VecDeque<i64> =
+                self.spent.iter().map(|at| *at.min(&now)).filter(|at| at + within > now).collect();
+            let left = allowance.pulls.saturating_sub(made.len());
+            let mut done = now;
+            for _ in 0..pulls {
+                made.drain(..made.len().saturating_sub(allowance.pulls));
+                if made.len() == allowance.pulls
+                    && let Some(first) = made.pop_front()
+                {
+                    done = done.max(first + within);
+                }
+                made.push_back(done);
+            }
+            Forecast { allowance: *allowance, left, done }
+        };
+        self.allowances.iter().map(of).max_by_key(|f| (f.done, std::cmp::Reverse(f.left)))
+    }
+
+    fn over_allowance(&self, now: i64) -> Option<Deferral> {
+        let over = |allowance: &Allowance| {
+            let first = *self.spent.get(self.spent.len().checked_sub(allowance.pulls)?)?;
+            let until = first + millis(allowance.within);
+            let why = format!("the budget of {allowance} is spent");
+            (until > now).then(|| Deferral { why, until: Some(until), ..Deferral::default() })
+        };
+        self.allowances.iter().filter_map(over).max_by_key(|refused| refused.until)
+    }
+
+    fn none_left(&mut self, now: i64) -> Deferral {
+        let of = match (self.said.limit, self.said.window) {
+            (Some(limit), Some(window)) => format!(" of {limit} in {}", span(window)),
+            (Some(limit), None) => format!(" of {limit}"),
+            _ => String::new(),
+        };
+        let why = format!("the registry announces that no pulls{of} are left");
+        let (until, window) = (self.said.until, self.said.window);
+        self.refused(Deferral { why, until, window, ..Deferral::default() }, true, now)
+    }
+
+    /// When the first pull that the server still counts is counted no more.
+    fn given_again(&self, window: Option<Duration>, now: i64) -> Option<i64> {
+        let window = millis(window.or(self.said.window)?);
+        let first = self.spent.iter().find(|at| **at + window > now).copied();
+        Some(first.unwrap_or(now) + window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(allowance: &str) -> Ledger {
+        Ledger { allowances: vec![allowance.parse().unwrap()], ..Ledger::default() }
+    }
+
+    fn refused(turn: Turn) -> Deferral {
+        let Turn::Refused(refused) = turn else { panic!("{turn:?}") };
+        refused
+    }
+
+    fn remaining(n: u64) -> Announced {
+        Announced { remaining: Some(n), limit: Some(9), window: Some(Duration::from_secs(10)), until: None }
+    }
+
+    #[test]
+    fn a_window_slides() {
+        let mut l = ledger("2/10s");
+        assert_eq!(l.turn(0, true), Turn::Go(Some(0)));
+        assert_eq!(l.turn(1, true), Turn::AfterOthers, "the first one goes ahead");
+        l.ends(false);
+        assert_eq!(l.turn(4_000, true), Turn::Go(Some(4_000)));
+        assert_eq!(refused(l.turn(5_000, true)).until, Some(10_000));
+        assert_eq!(l.turn(5_000, false), Turn::Go(None), "what is not charged for goes on");
+        assert_eq!(l.turn(10_000, true), Turn::Go(Some(10_000)));
+        assert_eq!(refused(l.turn(10_001, true)).until, Some(14_000));
+    }
+
+    #[test]
+    fn a_pull_that_was_not_made_is_not_counted() {
+        let mut l = ledger("1/10s");
+        assert_eq!(l.turn(0, true), Turn::Go(Some(0)));
+        l.takes_back(0);
+        assert_eq!(l.turn(1, true), Turn::Go(Some(1)));
+    }
+
+    #[test]
+    fn what_the_server_has_left_is_not_overdrawn() {
+        let mut l = Ledger::default();
+        assert_eq!(l.turn(0, true), Turn::Go(Some(0)));
+        l.announced(&remaining(2), 1, 0, 0);
+        l.ends(true);
+        assert!(matches!((l.turn(1, true), l.turn(2, true)), (Turn::Go(_), Turn::Go(_))));
+        assert_eq!(l.turn(3, true), Turn::AfterOthers);
+        // The later one is answered first.
+        l.announced(&remaining(0), 1, 1, 3);
+        l.ends(true);
+        l.announced(&remaining(1), 1, 1, 3);
+        l.ends(true);
+        l.announced(&remaining(2), 0, 2, 3);
+        // One that was alone is believed.
+        l.announced(&remaining(1), 0, 3, 3);
+        assert!(matches!(l.turn(4, true), Turn::Go(_)));
+        l.announced(&remaining(0), 1, 3, 4);
+        l.ends(true);
+        let refused = refused(l.turn(5, true));
+        assert_eq!(refused.why, "the registry announces that no pulls of 9 in 10s are left");
+        assert_eq!(refused.until, Some(10_000), "the first pull is given again then");
+        assert!(matches!(l.turn(10_000, true), Turn::Go(_)), "then one is tried");
+    }
+
+    #[test]
+    fn a_refused_pull_stops_pulls_and_any_other_refusal_everything() {
+        let mut l = Ledger::default();
+        l.refused(Deferral::default(), true, 0);
+        assert_eq!(l.turn(1, false), Turn::Go(None));
+        assert_eq!(refused(l.turn(1, true)).until, None, "nobody knows");
+        l.refused(Deferral { until: Some(50), ..Deferral::default() }, false, 1);
+        refused(l.turn(2, false));
+        assert_eq!(l.turn(50, false), Turn::Go(None));
+    }
+
+    #[test]
+    fn a_forecast_is_when_the_last_pull_could_be_made() {
+        let mut l = ledger("2/10s");
+        l.turn(1_000, true);
+        let of = |pulls| l.forecast(2_000, pulls).map(|f| (f.left, f.done));
+        assert_eq!(of(0), Some((1, 2_000)));
+        assert_eq!(of(1), Some((1, 2_000)));
+        assert_eq!(of(2), Some((1, 11_000)));
+        assert_eq!(of(4), Some((1, 21_000)));
+        assert_eq!(Ledger::default().forecast(0, 5), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! The `dockerhub` source: tags by Docker Hub's own API, which gives a hundred with their digests a request; images by
+//! its registry.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::auth::{Login, Outcome};
+use super::budget::Budget;
+use super::distribution::{self, Distribution};
+use super::endpoint::{Endpoint, unexpected};
+use super::http::{Follow, Request, Take};
+use super::image::Image;
+use super::pages::{self, Names, Walk};
+use super::setup::{self, Role, Setup};
+use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, grammar};
+use crate::pipeline::model::SourceEntry;
+use crate::pipeline::problem::Problems;
+use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::store::blobs::Blobs;
+use crate::store::{Digest, Sha256};
+
+/// The kind `dockerhub` and its keys.
+pub const KIND: Kind = Kind {
+    name: "dockerhub",
+    doc: "Docker Hub: tags by its own API, a hundred with their digests a request; images by its registry.",
+    keys: &[
+        Key {
+            name: "api",
+            shape: Shape::Text,
+            required: false,
+            doc: "The address of its API (default https://hub.docker.com).",
+        },
+        Key {
+            name: "registry",
+            shape: Shape::Text,
+            required: false,
+            doc: "The address of its registry (default https://registry-1.docker.io).",
+        },
+        setup::USERNAME,
+        setup::PASSWORD,
+        setup::CREDENTIALS,
+        setup::MIRRORS,
+        setup::CA,
+        setup::CONCURRENCY,
+        setup::BUDGET,
+        setup::TIMEOUT,
+        setup::IDLE_TIMEOUT,
+        setup::MANIFEST_LIMIT,
+        setup::INSECURE,
+    ],
+};
+
+const API: &str = "https://hub.docker.com";
+const REGISTRY: &str = "https://registry-1.docker.io";
+/// The most that a page has.
+const PAGE: &str = "100";
+/// A tag of many platforms takes some kilobytes.
+const PAGE_LIMIT: u64 = 8 << 20;
+
+/// Docker Hub.
+pub struct DockerHub {
+    identity: String,
+    api: Endpoint,
+    registry: Distribution,
+}
+
+/// Makes the source of an entry.
+pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<DockerHub> {
+    let setup = Setup::read(entry, shared, problems);
+    let api = setup.address("api", Some(API), problems);
+    let registry = setup.address("registry", Some(REGISTRY), problems);
+    let addresses = api.as_ref().zip(registry.as_ref()).map(|(api, own)| format!("{} {}", api.shown(), own.shown()));
+    let registry = distribution::connect(&setup, registry, problems);
+    let (mut api, registry) = (api?, registry?);
+    // Logins are for the registry; the API shows to anybody what is public.
+    let login = Login::Given(api.credentials.take());
+    let budget = setup.announced_budget(&api);
+    Some(DockerHub {
+        identity: format!("dockerhub {}", addresses?),
+        api: setup.endpoint_as(login, api, setup.stranger(), budget, Role::Own),
+        registry,
+    })
+}
+
+/// What the API tells of a repository.
+#[derive(Default)]
+struct Listed {
+    digests: BTreeMap<String, Sha256>,
+    /// Those that it gives without a digest, as it does with old ones, or that are no tags.
+    names: Names,
+    /// These are all that there are.
+    all: bool,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    /// Of all pages.
+    count: Option<usize>,
+    next: Option<String>,
+    results: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    digest: Option<String>,
+}
+
+/// A bare name is one of the library.
+fn qualified(repo: &str) -> String {
+    if repo.contains('/') { repo.to_owned() } else { format!("library/{repo}") }
+}
+
+impl DockerHub {
+    async fn listed(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Listed, SourceError> {
+        let mut listed = Listed::default();
+        let Some((namespace, name)) = repo.split_once('/').filter(|(_, name)| !name.contains('/')) else {
+            return Ok(listed);
+        };
+        let mut next = self.api.url(&format!("namespaces/{namespace}/repositories/{name}"), "tags");
+        let mut walk = Walk::from(&next);
+        next.query_pairs_mut().append_pair("page_size", PAGE);
+        let mut seen = HashSet::new();
+        loop {
+            walk.enters(&next)?;
+            let request = Request {
+                method: Method::GET,
+                url: next,
+                accept: "application/json",
+                limit: PAGE_LIMIT,
+                follow: Follow::SameHost,
+                body: None,
+                take: Take::Whole,
+            };
+            let reply = match self.api.session.send(&request, repo, effort).await? {
+                Outcome::Reply(reply) => reply,
+                // Anonymous clients may turn some pages only.
+                Outcome::Denied(_) => return Ok(listed),
+            };
+            match reply.status {
+                StatusCode::OK => {}
+                // There is none, or it is private; or tags went while pages were turned.
+                StatusCode::NOT_FOUND => return Ok(listed),
+                _ => return Err(unexpected(&request, &reply)),
+            }
+            let page: Page = pages::read(&request, &reply)?;
+            for entry in page.results {
+                seen.insert(Digest::of(entry.name.as_bytes()));
+                listed.add(entry, filter);
+            }
+            walk.has_found(seen.len())?;
+            match page.next.filter(|next| !next.is_empty()) {
+                Some(link) => next = pages::follow(&request, &link)?,
+                None => {
+                    // A tag that is pushed again while pages are turned may be on none of them.
+                    listed.all = page.count.is_none_or(|count| seen.len() >= count);
+                    return Ok(listed);
+                }
+            }
+        }
+    }
+
+    async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
+        let mut listed = self.listed(repo, filter, effort).await?;
+        if !listed.all {
+            match self.registry.names(repo, filter, effort).await? {
+                Answer::Found(names) => listed.complete(names),
+                Answer::Absent(why) if listed.digests.is_empty() => return Ok(Answer::Absent(why)),
+                Answer::Absent(why) => {
+                    let what = format!("{} has tags of {repo}, but not all; {why}", self.api.name());
+                    return Err(SourceError::new(what));
+                }
+            }
+        }
+        let mut tags = self.registry.with_digests(repo, listed.names, effort).await?;
+        tags.tags.extend(listed.digests);
+        Ok(Answer::Found(tags))
+    }
+}
+
+impl Listed {
+    fn add(&mut self, entry: Entry, filter: &TagFilter) {
+        let digest = entry.digest.and_then(|digest| digest.parse().ok());
+        match digest {
+            Some(digest) if grammar::is_tag(&entry.name) => {
+                if filter.takes(&entry.name) {
+                    self.digests.insert(entry.name, digest);
+                }
+            }
+            _ => self.names.add([entry.name], filter),
+        }
+    }
+
+    /// Adds what the registry's own list has beside.
+    fn complete(&mut self, names: Names) {
+        self.names.tags.extend(names.tags.into_iter().filter(|tag| !self.digests.contains_key(tag)));
+        self.names.refused.extend(names.refused);
+    }
+}
+
+impl Source for DockerHub {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn concurrency(&self) -> usize {
+        self.registry.concurrency()
+    }
+
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        self.registry.budget()
+    }
+
+    fn tags<'a>(
+        &'a self,
+        repo: &'a str,
+        filter: &'a TagFilter,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+        Box::pin(async move {
+            let repo = qualified(repo);
+            distribution::check(&repo, None)?;
+            self.all_tags(&repo, filter, effort).await
+        })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        repo: &'a str,
+        tag: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+        Box::pin(async move { self.registry.resolve(&qualified(repo), tag, effort).await })
+    }
+
+    fn image<'a>(
+        &'a self,
+        repo: &'a str,
+        reference: &'a Reference,
+        platform: &'a Platform,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+        Box::pin(async move { self.registry.image(&qualified(repo), reference, platform, blobs, effort).await })
+    }
+
+    fn unpack<'a>(
+        &'a self,
+        repo: &'a str,
+        image: &'a mut Image,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { self.registry.unpack(&qualified(repo), image, blobs, effort).await })
+    }
+}
