@@ -26,10 +26,7 @@ pub struct Archive {
 
 #[derive(Debug)]
 enum Entry {
-    File {
-        offset: u64,
-        size: u64,
-    },
+    File(Place),
     /// To the path of another entry. Old Dockers link layers that are the same.
     Link(String),
 }
@@ -42,6 +39,15 @@ pub struct Saved {
     /// The manifest that the archive does not have, made for it.
     pub manifest: Vec<u8>,
     pub config: Vec<u8>,
+    /// By digest, where its layers are.
+    pub layers: Vec<(Sha256, Place)>,
+}
+
+/// Where an entry is in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub offset: u64,
+    pub size: u64,
 }
 
 impl Archive {
@@ -64,7 +70,7 @@ impl Archive {
 
     /// The content of an entry; `None` where there is none of this name. One of more than `limit` bytes is an error.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, String> {
-        let Some((offset, size)) = self.find(name) else { return Ok(None) };
+        let Some(Place { offset, size }) = self.find(name) else { return Ok(None) };
         if size > limit {
             return Err(format!(
                 "`{}` in it has {size} bytes, more than the {} that are the most",
@@ -75,6 +81,11 @@ impl Archive {
         let mut bytes = vec![0; size as usize];
         self.file.read_exact_at(&mut bytes, offset).map_err(|e| format!("`{}` in it: {e}", shown(name)))?;
         Ok(Some(bytes))
+    }
+
+    /// The file itself, to read entries from their places.
+    pub fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
     }
 
     /// The images of a `docker save` archive; `None` where it is none. `limit` bounds what is read of each.
@@ -92,6 +103,8 @@ impl Archive {
         })?;
         let diff_ids = read.rootfs.and_then(|r| r.diff_ids).unwrap_or_default();
         let layers = entry.layers.iter().flatten().enumerate();
+        let layers = layers.map(|(i, name)| self.layer(name, diff_ids.get(i))).collect::<Result<Vec<_>, _>>()?;
+        let (layers, places): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
         let manifest = Manifest {
             schema_version: 2,
             media_type: "application/vnd.docker.distribution.manifest.v2+json",
@@ -100,15 +113,15 @@ impl Archive {
                 size: config.len() as u64,
                 digest: Sha256::of(&config).to_string(),
             },
-            layers: layers.map(|(i, name)| self.layer(name, diff_ids.get(i))).collect::<Result<_, _>>()?,
+            layers,
         };
         let manifest = serde_json::to_vec(&manifest).expect("strings and numbers only");
-        Ok(Saved { names: entry.repo_tags.clone().unwrap_or_default(), manifest, config })
+        Ok(Saved { names: entry.repo_tags.clone().unwrap_or_default(), manifest, config, layers: places })
     }
 
     /// A layer as a manifest names it. One that is not compressed has its `diff_id` for a digest: no need to read it.
-    fn layer(&self, name: &str, diff_id: Option<&String>) -> Result<Descriptor, String> {
-        let (offset, size) = self.find(name).ok_or_else(|| lacks(name))?;
+    fn layer(&self, name: &str, diff_id: Option<&String>) -> Result<(Descriptor, (Sha256, Place)), String> {
+        let Place { offset, size } = self.find(name).ok_or_else(|| lacks(name))?;
         let mut magic = [0; 6];
         let read = self.file.read_at(&mut magic[..size.min(6) as usize], offset).map_err(|e| e.to_string())?;
         let media_type = match compression(&magic[..read]) {
@@ -116,11 +129,11 @@ impl Archive {
             Some("gzip") => "application/vnd.docker.image.rootfs.diff.tar.gzip",
             Some(_) => "application/vnd.docker.image.rootfs.diff.tar.zstd",
         };
-        let digest = match diff_id {
-            Some(diff_id) if media_type.ends_with(".tar") && diff_id.parse::<Sha256>().is_ok() => diff_id.clone(),
-            _ => self.hash(offset, size).map_err(|e| format!("`{}` in it: {e}", shown(name)))?.to_string(),
+        let digest = match diff_id.map(|d| d.parse::<Sha256>()) {
+            Some(Ok(diff_id)) if media_type.ends_with(".tar") => diff_id,
+            _ => self.hash(offset, size).map_err(|e| format!("`{}` in it: {e}", shown(name)))?,
         };
-        Ok(Descriptor { media_type, size, digest })
+        Ok((Descriptor { media_type, size, digest: digest.to_string() }, (digest, Place { offset, size })))
     }
 
     fn hash(&self, mut offset: u64, mut size: u64) -> io::Result<Sha256> {
@@ -136,11 +149,12 @@ impl Archive {
         Ok(Sha256(hasher.finalize().into()))
     }
 
-    fn find(&self, name: &str) -> Option<(u64, u64)> {
+    /// Where an entry is; `None` where there is none of this name.
+    pub fn find(&self, name: &str) -> Option<Place> {
         let mut name = name;
         for _ in 0..LINKS_MAX {
             match self.entries.get(name)? {
-                Entry::File { offset, size } => return Some((*offset, *size)),
+                Entry::File(place) => return Some(*place),
                 Entry::Link(to) => name = to,
             }
         }
@@ -161,7 +175,7 @@ fn scan(file: &File) -> io::Result<HashMap<String, Entry>> {
         let Some(name) = entry.path()?.to_str().map(|n| n.trim_start_matches("./").to_owned()) else { continue };
         let link = || Some(entry.link_name().ok()??.to_str()?.to_owned());
         let found = if kind.is_file() {
-            Entry::File { offset: entry.raw_file_position(), size: entry.size() }
+            Entry::File(Place { offset: entry.raw_file_position(), size: entry.size() })
         } else if kind.is_symlink() {
             let Some(to) = link() else { continue };
             Entry::Link(beside(&name, &to))
@@ -194,7 +208,8 @@ fn beside(name: &str, to: &str) -> String {
     parts.join("/")
 }
 
-fn compression(start: &[u8]) -> Option<&'static str> {
+/// The tool that unpacks what starts so.
+pub fn compression(start: &[u8]) -> Option<&'static str> {
     [(&b"\x1f\x8b"[..], "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")]
         .iter()
         .find(|(magic, _)| start.starts_with(magic))

@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648, 4), as headers and login files have it.
+//! Base64 (RFC 4648, 4), as headers and login files have it, and its alphabet for URLs (5), as signatures do.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -33,6 +33,11 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The bytes of a text in the alphabet for URLs.
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    decode(&text.replace('-', "+").replace('_', "/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +51,7 @@ mod tests {
             assert_eq!(decode(expected).as_deref(), Some(text.as_bytes()));
             assert_eq!(decode(expected.trim_end_matches('=')).as_deref(), Some(text.as_bytes()));
         }
+        assert_eq!(decode_url("-_-_").as_deref(), Some(&b"\xfb\xff\xbf"[..]));
         for bad in ["Z", "Zg===", "Zm9v!", "Zm 9", "====", "Zg=a"] {
             assert_eq!(decode(bad), None, "{bad}");
         }

@@ -1,13 +1,13 @@
 //! What a layout or an archive has: its images by name, and where their content is.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::archive::Archive;
+use super::archive::{Archive, Place};
 use super::words::{self, misread};
 use crate::store::Sha256;
 
@@ -34,8 +34,22 @@ pub enum Named {
 pub enum Files {
     Folder(PathBuf),
     Archive(Archive),
-    /// Manifests and configs of an archive that names them by no digest.
-    Made(HashMap<Sha256, Vec<u8>>),
+    /// What is in an archive that names nothing by its digest.
+    Saved(Saved),
+}
+
+/// Manifests and configs, and where layers are.
+pub struct Saved {
+    content: HashMap<Sha256, Vec<u8>>,
+    layers: HashMap<Sha256, Place>,
+    file: File,
+}
+
+/// A file with content in it.
+pub struct Located {
+    pub file: File,
+    pub offset: u64,
+    pub size: u64,
 }
 
 impl Files {
@@ -44,8 +58,27 @@ impl Files {
         match self {
             Self::Folder(root) => read_file(&root.join("blobs/sha256").join(digest.hex()), limit),
             Self::Archive(archive) => archive.read(&format!("blobs/sha256/{}", digest.hex()), limit),
-            Self::Made(content) => Ok(content.get(digest).cloned()),
+            Self::Saved(saved) => Ok(saved.content.get(digest).cloned()),
         }
+    }
+
+    /// Where the content of a digest is, unread.
+    pub fn find(&self, digest: &Sha256) -> Result<Option<Located>, String> {
+        let within = |file: io::Result<File>, place: Option<&Place>| {
+            place.map(|p| Ok(Located { file: file?, offset: p.offset, size: p.size })).transpose()
+        };
+        let found = match self {
+            Self::Folder(root) => match File::open(root.join("blobs/sha256").join(digest.hex())) {
+                Ok(file) => file.metadata().map(|seen| Some(Located { file, offset: 0, size: seen.len() })),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(e),
+            },
+            Self::Archive(archive) => {
+                within(archive.file(), archive.find(&format!("blobs/sha256/{}", digest.hex())).as_ref())
+            }
+            Self::Saved(saved) => within(saved.file.try_clone(), saved.layers.get(digest)),
+        };
+        found.map_err(|e| format!("{digest} in it: {e}"))
     }
 }
 
@@ -155,15 +188,18 @@ impl Catalog {
     }
 
     fn of_saved(archive: &Archive, limit: u64) -> Result<Self, String> {
-        let mut content = HashMap::new();
+        let (mut content, mut layers) = (HashMap::new(), HashMap::new());
         let mut names = Vec::new();
         for image in archive.saved(limit)?.unwrap_or_default() {
             let digest = Sha256::of(&image.manifest);
             names.extend(image.names.into_iter().map(|name| (name, digest)));
             content.insert(digest, image.manifest);
             content.insert(Sha256::of(&image.config), image.config);
+            layers.extend(image.layers);
         }
-        let mut catalog = Self { files: Files::Made(content), repos: BTreeMap::new(), bare: None };
+        let file = archive.file().map_err(|e| e.to_string())?;
+        let files = Files::Saved(Saved { content, layers, file });
+        let mut catalog = Self { files, repos: BTreeMap::new(), bare: None };
         for (name, digest) in names {
             if let Some(ImageName::Full(repo, tag)) = full_name(&name) {
                 catalog.add(repo, tag, Named::Digest(digest));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::budget::Budget;
+use super::counter::Counter;
 use super::endpoint::Endpoint;
 use super::flight::Flights;
 use super::grammar;
 use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::measure::{self, Measures, Piece, Pieces};
 use super::pages::Names;
 use super::setup::{self, Role, Setup};
 use super::words;
@@ -57,6 +59,7 @@ pub struct Distribution {
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
+    measures: Measures,
 }
 
 /// Makes the source of an entry.
@@ -91,6 +94,7 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
         budget,
         endpoints,
         flights: Flights::default(),
+        measures: Measures::default(),
     })
 }
 
@@ -196,6 +200,16 @@ impl Source for Distribution {
             lookup::image(&Remote { source: self, repo, effort }, blobs, repo, digest, platform).await
         })
     }
+
+    fn unpack<'a>(
+        &'a self,
+        repo: &'a str,
+        image: &'a mut Image,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { measure::unpack(&Remote { source: self, repo, effort }, blobs, image).await })
+    }
 }
 
 /// The content of one repository.
@@ -233,5 +247,37 @@ impl Content for Remote<'_> {
             };
             self.source.endpoints.ask(self.effort, ask).await
         })
+    }
+}
+
+impl Pieces for Remote<'_> {
+    fn measures(&self) -> &Measures {
+        &self.source.measures
+    }
+
+    fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
+        let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_size(self.repo, digest, effort))
+        };
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
+    }
+
+    fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_piece(self.repo, digest, start, length, effort))
+        };
+        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
+    }
+
+    fn count<'a>(
+        &'a self,
+        digest: &'a Sha256,
+        size: u64,
+        counter: &'a Arc<Counter>,
+    ) -> BoxFuture<'a, Result<Answer<()>, SourceError>> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.count_blob(self.repo, digest, size, counter, effort))
+        };
+        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
     }
 }

@@ -12,7 +12,7 @@ use super::auth::{Login, Outcome};
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
 use super::endpoint::{Endpoint, unexpected};
-use super::http::{Follow, Request};
+use super::http::{Follow, Request, Take};
 use super::image::Image;
 use super::pages::{self, Names, Walk};
 use super::setup::{self, Role, Setup};
@@ -134,6 +134,7 @@ impl DockerHub {
                 limit: PAGE_LIMIT,
                 follow: Follow::SameHost,
                 body: None,
+                take: Take::Whole,
             };
             let reply = match self.api.session.send(&request, repo, effort).await? {
                 Outcome::Reply(reply) => reply,
@@ -245,5 +246,15 @@ impl Source for DockerHub {
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
         Box::pin(async move { self.registry.image(&qualified(repo), reference, platform, blobs, effort).await })
+    }
+
+    fn unpack<'a>(
+        &'a self,
+        repo: &'a str,
+        image: &'a mut Image,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { self.registry.unpack(&qualified(repo), image, blobs, effort).await })
     }
 }

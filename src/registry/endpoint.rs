@@ -1,14 +1,17 @@
 //! One address of a registry, and what can be asked there by the OCI distribution-spec.
 
+use std::sync::Arc;
+
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::address::Origin;
 use super::auth::{Outcome, Session};
-use super::http::{Follow, Reply, Request};
+use super::counter::Counter;
+use super::http::{Follow, Reply, Request, Take};
 use super::lookup::Sent;
 use super::words::shortened;
-use super::{Answer, Effort, SourceError, manifest};
+use super::{Answer, Effort, SourceError, manifest, schema1};
 use crate::store::Sha256;
 
 /// An address, and the requests to it.
@@ -44,7 +47,8 @@ impl Endpoint {
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
-        Request { method, url, accept: manifest::ACCEPT, limit: self.limit, follow: Follow::SameHost, body: None }
+        let (accept, limit, follow) = (manifest::ACCEPT, self.limit, Follow::SameHost);
+        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
@@ -80,11 +84,8 @@ impl Endpoint {
             return Ok(Answer::Found(digest));
         }
         let sent = reply.header("content-type");
-        if manifest::is_schema1(&reply.body, sent) {
-            return Ok(Answer::Absent(format!("{}, and its digest is not told", manifest::SCHEMA1)));
-        }
         manifest::parse(&reply.body, sent).map_err(|e| SourceError::new(format!("{}: {e}", request.shown())))?;
-        Ok(Answer::Found(Sha256::of(&reply.body)))
+        Ok(Answer::Found(Sha256::of(&schema1::payload(&reply.body))))
     }
 
     fn no_tag(&self, repo: &str, tag: &str) -> String {
@@ -103,15 +104,80 @@ impl Endpoint {
         })
     }
 
+    fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
+        let url = self.url(repo, &format!("blobs/{digest}"));
+        let (accept, limit, follow) = ("*/*", self.limit, Follow::Anywhere);
+        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
+    }
+
+    /// How large a blob is.
+    pub async fn blob_size(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<u64>, SourceError> {
+        let request = self.blob_request(Method::HEAD, repo, digest);
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(reply) => {
+                let size = reply.header("content-length").and_then(|text| text.parse().ok());
+                let none = || SourceError::new(format!("{}: the answer does not say how large it is", request.shown()));
+                Answer::Found(size.ok_or_else(none)?)
+            }
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
+    /// Some bytes of a blob; `None` where the server does not give parts.
+    pub async fn blob_piece(
+        &self,
+        repo: &str,
+        digest: &Sha256,
+        start: u64,
+        length: u64,
+        effort: Effort,
+    ) -> Result<Answer<Option<Vec<u8>>>, SourceError> {
+        let take = Take::Part { start, length };
+        let request = Request { take, limit: length, ..self.blob_request(Method::GET, repo, digest) };
+        let reply = match self.session.send(&request, repo, effort).await? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
+        };
+        Ok(match reply.status {
+            StatusCode::PARTIAL_CONTENT => {
+                let range = format!("bytes {start}-{}/", start + length - 1);
+                let is_it = reply.header("content-range").is_some_and(|said| said.starts_with(&range));
+                Answer::Found(Some(reply.body).filter(|b| is_it && b.len() as u64 == length))
+            }
+            StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE => Answer::Found(None),
+            StatusCode::NOT_FOUND => Answer::Absent(self.no_blob(repo, digest)),
+            _ => return Err(unexpected(&request, &reply)),
+        })
+    }
+
+    /// Counts a blob of this size as it comes.
+    pub async fn count_blob(
+        &self,
+        repo: &str,
+        digest: &Sha256,
+        size: u64,
+        counter: &Arc<Counter>,
+        effort: Effort,
+    ) -> Result<Answer<()>, SourceError> {
+        let take = Take::Count(counter.clone());
+        let request = Request { take, limit: size, ..self.blob_request(Method::GET, repo, digest) };
+        Ok(match self.get(&request, repo, digest, effort).await? {
+            Answer::Found(_) => Answer::Found(()),
+            Answer::Absent(why) => Answer::Absent(why),
+        })
+    }
+
     /// A blob by its digest.
     pub async fn blob(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Vec<u8>>, SourceError> {
-        let url = self.url(repo, &format!("blobs/{digest}"));
-        let (accept, limit) = ("*/*", self.limit);
-        let request = Request { method: Method::GET, url, accept, limit, follow: Follow::Anywhere, body: None };
+        let request = self.blob_request(Method::GET, repo, digest);
         Ok(match self.get(&request, repo, digest, effort).await? {
             Answer::Found(reply) => Answer::Found(reply.body),
             Answer::Absent(why) => Answer::Absent(why),
         })
+    }
+
+    fn no_blob(&self, repo: &str, digest: &Sha256) -> String {
+        format!("{} has no {digest} in {repo}", self.name())
     }
 
     async fn get(
@@ -127,7 +193,7 @@ impl Endpoint {
         };
         match reply.status {
             StatusCode::OK => Ok(Answer::Found(reply)),
-            StatusCode::NOT_FOUND => Ok(Answer::Absent(format!("{} has no {digest} in {repo}", self.name()))),
+            StatusCode::NOT_FOUND => Ok(Answer::Absent(self.no_blob(repo, digest))),
             _ => Err(unexpected(request, &reply)),
         }
     }

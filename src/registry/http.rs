@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::address::{Origin, display, is_loopback, is_plain};
 use super::budget::{self, Announced, Deferral};
 use super::certificates::Certificates;
+use super::counter::Counter;
 use super::words::size;
 use super::{Effort, SourceError, Traffic, manifest};
 
@@ -23,6 +24,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A server that wants to be left alone for longer is not waited for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// What is counted may be large: the time for one attempt is for so many bytes.
+const COUNTED_WITHIN: u64 = 64 << 20;
 const REDIRECTS_MAX: usize = 5;
 /// How much of the body of an error is read.
 const ERROR_LIMIT: u64 = 64 << 10;
@@ -66,6 +69,17 @@ pub enum Follow {
     Nowhere,
 }
 
+/// What is taken of a body.
+#[derive(Clone)]
+pub enum Take {
+    /// All of it.
+    Whole,
+    /// So many bytes from a place on; nothing where the server has whole ones only.
+    Part { start: u64, length: u64 },
+    /// Nothing: it is counted as it comes.
+    Count(Arc<Counter>),
+}
+
 /// What is asked for.
 pub struct Request {
     pub method: Method,
@@ -76,6 +90,7 @@ pub struct Request {
     pub follow: Follow,
     /// What is sent, after its media type; it may be secret.
     pub body: Option<(&'static str, String)>,
+    pub take: Take,
 }
 
 /// What came.
@@ -186,6 +201,10 @@ impl Http {
         // Waiting for one's turn is not waiting for the server.
         let _permit = self.permits.acquire().await.map_err(|e| request.refused(e))?;
         let most = effort.timeout.unwrap_or(self.settings.timeout);
+        let most = match request.take {
+            Take::Count(_) => most * u32::try_from(1 + request.limit / COUNTED_WITHIN).unwrap_or(u32::MAX),
+            _ => most,
+        };
         match timeout(most, self.exchange(request, authorization)).await {
             Ok(reply) => reply,
             Err(_) => Err(request.transient(format_args!("not done within {most:?}"))),
@@ -201,6 +220,9 @@ impl Http {
             let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             if let Some(value) = authorization {
                 sent = sent.header(AUTHORIZATION, value);
+            }
+            if let Take::Part { start, length } = request.take {
+                sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
             }
             if let Some((media_type, body)) = &request.body {
                 sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
@@ -254,10 +276,14 @@ impl Http {
     async fn receive(&self, request: &Request, response: Response) -> Result<Reply, Fault> {
         let (status, headers) = (response.status(), response.headers().clone());
         let limit = if status.is_success() { request.limit } else { ERROR_LIMIT };
-        let body = if request.method == Method::HEAD {
-            Vec::new()
-        } else {
-            self.body(request, response, limit, status.is_success()).await?
+        let body = match &request.take {
+            _ if request.method == Method::HEAD => Vec::new(),
+            Take::Part { .. } if status == StatusCode::OK => Vec::new(),
+            Take::Count(counter) if status == StatusCode::OK => {
+                counter.restart();
+                self.body(request, response, limit, true, |_, chunk| counter.take(chunk)).await?
+            }
+            _ => self.body(request, response, limit, status.is_success(), Vec::extend_from_slice).await?,
         };
         let reply = Reply { status, headers, body };
         match worth_another(&reply) {
@@ -271,12 +297,19 @@ impl Http {
     }
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
-    async fn body(&self, request: &Request, mut response: Response, limit: u64, whole: bool) -> Result<Vec<u8>, Fault> {
+    async fn body(
+        &self,
+        request: &Request,
+        mut response: Response,
+        limit: u64,
+        whole: bool,
+        take: impl Fn(&mut Vec<u8>, &[u8]),
+    ) -> Result<Vec<u8>, Fault> {
         let too_large = || request.refused(format_args!("more than the {} that are the most", size(limit)));
         if whole && response.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }
-        let mut body = Vec::new();
+        let (mut body, mut came) = (Vec::new(), 0);
         loop {
             let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
@@ -285,8 +318,9 @@ impl Http {
                 Err(_) => return Err(self.silence(request)),
             };
             self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            body.extend_from_slice(&chunk);
-            if body.len() as u64 > limit {
+            take(&mut body, &chunk);
+            came += chunk.len() as u64;
+            if came > limit {
                 if whole {
                     return Err(too_large());
                 }

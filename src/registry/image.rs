@@ -1,9 +1,11 @@
 //! The model of an image: what its manifest and its config say of it, layer by layer.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Platform;
-use super::manifest::ImageManifest;
+use super::manifest::{ImageManifest, SIZE_MAX};
+use super::schema1::{Schema1, V1Layer};
 use super::words::misread;
 use crate::store::Sha256;
 
@@ -13,17 +15,19 @@ pub struct Image {
     /// Of its manifest: the platform's, never that of an index.
     pub digest: Sha256,
     pub platform: Platform,
-    /// The image config, byte for byte.
+    /// The image config, byte for byte; empty where the manifest is of schema 1, which has none.
     pub config: Vec<u8>,
     /// What the config says of running the image: `null` where it says nothing.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// The Docker that built it, as the config says.
     pub docker_version: String,
     /// Base first: one an entry of the config's history, those that add no files included, and then the layers that
     /// the history does not reach.
     pub layers: Vec<Layer>,
-    /// The sum of its layers' sizes, each as often as it occurs.
+    /// The sum of its layers' sizes, as they are counted, each as often as it occurs.
     pub size: u64,
+    /// Sizes are those of the unpacked layers.
+    pub is_unpacked: bool,
 }
 
 /// One entry of an image's history, with the layer that it added.
@@ -35,6 +39,8 @@ pub struct Layer {
     pub created_by: String,
     pub author: String,
     pub comment: String,
+    /// All that Docker said of it, where the manifest is of schema 1.
+    pub compatibility: Option<Value>,
 }
 
 /// A layer as it is kept.
@@ -44,8 +50,12 @@ pub struct Files {
     pub digest: String,
     /// The digest of the unpacked layer; that of the blob where the config does not give it.
     pub diff_id: String,
-    /// Of the blob, in bytes.
+    /// How it is packed, as the manifest says.
+    pub media_type: String,
+    /// Of the blob, in bytes; of the unpacked layer after [`Image::set_unpacked`].
     pub size: u64,
+    /// The size of the unpacked layer was wanted, and `size` is that of the blob.
+    pub is_compressed: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +65,7 @@ struct Config {
     variant: Option<String>,
     docker_version: Option<String>,
     #[serde(default)]
-    config: serde_json::Value,
+    config: Value,
     rootfs: Option<RootFs>,
     history: Option<Vec<History>>,
 }
@@ -88,7 +98,9 @@ impl Image {
         let files = manifest.layers.iter().enumerate().map(|(i, layer)| Files {
             digest: layer.digest.clone(),
             diff_id: diff_ids.get(i).unwrap_or(&layer.digest).clone(),
+            media_type: layer.media_type.clone(),
             size: layer.size,
+            is_compressed: false,
         });
         Ok(Self {
             digest,
@@ -99,9 +111,61 @@ impl Image {
             layers: walk(read.history.unwrap_or_default(), files),
             // The manifest was refused where the sum is more than it can be.
             size: manifest.layers.iter().map(|l| l.size).sum(),
+            is_unpacked: false,
         })
     }
+
+    /// The image of a manifest of schema 1. `size` tells how large each blob is: the manifest does not.
+    pub fn of_schema1(
+        digest: Sha256,
+        manifest: Schema1,
+        described: Option<&Platform>,
+        size: impl Fn(&str) -> u64,
+    ) -> Self {
+        let top = manifest.layers.last();
+        let said = |key: &str| top.map(|l| l.text(key).to_owned()).filter(|t| !t.is_empty());
+        let architecture = said("architecture").unwrap_or(manifest.architecture);
+        let platform = platform(said("os"), Some(architecture), said("variant"), described);
+        let settings = top.map_or(Value::Null, |l| l.compatibility["config"].clone());
+        let docker_version = said("docker_version").unwrap_or_default();
+        let layers: Vec<_> = manifest.layers.into_iter().map(|layer| v1_layer(layer, &size)).collect();
+        let size = layers.iter().filter_map(|l| l.files.as_ref()).map(|f| f.size).sum();
+        Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size, is_unpacked: false }
+    }
+
+    /// Counts its layers unpacked; one that `size` does not tell keeps its size, and is marked.
+    pub fn set_unpacked(&mut self, size: impl Fn(&Files) -> Option<u64>) {
+        let mut sum = 0u64;
+        for files in self.layers.iter_mut().filter_map(|l| l.files.as_mut()) {
+            let unpacked = size(files);
+            files.is_compressed = unpacked.is_none();
+            files.size = unpacked.unwrap_or(files.size);
+            sum = sum.saturating_add(files.size);
+        }
+        self.size = sum.min(SIZE_MAX);
+        self.is_unpacked = true;
+    }
 }
+
+fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
+    Layer {
+        created: layer.text("created").to_owned(),
+        created_by: layer.created_by(),
+        author: layer.text("author").to_owned(),
+        comment: layer.text("comment").to_owned(),
+        files: layer.blob.map(|digest| Files {
+            size: size(&digest),
+            diff_id: digest.clone(),
+            digest,
+            media_type: V1_LAYER.to_owned(),
+            is_compressed: false,
+        }),
+        compatibility: Some(layer.compatibility),
+    }
+}
+
+/// Layers of schema 1 are of this type, which its manifests do not say.
+const V1_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// Whether these bytes are an image config. The error says what they are not.
 pub fn check_config(bytes: &[u8]) -> Result<(), String> {
@@ -142,6 +206,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
             created_by: entry.created_by.unwrap_or_default(),
             author: entry.author.unwrap_or_default(),
             comment: entry.comment.unwrap_or_default(),
+            compatibility: None,
         })
         .collect();
     layers.extend(files.map(|files| Layer {
@@ -150,6 +215,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
         created_by: String::new(),
         author: String::new(),
         comment: String::new(),
+        compatibility: None,
     }));
     layers
 }
@@ -158,7 +224,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
 pub(super) mod tests {
     use super::*;
     use crate::registry::manifest::{self, Manifest};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     /// An image of as many layers as `sizes`, with this config.
     pub fn image(sizes: &[u64], config: &Value) -> Image {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::image::{Image, Layer};
+use super::schema1::EMPTY_TAR;
 use super::words::{misread, shown};
 use crate::store::Sha256;
 
@@ -12,13 +13,10 @@ use crate::store::Sha256;
 pub enum Ids {
     /// Images share an id exactly where they share the layer and all below it.
     Shared,
-    /// As Docker's registry makes them when it turns an image into one of schema 1. They hide sharing: the topmost
-    /// hashes the whole config.
+    /// As a manifest of schema 1 has them; for others as Docker's registry makes them when it turns an image into one of
+    /// schema 1. They hide sharing: the topmost hashes the whole config.
     Docker,
 }
-
-/// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
-const EMPTY_TAR: &str = "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";
 
 /// What is said of one image. The order of the fields is that of the file.
 #[derive(Debug, Serialize)]
@@ -35,14 +33,20 @@ pub struct Analysis<'a> {
 pub struct Repo<'a> {
     pub name: &'a str,
     pub tag: &'a str,
-    /// Compressed bytes, each layer as often as it occurs.
+    /// Bytes, each layer as often as it occurs.
     pub size: u64,
     /// Entries of the history, those that add no files included.
     pub count: usize,
     /// Of the platform's manifest.
     pub digest: String,
     pub platform: String,
+    /// Which sizes they are, where they are not those of the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<&'static str>,
 }
+
+/// Sizes of unpacked layers, as pipelines and layer files call them.
+pub const UNCOMPRESSED: &str = "uncompressed";
 
 /// One layer, with the keys that imagelayers gave it, and three of ours.
 #[derive(Debug, Serialize)]
@@ -53,12 +57,12 @@ pub struct Entry<'a> {
     #[serde(rename = "Comment")]
     pub comment: &'a str,
     pub created: &'a str,
-    /// The container that the layer was committed from: nobody tells any more.
-    pub container: &'static str,
+    /// The container that the layer was committed from, which only schema 1 tells.
+    pub container: &'a str,
     pub container_config: ContainerConfig<'a>,
     pub docker_version: &'a str,
     pub author: &'a str,
-    /// The image's settings, on the topmost layer.
+    /// The image's settings, on the topmost layer; those of each that schema 1 tells.
     pub config: Option<&'a Value>,
     pub architecture: &'a str,
     pub os: &'a str,
@@ -68,13 +72,22 @@ pub struct Entry<'a> {
     pub digest: &'a str,
     pub empty: bool,
     pub created_by: &'a str,
+    /// `Size` is that of the blob, though that of the unpacked layer was wanted. Left out where it is not so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compressed: bool,
 }
 
 /// What the layer was made by.
 #[derive(Debug, Serialize)]
-pub struct ContainerConfig<'a> {
-    #[serde(rename = "Cmd")]
-    pub cmd: Option<[&'a str; 1]>,
+#[serde(untagged)]
+pub enum ContainerConfig<'a> {
+    /// The command, where the history says no more.
+    Command {
+        #[serde(rename = "Cmd")]
+        cmd: Option<[&'a str; 1]>,
+    },
+    /// All that Docker said, in a manifest of schema 1.
+    Said(&'a Value),
 }
 
 /// The layer file of an image: JSON, two blanks a level, a newline at its end.
@@ -88,7 +101,7 @@ pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
 pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> Analysis<'a> {
     let ids = match ids {
         Ids::Shared => shared_ids(&image.layers),
-        Ids::Docker => docker_ids(image),
+        Ids::Docker => said_ids(&image.layers).unwrap_or_else(|| docker_ids(image)),
     };
     let below = |i: usize| i.checked_sub(1).map_or(String::new(), |b| ids[b].clone());
     let top = image.layers.len().saturating_sub(1);
@@ -101,6 +114,7 @@ pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> 
             count: image.layers.len(),
             digest: image.digest.to_string(),
             platform: image.platform.to_string(),
+            sizes: image.is_unpacked.then_some(UNCOMPRESSED),
         },
         layers: layers.map(|(i, layer)| entry(image, layer, ids[i].clone(), below(i), i == top)).collect(),
         status: 200,
@@ -109,22 +123,26 @@ pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> 
 
 fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_top: bool) -> Entry<'a> {
     let on_top = |text: &'a str| if is_top { text } else { "" };
+    let said = |key: &str| layer.compatibility.as_ref()?.get(key).filter(|v| !v.is_null());
+    let text = |key: &str| said(key).and_then(Value::as_str);
+    let cmd = (!layer.created_by.is_empty()).then_some([&*layer.created_by]);
     Entry {
         id,
         parent,
         comment: &layer.comment,
         created: &layer.created,
-        container: "",
-        container_config: ContainerConfig { cmd: (!layer.created_by.is_empty()).then_some([&*layer.created_by]) },
-        docker_version: on_top(&image.docker_version),
+        container: text("container").unwrap_or_default(),
+        container_config: said("container_config").map_or(ContainerConfig::Command { cmd }, ContainerConfig::Said),
+        docker_version: text("docker_version").unwrap_or_else(|| on_top(&image.docker_version)),
         author: &layer.author,
-        config: is_top.then_some(&image.settings),
-        architecture: on_top(&image.platform.architecture),
-        os: on_top(&image.platform.os),
+        config: said("config").or(is_top.then_some(&image.settings)),
+        architecture: text("architecture").unwrap_or_else(|| on_top(&image.platform.architecture)),
+        os: text("os").unwrap_or_else(|| on_top(&image.platform.os)),
         size: layer.files.as_ref().map_or(0, |f| f.size),
         digest: layer.files.as_ref().map_or("", |f| &f.digest),
         empty: layer.files.is_none(),
         created_by: &layer.created_by,
+        compressed: layer.files.as_ref().is_some_and(|f| f.is_compressed),
     }
 }
 
@@ -160,6 +178,11 @@ fn shared_ids(layers: &[Layer]) -> Vec<String> {
     ids
 }
 
+/// The ids that the layers came with.
+fn said_ids(layers: &[Layer]) -> Option<Vec<String>> {
+    layers.iter().map(|layer| Some(layer.compatibility.as_ref()?.get("id")?.as_str()?.to_owned())).collect()
+}
+
 /// As distribution 2's `manifest/schema1/config_builder.go` does.
 fn docker_ids(image: &Image) -> Vec<String> {
     let top = image.layers.len().saturating_sub(1);
@@ -183,6 +206,7 @@ pub struct Recognised {
     /// Of the platform's manifest; `None` in a file of the imagelayers server.
     pub digest: Option<Sha256>,
     pub platform: Option<String>,
+    pub is_unpacked: bool,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +225,7 @@ struct FoundRepo {
     count: usize,
     digest: Option<String>,
     platform: Option<String>,
+    sizes: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -221,7 +246,9 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
         return None;
     }
     let digest = found.repo.digest.map(|d| d.parse()).transpose().ok()?;
-    Some(Recognised { digest, platform: found.repo.platform })
+    // An imagelayers server gave those of unpacked layers, as nobody else could then.
+    let is_unpacked = digest.is_none() || found.repo.sizes.as_deref() == Some(UNCOMPRESSED);
+    Some(Recognised { digest, platform: found.repo.platform, is_unpacked })
 }
 
 /// What an imagelayers server says of one image.
@@ -392,7 +419,10 @@ mod tests {
         );
         assert_eq!(text, expected);
         let found = recognise(text.as_bytes(), "busybox", "latest").unwrap();
-        assert_eq!(found, Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()) });
+        assert_eq!(
+            found,
+            Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()), is_unpacked: false }
+        );
     }
 
     #[test]
@@ -463,7 +493,7 @@ mod tests {
         };
         let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
         let found = recognise(file.as_bytes(), "library/busybox", "1.24");
-        assert_eq!(found, Some(Recognised { digest: None, platform: None }));
+        assert_eq!(found, Some(Recognised { digest: None, platform: None, is_unpacked: true }));
         assert_eq!(recognise(file.as_bytes(), "library/busybox", "1.25"), None);
         assert_eq!(recognise(file.as_bytes(), "library/nginx", "1.24"), None);
         for broken in ["", "not json", "<html>", "[]", "{}", &seed("busybox", "null"), &seed("busybox", "[]")] {

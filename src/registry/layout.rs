@@ -1,17 +1,19 @@
 //! The `oci-layout` source: an OCI image layout in a folder or a tar, or what `docker save` wrote.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::catalog::{Catalog, Named};
+use super::catalog::{Catalog, Located, Named};
+use super::counter::Counter;
 use super::flight::Flights;
 use super::grammar;
 use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
+use super::measure::{self, Measures, Piece, Pieces};
 use super::words::shown;
 use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
 use crate::pipeline::model::SourceEntry;
@@ -63,6 +65,7 @@ pub struct Layout {
     repo: Option<String>,
     limit: u64,
     flights: Flights<(String, Sha256), Fetched>,
+    measures: Measures,
     /// What it had when it was read last, and how its file looked then.
     catalog: tokio::sync::Mutex<Option<(Stamp, Arc<Catalog>)>>,
 }
@@ -96,6 +99,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         repo,
         limit: entry.keys.get("manifest_limit").and_then(|n| n.as_u64()).unwrap_or(MANIFEST_LIMIT),
         flights: Flights::default(),
+        measures: Measures::default(),
         catalog: tokio::sync::Mutex::new(None),
     })
 }
@@ -167,6 +171,14 @@ impl Layout {
         })
     }
 
+    async fn locate(&self, digest: &Sha256) -> Result<Answer<Located>, SourceError> {
+        let catalog = self.catalog().await?;
+        Ok(match catalog.files.find(digest).map_err(|what| self.error(&what))? {
+            Some(place) => Answer::Found(place),
+            None => Answer::Absent(format!("{} does not have {digest}", self.name)),
+        })
+    }
+
     fn error(&self, what: &str) -> SourceError {
         SourceError::new(format!("{}: {what}", self.name))
     }
@@ -230,6 +242,16 @@ impl Source for Layout {
             lookup::image(self, blobs, repo, digest, platform).await
         })
     }
+
+    fn unpack<'a>(
+        &'a self,
+        _: &'a str,
+        image: &'a mut Image,
+        blobs: &'a Blobs,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { measure::unpack(self, blobs, image).await })
+    }
 }
 
 impl Content for Layout {
@@ -255,6 +277,70 @@ impl Content for Layout {
             })
         })
     }
+}
+
+impl Pieces for Layout {
+    fn measures(&self) -> &Measures {
+        &self.measures
+    }
+
+    fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
+        Box::pin(async move {
+            Ok(match self.locate(digest).await? {
+                Answer::Found(place) => Answer::Found(place.size),
+                Answer::Absent(why) => Answer::Absent(why),
+            })
+        })
+    }
+
+    fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
+        Box::pin(async move {
+            let place = match self.locate(digest).await? {
+                Answer::Found(place) => place,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            if start + length > place.size {
+                return Ok(Answer::Found(None));
+            }
+            let mut bytes = vec![0; length as usize];
+            let read = place.file.read_exact_at(&mut bytes, place.offset + start);
+            read.map(|()| Answer::Found(Some(bytes))).map_err(|e| self.error(&format!("{digest} in it: {e}")))
+        })
+    }
+
+    fn count<'a>(
+        &'a self,
+        digest: &'a Sha256,
+        _: u64,
+        counter: &'a Arc<Counter>,
+    ) -> BoxFuture<'a, Result<Answer<()>, SourceError>> {
+        Box::pin(async move {
+            let place = match self.locate(digest).await? {
+                Answer::Found(place) => place,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            let counter = counter.clone();
+            let done = tokio::task::spawn_blocking(move || count(&place, &counter)).await;
+            let failed = match done {
+                Ok(Ok(())) => return Ok(Answer::Found(())),
+                Ok(Err(e)) => e.to_string(),
+                Err(e) => e.to_string(),
+            };
+            Err(self.error(&format!("{digest} in it: {failed}")))
+        })
+    }
+}
+
+fn count(place: &Located, counter: &Counter) -> std::io::Result<()> {
+    let mut buffer = vec![0; 128 << 10];
+    let (mut at, end) = (place.offset, place.offset + place.size);
+    while at < end {
+        let piece = &mut buffer[..(end - at).min(128 << 10) as usize];
+        place.file.read_exact_at(piece, at)?;
+        counter.take(piece);
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

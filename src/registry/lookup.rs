@@ -1,7 +1,7 @@
 //! From a digest to an image, the same way for every source: through indexes to the manifest of a platform, and to its
 //! config. What is in the store is not asked for; what is got is checked before it is kept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 use super::flight::Flights;
 use super::image::Image;
 use super::manifest::{self, Entry, ImageManifest, Manifest};
+use super::measure::{self, Pieces};
+use super::schema1::{self, Schema1};
 use super::{Answer, Platform, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
@@ -24,7 +26,7 @@ const PLATFORMS_SHOWN: usize = 12;
 pub type Fetched = Result<Answer<Arc<Vec<u8>>>, SourceError>;
 
 /// Where manifests and configs are got that the store does not have.
-pub trait Content: Send + Sync {
+pub trait Content: Pieces {
     /// What is being got, by repository: what one does not have, another may.
     fn flights(&self) -> &Flights<(String, Sha256), Fetched>;
 
@@ -93,6 +95,7 @@ impl Lookup<'_> {
             match manifest {
                 Manifest::Artifact(what) => Ok(Answer::Absent(what)),
                 Manifest::Image(manifest) => self.assemble(digest, &manifest, described).await.map(Answer::Found),
+                Manifest::Schema1(manifest) => self.assemble_v1(digest, manifest, described).await.map(Answer::Found),
                 Manifest::Index(_) if depth == DEPTH_MAX => {
                     Err(self.error(digest, &format!("an index {DEPTH_MAX} indexes deep")))
                 }
@@ -161,11 +164,9 @@ impl Lookup<'_> {
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
         let sent = content_type.as_deref();
+        let bytes = if Sha256::of(&bytes) == digest { bytes } else { schema1::payload(&bytes).into_owned() };
         if Sha256::of(&bytes) != digest {
-            // The digest of a signed one leaves its signatures out.
-            let schema1 = manifest::is_schema1(&bytes, sent);
-            let what = if schema1 { manifest::SCHEMA1.to_owned() } else { mismatch(&bytes, sent) };
-            return Err(self.error(digest, &what));
+            return Err(self.error(digest, &mismatch(&bytes, sent)));
         }
         manifest::parse(&bytes, sent).map_err(|e| self.error(digest, &e))?;
         self.keep(&bytes)?;
@@ -194,6 +195,31 @@ impl Lookup<'_> {
         self.check_size(config, Some(named.size), bytes.len())?;
         Image::assemble(digest, manifest, Arc::unwrap_or_clone(bytes), described.as_ref())
             .map_err(|e| self.error(config, &e))
+    }
+
+    async fn assemble_v1(
+        &self,
+        digest: Sha256,
+        manifest: Schema1,
+        described: Option<Platform>,
+    ) -> Result<Image, SourceError> {
+        let mut sizes = HashMap::new();
+        for blob in manifest.layers.iter().filter_map(|l| l.blob.as_ref()) {
+            if sizes.contains_key(blob) {
+                continue;
+            }
+            let named = blob.parse::<Sha256>().map_err(|e| self.error(digest, &format!("a layer has {e}")))?;
+            match measure::packed(self.content, self.blobs, named).await? {
+                Answer::Found(size) => drop(sizes.insert(blob.clone(), size)),
+                Answer::Absent(why) => {
+                    return Err(self.error(digest, &format!("its layer {named} is not there ({why})")));
+                }
+            }
+        }
+        if sizes.values().any(|size| *size > manifest::SIZE_MAX / manifest.layers.len() as u64) {
+            return Err(self.error(digest, "layers whose sizes add up to more than any image has"));
+        }
+        Ok(Image::of_schema1(digest, manifest, described.as_ref(), |blob| sizes.get(blob).copied().unwrap_or(0)))
     }
 
     async fn fetch_config(&self, digest: Sha256, size: u64) -> Fetched {

@@ -1,4 +1,5 @@
-//! Manifests: what a registry keeps under a digest. Image manifests and indexes, in Docker's spelling and in OCI's.
+//! Manifests: what a registry keeps under a digest. Image manifests and indexes, in Docker's spelling and in OCI's, and
+//! Docker's first kind.
 //!
 //! The kind is taken from the body's `mediaType`, or from its shape where it has none, so that bytes mean the same
 //! whether they come over the wire or out of the store; a `Content-Type` may only agree.
@@ -7,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Platform;
+use super::schema1::{self, Schema1};
 use super::words::{misread, shown};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -26,17 +28,16 @@ pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/v
      application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.v1+json, \
      application/vnd.oci.artifact.manifest.v1+json";
 
-/// The words for manifests of Docker's first kind.
-pub const SCHEMA1: &str = "Docker schema 1 manifest is not supported";
-
 /// Larger sizes are no sizes: every reader of JSON must be able to hold them (RFC 8259, 6).
-const SIZE_MAX: u64 = (1 << 53) - 1;
+pub const SIZE_MAX: u64 = (1 << 53) - 1;
 
 /// A manifest, read.
 #[derive(Debug)]
 pub enum Manifest {
     Image(ImageManifest),
     Index(Vec<Entry>),
+    /// An image, as Docker described it first.
+    Schema1(Schema1),
     /// Something else that a registry may keep: what it is, in words.
     Artifact(String),
 }
@@ -156,9 +157,6 @@ fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, String> {
     let sent = content_type.map(essence);
     let sent_form = sent.as_deref().and_then(Form::of);
-    if sent_form == Some(Form::Schema1) {
-        return Err(SCHEMA1.into());
-    }
     let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
         let came = sent.as_deref().map(|t| format!(", sent as `{}`", shown(t))).unwrap_or_default();
         format!("expected a manifest, but what came cannot be read as one ({}{came})", misread(&e))
@@ -168,7 +166,7 @@ pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, Strin
         return Err(format!("sent as {}, but what came is {}", other.words(), form.words()));
     }
     match form {
-        Form::Schema1 => Err(SCHEMA1.into()),
+        Form::Schema1 => schema1::parse(bytes).map(Manifest::Schema1),
         Form::Artifact => Ok(Manifest::Artifact(artifact(raw.artifact_type.as_deref().unwrap_or(OCI_ARTIFACT)))),
         Form::Index => Ok(Manifest::Index(
             raw.manifests.ok_or("an index without `manifests`")?.into_iter().map(RawDescriptor::entry).collect(),
@@ -177,28 +175,25 @@ pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, Strin
     }
 }
 
-/// Whether this is a manifest of Docker's first kind; its digest is not that of its bytes, as its signatures are left out.
-pub fn is_schema1(bytes: &[u8], content_type: Option<&str>) -> bool {
-    matches!(parse(bytes, content_type), Err(e) if e == SCHEMA1)
-}
-
 /// A media type without its parameters.
 fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn form(raw: &Raw, sent: Option<&str>) -> Result<Form, String> {
-    if raw.fs_layers.is_some() {
-        return Ok(Form::Schema1);
-    }
     // A body that reads as two things is how one digest comes to mean two images (CVE-2021-41190).
+    if raw.fs_layers.is_some() && (raw.manifests.is_some() || raw.config.is_some() || raw.layers.is_some()) {
+        return Err("a manifest of Docker schema 1 and another one at once".into());
+    }
     if raw.manifests.is_some() && (raw.config.is_some() || raw.layers.is_some()) {
         return Err("a manifest that is an index and an image at once".into());
     }
     if let Some(media_type) = raw.media_type.as_deref().filter(|t| !t.is_empty()) {
         return Form::of(media_type).ok_or_else(|| unknown(media_type));
     }
-    if raw.manifests.is_some() {
+    if raw.fs_layers.is_some() {
+        Ok(Form::Schema1)
+    } else if raw.manifests.is_some() {
         Ok(Form::Index)
     } else if let Some(config) = &raw.config {
         Ok(if config.media_type == DOCKER_CONFIG { Form::DockerImage } else { Form::OciImage })
@@ -252,7 +247,7 @@ fn is_filesystem(media_type: &str) -> bool {
 }
 
 /// The grammar of digests of any algorithm (OCI image-spec, descriptor.md).
-fn is_digest(text: &str) -> bool {
+pub fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, encoded)| {
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let sign = |b: u8| matches!(b, b'+' | b'.' | b'_' | b'-');
@@ -323,11 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_is_named() {
-        let old = json!({"schemaVersion": 1, "fsLayers": [], "history": []});
-        assert_eq!(read(&old, None).unwrap_err(), SCHEMA1);
-        assert_eq!(read(&json!({}), Some(DOCKER_SIGNED)).unwrap_err(), SCHEMA1);
-        assert!(is_schema1(old.to_string().as_bytes(), Some("application/json")));
+    fn schema_1_by_media_type_and_by_shape() {
+        let mut old = json!({"schemaVersion": 1, "fsLayers": [], "history": []});
+        for sent in [None, Some("application/json"), Some(DOCKER_SIGNED), Some(DOCKER_SCHEMA1)] {
+            assert!(matches!(read(&old, sent), Ok(Manifest::Schema1(_))), "{sent:?}");
+        }
+        let error = read(&old, Some(OCI_IMAGE)).unwrap_err();
+        assert_eq!(error, "sent as an OCI image manifest, but what came is a Docker schema 1 manifest");
+        old["layers"] = json!([]);
+        assert_eq!(read(&old, None).unwrap_err(), "a manifest of Docker schema 1 and another one at once");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod budget;
 mod catalog;
 mod certificates;
 mod challenge;
+mod counter;
 pub mod distribution;
 pub mod dockerhub;
 mod endpoint;
@@ -23,9 +24,11 @@ pub mod layout;
 mod logins;
 mod lookup;
 pub mod manifest;
+mod measure;
 mod mirrors;
 mod pages;
 mod platform;
+mod schema1;
 mod setup;
 #[cfg(test)]
 pub mod testing;
@@ -177,6 +180,21 @@ pub trait Source: Send + Sync {
         blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
+
+    /// Puts the sizes of the unpacked layers in place of those of their blobs. A layer whose size is not to be had keeps
+    /// that of its blob, and is marked; so do all of a source that has no blobs.
+    fn unpack<'a>(
+        &'a self,
+        _repo: &'a str,
+        image: &'a mut image::Image,
+        _blobs: &'a Blobs,
+        _effort: Effort,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async {
+            image.set_unpacked(|_| None);
+            Ok(())
+        })
+    }
 
     /// This source as one that makes layer files itself, where it is one: it is not asked for images then.
     fn analyst(&self) -> Option<&dyn Analyst> {

@@ -11,7 +11,7 @@ use super::address::{Origin, display};
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
 use super::grammar;
-use super::http::{Follow, Reply, Request};
+use super::http::{Follow, Reply, Request, Take};
 use super::words::{misread, shown};
 use super::{Answer, Effort, SourceError, TagFilter};
 use crate::store::Digest;
@@ -59,6 +59,7 @@ pub async fn names(
             limit: PAGE_LIMIT,
             follow: Follow::SameHost,
             body: None,
+            take: Take::Whole,
         };
         let is_first = walk.seen.len() == 1 || request.url == bare;
         let reply = match source.session.send(&request, repo, effort).await? {

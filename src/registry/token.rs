@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::address::Credentials;
-use super::http::{Follow, Request};
+use super::http::{Follow, Request, Take};
 use super::{SourceError, base64};
 
 /// How much of a token server's answer is taken.
@@ -84,6 +84,7 @@ pub fn request(
         limit: LIMIT,
         follow: Follow::SameHost,
         body: None,
+        take: Take::Whole,
     };
     let service = service.map(|service| ("service", service));
     let scope = [("scope", scope)];

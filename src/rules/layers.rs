@@ -28,7 +28,8 @@ pub const KIND: Kind = Kind {
             name: "platform",
             shape: Shape::Text,
             required: false,
-            doc: "OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: what is taken of an index (default linux/amd64).",
+            doc: "OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: what is taken of an index (default linux/amd64). \
+                  Bindings are filled in.",
         },
         Key {
             name: "ids",
@@ -39,9 +40,10 @@ pub const KIND: Kind = Kind {
         },
         Key {
             name: "sizes",
-            shape: Shape::Word(&["compressed"]),
+            shape: Shape::Word(&["compressed", "uncompressed"]),
             required: false,
-            doc: "Which sizes: `compressed`, as the manifest gives them.",
+            doc: "Which sizes: `compressed`, as the manifest gives them (the default), or `uncompressed`, those of the \
+                  unpacked layers.",
         },
     ],
 };
@@ -54,8 +56,10 @@ struct LayersRule {
     tag: Pattern,
     /// The binding that the tag is, where it is nothing else: the digest may come with it.
     tag_binding: Option<usize>,
-    platform: Platform,
+    /// `None`: the one that is meant where none is said.
+    platform: Option<Pattern>,
     ids: Ids,
+    is_unpacked: bool,
     params: Vec<(String, String)>,
     reads: Vec<usize>,
 }
@@ -69,7 +73,7 @@ pub fn compile(
 ) -> Option<Arc<dyn Rule>> {
     let repo = asks::pattern(target, pipeline, "repo", problems);
     let tag = asks::pattern(target, pipeline, "tag", problems);
-    let platform = platform(target, problems);
+    let platform = platform(target, pipeline, problems);
     let word = |key: &str| target.keys.get(key).and_then(|n| n.as_public());
     let ids = match word("ids").as_deref() {
         Some("docker") => Ids::Docker,
@@ -87,47 +91,70 @@ pub fn compile(
         }
     }
     let (repo, tag, platform) = (repo?, tag?, platform?);
+    let is_unpacked = word("sizes").is_some_and(|word| word == layer_file::UNCOMPRESSED);
+    let sizes_word = if is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
     Some(Arc::new(LayersRule {
         source: source?,
-        reads: asks::reads([&repo, &tag]),
+        reads: asks::reads([&repo, &tag].into_iter().chain(&platform)),
         params: vec![
             ("repo".into(), pattern::template(&repo, &target.bindings)),
             ("tag".into(), pattern::template(&tag, &target.bindings)),
-            ("platform".into(), platform.to_string()),
+            (
+                "platform".into(),
+                platform
+                    .as_ref()
+                    .map_or_else(|| Platform::default().to_string(), |p| pattern::template(p, &target.bindings)),
+            ),
             ("ids".into(), ids_word.into()),
-            ("sizes".into(), "compressed".into()),
+            ("sizes".into(), sizes_word.into()),
         ],
         tag_binding: asks::sole_binding(&tag),
         repo,
         tag,
         platform,
         ids,
+        is_unpacked,
     }))
 }
 
-fn platform(target: &Target, problems: &mut Problems) -> Option<Platform> {
-    let Some(node) = target.keys.get("platform") else { return Some(Platform::default()) };
-    match node.as_public().unwrap_or_default().parse() {
-        Ok(platform) => Some(platform),
-        Err(e) => {
-            problems.at(node.span, "not a platform", e.to_string());
-            None
-        }
+/// The platform, in which bindings may be filled in; the outer `None` where it is wrong.
+fn platform(target: &Target, pipeline: &Pipeline, problems: &mut Problems) -> Option<Option<Pattern>> {
+    let Some(node) = target.keys.get("platform") else { return Some(None) };
+    let pattern = asks::pattern(target, pipeline, "platform", problems)?;
+    if asks::reads([&pattern]).is_empty()
+        && let Err(e) = pattern::fill(&pattern, &[]).parse::<Platform>()
+    {
+        problems.at(node.span, "not a platform", e.to_string());
+        return None;
     }
+    Some(Some(pattern))
 }
 
 impl LayersRule {
+    /// The platform for these values.
+    fn platform(&self, values: &[&str]) -> Result<Platform, String> {
+        let Some(pattern) = &self.platform else { return Ok(Platform::default()) };
+        let text = pattern::fill(pattern, values);
+        text.parse().map_err(|e| format!("`{text}` is not a platform: {e}"))
+    }
+
+    fn platform_of(&self, step: &StepView) -> Platform {
+        let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();
+        // The check has refused what is none.
+        self.platform(&values).unwrap_or_default()
+    }
+
     /// The digest that came with the tag from a tag file.
     fn fingerprint(&self, step: &StepView) -> Option<Sha256> {
         *step.fingerprints.get(self.tag_binding?)?
     }
 
     async fn image(&self, job: &Job, repo: &str, tag: &str, digest: Sha256) -> Result<Answer<Image>, Failure> {
-        let effort = asks::effort(job);
+        let (effort, platform) = (asks::effort(job), self.platform_of(&job.step));
         let by_digest = async |digest| {
             let reference = Reference::Digest(digest);
-            self.source.image(repo, &reference, &self.platform, &job.blobs, effort).await.map_err(asks::failure)
+            self.source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
         };
         let why = match by_digest(digest).await? {
             // What the digest stands for is known, and it is no image of this platform.
@@ -167,7 +194,8 @@ impl Rule for LayersRule {
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         grammar::repository(&pattern::fill(&self.repo, values))?;
-        grammar::tag(&pattern::fill(&self.tag, values))
+        grammar::tag(&pattern::fill(&self.tag, values))?;
+        self.platform(values).map(drop)
     }
 
     fn asks(&self) -> Asks {
@@ -195,7 +223,7 @@ impl Rule for LayersRule {
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
         let budget = self.source.budget()?.clone();
         let what = match self.fingerprint(step).or_else(|| read_answer(answer?)) {
-            Some(digest) => registry::missing_manifest(blobs, digest, &self.platform)?.to_string(),
+            Some(digest) => registry::missing_manifest(blobs, digest, &self.platform_of(step))?.to_string(),
             None => format!("{}:{}", asks::of_step(&self.repo, step), asks::of_step(&self.tag, step)),
         };
         Some(Pull { budget, what })
@@ -205,7 +233,11 @@ impl Rule for LayersRule {
         let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
         let found = layer_file::recognise(bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
-        if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform.accepts(&p))) {
+        if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform_of(step).accepts(&p))) {
+            return None;
+        }
+        // Nor are other sizes ours; those of the seed's files are taken as they are.
+        if found.digest.is_some() && found.is_unpacked != self.is_unpacked {
             return None;
         }
         let asks = self.fingerprint(step).is_none();
@@ -227,7 +259,11 @@ impl Rule for LayersRule {
                 });
             }
             Ok(match self.image(job, &repo, &tag, digest).await? {
-                Answer::Found(image) => {
+                Answer::Found(mut image) => {
+                    if self.is_unpacked {
+                        let unpacked = self.source.unpack(&repo, &mut image, &job.blobs, asks::effort(job)).await;
+                        unpacked.map_err(asks::failure)?;
+                    }
                     Made::Outputs(vec![Content::Bytes(layer_file::render(&image, &repo, &tag, self.ids))])
                 }
                 Answer::Absent(why) => Made::Absent(why),
@@ -423,6 +459,8 @@ mod tests {
         assert_eq!(rule.adopt(&step(None), ours.as_bytes()), Some(Some(format!("{digest}\n").into_bytes())));
         let other = file.replace("unknown/unknown", "linux/arm64");
         assert_eq!(rule.adopt(&step(None), other.as_bytes()), None);
+        let unpacked = ours.replace("linux/amd64\"", "linux/amd64\", \"sizes\": \"uncompressed\"");
+        assert_eq!(rule.adopt(&step(Some(digest)), unpacked.as_bytes()), None);
         let seed = br#"[{"repo":{"name":"nginx","tag":"1.0","size":1,"count":1},"layers":[{"id":"a"}],"status":200}]"#;
         assert_eq!(rule.adopt(&step(None), seed), Some(None));
         assert_eq!(rule.adopt(&step(None), b"<html>"), None);
@@ -436,5 +474,7 @@ mod tests {
         assert_eq!(with("foreach: {x: [a]}, repo: '{y}', tag: '1'"), ["unknown binding `y` @ {y}"]);
         let bad = with("foreach: {x: [a]}, repo: '{x}', tag: '1', platform: amd64");
         assert_eq!(bad, ["not a platform @ amd64"]);
+        let bad = with("foreach: {x: [a]}, repo: '{x}', tag: '1', platform: 'linux/{y}'");
+        assert_eq!(bad, ["unknown binding `y` @ {y}"]);
     }
 }

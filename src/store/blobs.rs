@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
 
+use super::sizes::Sizes;
 use super::{Digest, Sha256};
 
 /// The blob store. Every method may be called from many threads.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     root: Arc<Path>,
+    sizes: Arc<Sizes>,
 }
 
 /// A file that was copied into the store.
@@ -48,7 +50,7 @@ pub struct Stored {
 impl Blobs {
     /// Opens the store in `root`, and makes it an OCI image layout where it is none yet.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let blobs = Self { root: root.into() };
+        let blobs = Self::look(root);
         fs::create_dir_all(root.join("blobs/sha256"))?;
         fs::create_dir_all(blobs.temporaries())?;
         blobs.ensure("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
@@ -62,7 +64,12 @@ impl Blobs {
 
     /// The store in `root` as it is, for those that only look.
     pub fn look(root: &Path) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), sizes: Arc::new(Sizes::new(root)) }
+    }
+
+    /// What is known of the sizes of blobs that are elsewhere.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// The bytes of a blob, checked against its digest. A damaged blob is removed and `None`, as one that is not there.

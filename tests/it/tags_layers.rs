@@ -12,7 +12,7 @@ use crate::support::stock;
 use crate::support::words::exit;
 
 /// A project over an OCI layout of its own, with the seed's targets.
-fn over_layout(images: &[(String, Manifest)], repositories: &[&str]) -> Project {
+pub fn over_layout(images: &[(String, Manifest)], repositories: &[&str]) -> Project {
     let project = Project::new(&stock::pipeline_for("unused", repositories));
     project.edit("{kind: registry, url: \"unused\"}", "{kind: oci-layout, path: images}");
     project.layout("images", images);
@@ -20,17 +20,17 @@ fn over_layout(images: &[(String, Manifest)], repositories: &[&str]) -> Project 
 }
 
 /// One more key for both targets of layers.
-fn set_for_layers(project: &Project, key: &str) {
+pub fn set_for_layers(project: &Project, key: &str) {
     let output = "    output: result/layers/{repo}/{tag}.json\n";
     project.edit(output, &format!("{output}    {key}\n"));
 }
 
-fn named(name: &str, manifest: Manifest) -> (String, Manifest) {
+pub fn named(name: &str, manifest: Manifest) -> (String, Manifest) {
     (name.to_owned(), manifest)
 }
 
 /// The one entry of a layer file.
-fn image(project: &Project, file: &str) -> Value {
+pub fn image(project: &Project, file: &str) -> Value {
     let mut list = project.json(file);
     let list = list.as_array_mut().expect("a list");
     assert_eq!(list.len(), 1, "one image a file");
@@ -38,7 +38,7 @@ fn image(project: &Project, file: &str) -> Value {
 }
 
 /// One text of each layer, topmost first.
-fn texts(image: &Value, field: &str) -> Vec<String> {
+pub fn texts(image: &Value, field: &str) -> Vec<String> {
     let layers = image["layers"].as_array().expect("layers");
     layers.iter().map(|l| l[field].as_str().unwrap_or_else(|| panic!("no {field}: {l}")).to_owned()).collect()
 }

@@ -259,6 +259,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Any bytes as a manifest, with the config and the layers that it names.
+    pub fn of_bytes(media_type: &'static str, bytes: Vec<u8>, blobs: Vec<Blob>) -> Self {
+        Self { media_type, blob: Blob::new(bytes), platform: None, subject: None, blobs, children: Vec::new() }
+    }
+
     pub fn digest(&self) -> &str {
         &self.blob.digest
     }
