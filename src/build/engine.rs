@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{FileRecord, State, StateError, StepRecord};
+use crate::store::state::{FileRecord, PathId, State, StateError, StepRecord};
 
 use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict, Work};
@@ -96,6 +96,8 @@ pub(super) struct Engine<'p> {
     pub protected: HashSet<String>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
+    /// Paths by the hashes that records have of them, once one is asked for.
+    pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,

@@ -63,7 +63,16 @@ impl Engine<'_> {
         for &path in self.steps.outputs(id) {
             changes.pass(&made_part(self.state.path(path), Digest::default()));
         }
-        changes.finish().into_iter().map(|reason| self.by_upstream(reason)).collect()
+        changes.finish(|hash| self.input_of(hash)).into_iter().map(|reason| self.by_upstream(reason)).collect()
+    }
+
+    /// The path whose name has this hash in records, where the state still knows it.
+    fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
+        let names = self.input_names.get_or_init(|| {
+            let name = |id| Part::Input { path: self.state.path(id), content: Digest::default() }.name_hash();
+            self.state.live_ids().map(|id| (name(id), id)).collect()
+        });
+        names.get(hash).map(|&id| self.state.path(id).to_owned())
     }
 
     /// An input that this build itself made anew is named with the step that made it.

@@ -36,7 +36,11 @@ pub enum Reason {
         to: String,
     },
     /// How many inputs it had that it has no more.
-    LostInputs(usize),
+    LostInputs {
+        count: usize,
+        /// The first of them by name, where that is still known.
+        first: Option<String>,
+    },
     Parameter {
         name: String,
         from: Option<String>,
@@ -97,8 +101,10 @@ impl fmt::Display for Reason {
                 write!(f, "upstream rebuilt: {input} by {step}, from {from} to {to}")
             }
             Self::NewInput(input) => write!(f, "new input: {input}"),
-            Self::LostInputs(1) => write!(f, "one input is gone"),
-            Self::LostInputs(n) => write!(f, "{n} inputs are gone"),
+            Self::LostInputs { count: 1, first: None } => write!(f, "one input is gone"),
+            Self::LostInputs { count, first: None } => write!(f, "{count} inputs are gone"),
+            Self::LostInputs { count: 1, first: Some(first) } => write!(f, "an input is gone: {first}"),
+            Self::LostInputs { count, first: Some(first) } => write!(f, "{count} inputs are gone: {first} and others"),
             Self::Parameter { name, from, to } => match (from, to) {
                 (Some(from), Some(to)) => write!(f, "changed parameter: {name}, from {from:?} to {to:?}"),
                 (None, Some(to)) => write!(f, "new parameter: {name}, {to:?}"),
@@ -135,7 +141,7 @@ impl Reason {
             Self::FirstBuild => "first-build",
             Self::MissingOutput(_) => "missing-output",
             Self::ChangedOutput { .. } => "changed-output",
-            Self::ChangedInput { .. } | Self::NewInput(_) | Self::LostInputs(_) => "changed-input",
+            Self::ChangedInput { .. } | Self::NewInput(_) | Self::LostInputs { .. } => "changed-input",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
             Self::Parameter { .. } | Self::OtherValue { .. } => "changed-parameter",
             Self::RuleVersion { .. } => "rule-version",
@@ -168,8 +174,8 @@ impl Reason {
             Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
             Self::Rule { from, to } | Self::ChangedAnswer { from, to } => (None, Some(from.clone()), Some(to.clone())),
             Self::MissingOutput(what) | Self::NewInput(what) | Self::Upstream(what) => (Some(what), None, None),
+            Self::LostInputs { first, .. } => (first.as_deref(), None, None),
             Self::FirstBuild
-            | Self::LostInputs(_)
             | Self::ChangedQuestion
             | Self::NotFresh { .. }
             | Self::Refreshed
@@ -248,11 +254,12 @@ impl Changes {
         self.old.remove(&part.name);
     }
 
-    /// What moved, most telling first.
-    pub fn finish(mut self) -> Vec<Reason> {
+    /// What moved, most telling first. `input` tells the name of an input by the hash of that.
+    pub fn finish(mut self, input: impl Fn(&[u8; 8]) -> Option<String>) -> Vec<Reason> {
         self.found.append(&mut self.news);
         if !self.old.is_empty() {
-            self.found.push(Reason::LostInputs(self.old.len()));
+            let first = self.old.keys().filter_map(input).min();
+            self.found.push(Reason::LostInputs { count: self.old.len(), first });
         }
         self.found
     }
@@ -306,7 +313,7 @@ mod tests {
     }
 
     fn said(old: &Template, new: &Template) -> Vec<String> {
-        let reasons = Changes::new(&StepRecord::default(), Some(old), new).finish();
+        let reasons = Changes::new(&StepRecord::default(), Some(old), new).finish(|_| None);
         reasons.iter().map(ToString::to_string).collect()
     }
 
@@ -340,6 +347,9 @@ mod tests {
         }
         let (from, to) = (hex(&Digest::of(b"1").short()), hex(&Digest::of(b"2").short()));
         let changed = Reason::ChangedInput { input: "changed".into(), from, to };
-        assert_eq!(changes.finish(), [changed, Reason::NewInput("new".into()), Reason::LostInputs(1)]);
+        let gone = part("gone", b"").name_hash();
+        let lost = Reason::LostInputs { count: 1, first: Some("gone".into()) };
+        let told = changes.finish(|hash| (*hash == gone).then(|| "gone".to_owned()));
+        assert_eq!(told, [changed, Reason::NewInput("new".into()), lost]);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -289,6 +289,7 @@ fn engine<'p>(
             scratch: Scratch::default(),
             protected: protected(pipeline),
             columns: HashMap::new(),
+            input_names: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             to_expand: Vec::new(),

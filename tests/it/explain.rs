@@ -184,3 +184,20 @@ targets:
         &["set       one", "n         n-one", "out of    names@set=one"],
     );
 }
+
+#[test]
+fn an_input_that_is_gone_is_named() {
+    let project = Project::new(
+        "version: 1
+targets:
+  each: {rule: command, foreach: {n: {lines: names.txt}}, run: \"echo {n} > {out}\", output: 'gen/{n}.txt'}
+  all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("names.txt", "one\ntwo\nthree\nfour\n");
+    project.build(&[]);
+    project.write("names.txt", "one\ntwo\nthree\n");
+    assert_says(&project.explain("all"), &["an input is gone: gen/four.txt"]);
+    project.write("names.txt", "one\n");
+    assert_says(&project.explain("all"), &["3 inputs are gone: gen/four.txt and others"]);
+}
