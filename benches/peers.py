@@ -15,13 +15,14 @@ turns, so that a noisy machine is noisy for all of them. CPU time is user and sy
 children; memory is the peak of its largest process. `bare` is no tool (bare.c): a loop that looks at each file once, or
 that only runs the commands. What a tool costs beyond that is the engine's own.
 """
-import argparse, os, pathlib, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, os, pathlib, shutil, statistics, subprocess, sys, tempfile
 
 import graph
 
 HERE = pathlib.Path(__file__).resolve().parent
 LAYERMILL = os.environ.get("LAYERMILL", str(HERE.parent / "target" / "release" / "layermill"))
 CORES = os.cpu_count()
+PROGRAMS = tempfile.TemporaryDirectory(prefix="peers-programs-")
 
 # Name: how its graph is written, its command, what it keeps beside the outputs.
 TOOLS = {
@@ -37,16 +38,23 @@ TOOLS = {
 SLOW = {"doit", "task", "snakemake", "dvc"}
 
 
+def compiled(name):
+    """The program of a C file beside this one, compiled once a run."""
+    program = pathlib.Path(PROGRAMS.name) / name
+    if not program.exists():
+        subprocess.run(["cc", "-O2", "-o", program, HERE / f"{name}.c", "-lpthread"], check=True)
+    return str(program)
+
+
 def run(command, cwd):
     """CPU seconds, wall seconds, peak MiB."""
-    start = time.perf_counter()
-    child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    errors = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    if status:
-        sys.exit(f"{command[0]} failed in {cwd}:\n{errors}")
-    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
+    figures = pathlib.Path(PROGRAMS.name) / "figures"
+    done = subprocess.run([compiled("usage"), figures, *command], cwd=cwd, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{command[0]} failed in {cwd}:\n{done.stderr}")
+    cpu, wall, peak = map(float, figures.read_text().split())
+    return cpu, wall, peak / 1024
 
 
 def measure(commands, runs, before=None):
@@ -98,14 +106,11 @@ def prepare(top, tools, n):
     return commands
 
 
-def bare(top, root, n, what):
+def bare(root, n, what):
     """The bare loop over one tool's folder."""
-    program = top / "bare"
-    if not program.exists():
-        subprocess.run(["cc", "-O2", "-o", program, HERE / "bare.c", "-lpthread"], check=True)
     files = [*graph.paths("in", n), *graph.paths("out/c", n), *graph.paths("out/t", n), "out/all.txt"]
     (root / "files.txt").write_text("\n".join(files) + "\n")
-    return {"bare": ([str(program), what], root)}
+    return {"bare": ([compiled("bare"), what], root)}
 
 
 def built(top, tools, n, runs):
@@ -114,10 +119,10 @@ def built(top, tools, n, runs):
     alone = top / f"bare-{n}"
     alone.mkdir(exist_ok=True)
     graph.make_leaves(alone, n)
-    table("clean build", measure(commands | bare(top, alone, n, "run"), runs, empty), 2 * n + 1)
+    table("clean build", measure(commands | bare(alone, n, "run"), runs, empty), 2 * n + 1)
     for command, root in commands.values():
         run(command, root)
-    looks = bare(top, commands["layermill"][1], n, "look")
+    looks = bare(commands["layermill"][1], n, "look")
     table("no-op", measure(commands | looks, runs), 2 * n + 1)
     table("one leaf changed", measure(commands, runs, lambda _, root: graph.change_leaf(root)), 2 * n + 1)
 
@@ -132,7 +137,7 @@ def taken_over(top, tools, n, runs):
     adopt = [LAYERMILL, "adopt", "-q"]
     for _ in range(2):  # the second one finds every file settled
         run(adopt, commands["layermill"][1])
-    looks = bare(top, commands["layermill"][1], n, "look")
+    looks = bare(commands["layermill"][1], n, "look")
     measure(commands | looks, 1)  # warm
     table("no-op", measure(commands | looks, runs), 2 * n + 1)
     table("one leaf changed", measure(commands, runs, lambda _, root: graph.change_leaf(root)), 2 * n + 1)
