@@ -117,6 +117,9 @@ pub fn failure(account: &Account) -> String {
     if let Some(log) = &account.log {
         let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
     }
+    if let Some(reason) = &account.reason {
+        let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
+    }
     if let Some(help) = &account.help {
         let _ = writeln!(text, "  help: {}", escape::lines(help));
     }

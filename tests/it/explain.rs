@@ -147,7 +147,8 @@ fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
 fn a_step_that_failed_is_told_as_failed_until_it_does_not() {
     let project = project();
     project.edit("cat {in} >> {out}", "echo oops; exit 4");
-    project.build_exits(words::exit::FAILED, &[]);
+    let failed = project.run(&["build"]).exits(words::exit::FAILED);
+    assert_says(&failed.stderr, &["failed part", "it ran because: first build"]);
     assert_says(&project.explain("part"), &["because   first build", "failed    ", "exit status: 4", ".log"]);
     let failed = |target: &str| {
         let run = project.run(&["status", "--format", "json"]);
