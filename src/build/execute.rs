@@ -119,8 +119,10 @@ impl Engine<'_> {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
         let (stored, destinations) = (stored.clone(), self.destinations_of(id));
         let (placer, blobs, folders) = (self.placer.clone(), self.blobs.clone(), self.scratch_folders.clone());
-        let reply = Reply::of(self, id);
+        let (reply, log) = (Reply::of(self, id), self.log_of(id));
         self.runtime.spawn_blocking(move || {
+            // What a command printed once is not of what is brought back now.
+            let _ = std::fs::remove_file(log);
             let restored = folders.take().map_err(|e| no_folder(&e)).and_then(|folder| {
                 let restored = placer.restore(&stored, &destinations, &folder, &blobs);
                 folders.give_back(folder);

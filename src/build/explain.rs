@@ -1,5 +1,6 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
+use crate::pipeline::model::Freshness;
 use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
@@ -10,7 +11,7 @@ use super::expand::parent_of;
 use super::failures::Failed;
 use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
-use super::reason::Reason;
+use super::reason::{self, Reason};
 use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked};
 use super::steps::{Bound, StepId, printable};
@@ -32,6 +33,8 @@ pub struct Explanation {
     pub values: Vec<(String, String, Option<String>)>,
     /// What its values were read out of: a step's label, or a list.
     pub read_out_of: Vec<String>,
+    /// How long answers are kept, as the pipeline says it.
+    pub fresh: String,
     /// The source that it asks or reads, by its identity.
     pub source: Option<String>,
     /// Paths of what it reads, with the start of the digest of each.
@@ -41,8 +44,8 @@ pub struct Explanation {
     pub key: Option<Digest>,
     /// How it failed when it was last tried, where it did not come to an end since.
     pub last_failure: Option<Failed>,
-    /// Why it ran when it last did.
-    pub last_ran: Option<String>,
+    /// Why it was made, or brought back, when it last was.
+    pub last_made: Option<String>,
     /// What its command printed then, where it printed anything.
     pub log: Option<String>,
 }
@@ -125,10 +128,10 @@ impl Engine<'_> {
             }
             if judged {
                 self.each_input(id, &mut |_, path, content| {
-                    inputs.push((path.to_owned(), super::reason::hex(&content.short())));
+                    inputs.push((path.to_owned(), reason::hex(&content.short())));
                 });
                 let found = record.iter().flat_map(|r| &r.found);
-                inputs.extend(found.map(|f| (f.path.clone(), super::reason::hex(&f.content.short()))));
+                inputs.extend(found.map(|f| (f.path.clone(), reason::hex(&f.content.short()))));
             }
         }
         let source = self.rules[target].as_ref().and_then(|c| match c.rule.lane() {
@@ -137,6 +140,12 @@ impl Engine<'_> {
         });
         Explanation {
             source,
+            fresh: match self.settings_of(id).fresh {
+                Freshness::Exists => "exists".to_owned(),
+                Freshness::Within(limit) => reason::span(limit.as_secs()),
+                Freshness::Digest => "digest".to_owned(),
+                Freshness::Always => "always".to_owned(),
+            },
             values: self.values(id),
             read_out_of: self.read_out_of(id),
             step: self.steps.label(id),
@@ -148,7 +157,7 @@ impl Engine<'_> {
             params,
             inputs,
             asked_at: record.as_ref().map(|r: &StepRecord| r.asked_at).filter(|&t| t > 0),
-            last_ran: record.as_ref().and_then(|r| r.why.clone()).map(|why| match why.as_str() {
+            last_made: record.as_ref().and_then(|r| r.why.clone()).map(|why| match why.as_str() {
                 "" => Reason::FirstBuild.to_string(),
                 _ => why,
             }),

@@ -37,10 +37,11 @@ struct Json<'a> {
     values: &'a [(String, String, Option<String>)],
     read_out_of: &'a [String],
     source: Option<&'a str>,
+    fresh: &'a str,
     asked_at: Option<String>,
     key: Option<String>,
     last_failure: Option<String>,
-    last_ran: Option<&'a str>,
+    last_made: Option<&'a str>,
     log: Option<&'a str>,
 }
 
@@ -50,7 +51,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
     let found = explain(&session, &order).map_err(|e| Error::build(e, &session.pipeline))?;
     if found.is_empty() {
-        let help = "its target may get it once what it is read out of is built: try `layermill plan`".to_owned();
+        let help =
+            "no value that is there now makes it; its target may get it yet where `layermill plan` says so".to_owned();
         return Err(Error::wrong(format!("no step {}", arguments.steps.join(", "))).help(Some(help)));
     }
     match arguments.format {
@@ -73,10 +75,11 @@ fn json(found: &Explanation) -> Json<'_> {
         values: &found.values,
         read_out_of: &found.read_out_of,
         source: found.source.as_deref(),
+        fresh: &found.fresh,
         asked_at: found.asked_at.map(time),
         key: found.key.map(|k| k.to_string()),
         last_failure: found.last_failure.as_ref().map(|f| format!("{} {}", time(f.at), f.message)),
-        last_ran: found.last_ran.as_deref(),
+        last_made: found.last_made.as_deref(),
         log: found.log.as_deref(),
     }
 }
@@ -119,6 +122,7 @@ fn text(found: &Explanation) -> String {
     }
     if let Some(source) = &found.source {
         let _ = writeln!(text, "  source    {source}");
+        let _ = writeln!(text, "  fresh     {}", found.fresh);
     }
     for (path, digest) in found.inputs.iter().take(SHOWN) {
         let _ = writeln!(text, "  input     {path} ({digest})");
@@ -126,8 +130,8 @@ fn text(found: &Explanation) -> String {
     if found.inputs.len() > SHOWN {
         let _ = writeln!(text, "  input     … and {} more", found.inputs.len() - SHOWN);
     }
-    if let Some(why) = &found.last_ran {
-        let _ = writeln!(text, "  last ran  {why}");
+    if let Some(why) = &found.last_made {
+        let _ = writeln!(text, "  last made {why}");
     }
     if let Some(log) = &found.log {
         let _ = writeln!(text, "  printed   {log}");

@@ -47,12 +47,12 @@ fn why_a_step_last_ran_and_what_its_command_printed() {
     let project = project();
     project.edit("cat {in} >> {out}\"", "cat {in} >> {out}; echo printed\"");
     project.build(&["whole"]);
-    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {}", words::FIRST_BUILD), ".log"]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last made {}", words::FIRST_BUILD), ".log"]);
     project.write("text.txt", "other text\n");
     let why = project.build(&["whole"]).step("part").reason().to_owned();
     assert!(why.contains("text.txt"), "{why}");
     project.build(&["whole"]);
-    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last ran  {why}")]);
+    assert_says(&project.explain("part"), &[words::UP_TO_DATE, &format!("last made {why}")]);
     let log = project
         .explain("part")
         .lines()
