@@ -7,6 +7,7 @@ use crate::store::state::StepRecord;
 
 use super::engine::{Engine, Selection};
 use super::events::Silence;
+use super::execute::relative;
 use super::expand::parent_of;
 use super::failures::Failed;
 use super::neighbourhood::list_of;
@@ -164,7 +165,7 @@ impl Engine<'_> {
             log: (!outputs.is_empty())
                 .then(|| self.log_of(id))
                 .filter(|log| log.is_file())
-                .map(|log| log.strip_prefix(&self.pipeline.root).unwrap_or(&log).display().to_string()),
+                .map(|log| relative(&log, &self.pipeline.root)),
             outputs,
             key: record.map(|r| r.key),
         }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::build::events::{Event, Listener, Progress};
-use crate::build::outcome::{Account, Counts, Summary};
+use crate::build::outcome::{Account, Summary};
 use crate::build::reason::Reason;
 
-use super::report::{self, Deferral, Failure};
+use super::report::{self, Totals};
 use super::sink::Sink;
 
 /// The version of the lines. It is raised where a field goes or changes its meaning; new ones may come under the same.
@@ -95,14 +95,7 @@ struct Finished<'a> {
 struct Done<'a> {
     exit: u8,
     #[serde(flatten)]
-    counts: Counts,
-    requests: u64,
-    bytes: u64,
-    retries: u64,
-    seconds: f64,
-    interrupted: bool,
-    failures: Vec<Failure<'a>>,
-    deferrals: Vec<Deferral<'a>>,
+    totals: Totals<'a>,
 }
 
 pub struct Ndjson {
@@ -143,17 +136,7 @@ impl Ndjson {
     }
 
     fn done(&mut self, summary: &Summary) {
-        self.write(Told::Done(Box::new(Done {
-            exit: summary.exit_code(),
-            counts: summary.counts,
-            requests: summary.requests,
-            bytes: summary.bytes,
-            retries: summary.retries,
-            seconds: summary.elapsed.as_secs_f64(),
-            interrupted: summary.interrupted,
-            failures: report::failures(summary),
-            deferrals: report::deferrals(summary),
-        })));
+        self.write(Told::Done(Box::new(Done { exit: summary.exit_code(), totals: Totals::of(summary) })));
         self.sink.flush();
     }
 }

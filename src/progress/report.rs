@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
 use crate::pipeline::Pipeline;
 
-/// What `--format json` prints of a build or a plan.
+/// What came of a run in all, as `--format json` and `--events` tell it.
 #[derive(Debug, Serialize)]
-pub struct Report<'a> {
+pub struct Totals<'a> {
     #[serde(flatten)]
     counts: Counts,
     requests: u64,
@@ -21,6 +21,13 @@ pub struct Report<'a> {
     failures: Vec<Failure<'a>>,
     /// Why steps were deferred, by source.
     deferrals: Vec<Deferral<'a>>,
+}
+
+/// What `--format json` prints of a build or a plan.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    #[serde(flatten)]
+    totals: Totals<'a>,
     /// What would have to be fetched of sources that count it; of a plan only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pulls: Vec<Pulls<'a>>,
@@ -73,10 +80,6 @@ pub struct Failure<'a> {
     blocks: usize,
 }
 
-pub fn failures(summary: &Summary) -> Vec<Failure<'_>> {
-    summary.failures().map(failure).collect()
-}
-
 fn failure(a: &Account) -> Failure<'_> {
     Failure {
         step: &a.step,
@@ -98,10 +101,6 @@ pub struct Deferral<'a> {
     until: Option<String>,
     /// The steps that it put off itself; others wait for them.
     steps: usize,
-}
-
-pub fn deferrals(summary: &Summary) -> Vec<Deferral<'_>> {
-    summary.deferrals.iter().map(deferral).collect()
 }
 
 fn deferral(d: &Deferred) -> Deferral<'_> {
@@ -148,6 +147,21 @@ struct Unknown<'a> {
     because: &'a str,
 }
 
+impl<'a> Totals<'a> {
+    pub fn of(summary: &'a Summary) -> Self {
+        Self {
+            counts: summary.counts,
+            requests: summary.requests,
+            bytes: summary.bytes,
+            retries: summary.retries,
+            seconds: summary.elapsed.as_secs_f64(),
+            interrupted: summary.interrupted,
+            failures: summary.failures().map(failure).collect(),
+            deferrals: summary.deferrals.iter().map(deferral).collect(),
+        }
+    }
+}
+
 impl<'a> Report<'a> {
     pub fn of(summary: &'a Summary, pipeline: &'a Pipeline) -> Self {
         let name = |target: usize| pipeline.targets[target].name.as_str();
@@ -165,14 +179,7 @@ impl<'a> Report<'a> {
             attempts: a.attempts,
         };
         Self {
-            counts: summary.counts,
-            requests: summary.requests,
-            bytes: summary.bytes,
-            retries: summary.retries,
-            seconds: summary.elapsed.as_secs_f64(),
-            interrupted: summary.interrupted,
-            failures: failures(summary),
-            deferrals: deferrals(summary),
+            totals: Totals::of(summary),
             pulls: summary.pulls.iter().map(pulls).collect(),
             set_aside: &summary.set_aside,
             steps: summary.accounts.iter().map(step).collect(),

@@ -12,7 +12,7 @@ use super::auth::{Login, Outcome};
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
 use super::endpoint::{Endpoint, unexpected};
-use super::http::{Follow, Request, Take};
+use super::http::Request;
 use super::image::Image;
 use super::pages::{self, Names, Walk};
 use super::setup::{self, Role, Setup};
@@ -127,15 +127,7 @@ impl DockerHub {
         let mut seen = HashSet::new();
         loop {
             walk.enters(&next)?;
-            let request = Request {
-                method: Method::GET,
-                url: next,
-                accept: "application/json",
-                limit: PAGE_LIMIT,
-                follow: Follow::SameHost,
-                body: None,
-                take: Take::Whole,
-            };
+            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
             let reply = match self.api.session.send(&request, repo, effort).await? {
                 Outcome::Reply(reply) => reply,
                 // Anonymous clients may turn some pages only.

@@ -47,8 +47,7 @@ impl Endpoint {
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
-        let (accept, limit, follow) = (manifest::ACCEPT, self.limit, Follow::SameHost);
-        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
+        Request::new(method, url, manifest::ACCEPT, self.limit)
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
@@ -106,8 +105,7 @@ impl Endpoint {
 
     fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
         let url = self.url(repo, &format!("blobs/{digest}"));
-        let (accept, limit, follow) = ("*/*", self.limit, Follow::Anywhere);
-        Request { method, url, accept, limit, follow, body: None, take: Take::Whole }
+        Request { follow: Follow::Anywhere, ..Request::new(method, url, "*/*", self.limit) }
     }
 
     /// How large a blob is.

@@ -120,6 +120,11 @@ impl From<SourceError> for Fault {
 }
 
 impl Request {
+    /// One without a body, of which the whole answer is taken.
+    pub fn new(method: Method, url: Url, accept: &'static str, limit: u64) -> Self {
+        Self { method, url, accept, limit, follow: Follow::SameHost, body: None, take: Take::Whole }
+    }
+
     /// Whether hubs charge for it: it fetches what is asked for by the types of manifests.
     pub fn is_pull(&self) -> bool {
         self.method == Method::GET && self.accept == manifest::ACCEPT

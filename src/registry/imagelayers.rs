@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
-use super::http::{Follow, Reply, Request, Take};
+use super::http::{Reply, Request};
 use super::image::Image;
 use super::layer_file::{self, Analyzed};
 use super::pages;
@@ -69,15 +69,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
 impl ImageLayers {
     fn request(&self, method: Method, path: &str, limit: u64) -> Request {
         let url = self.server.below(&format!("registry/{path}"));
-        Request {
-            method,
-            url,
-            accept: "application/json",
-            limit,
-            follow: Follow::SameHost,
-            body: None,
-            take: Take::Whole,
-        }
+        Request::new(method, url, "application/json", limit)
     }
 
     async fn send(&self, request: &Request, repo: &str, effort: Effort) -> Result<Answer<Reply>, SourceError> {

@@ -11,7 +11,7 @@ use super::address::{Origin, display};
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
 use super::grammar;
-use super::http::{Follow, Reply, Request, Take};
+use super::http::{Reply, Request};
 use super::words::{misread, shown};
 use super::{Answer, Effort, SourceError, TagFilter};
 use crate::store::Digest;
@@ -52,15 +52,7 @@ pub async fn names(
     let mut next = first.clone();
     loop {
         walk.enters(&next)?;
-        let request = Request {
-            method: Method::GET,
-            url: next,
-            accept: "application/json",
-            limit: PAGE_LIMIT,
-            follow: Follow::SameHost,
-            body: None,
-            take: Take::Whole,
-        };
+        let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
         let is_first = walk.seen.len() == 1 || request.url == bare;
         let reply = match source.session.send(&request, repo, effort).await? {
             Outcome::Reply(reply) => reply,

@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::address::Credentials;
-use super::http::{Follow, Request, Take};
+use super::http::{Follow, Request};
 use super::{SourceError, base64};
 
 /// How much of a token server's answer is taken.
@@ -77,15 +77,7 @@ pub fn request(
     scope: &str,
     credentials: Option<&Credentials>,
 ) -> Result<(Request, Option<HeaderValue>), SourceError> {
-    let mut request = Request {
-        method: Method::GET,
-        url: realm.clone(),
-        accept: "application/json",
-        limit: LIMIT,
-        follow: Follow::SameHost,
-        body: None,
-        take: Take::Whole,
-    };
+    let mut request = Request::new(Method::GET, realm.clone(), "application/json", LIMIT);
     let service = service.map(|service| ("service", service));
     let scope = [("scope", scope)];
     let header = match credentials {
