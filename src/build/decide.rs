@@ -113,7 +113,7 @@ impl Engine<'_> {
                 // A group of one may be absent: that is told at length.
                 group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
             }
-            Wait::File(file) => matches!(self.looks[file as usize], Leaf::There),
+            Wait::File(file) => self.looks[file as usize] == Leaf::There,
             Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };
@@ -377,31 +377,27 @@ impl Engine<'_> {
     /// A file that no step makes has to be there.
     fn check_file(&self, file: u32) -> Result<(), Decision> {
         let path = || self.state.path(self.steps.files[file as usize]);
-        match &self.looks[file as usize] {
+        match self.looks[file as usize] {
             Leaf::There => Ok(()),
             Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
                 message: format!("the input {} is missing", path()),
                 help: Some("no target makes it; put it there, or correct the path".to_owned()),
             }),
-            Leaf::Unusable(why) => {
+            Leaf::Unusable => {
+                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
                 Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
             }
         }
     }
 
-    /// Looks at a file that no step makes. The record is to be kept where it is a new one.
-    pub(super) fn look_at_file(&self, file: u32) -> (Leaf, Option<FileRecord>) {
+    /// Looks at a file that no step makes; `None` where it is as recorded.
+    pub(super) fn look_at_file(&self, file: u32) -> Option<Look> {
         let path = self.steps.files[file as usize];
         let known = self.state.file_at(path);
         if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
-            return (Leaf::There, None);
+            return None;
         }
-        match files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known) {
-            Look::Same(_) => (Leaf::There, None),
-            Look::Hashed(record) => (Leaf::There, Some(record)),
-            Look::Missing => (Leaf::Missing, None),
-            Look::Unusable(why) => (Leaf::Unusable(why.into()), None),
-        }
+        Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
     }
 
     fn look_at_outputs(&self, id: StepId) -> Outputs {

@@ -285,6 +285,7 @@ fn engine<'p>(
             waiting: Vec::new(),
             eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
             looks: Vec::new(),
+            unusable: HashMap::new(),
             rhythm: Rhythm::default(),
             scratch: Scratch::default(),
             protected: protected(pipeline),
