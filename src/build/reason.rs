@@ -283,6 +283,9 @@ fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
         found.push(Reason::Rule { from: old.rule.clone(), to: new.rule.clone() });
         return;
     }
+    if old.keys != new.keys {
+        found.push(Reason::RuleVersion { rule: "keys of steps".to_owned(), from: old.keys, to: new.keys });
+    }
     if old.version != new.version {
         found.push(Reason::RuleVersion { rule: new.rule.clone(), from: old.version, to: new.version });
     }
@@ -309,12 +312,18 @@ mod tests {
 
     fn template(version: u32, run: &str) -> Template {
         let params = vec![("run".to_owned(), run.to_owned())];
-        Template { rule: "command".to_owned(), version, params, bindings: Vec::new() }
+        Template { keys: 1, rule: "command".to_owned(), version, params, bindings: Vec::new() }
     }
 
     fn said(old: &Template, new: &Template) -> Vec<String> {
         let reasons = Changes::new(&StepRecord::default(), Some(old), new).finish(|_| None);
         reasons.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn keys_of_an_older_layermill_are_named() {
+        let (old, new) = (Template { keys: 0, ..template(1, "a") }, template(1, "a"));
+        assert_eq!(said(&old, &new), ["rule version: keys of steps, from 0 to 1"]);
     }
 
     #[test]

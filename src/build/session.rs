@@ -23,7 +23,7 @@ use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
-use super::key::Template;
+use super::key::{KEYS, Template};
 use super::outcome::Summary;
 use super::place::Placer;
 use super::request::{self, Asked};
@@ -320,6 +320,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         params.push(("inputs".to_owned(), names.join(",")));
     }
     let template = Template {
+        keys: KEYS,
         rule: rule.name().to_owned(),
         version: rule.version(),
         params,

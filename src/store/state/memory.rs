@@ -88,7 +88,7 @@ impl Memory {
 
     pub fn step(&self, id: PathId) -> Option<StepRecord> {
         let (key, template, at) = split_step(self.step_row(id)?);
-        details::decode(key, self.templates.digest(template)?, &self.details.get(at)?).map(|view| view.to_record())
+        details::decode(key, self.templates.digest(template)?, &self.details.get(at)?).map(|view| view.record())
     }
 
     /// Whether that changed anything.
