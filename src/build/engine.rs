@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
@@ -95,7 +96,7 @@ pub(super) struct Engine<'p> {
     pub rhythm: Rhythm,
     pub scratch: Scratch,
     /// The pipeline file and the lists that it goes over: no step may write them.
-    pub protected: HashSet<String>,
+    pub protected: HashSet<String, RandomState>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
     /// Paths by the hashes that records have of them, once one is asked for.

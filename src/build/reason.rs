@@ -10,6 +10,8 @@ use crate::store::state::{KeyPart, StepRecord};
 
 use super::key::{Part, Template};
 
+pub use crate::store::hex;
+
 /// Why a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -297,11 +299,6 @@ fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
             found.push(Reason::Parameter { name: name.clone(), from, to });
         }
     }
-}
-
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

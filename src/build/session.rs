@@ -336,7 +336,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
 }
 
 /// The files that a pipeline is read from, relative to its folder.
-fn protected(pipeline: &Pipeline) -> HashSet<String> {
+fn protected(pipeline: &Pipeline) -> HashSet<String, foldhash::fast::RandomState> {
     let file = std::path::absolute(&pipeline.file).ok();
     let file = file.as_deref().and_then(|f| f.strip_prefix(&pipeline.root).ok()).map(|f| f.display().to_string());
     let axes = pipeline.targets.iter().flat_map(|target| &target.axes);
