@@ -14,7 +14,8 @@ use super::files::{self, Look};
 use super::outcome::Status;
 use super::place::Destination;
 use super::reason::{self, Reason};
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 

@@ -32,8 +32,9 @@ use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
 use super::settings::Settings;
-use super::steps::{Bound, FileId, GroupId, StepId, Steps, Wait};
+use super::steps::{Bound, FileId, StepId, Steps};
 use super::task::Message;
+use super::waits::{GroupId, Wait};
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {

@@ -41,6 +41,7 @@ mod session;
 mod settings;
 mod steps;
 mod task;
+mod waits;
 pub mod watch;
 
 pub use engine::Selection;

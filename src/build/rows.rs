@@ -9,7 +9,8 @@ use crate::store::state::PathId;
 use super::engine::{Compiled, Engine};
 use super::expand::{parent_of, parents_of};
 use super::intern::Id;
-use super::steps::{Bound, Clash, NONE, StepId, Wait, printable};
+use super::steps::{Bound, Clash, NONE, StepId, printable};
+use super::waits::Wait;
 
 impl Engine<'_> {
     /// Adds one step, or finds that another target has described it already.
