@@ -17,6 +17,7 @@ mod flight;
 pub mod grammar;
 mod helper;
 mod http;
+mod hub;
 pub mod image;
 pub mod imagelayers;
 pub mod layer_file;
@@ -42,7 +43,7 @@ pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -196,6 +197,16 @@ pub trait Source: Send + Sync {
         })
     }
 
+    /// This source as one that lists its repositories, where it does.
+    fn lister(&self) -> Option<&dyn Lister> {
+        None
+    }
+
+    /// This source as one that looks for repositories by words, where it does.
+    fn searcher(&self) -> Option<&dyn Searcher> {
+        None
+    }
+
     /// This source as one that makes layer files itself, where it is one: it is not asked for images then.
     fn analyst(&self) -> Option<&dyn Analyst> {
         None
@@ -211,6 +222,56 @@ pub trait Analyst: Send + Sync {
         tag: &'a str,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
+}
+
+/// The repositories of a namespace, or of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repositories {
+    pub names: BTreeSet<String>,
+    /// Names outside the grammar, as they may be shown.
+    pub left_out: BTreeSet<String>,
+    /// How many the source says that there are, those left out and not asked for included, where it says it.
+    pub count: Option<usize>,
+}
+
+impl Repositories {
+    /// Takes a name in.
+    pub fn add(&mut self, name: String) {
+        match grammar::repository(&name) {
+            Ok(()) => self.names.insert(name),
+            Err(_) => self.left_out.insert(words::shown(&name)),
+        };
+    }
+
+    /// How many there are up to here.
+    pub fn len(&self) -> usize {
+        self.names.len() + self.left_out.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Lists repositories.
+pub trait Lister: Send + Sync {
+    /// All that are below a name: never a part of them.
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>>;
+}
+
+/// Looks for repositories by words.
+pub trait Searcher: Send + Sync {
+    /// The first so many that it finds, by its own order.
+    fn search<'a>(
+        &'a self,
+        words: &'a str,
+        limit: usize,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Repositories, SourceError>>;
 }
 
 /// What sources did, for progress and the summary; shared by all of a session.

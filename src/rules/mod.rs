@@ -3,6 +3,7 @@
 mod asks;
 pub mod command;
 pub mod layers;
+pub mod repositories;
 pub mod stat;
 pub mod tags;
 
@@ -223,7 +224,7 @@ pub trait Rule: Send + Sync {
 }
 
 /// The rules, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[tags::KIND, layers::KIND, stat::KIND, command::KIND];
+pub const KINDS: &[Kind] = &[tags::KIND, layers::KIND, repositories::KIND, stat::KIND, command::KIND];
 
 /// Makes the rule of a target; what is wrong with its keys goes into `problems`. A group has none.
 pub fn compile(
@@ -235,6 +236,7 @@ pub fn compile(
     match target.rule.as_deref()? {
         "tags" => tags::compile(target, pipeline, sources, problems),
         "layers" => layers::compile(target, pipeline, sources, problems),
+        "repositories" => repositories::compile(target, pipeline, sources, problems),
         "stat" => stat::compile(target, problems),
         "command" => command::compile(target, pipeline, problems),
         // The pipeline's check has refused any other name.

@@ -1,0 +1,191 @@
+//! Axes whose values a source tells: each is a target that asks for them, which the file need not write down, and an axis
+//! that reads that target's output. So they are fresh, deferred, planned and explained as everything else.
+
+use super::check::public_text;
+use super::model::{Name, Node, Piece, Text, Value};
+use super::problem::{Problems, Span};
+
+/// Where the outputs of implied targets lie.
+pub const FOLDER: &str = ".layermill/axes/";
+
+/// What an implied target has of the one that implies it: how it is asked, not what.
+const SETTINGS: [&str; 5] = ["fresh", "missing", "retries", "timeout", "after"];
+
+/// Whether this is the name of an implied target: no other has a dot.
+pub fn is_implied(name: &str) -> bool {
+    name.contains('.')
+}
+
+/// An output's path without the folder that only implied targets may write to.
+pub fn below<'p>(target: &str, path: &'p str) -> &'p str {
+    if is_implied(target) { path.strip_prefix(FOLDER).unwrap_or(path) } else { path }
+}
+
+/// The targets of a file, with those that they imply at the end.
+pub(super) fn expand(entries: &[(Name, Node)], problems: &mut Problems, faulty: &mut Vec<bool>) -> Vec<(Name, Node)> {
+    let mut all = entries.to_vec();
+    let mut implied = Vec::new();
+    for ((name, target), faulty) in all.iter_mut().zip(faulty.iter_mut()) {
+        let before = problems.0.len();
+        lists(name, target, &mut implied, problems);
+        *faulty |= problems.0.len() > before;
+    }
+    faulty.resize(all.len() + implied.len(), false);
+    all.extend(implied);
+    all
+}
+
+/// `{namespace: …}` and `{search: …}`: a target of the rule `repositories`.
+fn lists(name: &Name, target: &mut Node, implied: &mut Vec<(Name, Node)>, problems: &mut Problems) {
+    let settings = settings(target);
+    let source = target.get("source").cloned();
+    let Some(foreach) = entry_mut(target, "foreach") else { return };
+    let Value::Map(axes) = &mut foreach.value else { return };
+    for (binding, axis) in axes {
+        let Some(asked) = list(axis, source.as_ref(), problems) else { continue };
+        let span = axis.span;
+        let output = format!("{FOLDER}{}.json", file_name(&asked));
+        let mut keys = vec![(key("rule", span), scalar("repositories", span))];
+        keys.extend(asked);
+        keys.push((key("output", span), scalar(&output, span)));
+        keys.extend(settings.clone());
+        let of = format!("{}.{}", name.text, binding.text);
+        *axis = reading(&of, span);
+        implied.push((Name { text: of, span }, Node { value: Value::Map(keys), span }));
+    }
+}
+
+/// What an axis asks a source for, as keys of the rule; `None` where it is none of these, or has mistakes.
+fn list(axis: &Node, of_target: Option<&Node>, problems: &mut Problems) -> Option<Vec<(Name, Node)>> {
+    let entries = axis.as_map()?;
+    let own = |name: &Name| matches!(name.text.as_str(), "namespace" | "search" | "limit" | "source");
+    let (first, _) = entries.iter().find(|(name, _)| own(name))?;
+    let place = |word: &str| axis.entry(word);
+    let what = match (place("namespace"), place("search")) {
+        (Some(_), Some((second, _))) => {
+            problems.at(second.span, "`namespace` and `search` in one axis", "one of the two");
+            return None;
+        }
+        (Some((name, _)), None) | (None, Some((name, _))) => name,
+        (None, None) => {
+            let label = "is for axes that ask a source";
+            let message = format!("`{}` without `namespace` or `search`", first.text);
+            problems.at(first.span, message, label).help("`{namespace: NAME}` or `{search: WORDS}`");
+            return None;
+        }
+    };
+    if let Some((other, _)) = entries.iter().find(|(name, _)| !own(name)) {
+        let label = "an axis has one place where its values come from";
+        problems.at(other.span, format!("`{}` beside `{}`", other.text, what.text), label);
+        return None;
+    }
+    let Some(source) = axis.get("source").or(of_target) else {
+        problems
+            .at(what.span, format!("`{}` needs a source", what.text), "asks which one?")
+            .help("add `source: NAME` to the axis, or to the target");
+        return None;
+    };
+    let mut keys = vec![(key("source", axis.span), source.clone())];
+    let asked: Vec<_> = ["namespace", "search", "limit"].iter().filter_map(|k| place(k)).collect();
+    for (_, value) in &asked {
+        for text in value.as_list().unwrap_or(std::slice::from_ref(*value)) {
+            public_text(text, "the values of an axis", problems)?;
+        }
+    }
+    // In one order, so that what is equal looks equal.
+    keys.extend(asked.into_iter().map(|(name, value)| (name.clone(), value.clone())));
+    Some(keys)
+}
+
+/// A file's name for a list: two targets that ask for the same share the step.
+fn file_name(asked: &[(Name, Node)]) -> String {
+    let text = |node: &Node| match node.as_list() {
+        Some(items) => {
+            items.iter().filter_map(Node::as_public).map(|item| escaped(&item)).collect::<Vec<_>>().join("+")
+        }
+        None => escaped(&node.as_public().unwrap_or_default()),
+    };
+    let word = |(name, node): &(Name, Node)| match name.text.as_str() {
+        "source" => format!("{}/", text(node)),
+        other => format!("{other}={}", text(node)),
+    };
+    let (source, rest) = asked.split_at(1);
+    let rest: Vec<String> = rest.iter().map(word).collect();
+    source.iter().map(word).collect::<String>() + &rest.join(",")
+}
+
+/// Text as a part of a path, with `%` and two digits for what is no letter, digit or one of `._-`.
+fn escaped(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
+}
+
+fn settings(target: &Node) -> Vec<(Name, Node)> {
+    let entries = target.as_map().unwrap_or_default().iter();
+    entries.filter(|(name, _)| SETTINGS.contains(&name.text.as_str())).cloned().collect()
+}
+
+/// An axis that reads an array out of a target's output.
+fn reading(target: &str, span: Span) -> Node {
+    let entries = vec![(key("from", span), scalar(target, span)), (key("json", span), scalar("", span))];
+    Node { value: Value::Map(entries), span }
+}
+
+fn entry_mut<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    entries.iter_mut().find(|(name, _)| name.text == key).map(|(_, node)| node)
+}
+
+fn key(name: &str, span: Span) -> Name {
+    Name { text: name.to_owned(), span }
+}
+
+fn scalar(text: &str, span: Span) -> Node {
+    Node { value: Value::Scalar { text: Text(vec![Piece::Plain(text.to_owned())]), plain: false }, span }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{AxisKind, Read};
+    use super::super::testing::*;
+
+    fn file(targets: &str) -> String {
+        format!("version: 1\nsources: {{s: {{kind: dockerhub}}, r: {{kind: dockerhub}}}}\ntargets:\n{targets}")
+    }
+
+    #[test]
+    fn a_list_is_a_target_that_the_axis_reads() {
+        let text = "  t: {rule: tags, source: s, foreach: {repo: {search: [a b, ü/%], limit: 7}}, output: 'o/{repo}', \
+                    fresh: 24h, retries: 2, cache: false}\n";
+        let pipeline = good(&file(text));
+        let (t, list) = (target(&pipeline, "t"), target(&pipeline, "t.repo"));
+        let AxisKind::From { target, read: Read::Json(pointer) } = &t.axes[0].kind else { panic!("{:?}", t.axes) };
+        assert_eq!((*target, pointer.as_str(), pipeline.targets.len()), (1, "", 2));
+        assert_eq!((list.rule.as_deref(), list.bindings.len()), (Some("repositories"), 0));
+        let path = super::super::pattern::literal(&list.outputs[0].pattern);
+        assert_eq!(path.as_deref(), Some(".layermill/axes/s/search=a%20b+%c3%bc%2f%25,limit=7.json"));
+        assert_eq!((list.fresh, list.retries, list.cache), (t.fresh, Some(2), true));
+        assert_eq!(pipeline.default, [0]);
+    }
+
+    #[test]
+    fn a_list_of_other_words_or_of_another_source_is_another_file() {
+        let path = |axis: &str| {
+            let pipeline = good(&file(&format!(
+                "  t: {{rule: tags, source: s, foreach: {{repo: {axis}}}, output: 'o/{{repo}}'}}\n"
+            )));
+            super::super::pattern::literal(&target(&pipeline, "t.repo").outputs[0].pattern).unwrap()
+        };
+        let axes = [
+            "{namespace: a}",
+            "{search: a}",
+            "{search: a, limit: 1}",
+            "{search: a+b}",
+            "{search: [a, b]}",
+            "{search: 'a,limit=1'}",
+            "{namespace: a, source: r}",
+        ];
+        let paths: std::collections::HashSet<String> = axes.iter().map(|axis| path(axis)).collect();
+        assert_eq!(paths.len(), axes.len(), "{paths:?}");
+    }
+}
