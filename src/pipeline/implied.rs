@@ -1,8 +1,10 @@
-//! Axes whose values a source tells: each is a target that asks for them, which the file need not write down, and an axis
-//! that reads that target's output. So they are fresh, deferred, planned and explained as everything else.
+//! Axes whose values a source tells (`{namespace: …}`, `{search: …}`, `platform: all`): each is a target that asks for
+//! them, which the file need not write down, and an axis that reads that target's output. So they are fresh, deferred,
+//! planned and explained as everything else.
 
 use super::check::public_text;
-use super::model::{Name, Node, Piece, Text, Value};
+use super::model::{Binding, Name, Node, Part, Text, Value};
+use super::pattern;
 use super::problem::{Problems, Span};
 
 /// Where the outputs of implied targets lie.
@@ -14,6 +16,11 @@ const SETTINGS: [&str; 5] = ["fresh", "missing", "retries", "timeout", "after"];
 /// Whether this is the name of an implied target: no other has a dot.
 pub fn is_implied(name: &str) -> bool {
     name.contains('.')
+}
+
+/// The target that implies this one.
+pub fn implier(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
 }
 
 /// An output's path without the folder that only implied targets may write to.
@@ -28,6 +35,7 @@ pub(super) fn expand(entries: &[(Name, Node)], problems: &mut Problems, faulty: 
     for ((name, target), faulty) in all.iter_mut().zip(faulty.iter_mut()) {
         let before = problems.0.len();
         lists(name, target, &mut implied, problems);
+        implied.extend(platforms(name, target, problems));
         *faulty |= problems.0.len() > before;
     }
     faulty.resize(all.len() + implied.len(), false);
@@ -120,6 +128,57 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
 }
 
+/// `platform: all`: a target of the rule `platforms`, which goes over all that this one did; this one goes over what is
+/// found there, and the rest comes along.
+fn platforms(name: &Name, target: &mut Node, problems: &mut Problems) -> Option<(Name, Node)> {
+    let all = target.get("platform").filter(|node| node.as_public().as_deref() == Some("all"))?;
+    if target.get("rule").and_then(Node::as_public).as_deref() != Some("layers") {
+        return None;
+    }
+    let span = all.span;
+    if let Some((own, _)) = target.get("foreach").and_then(|foreach| foreach.entry(PLATFORM)) {
+        let label = "`platform: all` gives it";
+        problems.at(own.span, "the binding `platform` is given twice", label).also(span, "given here");
+        return None;
+    }
+    let output = target.get("output")?.clone();
+    let Some(text) = output.as_text().filter(|text| !text.public().ends_with('/')) else {
+        // Paths with `{platform}` in them are right to.
+        let mut axes = target.get("foreach").and_then(Node::as_map).unwrap_or_default().to_vec();
+        axes.push((key(PLATFORM, span), Node { value: Value::List(vec![scalar("all", span)]), span }));
+        put(target, "foreach", Node { value: Value::Map(axes), span });
+        problems
+            .at(output.span, "`platform: all` makes one file a platform", "is not one path")
+            .help("write `output: result/…/{platform}.json`");
+        return None;
+    };
+    let mut keys = vec![(key("rule", span), scalar("platforms", span))];
+    let same = ["source", "repo", "tag", "foreach"].iter().filter_map(|k| target.entry(k));
+    keys.extend(same.map(|(name, node)| (name.clone(), node.clone())));
+    keys.push((key("output", span), scalar(&of_all(text, output.span), output.span)));
+    keys.extend(settings(target));
+    let of = format!("{}.{PLATFORM}", name.text);
+    let axis = (key(PLATFORM, span), reading(&of, span));
+    put(target, "foreach", Node { value: Value::Map(vec![axis]), span });
+    put(target, PLATFORM, scalar("{platform}", span));
+    Some((Name { text: of, span }, Node { value: Value::Map(keys), span }))
+}
+
+const PLATFORM: &str = "platform";
+
+/// Where the platforms of an output's image are listed: a path that is its own just as the output's is.
+fn of_all(output: &Text, span: Span) -> String {
+    let binding = Binding { name: PLATFORM.to_owned(), axis: 0, parent: None };
+    let mut pattern = pattern::parse(output, span, "", &[binding]);
+    for part in &mut pattern.parts {
+        if let Part::Binding(_) = part {
+            *part = Part::Text(Text::plain("all"));
+        }
+    }
+    let path = pattern::template(&pattern, &[]);
+    format!("{FOLDER}{}", path.strip_prefix("./").unwrap_or(&path))
+}
+
 fn settings(target: &Node) -> Vec<(Name, Node)> {
     let entries = target.as_map().unwrap_or_default().iter();
     entries.filter(|(name, _)| SETTINGS.contains(&name.text.as_str())).cloned().collect()
@@ -136,12 +195,21 @@ fn entry_mut<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
     entries.iter_mut().find(|(name, _)| name.text == key).map(|(_, node)| node)
 }
 
+/// Gives a key another value, and its place where it is new.
+fn put(node: &mut Node, name: &str, value: Node) {
+    let Value::Map(entries) = &mut node.value else { return };
+    match entries.iter_mut().find(|(key, _)| key.text == name) {
+        Some((_, old)) => *old = value,
+        None => entries.push((key(name, value.span), value)),
+    }
+}
+
 fn key(name: &str, span: Span) -> Name {
     Name { text: name.to_owned(), span }
 }
 
 fn scalar(text: &str, span: Span) -> Node {
-    Node { value: Value::Scalar { text: Text(vec![Piece::Plain(text.to_owned())]), plain: false }, span }
+    Node { value: Value::Scalar { text: Text::plain(text), plain: false }, span }
 }
 
 #[cfg(test)]
@@ -166,6 +234,39 @@ mod tests {
         assert_eq!(path.as_deref(), Some(".layermill/axes/s/search=a%20b+%c3%bc%2f%25,limit=7.json"));
         assert_eq!((list.fresh, list.retries, list.cache), (t.fresh, Some(2), true));
         assert_eq!(pipeline.default, [0]);
+    }
+
+    #[test]
+    fn all_platforms_are_a_target_that_goes_over_what_this_one_did() {
+        let text = "  tags: {rule: tags, source: s, foreach: {repo: [a]}, output: 'o/{repo}'}\n  \
+                    t: {rule: layers, source: s, foreach: {tag: {from: tags, select: latest}}, platform: all, \
+                    output: './l/{{x}}/{repo}/{tag}/{platform}.json'}\n";
+        let pipeline = good(&file(text));
+        let (t, all) = (target(&pipeline, "t"), target(&pipeline, "t.platform"));
+        let names = |t: &super::super::model::Target| t.bindings.iter().map(|b| b.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(all), names(t)),
+            (vec!["repo".into(), "tag".into()], ["repo", "tag", "platform"].map(String::from).into())
+        );
+        let filled = super::super::pattern::fill(&all.outputs[0].pattern, &["a", "1"]);
+        assert_eq!(filled, ".layermill/axes/l/{x}/a/1/all.json");
+        assert_eq!(t.keys.get("platform").unwrap().as_public().as_deref(), Some("{platform}"));
+    }
+
+    #[test]
+    fn all_platforms_need_a_path_for_each() {
+        let wrong = |keys: &str| {
+            problems(&file(&format!("  t: {{rule: layers, source: s, repo: a, tag: b, platform: all, {keys}}}\n")))
+        };
+        let one = "every `platform` would write this one file @ o.json ? a path of an output has every binding of the target in it";
+        assert_eq!(wrong("output: o.json"), [one]);
+        let path = "`platform: all` makes one file a platform @ {} ? write `output: result/…/{platform}.json`";
+        assert_eq!(wrong("output: ['{platform}']"), [path.replacen("{}", "['{platform}']", 1)]);
+        assert_eq!(wrong("output: 'o/{platform}/'"), [path.replacen("{}", "'o/{platform}/'", 1)]);
+        let twice = wrong("output: 'o/{platform}', foreach: {platform: [x]}");
+        assert_eq!(twice, ["the binding `platform` is given twice @ platform & all"]);
+        let unknown = wrong("output: 'o/{platform}', foreach: {x: {from: nobody, json: ''}}");
+        assert_eq!(unknown.len(), 1, "{unknown:?}");
     }
 
     #[test]

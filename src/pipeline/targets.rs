@@ -82,6 +82,12 @@ pub(super) fn check(
     for (id, (_, node)) in entries.iter().enumerate() {
         wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, loose[id], &made, p)));
     }
+    for id in (0..entries.len()).filter(|id| faulty[*id]).collect::<Vec<_>>() {
+        // What an implied target was told of is wrong with the one that is written.
+        if let Some(&written) = known.ids.get(implied::implier(&entries[id].0.text)) {
+            faulty[written] = true;
+        }
+    }
     for (target, faulty) in pipeline.targets.iter_mut().zip(&faulty) {
         target.faulty = *faulty;
     }

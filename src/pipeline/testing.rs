@@ -37,6 +37,7 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
                 key("sizes", Shape::Word(&["compressed", "uncompressed"])),
             ],
         ),
+        kind("platforms", &[needed("source", Shape::Source), key("repo", Shape::Text), key("tag", Shape::Text)]),
         kind(
             "repositories",
             &[

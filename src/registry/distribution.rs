@@ -15,8 +15,8 @@ use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
 use super::words;
 use super::{
-    Answer, Effort, Lister, Platform, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags, mirrors,
-    pages,
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
+    mirrors, pages,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
@@ -236,6 +236,19 @@ impl Source for Distribution {
                 },
             };
             lookup::image(&Remote { source: self, repo, effort }, blobs, repo, digest, platform).await
+        })
+    }
+
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(async move {
+            check(repo, None)?;
+            lookup::platforms(&Remote { source: self, repo, effort }, blobs, repo, digest).await
         })
     }
 

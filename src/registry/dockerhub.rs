@@ -15,8 +15,8 @@ use super::image::Image;
 use super::pages::{self, Names};
 use super::setup::{self, Role, Setup};
 use super::{
-    Answer, Effort, Lister, Platform, Reference, Repositories, Searcher, Shared, Source, SourceError, TagFilter, Tags,
-    grammar,
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Searcher, Shared, Source, SourceError,
+    TagFilter, Tags, grammar,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
@@ -219,6 +219,16 @@ impl Source for DockerHub {
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
         Box::pin(async move { self.registry.image(&qualified(repo), reference, platform, blobs, effort).await })
+    }
+
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(async move { self.registry.platforms(&qualified(repo), digest, blobs, effort).await })
     }
 
     fn unpack<'a>(

@@ -15,7 +15,9 @@ use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::words::shown;
-use super::{Answer, Effort, Lister, Platform, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags};
+use super::{
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
+};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
@@ -245,6 +247,16 @@ impl Source for Layout {
             };
             lookup::image(self, blobs, repo, digest, platform).await
         })
+    }
+
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(lookup::platforms(self, blobs, repo, digest))
     }
 
     fn unpack<'a>(

@@ -87,6 +87,14 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+/// The platforms that a tag has images for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Platforms {
+    pub names: BTreeSet<String>,
+    /// Those that are none by their grammar, as they may be shown.
+    pub left_out: BTreeSet<String>,
+}
+
 /// Which image is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
@@ -181,6 +189,18 @@ pub trait Source: Send + Sync {
         blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
+
+    /// The platforms that there are images for behind a digest.
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        let _ = (repo, digest, blobs, effort);
+        Box::pin(async { Ok(Answer::Absent("this source does not tell platforms".into())) })
+    }
 
     /// Puts the sizes of the unpacked layers in place of those of their blobs. A layer whose size is not to be had keeps
     /// that of its blob, and is marked; so do all of a source that has no blobs.

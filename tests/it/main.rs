@@ -20,6 +20,7 @@ mod hub;
 mod imagelayers;
 mod interrupt;
 mod laws;
+mod platforms;
 mod reaching;
 mod repositories;
 mod safety;
