@@ -214,7 +214,7 @@ fn scalar(text: &str, span: Span) -> Node {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{AxisKind, Read};
+    use super::super::model::{AxisKind, InputKind, Read};
     use super::super::testing::*;
 
     fn file(targets: &str) -> String {
@@ -251,6 +251,21 @@ mod tests {
         let filled = super::super::pattern::fill(&all.outputs[0].pattern, &["a", "1"]);
         assert_eq!(filled, ".layermill/axes/l/{x}/a/1/all.json");
         assert_eq!(t.keys.get("platform").unwrap().as_public().as_deref(), Some("{platform}"));
+    }
+
+    #[test]
+    fn a_path_is_made_by_the_target_that_chooses_the_least_tags() {
+        let layers = |name: &str, select: &str| {
+            format!(
+                "  {name}: {{rule: layers, source: s, foreach: {{tag: {{from: tags, select: {select}}}}}, platform: all, \
+                 output: 'l/{{repo}}/{{tag}}/{{platform}}'}}\n"
+            )
+        };
+        let tags = "  tags: {rule: tags, source: s, foreach: {repo: [a]}, output: 'o/{repo}'}\n";
+        let reader = "  c: {rule: command, run: x, inputs: [l/a/1/linux/arm], output: c}\n";
+        let pipeline = good(&file(&format!("{tags}{}{}{reader}", layers("latest", "latest"), layers("every", "all"))));
+        let InputKind::Target { target: maker, .. } = &target(&pipeline, "c").inputs[0].kind else { panic!("a file") };
+        assert_eq!(pipeline.targets[*maker].name, "every");
     }
 
     #[test]

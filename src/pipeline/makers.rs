@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::model::{AxisKind, Output, Part, Pattern, Read, Select, Target, TargetId, Text};
+use super::model::{Output, Part, Pattern, Target, TargetId, Text};
 use super::pattern;
 
 /// The outputs of all targets, by the text before their first binding.
@@ -30,7 +30,7 @@ impl<'a> Makers<'a> {
     /// least: what another makes, it makes, too.
     pub fn find(&self, path: &Pattern) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
         self.candidates(path)
-            .filter_map(|(id, output)| Some((narrowness(self.targets, id), id, pattern::unify(path, &output.pattern)?)))
+            .filter_map(|(id, output)| Some((self.targets[id].narrowness, id, pattern::unify(path, &output.pattern)?)))
             .min_by_key(|(narrow, id, _)| (*narrow, *id))
             .map(|(_, id, on)| (id, on))
     }
@@ -72,21 +72,4 @@ fn start(pattern: &Pattern) -> String {
         }
     }
     start
-}
-
-/// How many axes leave something out: a target's own, and those of the targets that it reads its values from.
-fn narrowness(targets: &[Target], id: TargetId) -> usize {
-    let (mut narrow, mut seen, mut next) = (0, vec![id], 0);
-    // A list rather than a way down: where targets wait for each other in a circle, that is reported later.
-    while let Some(&id) = seen.get(next) {
-        for axis in &targets[id].axes {
-            let AxisKind::From { target, read } = &axis.kind else { continue };
-            narrow += usize::from(matches!(read, Read::Tags(select) if !matches!(select, Select::All)));
-            if !seen.contains(target) {
-                seen.push(*target);
-            }
-        }
-        next += 1;
-    }
-    narrow
 }

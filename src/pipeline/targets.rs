@@ -65,12 +65,13 @@ pub(super) fn check(
     }
     let resolved = axes::bind(drafts, entries, problems, &mut faulty);
     let loose: Vec<bool> = resolved.iter().map(|r| r.loose).collect();
-    for (id, ((name, node), Resolved { bindings, axes, loose })) in entries.iter().zip(resolved).enumerate() {
+    for (id, ((name, node), Resolved { bindings, axes, narrowness, loose })) in entries.iter().zip(resolved).enumerate()
+    {
         let target = count(problems, &mut faulty[id], |p| {
             // That a group has no outputs has been reported.
             let output = node.get("output").filter(|_| node.get("rule").is_some());
             let outputs = outputs::read(output, &name.text, &bindings, loose, &known, p);
-            Target { axes, outputs, ..target(pipeline, name, node, bindings, p) }
+            Target { axes, narrowness, outputs, ..target(pipeline, name, node, bindings, p) }
         });
         pipeline.targets.push(target);
     }
@@ -200,6 +201,7 @@ fn target(pipeline: &Pipeline, name: &Name, node: &Node, bindings: Vec<Binding>,
         keys: without(node, |n| keys::TARGET.iter().any(|k| k.name == n)),
         bindings,
         axes: Vec::new(),
+        narrowness: 0,
         inputs: Vec::new(),
         after: Vec::new(),
         outputs: Vec::new(),

@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use super::address::{Credentials, Origin, display, is_plain};
+use super::address::{self, Credentials, Origin, display, is_plain};
 use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
@@ -94,13 +94,12 @@ impl Carried {
 impl Session {
     /// Requests to the registry at `base`.
     pub fn new(http: Http, budget: Arc<Budget>, patient: bool, login: Login, base: &Url) -> Self {
-        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         Self {
             http,
             budget,
             patient,
             login,
-            host: format!("{}{port}", base.host_str().unwrap_or_default()),
+            host: address::host(base),
             logins: OnceCell::new(),
             refused: OnceLock::new(),
             challenge: RwLock::default(),
@@ -141,8 +140,10 @@ impl Session {
     {
         loop {
             match self.http.retrying(effort, || self.attempt(request, ask())).await {
-                // The next attempt waits for leave.
-                Err(error) if error.deferral.is_some() && self.patient && self.budget.waits() => self.http.repeats(),
+                Err(SourceError { deferral: Some(why), .. }) if self.patient && self.budget.waits() => {
+                    self.budget.wait_for(&why).await;
+                    self.http.repeats();
+                }
                 sent => return sent,
             }
         }

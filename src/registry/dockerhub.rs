@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
+use super::address;
 use super::auth::Login;
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
@@ -71,11 +72,11 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let api = setup.address("api", Some(API), problems);
     let registry = setup.address("registry", Some(REGISTRY), problems);
     let addresses = api.as_ref().zip(registry.as_ref()).map(|(api, own)| format!("{} {}", api.shown(), own.shown()));
-    let host = registry.as_ref().and_then(|own| own.base.host_str()).unwrap_or_default().to_owned();
+    let host = registry.as_ref().map(|own| address::host(&own.base));
     // What is wrong with them is told where the registry is connected to.
     let given = setup.credentials(registry.as_ref(), &mut Problems::default());
     let registry = distribution::connect(&setup, registry, problems);
-    let (mut api, registry, given) = (api?, registry?, given?);
+    let (mut api, registry, given, host) = (api?, registry?, given?, host?);
     // Logins are for the registry first; the API shows to anybody what is public, but not all pages of it.
     let login = Login::Given(api.credentials.take());
     let budget = setup.announced_budget(&api);

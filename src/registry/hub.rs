@@ -95,9 +95,9 @@ impl Api {
         loop {
             walk.enters(&next)?;
             let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
-            let asked = match (who, self.account.token(&self.endpoint, who, effort).await?) {
-                (Who::Account, Some(token)) => self.endpoint.session.send_as(&request, &token, effort).await?,
-                _ => self.endpoint.session.send(&request, "", effort).await?,
+            let asked = match self.account.token(&self.endpoint, who, effort).await? {
+                Some(token) => self.endpoint.session.send_as(&request, &token, effort).await?,
+                None => self.endpoint.session.send(&request, "", effort).await?,
             };
             let reply = match asked {
                 Outcome::Reply(reply) => reply,

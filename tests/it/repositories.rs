@@ -187,6 +187,24 @@ fn with_a_login_the_list_goes_on_past_the_wall() {
 }
 
 #[test]
+fn a_login_that_docker_keeps_is_used_past_the_wall() {
+    let names = names(150);
+    let mut hub = hub(names.iter().map(String::as_str));
+    (hub.wall, hub.account) = (Some(100), Some(("me", "pw1")));
+    let (hub, registry) = (hub.serve(), no_registry());
+    let project = project(&hub.url(), &registry.url(), "", "{namespace: big}");
+    let logins = json!({"auths": {registry.address().to_string(): {"auth": "bWU6cHcx"}}});
+    let folder = project.around().join("home/.docker");
+    std::fs::create_dir_all(&folder).expect("created");
+    std::fs::write(folder.join("config.json"), logins.to_string()).expect("written");
+    project.build_exits(exit::FAILED, &[]);
+    assert_eq!(hub.count("/v2/auth/token"), 0, "`credentials: none`");
+    project.edit(", credentials: none", "");
+    project.build(&[]);
+    assert_eq!(made(&project).len(), 150);
+}
+
+#[test]
 fn a_search_gives_the_first_that_it_finds() {
     let hub = hub(["a/nginx", "b/nginx", "library/nginx", "x/other", "z/nginx"]).serve();
     let registry = no_registry();
@@ -294,6 +312,29 @@ fn a_build_waits_for_the_hubs_api_where_it_is_told_to() {
     let project = project(&hub.url(), &registry.url(), "", "{namespace: o}");
     let report = project.build(&["--wait-budget"]);
     assert_eq!((report.deferred, made(&project).len()), (0, 1));
+}
+
+#[test]
+fn a_build_that_waits_does_not_ask_on_and_on() {
+    let hub = at_first(hub(["o/a"]), usize::MAX, || fault::reply(StatusCode::TOO_MANY_REQUESTS, &[], ""));
+    let registry = no_registry();
+    let project = project(&hub.url(), &registry.url(), "", "{namespace: o}");
+    let mut running = project.start(&["build", "--wait-budget"]);
+    running.until("the first request", |_| (!hub.seen().is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(hub.seen().len(), 1);
+    running.signal(rustix::process::Signal::INT);
+    running.wait().exits(exit::INTERRUPTED);
+}
+
+#[test]
+fn a_count_that_the_list_does_not_reach_is_told() {
+    let page = json!({"count": 3, "next": null, "results": [{"name": "a"}, {"name": "b"}]});
+    let hub = Server::start(move |_| fault::json(StatusCode::OK, &page));
+    let registry = no_registry();
+    let project = project(&hub.url(), &registry.url(), "", "{namespace: o}");
+    let report = project.build(&["get_tag.repo"]);
+    assert!(report.stderr.contains("`o` is said to have 3 repositories, and 2 are listed"), "{}", report.stderr);
 }
 
 /// The stock's pipeline with a namespace for its list.
