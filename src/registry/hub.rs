@@ -21,7 +21,7 @@ const PAGE: &str = "100";
 const PAGE_LIMIT: u64 = 8 << 20;
 /// How much of its answer to a login is taken.
 const TOKEN_LIMIT: u64 = 1 << 20;
-/// Tokens last for ten minutes; nothing that takes longer is asked for with one.
+/// Its tokens last for some minutes and do not say how many: another one is got after these.
 const TOKEN_LASTS: Duration = Duration::from_secs(240);
 
 /// The API, and who we are there where it wants to know.

@@ -111,6 +111,9 @@ fn a_budget_that_is_spent_puts_platforms_off() {
     let server = Server::of(shelf);
     let project = project(&server.url(), &["library/nginx", "library/redis"]);
     project.edit("{kind: registry, ", "{kind: registry, budget: 1/1h, ");
+    project.build(&["get_tag"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE);
+    assert!(plan.stdout.contains("pulls    2 or more of http://"), "what is behind an index is not known: {plan}");
     let report = project.build_exits(exit::DEFERRED, &[]);
     assert_eq!((pulls(&server).len(), report.failed), (1, 0), "{}", report.listing());
     project.edit("budget: 1/1h", "budget: 9/1h");
