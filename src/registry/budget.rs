@@ -115,8 +115,9 @@ impl Budgets {
     pub fn of(&self, name: &str, allowance: Option<Allowance>) -> Arc<Budget> {
         let mut all = lock(&self.all);
         let budget = all.entry(name.to_owned()).or_insert_with(|| {
-            let (common, ledger) = (self.common.clone(), Mutex::default());
-            Arc::new(Budget { name: name.to_owned(), common, ledger, ended: Notify::new() })
+            let (common, mut ledger) = (self.common.clone(), Ledger::default());
+            common.spent.pauses(name).into_iter().for_each(|pause| ledger.remembers(pause));
+            Arc::new(Budget { name: name.to_owned(), common, ledger: Mutex::new(ledger), ended: Notify::new() })
         });
         if let Some(allowance) = allowance {
             let mut ledger = budget.ledger();
@@ -131,6 +132,11 @@ impl Budgets {
     /// Whether what is spent is waited for: `--wait-budget`.
     pub fn set_waits(&self, waits: bool) {
         self.common.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Servers are asked for what they had no more of in an earlier run.
+    pub fn ask_again(&self) {
+        lock(&self.all).values().for_each(|budget| budget.ledger().forgets());
     }
 
     /// How long the next of those who wait has still to wait.
@@ -150,7 +156,9 @@ impl Budget {
             let ended = self.ended.notified();
             let (turn, ended_before) = {
                 let mut ledger = self.ledger();
-                (ledger.turn(now_ms(), is_pull), ledger.ended)
+                let turn = ledger.turn(now_ms(), is_pull);
+                self.keep(&mut ledger);
+                (turn, ledger.ended)
             };
             let refused = match turn {
                 Turn::Go(at) => {
@@ -168,7 +176,7 @@ impl Budget {
             if !(patient && self.waits()) {
                 return Err(SourceError::deferred(refused));
             }
-            self.sleep_until(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
+            self.sleep_towards(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
         }
     }
 
@@ -199,7 +207,7 @@ impl Budget {
         }
         ledger.spent = self.common.spent.read(&self.name).into();
         ledger.clamp(now_ms());
-        self.common.spent.rewrite(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
+        self.common.spent.replace_pulls(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
         ledger.taken_over = true;
         Ok(())
     }
@@ -211,13 +219,18 @@ impl Budget {
         self.common.spent.add(&self.name, at, back).map_err(|e| cannot_keep(&e))
     }
 
-    async fn sleep_until(&self, until: i64) {
-        let _awaited = Awaited::new(&self.common.awaited, until);
-        loop {
-            let left = until - now_ms();
-            let Ok(left @ 1..) = u64::try_from(left) else { return };
-            tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
+    /// Writes what the server has no more of, where that is new. What cannot be written is found out again.
+    fn keep(&self, ledger: &mut Ledger) {
+        if std::mem::take(&mut ledger.news) {
+            let _ = self.common.spent.replace_pauses(&self.name, ledger.pauses());
         }
+    }
+
+    /// Sleeps until then, or for a while: the clock may jump, and then it is another time that is waited for.
+    async fn sleep_towards(&self, until: i64) {
+        let _awaited = Awaited::new(&self.common.awaited, until);
+        let left = Duration::from_millis(u64::try_from(until - now_ms()).unwrap_or(0));
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }
 
@@ -242,6 +255,7 @@ impl Pass<'_> {
         if let Some(announced) = Announced::of(headers, now) {
             self.seen = announced.remaining.is_some();
             ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);
+            self.budget.keep(&mut ledger);
         }
     }
 
@@ -249,7 +263,9 @@ impl Pass<'_> {
     pub fn refused(&mut self, why: Deferral) -> Deferral {
         let is_pull = self.at.is_some();
         self.in_vain();
-        let refused = self.budget.ledger().refused(why, is_pull, now_ms());
+        let mut ledger = self.budget.ledger();
+        let refused = ledger.refused(why, is_pull, now_ms());
+        self.budget.keep(&mut ledger);
         Deferral { source: self.budget.name.clone(), ..refused }
     }
 
@@ -363,12 +379,68 @@ mod tests {
         assert_eq!(until(&spend(folder.path(), 1)), Some(first), "the next run does not begin anew");
     }
 
+    /// Whether a pull, and anything else, may be asked of a server in another run.
+    fn next_run(folder: &std::path::Path, asks_again: bool) -> (bool, bool) {
+        let budgets = Budgets::kept_in(folder.to_owned());
+        let budget = budgets.of("https://r", None);
+        if asks_again {
+            budgets.ask_again();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let may = |is_pull| runtime.block_on(budget.enter(is_pull, true)).is_ok();
+        (may(true), may(false))
+    }
+
+    #[test]
+    fn what_a_server_has_no_more_of_is_known_to_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let budget = Budgets::kept_in(folder.path().to_owned()).of("https://r", None);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let refused = |is_pull, until| {
+            let mut pass = runtime.block_on(budget.enter(is_pull, true)).unwrap();
+            pass.refused(Deferral { until, ..Deferral::default() });
+        };
+        refused(true, None);
+        assert_eq!(next_run(folder.path(), false), (true, true), "it did not say for how long");
+        *budget.ledger() = Ledger::default();
+        refused(true, Some(now_ms() + 3_600_000));
+        assert_eq!(next_run(folder.path(), false), (false, true));
+        refused(false, Some(now_ms() + 3_600_000));
+        assert_eq!(next_run(folder.path(), false), (false, false));
+        assert_eq!(next_run(folder.path(), true), (true, true));
+        assert_eq!(next_run(folder.path(), false), (true, true), "the answer is what counts from then on");
+    }
+
+    #[test]
+    fn what_a_server_said_is_not_believed_by_a_clock_that_jumped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (now, hour) = (now_ms(), 3_600_000);
+        let written = |since: i64, until: i64| {
+            std::fs::write(folder.path().join(spent::NAME), format!("pulls {since} {until} https://r\n")).unwrap();
+            next_run(folder.path(), false).0
+        };
+        assert!(!written(now - hour, now + hour));
+        assert!(written(now + hour, now + 2 * hour), "it went back");
+        assert!(written(now - 2 * hour, now - hour), "it is past that, by rights or not");
+        assert!(written(now - hour, i64::MAX) && written(i64::MIN, i64::MAX), "no server means that");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_looks_at_the_clock_again() {
+        // As after a jump: nobody is there at this time for years, and the ledger knows of no reason to wait.
+        let budget = Budgets::default().of("https://r", None);
+        let began = tokio::time::Instant::now();
+        budget.sleep_towards(now_ms() + 10 * 365 * 86_400_000).await;
+        assert_eq!(began.elapsed(), LONGEST_SLEEP);
+    }
+
     #[test]
     fn a_file_that_is_damaged_is_read_as_far_as_it_goes() {
         let folder = tempfile::tempdir().unwrap();
         let now = now_ms();
-        let text =
-            format!("rubbish\n{now} https://other\n{now} https://r\n-{now} https://r\n{now} https://r\n{now} htt");
+        let text = format!(
+            "rubbish\npulls 7\n-9223372036854775808 https://r\n{now} https://other\n{now} https://r\n-{now} https://r\n{now} https://r\n{now} htt"
+        );
         std::fs::write(folder.path().join(spent::NAME), text).unwrap();
         let run = spend(folder.path(), 2);
         assert!(run[0].is_ok() && run[1].is_err(), "one was spent before");

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::announced::Announced;
+use super::spent::{Pause, Scope};
 use super::{Allowance, Deferral, Forecast, LONGEST_WITHIN, UNKNOWN_WAIT, millis, span};
 
 #[derive(Debug, Default)]
@@ -22,10 +23,20 @@ pub struct Ledger {
     /// What the server last said that it had left, those under way not yet taken off.
     left: Option<u64>,
     said: Announced,
-    /// Why there are no pulls, and until when that is believed.
-    no_pulls: Option<(Deferral, i64)>,
-    /// Why there is nothing at all.
-    nothing: Option<(Deferral, i64)>,
+    no_pulls: Option<Refusal>,
+    /// There is nothing at all.
+    nothing: Option<Refusal>,
+    /// What the server has no more of is not what was kept of it.
+    pub news: bool,
+}
+
+/// Why there is nothing, and for how long that is believed.
+#[derive(Clone, Debug)]
+struct Refusal {
+    why: Deferral,
+    pause: Pause,
+    /// It was said in an earlier run.
+    is_old: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -40,20 +51,20 @@ pub enum Turn {
 impl Ledger {
     pub fn turn(&mut self, now: i64, is_pull: bool) -> Turn {
         self.clamp(now);
-        self.nothing = self.nothing.take().filter(|(_, believed)| *believed > now);
-        if self.no_pulls.as_ref().is_some_and(|(_, believed)| *believed <= now) {
+        self.nothing = self.nothing.take().filter(|refusal| refusal.pause.holds(now));
+        if self.no_pulls.as_ref().is_some_and(|refusal| !refusal.pause.holds(now)) {
             self.no_pulls = None;
             // One finds out how many there are.
             self.left = self.said.remaining.map(|_| 1);
         }
-        if let Some((refused, _)) = &self.nothing {
-            return Turn::Refused(refused.clone());
+        if let Some(refusal) = &self.nothing {
+            return Turn::Refused(refusal.why.clone());
         }
         if !is_pull {
             return Turn::Go(None);
         }
-        if let Some((refused, _)) = &self.no_pulls {
-            return Turn::Refused(refused.clone());
+        if let Some(refusal) = &self.no_pulls {
+            return Turn::Refused(refusal.why.clone());
         }
         if let Some(refused) = self.over_allowance(now) {
             return Turn::Refused(refused);
@@ -93,6 +104,10 @@ impl Ledger {
     pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
         self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
         let Some(remaining) = announced.remaining else { return };
+        if remaining > 0 && self.no_pulls.as_ref().is_some_and(|refusal| refusal.is_old) {
+            self.no_pulls = None;
+            self.news = true;
+        }
         // Answers may come in another order than they were given in: only one that was alone may say that there is more.
         let others = self.flying > own || self.ended != ended;
         self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
@@ -101,11 +116,45 @@ impl Ledger {
     /// The server refused; only pulls where it `is_pull` that it refused.
     pub fn refused(&mut self, why: Deferral, is_pull: bool, now: i64) -> Deferral {
         let until = why.until.filter(|until| *until > now).or_else(|| self.given_again(why.window, now));
-        let refused = Deferral { until, ..why };
-        let believed = until.unwrap_or(now + millis(UNKNOWN_WAIT));
-        *(if is_pull { &mut self.no_pulls } else { &mut self.nothing }) = Some((refused.clone(), believed));
+        let why = Deferral { until, ..why };
+        let pause = Pause {
+            scope: if is_pull { Scope::Pulls } else { Scope::All },
+            since: now,
+            until: until.unwrap_or(now + millis(UNKNOWN_WAIT)).min(now + millis(LONGEST_WITHIN)),
+        };
+        self.refuse(Refusal { why: why.clone(), pause, is_old: false });
         self.left = None;
-        refused
+        self.news = true;
+        why
+    }
+
+    /// What the server had no more of in an earlier run.
+    pub fn remembers(&mut self, pause: Pause) {
+        let what = if pause.scope == Scope::Pulls { "pulls" } else { "requests" };
+        let why = format!("the registry had no more {what} to give in an earlier run (`--refresh` asks again)");
+        let why = Deferral { why, until: Some(pause.until), ..Deferral::default() };
+        self.refuse(Refusal { why, pause, is_old: true });
+    }
+
+    /// Finds out anew what the server has.
+    pub fn forgets(&mut self) {
+        for refusal in [&mut self.no_pulls, &mut self.nothing] {
+            self.news |= refusal.take_if(|refusal| refusal.is_old).is_some();
+        }
+    }
+
+    /// What the next run is to know: what the server has no more of, where it said until when.
+    pub fn pauses(&self) -> impl Iterator<Item = Pause> {
+        let said = |refusal: &&Refusal| refusal.why.until.is_some();
+        [&self.no_pulls, &self.nothing].into_iter().flatten().filter(said).map(|refusal| refusal.pause)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let place = match refusal.pause.scope {
+            Scope::Pulls => &mut self.no_pulls,
+            Scope::All => &mut self.nothing,
+        };
+        *place = Some(refusal);
     }
 
     /// Times to come are as if they were now: the clock went back, and nobody is to wait until it is there again.
@@ -238,6 +287,32 @@ mod tests {
         l.refused(Deferral { until: Some(50), ..Deferral::default() }, false, 1);
         refused(l.turn(2, false));
         assert_eq!(l.turn(50, false), Turn::Go(None));
+    }
+
+    #[test]
+    fn a_refusal_ends_when_the_clock_jumps_either_way() {
+        let hour = 3_600_000;
+        for (jump, is_pull) in [(-1, true), (-hour, false), (hour, true), (400 * 24 * hour, false)] {
+            let mut l = Ledger::default();
+            l.refused(Deferral { until: Some(11 * hour), ..Deferral::default() }, is_pull, 10 * hour);
+            refused(l.turn(10 * hour, is_pull));
+            assert!(matches!(l.turn(10 * hour + jump, is_pull), Turn::Go(_)), "{jump}");
+        }
+        let mut l = Ledger::default();
+        l.refused(Deferral { until: Some(i64::MAX), ..Deferral::default() }, true, 0);
+        assert!(matches!(l.turn(32 * 24 * hour, true), Turn::Go(_)), "nothing is believed for ever");
+    }
+
+    #[test]
+    fn what_an_earlier_run_was_told_ends_where_the_server_says_otherwise() {
+        let mut l = Ledger::default();
+        l.remembers(Pause { scope: Scope::Pulls, since: 0, until: 90 });
+        assert_eq!(refused(l.turn(1, true)).until, Some(90));
+        l.announced(&remaining(0), 0, 0, 2);
+        refused(l.turn(2, true));
+        l.announced(&remaining(4), 0, 0, 3);
+        assert!(l.news && l.pauses().next().is_none());
+        assert!(matches!(l.turn(3, true), Turn::Go(_)));
     }
 
     #[test]
