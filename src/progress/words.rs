@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::build::events::{Printed, Progress};
 use crate::build::outcome::{Account, Deferred, Pulls, Status, Summary};
+use crate::registry::HostNote;
 
 use super::pace::Pace;
 use super::{escape, frame};
@@ -79,7 +80,20 @@ pub fn notes(summary: &Summary) -> String {
     named(&mut text, summary, YELLOW, "note", |a| {
         a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
     });
+    for note in summary.hosts.iter().take(NAMED) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{YELLOW}note{YELLOW:#} {}: {}", escape::line(&note.host), of_host(note));
+    }
     text
+}
+
+fn of_host(note: &HostNote) -> String {
+    let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+    let backed_off = (note.backed_off > 0)
+        .then(|| format!("backed off {}: it did not bear as many requests at once", times(note.backed_off)));
+    let wrong = (note.wrong_content > 0)
+        .then(|| format!("sent other content than its digest says {}; another was asked", times(note.wrong_content)));
+    [backed_off, wrong].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: impl Fn(&Account) -> bool) {

@@ -38,11 +38,10 @@ pub enum Login {
 pub struct Session {
     http: Http,
     budget: Arc<Budget>,
-    /// What is spent may be waited for; nobody else could be asked.
-    patient: bool,
     login: Login,
     /// The host, and its port where that is not the usual one.
     host: String,
+    origin: Origin,
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
@@ -93,14 +92,14 @@ impl Carried {
 
 impl Session {
     /// Requests to the registry at `base`.
-    pub fn new(http: Http, budget: Arc<Budget>, patient: bool, login: Login, base: &Url) -> Self {
+    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url) -> Self {
         let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         Self {
             http,
             budget,
-            patient,
             login,
             host: format!("{}{port}", base.host_str().unwrap_or_default()),
+            origin: Origin::of(base),
             logins: OnceCell::new(),
             refused: OnceLock::new(),
             challenge: RwLock::default(),
@@ -118,10 +117,17 @@ impl Session {
         loop {
             match self.http.retrying(effort, || self.attempt(request, repo, effort)).await {
                 // The next attempt waits for leave.
-                Err(error) if error.deferral.is_some() && self.patient && self.budget.waits() => self.http.repeats(),
+                Err(error) if error.deferral.is_some() && self.http.settings().patient && self.budget.waits() => {
+                    self.http.repeats()
+                }
                 sent => return sent,
             }
         }
+    }
+
+    /// Notes that the host sent what is not of the digest that was asked for.
+    pub fn sent_wrong_content(&self) {
+        self.http.note(&self.origin, |host| host.wrong_content += 1);
     }
 
     /// One attempt, within the budget.
@@ -129,7 +135,7 @@ impl Session {
         if self.http.settings().offline {
             return self.met(request, repo, effort).await;
         }
-        let mut pass = self.budget.enter(request.is_pull(), self.patient).await?;
+        let mut pass = self.budget.enter(request.is_pull(), self.http.settings().patient).await?;
         let mut outcome = self.met(request, repo, effort).await;
         match &mut outcome {
             Ok(Outcome::Reply(reply)) => pass.answered(&reply.headers),

@@ -3,6 +3,7 @@
 mod clients;
 mod exchange;
 mod fault;
+mod hosts;
 mod request;
 mod retry;
 
@@ -10,17 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::Traffic;
+use super::address::Origin;
 use super::certificates::Certificates;
+use super::{HostNote, Traffic};
 use clients::Clients;
 pub use fault::Fault;
+use hosts::Hosts;
 pub use request::{Follow, Reply, Request, Take};
 
 /// How a source talks.
 pub struct Settings {
-    /// Requests at the same time.
+    /// Requests to one host at the same time.
     pub concurrency: usize,
     /// For one attempt, from the first byte out to the last byte in.
     pub timeout: Duration,
@@ -29,23 +30,28 @@ pub struct Settings {
     /// Plain HTTP was asked for.
     pub insecure: bool,
     pub offline: bool,
+    /// A server that wants to be left alone is waited for; otherwise somebody else can be asked.
+    pub patient: bool,
     /// The source is on this machine: proxies are for elsewhere.
     pub local: bool,
     pub certificates: Certificates,
 }
 
+/// A server that wants to be left alone for longer is not waited for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+
 /// A client with connections that it uses again.
 pub struct Http {
     clients: Clients,
     settings: Settings,
-    permits: Semaphore,
+    hosts: Hosts,
     traffic: Arc<Traffic>,
 }
 
 impl Http {
     pub fn new(settings: Settings, traffic: Arc<Traffic>) -> Self {
-        let permits = Semaphore::new(settings.concurrency);
-        Self { clients: Clients::default(), settings, permits, traffic }
+        let hosts = Hosts::new(settings.concurrency);
+        Self { clients: Clients::default(), settings, hosts, traffic }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -55,5 +61,10 @@ impl Http {
     /// Counts a request that is sent once more.
     pub fn repeats(&self) {
         self.traffic.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes what is to be known of a host.
+    pub fn note(&self, at: &Origin, what: impl FnOnce(&mut HostNote)) {
+        self.traffic.note(at, what);
     }
 }

@@ -21,6 +21,7 @@ mod imagelayers;
 mod interrupt;
 mod laws;
 mod reaching;
+mod requests;
 mod safety;
 mod sample;
 mod secrets;

@@ -1,15 +1,17 @@
 //! One attempt: sent, followed where it is redirected, and what comes taken up to its limit.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::{Fault, Follow, Http, Reply, Request, Take, fault};
+use super::hosts::Turn;
+use super::{Fault, Follow, Http, LONGEST_RETRY_AFTER, Reply, Request, Take, fault};
+use crate::registry::Effort;
 use crate::registry::address::{Origin, display, is_plain};
 use crate::registry::words::size;
-use crate::registry::{Effort, SourceError};
 
 /// What is counted may be large: the time for one attempt is for so many bytes.
 const COUNTED_WITHIN: u64 = 64 << 20;
@@ -17,75 +19,100 @@ const REDIRECTS_MAX: usize = 5;
 /// How much of the body of an error is read.
 const ERROR_LIMIT: u64 = 64 << 10;
 
+/// What comes of one exchange.
+pub enum Came {
+    Reply(Reply),
+    Redirect(Url),
+}
+
 impl Http {
     /// One attempt, redirects included.
     pub async fn attempt(
         &self,
         request: &Request,
-        authorization: Option<&HeaderValue>,
+        mut authorization: Option<&HeaderValue>,
         effort: Effort,
     ) -> Result<Reply, Fault> {
         if self.settings.offline {
             return Err(request.refused("offline, and this is not in the store").help("run without `--offline`"));
         }
-        // Waiting for one's turn is not waiting for the server.
-        let _permit = self.permits.acquire().await.map_err(|e| request.refused(e))?;
         let most = effort.timeout.unwrap_or(self.settings.timeout);
         let most = match request.take {
             Take::Count(_) => most * u32::try_from(1 + request.limit / COUNTED_WITHIN).unwrap_or(u32::MAX),
             _ => most,
         };
-        match timeout(most, self.exchange(request, authorization)).await {
-            Ok(reply) => reply,
-            Err(_) => Err(request.transient(format_args!("not done within {most:?}"))),
-        }
-    }
-
-    async fn exchange(&self, request: &Request, authorization: Option<&HeaderValue>) -> Result<Reply, Fault> {
         let origin = Origin::of(&request.url);
+        let mut left = most;
         let mut url = request.url.clone();
-        let mut authorization = authorization;
         for _ in 0..=REDIRECTS_MAX {
-            let client =
-                self.clients.of(&url, Origin::of(&url) == origin, &self.settings).map_err(|e| request.refused(e))?;
-            let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
-            if let Some(value) = authorization {
-                sent = sent.header(AUTHORIZATION, value);
-            }
-            if let Take::Part { start, length } = request.take {
-                sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
-            }
-            if let Some((media_type, body)) = &request.body {
-                sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
-            }
-            self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-            let response = match timeout(self.settings.idle_timeout, sent.send()).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(fault::below(request, error)),
-                Err(_) => return Err(self.silence(request)),
-            };
-            let Some(location) = redirect(&response) else {
-                let reply = self.receive(request, response).await?;
-                // Links to a store of blobs are good for minutes: another attempt gets another one.
-                if Origin::of(&url) != origin && reply.status.is_client_error() {
-                    let what = format!(
-                        "{} answers {} to the link that it was redirected to",
-                        url.host_str().unwrap_or_default(),
-                        reply.status
-                    );
-                    return Err(request.transient(what));
-                }
-                return Ok(reply);
-            };
-            let next = url.join(location).map_err(|_| request.refused("redirects to what is no URL"))?;
-            self.may_follow(request, &url, &next)?;
+            let at = Origin::of(&url);
+            // Waiting for one's turn is not waiting for the server.
+            let turn = self.turn(request, &at).await?;
+            let began = Instant::now();
             // Credentials are for the origin that asked, and do not come back by a detour.
-            if Origin::of(&next) != origin {
-                authorization = None;
+            authorization = authorization.filter(|_| at == origin);
+            let came = timeout(left, self.exchange(request, &url, authorization)).await;
+            let came = came.unwrap_or_else(|_| Err(request.transient(format_args!("not done within {most:?}"))));
+            if fault::sign(&came).is_some_and(|sign| turn.tells(sign)) {
+                self.note(&at, |host| host.backed_off += 1);
             }
-            url = next;
+            drop(turn);
+            left = left.saturating_sub(began.elapsed());
+            match came? {
+                Came::Reply(reply) => {
+                    let reply = fault::unless_passing(request, reply)?;
+                    // Links to a store of blobs are good for minutes: another attempt gets another one.
+                    if at != origin && reply.status.is_client_error() {
+                        let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
+                        return Err(request.transient(what));
+                    }
+                    return Ok(reply);
+                }
+                Came::Redirect(next) => {
+                    self.may_follow(request, &url, &next)?;
+                    url = next;
+                }
+            }
         }
         Err(request.refused(format_args!("redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    async fn turn(&self, request: &Request, at: &Origin) -> Result<Turn, Fault> {
+        let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
+        self.hosts.enter(at, patience).await.map_err(|rest| Fault::Transient {
+            what: format!("{}: {at} asks to be left alone", request.shown()),
+            wait: Some(rest),
+            in_vain: true,
+        })
+    }
+
+    /// Sends the request to one place, and takes what comes.
+    async fn exchange(&self, request: &Request, url: &Url, authorization: Option<&HeaderValue>) -> Result<Came, Fault> {
+        let may_know = Origin::of(url) == Origin::of(&request.url);
+        let client = self.clients.of(url, may_know, &self.settings).map_err(|e| request.refused(e))?;
+        let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+        if let Some(value) = authorization {
+            sent = sent.header(AUTHORIZATION, value);
+        }
+        if let Take::Part { start, length } = request.take {
+            sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
+        }
+        if let Some((media_type, body)) = &request.body {
+            sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
+        }
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        let response = match timeout(self.settings.idle_timeout, sent.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(fault::below(request, error)),
+            Err(_) => return Err(self.silence(request)),
+        };
+        match redirect(&response) {
+            Some(location) => {
+                let next = url.join(location).map_err(|_| request.refused("redirects to what is no URL"))?;
+                Ok(Came::Redirect(next))
+            }
+            None => self.receive(request, response).await.map(Came::Reply),
+        }
     }
 
     fn may_follow(&self, request: &Request, from: &Url, to: &Url) -> Result<(), Fault> {
@@ -116,15 +143,7 @@ impl Http {
             }
             _ => self.body(request, response, limit, status.is_success(), Vec::extend_from_slice).await?,
         };
-        let reply = Reply { status, headers, body };
-        match fault::worth_another(&reply) {
-            None => Ok(reply),
-            Some(_) if fault::limit_is_spent(&reply) => {
-                let help = "a login may have a higher limit";
-                Err(Fault::Final(SourceError::deferred(fault::deferral(request, &reply)).help(help)))
-            }
-            Some(wait) => Err(Fault::Transient { what: format!("{}: {status}", request.shown()), wait, in_vain: true }),
-        }
+        Ok(Reply { status, headers, body })
     }
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 
+use super::exchange::Came;
+use super::hosts::Sign;
 use super::{Reply, Request};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
@@ -38,8 +40,39 @@ impl Fault {
     }
 }
 
+/// A reply, unless it is a failure that may pass, or says that there is no more to get.
+pub fn unless_passing(request: &Request, reply: Reply) -> Result<Reply, Fault> {
+    match worth_another(&reply) {
+        None => Ok(reply),
+        Some(_) if limit_is_spent(&reply) => {
+            let help = "a login may have a higher limit";
+            Err(Fault::Final(SourceError::deferred(deferral(request, &reply)).help(help)))
+        }
+        Some(wait) => {
+            let what = format!("{}: {}", request.shown(), reply.status);
+            Err(Fault::Transient { what, wait, in_vain: true })
+        }
+    }
+}
+
+/// What an exchange says of its host's strength.
+pub fn sign(came: &Result<Came, Fault>) -> Option<Sign> {
+    match came {
+        Ok(Came::Reply(reply)) => match worth_another(reply) {
+            None => Some(Sign::Well),
+            // Who counts is not tired.
+            Some(_) if limit_is_spent(reply) => None,
+            Some(wait) if matches!(reply.status.as_u16(), 429 | 503) => Some(Sign::Refusal(wait)),
+            Some(_) => Some(Sign::Fault),
+        },
+        Ok(Came::Redirect(_)) => Some(Sign::Well),
+        Err(Fault::Transient { .. }) => Some(Sign::Fault),
+        Err(Fault::Final(_)) => None,
+    }
+}
+
 /// `Some` where another attempt may bring more, with the wait that the server asks for.
-pub fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
+fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
     let status = reply.status;
     let passing =
         matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && !matches!(status.as_u16(), 501 | 505));
@@ -47,7 +80,7 @@ pub fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
 }
 
 /// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment.
-pub fn limit_is_spent(reply: &Reply) -> bool {
+fn limit_is_spent(reply: &Reply) -> bool {
     let counts = |name: &str| {
         matches!(name, "docker-ratelimit-source") || name.starts_with("ratelimit-") || name.starts_with("x-ratelimit-")
     };
@@ -57,7 +90,7 @@ pub fn limit_is_spent(reply: &Reply) -> bool {
 }
 
 /// What a server that has no more to give says of it.
-pub fn deferral(request: &Request, reply: &Reply) -> Deferral {
+fn deferral(request: &Request, reply: &Reply) -> Deferral {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     Deferral {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Http};
+use super::{Fault, Http, LONGEST_RETRY_AFTER};
 use crate::registry::{Effort, SourceError};
 
 /// Attempts after the first, unless set.
@@ -10,8 +10,6 @@ const RETRIES: u32 = 5;
 /// The first wait before another attempt; each further one is twice as long, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// A server that wants to be left alone for longer is not waited for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 impl Http {
     /// Makes attempts until one succeeds, fails for good, or is the last.
