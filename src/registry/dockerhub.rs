@@ -127,8 +127,8 @@ impl DockerHub {
         let mut seen = HashSet::new();
         loop {
             walk.enters(&next)?;
-            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
-            let reply = match self.api.session.send(&request, repo, effort).await? {
+            let mut request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
+            let reply = match self.api.page(&mut request, repo, effort).await? {
                 Outcome::Reply(reply) => reply,
                 // Anonymous clients may turn some pages only.
                 Outcome::Denied(_) => return Ok(listed),
@@ -139,7 +139,7 @@ impl DockerHub {
                 StatusCode::NOT_FOUND => return Ok(listed),
                 _ => return Err(unexpected(&request, &reply)),
             }
-            let page: Page = pages::read(&request, &reply)?;
+            let page: Page = pages::read(&self.api, &request, &reply)?;
             for entry in page.results {
                 seen.insert(Digest::of(entry.name.as_bytes()));
                 listed.add(entry, filter);

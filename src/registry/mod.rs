@@ -35,12 +35,14 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod validators;
 mod words;
 
 pub use budget::{Budget, Budgets, Deferral, Forecast};
 pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
+pub use validators::Validators;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -270,6 +272,7 @@ impl Traffic {
 pub struct Shared {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
+    pub validators: Arc<Validators>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.

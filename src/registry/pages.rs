@@ -52,9 +52,9 @@ pub async fn names(
     let mut next = first.clone();
     loop {
         walk.enters(&next)?;
-        let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
+        let mut request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
         let is_first = walk.seen.len() == 1 || request.url == bare;
-        let reply = match source.session.send(&request, repo, effort).await? {
+        let reply = match source.page(&mut request, repo, effort).await? {
             Outcome::Reply(reply) => reply,
             Outcome::Denied(status) => return Ok(Answer::Absent(source.denied(repo, status))),
         };
@@ -70,7 +70,7 @@ pub async fn names(
             }
             _ => return Err(unexpected(&request, &reply)),
         }
-        let page: Page = read(&request, &reply)?;
+        let page: Page = read(source, &request, &reply)?;
         names.add(page.tags.unwrap_or_default(), filter);
         walk.has_found(names.tags.len() + names.refused.len())?;
         let Some(link) = next_link(&reply.headers) else { return Ok(Answer::Found(names)) };
@@ -111,12 +111,14 @@ impl Walk {
     }
 }
 
-/// Reads what came as tags.
-pub fn read<T: DeserializeOwned>(request: &Request, reply: &Reply) -> Result<T, SourceError> {
-    serde_json::from_slice(&reply.body).map_err(|e| {
+/// Reads what came of [`Endpoint::page`] as tags, and keeps it where its server can say later that it is still so.
+pub fn read<T: DeserializeOwned>(source: &Endpoint, request: &Request, reply: &Reply) -> Result<T, SourceError> {
+    let read = serde_json::from_slice(&reply.body).map_err(|e| {
         let what = "expected a list of tags, but what came cannot be read as one";
         SourceError::new(format!("{}: {what} ({})", request.shown(), misread(&e)))
-    })
+    })?;
+    source.validators.put(&request.url, reply);
+    Ok(read)
 }
 
 impl Names {

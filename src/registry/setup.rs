@@ -239,7 +239,7 @@ impl<'a> Setup<'a> {
         };
         let http = Http::new(settings, self.shared.traffic.clone());
         let session = Session::new(http, budget, login, &address.base);
-        Endpoint { base: address.base, limit: self.limit(), session }
+        Endpoint { base: address.base, limit: self.limit(), session, validators: self.shared.validators.clone() }
     }
 
     /// The credentials of the keys, or of the address. `None` where they are wrong.

@@ -13,7 +13,7 @@ use crate::support::fault::{self, Manner, Seen, Server, Shelf};
 use crate::support::front;
 use crate::support::hub::Hub;
 use crate::support::images::{Format, Manifest};
-use crate::support::project::Project;
+use crate::support::project::{Project, walk};
 use crate::support::registry::Registry;
 use crate::support::stock;
 use crate::support::words::exit;
@@ -114,6 +114,113 @@ fn a_thousand_tags_of_the_hub_that_did_not_move_cost_ten_pages() {
     assert_eq!(kinds(&registry.seen()), [0, 0, 1, 1, 0, 2]);
     project.build(&[]);
     assert_eq!((hub.seen().len(), registry.seen().len()), (20, 2));
+}
+
+/// An answer with an ETag, or without a body where the client has it.
+fn tagged(request: &Seen, version: usize, answer: impl FnOnce() -> Response) -> Response {
+    let tag = format!("W/\"{version}-{}\"", request.query.replace(['"', '\\'], ""));
+    match request.header("if-none-match") == tag {
+        true => fault::reply(StatusCode::NOT_MODIFIED, &[("ETag", &tag)], ""),
+        false => {
+            let mut answer = answer();
+            answer.headers_mut().insert("ETag", tag.parse().expect("a header"));
+            answer
+        }
+    }
+}
+
+/// Builds three times, the last time after the lists changed; the lists that were sent with a body each time.
+fn bodies(project: &Project, moved: &AtomicUsize, sent: &AtomicUsize) -> [usize; 3] {
+    project.edit("    output: result/tags/{repo}.json\n", DIGEST);
+    [0, 0, 1].map(|version| {
+        moved.store(version, Ordering::SeqCst);
+        let files = project.snapshot();
+        project.build(&["get_tag"]);
+        let is_same = files.changes(&project.snapshot()).is_empty();
+        let count = sent.swap(0, Ordering::SeqCst);
+        assert_eq!(count == 0, is_same, "{count} were sent");
+        count
+    })
+}
+
+#[test]
+fn lists_that_did_not_change_are_not_sent_again() {
+    let counters = || (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+
+    let (moved, sent) = counters();
+    let (shelf, version, count) = (shelf_of(3), Arc::clone(&moved), Arc::clone(&sent));
+    let server = Server::start(move |request| match request.path.ends_with("/tags/list") {
+        true => tagged(request, version.load(Ordering::SeqCst), || {
+            count.fetch_add(1, Ordering::SeqCst);
+            let second = if version.load(Ordering::SeqCst) == 0 { "v1" } else { "v2" };
+            let mut page = fault::tag_list(BUSYBOX, [if request.param("last").is_empty() { "latest" } else { second }]);
+            if request.param("last").is_empty() {
+                let link = format!("</v2/{BUSYBOX}/tags/list?last=latest>; rel=\"next\"");
+                page.headers_mut().insert("Link", link.parse().expect("a header"));
+            }
+            page
+        }),
+        false => shelf.answer(request),
+    });
+    let registry = project(&server.url(), "");
+    assert_eq!(bodies(&registry, &moved, &sent), [2, 0, 2]);
+    assert_eq!(registry.read("result/tags/library/busybox.json").matches("\"v2\"").count(), 1);
+    // What was kept and is damaged is asked for.
+    walk(&registry.path(".layermill/pages"), &mut |page| std::fs::write(page, "rubbish").expect("written"));
+    registry.build(&["get_tag"]);
+    assert_eq!(sent.load(Ordering::SeqCst), 2);
+
+    let (moved, sent) = counters();
+    let (version, count) = (Arc::clone(&moved), Arc::clone(&sent));
+    let hub = Server::start(move |request| {
+        tagged(request, version.load(Ordering::SeqCst), || {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut hub = Hub::default();
+            for n in version.load(Ordering::SeqCst)..150 {
+                hub.put(BUSYBOX, &format!("v{n}"), Some(busybox().digest()));
+            }
+            hub.answer(request)
+        })
+    });
+    let by_hub = Project::new(&stock::pipeline_for("unused", &[BUSYBOX]));
+    let keys = format!("{{kind: dockerhub, api: \"{}\", registry: \"{}\"}}", hub.url(), server.url());
+    by_hub.edit("{kind: registry, url: \"unused\"}", &keys);
+    assert_eq!(bodies(&by_hub, &moved, &sent), [2, 0, 2]);
+
+    let (moved, sent) = counters();
+    let (version, count) = (Arc::clone(&moved), Arc::clone(&sent));
+    let seed = Server::start(move |request| {
+        let version = version.load(Ordering::SeqCst);
+        tagged(request, version, || {
+            count.fetch_add(1, Ordering::SeqCst);
+            fault::json(StatusCode::OK, &json!({"latest": version.to_string().repeat(64)}))
+        })
+    });
+    let by_seed = Project::new(&stock::pipeline_for("unused", &[BUSYBOX]));
+    by_seed.edit("{kind: registry, url: \"unused\"}", &format!("{{kind: imagelayers, url: \"{}\"}}", seed.url()));
+    assert_eq!(bodies(&by_seed, &moved, &sent), [1, 0, 1]);
+}
+
+#[test]
+fn an_etag_that_is_none_and_a_list_that_is_none_are_not_kept() {
+    let shelf = shelf_of(1);
+    let server = Server::start(move |request| {
+        assert_eq!(request.header("if-none-match"), "");
+        let mut answer = shelf.answer(request);
+        answer.headers_mut().insert("ETag", "\"a\", \"b\"".parse().expect("a header"));
+        answer
+    });
+    let project = project(&server.url(), "");
+    project.edit("    output: result/tags/{repo}.json\n", DIGEST);
+    project.build(&["get_tag"]);
+    project.build(&["get_tag"]);
+    assert_eq!(server.count("/tags/list"), 2);
+
+    // What is no list is not kept, whatever its ETag.
+    let server = Server::start(|_| fault::reply(StatusCode::OK, &[("ETag", "\"a\"")], "no list"));
+    let project = self::project(&server.url(), "");
+    project.build_exits(exit::FAILED, &["get_tag"]);
+    assert!(!project.exists(".layermill/pages"));
 }
 
 // Over which connections.

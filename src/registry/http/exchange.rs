@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 
@@ -99,6 +99,9 @@ impl Http {
         }
         if let Some((media_type, body)) = &request.body {
             sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
+        }
+        if let Some(tag) = &request.unless {
+            sent = sent.header(IF_NONE_MATCH, tag);
         }
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let response = match timeout(self.settings.idle_timeout, sent.send()).await {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
 use super::Fault;
@@ -44,6 +44,8 @@ pub struct Request {
     /// What is sent, after its media type; it may be secret.
     pub body: Option<(&'static str, String)>,
     pub take: Take,
+    /// What is still of this ETag is not sent.
+    pub unless: Option<HeaderValue>,
 }
 
 /// What came.
@@ -57,7 +59,7 @@ pub struct Reply {
 impl Request {
     /// One without a body, of which the whole answer is taken.
     pub fn new(method: Method, url: Url, accept: &'static str, limit: u64) -> Self {
-        Self { method, url, accept, limit, follow: Follow::SameHost, body: None, take: Take::Whole }
+        Self { method, url, accept, limit, follow: Follow::SameHost, body: None, take: Take::Whole, unless: None }
     }
 
     /// Whether hubs charge for it: it fetches what is asked for by the types of manifests.
