@@ -24,6 +24,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub struct Token {
     /// As requests carry it.
     pub header: HeaderValue,
+    /// By a clock that nobody sets. It stands still while a machine sleeps: then a refusal tells that the time is over.
     granted: Instant,
     lasts: Duration,
     /// Whether a registry took it: only then can it have run out.

@@ -35,8 +35,17 @@ pub struct Ledger {
 struct Refusal {
     why: Deferral,
     pause: Pause,
-    /// It was said in an earlier run.
-    is_old: bool,
+    ground: Ground,
+}
+
+/// Where it is known from until when there is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    EarlierRun,
+    /// The server said it, or it follows from our own pulls.
+    ThisRun,
+    /// Nobody knows. The next run may ask.
+    Guess,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -104,25 +113,29 @@ impl Ledger {
     pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
         self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
         let Some(remaining) = announced.remaining else { return };
-        if remaining > 0 && self.no_pulls.as_ref().is_some_and(|refusal| refusal.is_old) {
+        if remaining > 0 && self.no_pulls.as_ref().is_some_and(|refusal| refusal.ground == Ground::EarlierRun) {
             self.no_pulls = None;
             self.news = true;
         }
+        let was_spent = self.left == Some(0);
         // Answers may come in another order than they were given in: only one that was alone may say that there is more.
         let others = self.flying > own || self.ended != ended;
         self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
+        self.news |= was_spent != (self.left == Some(0));
     }
 
     /// The server refused; only pulls where it `is_pull` that it refused.
     pub fn refused(&mut self, why: Deferral, is_pull: bool, now: i64) -> Deferral {
-        let until = why.until.filter(|until| *until > now).or_else(|| self.given_again(why.window, now));
+        let known = why.until.filter(|until| *until > now).or_else(|| self.given_again(why.window, now));
+        let until = known.or_else(|| Some(now.saturating_add(self.window(why.window)?)));
         let why = Deferral { until, ..why };
         let pause = Pause {
             scope: if is_pull { Scope::Pulls } else { Scope::All },
             since: now,
             until: until.unwrap_or(now + millis(UNKNOWN_WAIT)).min(now + millis(LONGEST_WITHIN)),
         };
-        self.refuse(Refusal { why: why.clone(), pause, is_old: false });
+        let ground = if known.is_some() { Ground::ThisRun } else { Ground::Guess };
+        self.refuse(Refusal { why: why.clone(), pause, ground });
         self.left = None;
         self.news = true;
         why
@@ -133,20 +146,24 @@ impl Ledger {
         let what = if pause.scope == Scope::Pulls { "pulls" } else { "requests" };
         let why = format!("the registry had no more {what} to give in an earlier run (`--refresh` asks again)");
         let why = Deferral { why, until: Some(pause.until), ..Deferral::default() };
-        self.refuse(Refusal { why, pause, is_old: true });
+        self.refuse(Refusal { why, pause, ground: Ground::EarlierRun });
     }
 
     /// Finds out anew what the server has.
     pub fn forgets(&mut self) {
         for refusal in [&mut self.no_pulls, &mut self.nothing] {
-            self.news |= refusal.take_if(|refusal| refusal.is_old).is_some();
+            self.news |= refusal.take_if(|refusal| refusal.ground == Ground::EarlierRun).is_some();
         }
     }
 
-    /// What the next run is to know: what the server has no more of, where it said until when.
-    pub fn pauses(&self) -> impl Iterator<Item = Pause> {
-        let said = |refusal: &&Refusal| refusal.why.until.is_some();
-        [&self.no_pulls, &self.nothing].into_iter().flatten().filter(said).map(|refusal| refusal.pause)
+    /// What the next run is to know: what the server has no more of, where it is known until when.
+    pub fn pauses(&self, now: i64) -> Vec<Pause> {
+        let refusals = [&self.no_pulls, &self.nothing].into_iter().flatten();
+        let known = refusals.filter(|refusal| refusal.ground != Ground::Guess).map(|refusal| refusal.pause);
+        // Nobody has wanted more yet.
+        let spent = (self.left == Some(0)).then(|| self.said.until.or_else(|| self.given_again(None, now))).flatten();
+        let spent = spent.map(|until| Pause { scope: Scope::Pulls, since: now, until });
+        known.chain(spent).collect()
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -209,9 +226,13 @@ impl Ledger {
 
     /// When the first pull that the server still counts is counted no more.
     fn given_again(&self, window: Option<Duration>, now: i64) -> Option<i64> {
-        let window = millis(window.or(self.said.window)?);
-        let first = self.spent.iter().find(|at| **at + window > now).copied();
-        Some(first.unwrap_or(now) + window)
+        let window = self.window(window)?;
+        let first = self.spent.iter().find(|at| at.saturating_add(window) > now)?;
+        Some(first.saturating_add(window))
+    }
+
+    fn window(&self, said: Option<Duration>) -> Option<i64> {
+        said.or(self.said.window).map(millis)
     }
 }
 
@@ -311,8 +332,26 @@ mod tests {
         l.announced(&remaining(0), 0, 0, 2);
         refused(l.turn(2, true));
         l.announced(&remaining(4), 0, 0, 3);
-        assert!(l.news && l.pauses().next().is_none());
+        assert!(l.news && l.pauses(3).is_empty());
         assert!(matches!(l.turn(3, true), Turn::Go(_)));
+    }
+
+    #[test]
+    fn the_next_run_is_told_what_is_known_and_no_guess() {
+        let known = |l: &Ledger| l.pauses(5).iter().map(|pause| pause.until).collect::<Vec<_>>();
+        let mut l = Ledger::default();
+        l.announced(&remaining(0), 0, 0, 5);
+        assert!(known(&l).is_empty(), "others pulled, nobody knows when");
+        assert_eq!(refused(l.turn(5, true)).until, Some(10_005));
+        assert!(known(&l).is_empty());
+
+        let mut l = Ledger::default();
+        l.turn(2, true);
+        l.announced(&remaining(0), 1, 0, 5);
+        l.ends(true);
+        assert!(l.news && known(&l) == [10_002], "that was the last one");
+        l.announced(&remaining(1), 0, 1, 6);
+        assert!(known(&l).is_empty());
     }
 
     #[test]
