@@ -17,7 +17,7 @@ use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
-use super::token::{self, Token};
+use super::token::{self, Carried, Token, TokenKey};
 use super::{Budget, Effort, SourceError};
 
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
@@ -64,30 +64,10 @@ pub enum Outcome {
     Denied(StatusCode),
 }
 
-/// Realm, service, scope, and the repository, whose login may be one of its own.
-type TokenKey = (String, Option<String>, String, String);
-
 #[derive(Clone)]
 enum Grant {
     Token(Arc<Token>),
     Denied(StatusCode),
-}
-
-/// What a request carries.
-enum Carried {
-    Nothing,
-    Basic(HeaderValue),
-    Token(TokenKey, Arc<Token>),
-}
-
-impl Carried {
-    fn header(&self) -> Option<&HeaderValue> {
-        match self {
-            Self::Nothing => None,
-            Self::Basic(header) => Some(header),
-            Self::Token(_, token) => Some(&token.header),
-        }
-    }
 }
 
 impl Session {

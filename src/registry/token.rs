@@ -1,5 +1,6 @@
 //! Tokens: how they are asked for, what a token server grants, and for how long (distribution's token specification, `docs/spec/auth/token.md`).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,27 @@ pub struct Token {
     lasts: Duration,
     /// Whether a registry took it: only then can it have run out.
     taken: AtomicBool,
+}
+
+/// Realm, service, scope, and the repository, whose login may be one of its own.
+pub type TokenKey = (String, Option<String>, String, String);
+
+/// What a request carries.
+pub enum Carried {
+    Nothing,
+    Basic(HeaderValue),
+    Token(TokenKey, Arc<Token>),
+}
+
+impl Carried {
+    /// Its `Authorization` header.
+    pub fn header(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Nothing => None,
+            Self::Basic(header) => Some(header),
+            Self::Token(_, token) => Some(&token.header),
+        }
+    }
 }
 
 #[derive(Deserialize)]
