@@ -522,6 +522,7 @@ impl Engine<'_> {
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
             retries: self.traffic.retries(),
+            hosts: self.traffic.hosts(),
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
             deferrals: self.deferrals.told(),

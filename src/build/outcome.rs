@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::failures::Failed;
 use super::reason::Reason;
-use crate::registry::Forecast;
+use crate::registry::{Forecast, HostNote};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -183,6 +183,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Requests that were repeated after a fault.
     pub retries: u64,
+    /// What is to be known of the hosts that were asked.
+    pub hosts: Vec<HostNote>,
     pub elapsed: Duration,
     pub interrupted: bool,
     /// Why steps were deferred, by source.

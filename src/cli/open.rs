@@ -9,7 +9,7 @@ use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
 use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
-use crate::registry::{Budgets, Logins, Shared, Traffic};
+use crate::registry::{Budgets, Logins, Shared, Traffic, Validators};
 use crate::{registry, rules};
 
 use super::Global;
@@ -48,8 +48,14 @@ pub fn session(global: &Global) -> Result<Session, Error> {
         let work_dir = pipeline.root.join(".layermill");
         let budgets = Arc::new(Budgets::kept_in(work_dir.clone()));
         let (root, logins) = (pipeline.root.clone(), Logins::of_environment());
-        let shared =
-            Shared { traffic: traffic.clone(), budgets: budgets.clone(), root, logins, offline: global.offline };
+        let shared = Shared {
+            traffic: traffic.clone(),
+            budgets: budgets.clone(),
+            validators: Arc::new(Validators::kept_in(&work_dir)),
+            root,
+            logins,
+            offline: global.offline,
+        };
         // What is faulty has been told, and would only be told again.
         let mut open = |entry: &SourceEntry| registry::open(entry, &shared, &mut problems);
         let sources: Vec<_> = pipeline.sources.iter().map(|e| if e.faulty { None } else { open(e) }).collect();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
 use crate::pipeline::Pipeline;
+use crate::registry::HostNote;
 
 /// What came of a run in all, as `--format json` and `--events` tell it.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub struct Totals<'a> {
     failures: Vec<Failure<'a>>,
     /// Why steps were deferred, by source.
     deferrals: Vec<Deferral<'a>>,
+    /// Hosts that did not do as they should.
+    hosts: Vec<Host<'a>>,
 }
 
 /// What `--format json` prints of a build or a plan.
@@ -108,6 +111,19 @@ fn deferral(d: &Deferred) -> Deferral<'_> {
 }
 
 #[derive(Debug, Serialize)]
+struct Host<'a> {
+    host: &'a str,
+    /// How often it was sent half as many requests at once as before.
+    backed_off: u64,
+    /// How often it sent other content than its digest says, and another was asked.
+    wrong_content: u64,
+}
+
+fn host(note: &HostNote) -> Host<'_> {
+    Host { host: &note.host, backed_off: note.backed_off, wrong_content: note.wrong_content }
+}
+
+#[derive(Debug, Serialize)]
 struct Pulls<'a> {
     source: &'a str,
     /// At least.
@@ -158,6 +174,7 @@ impl<'a> Totals<'a> {
             interrupted: summary.interrupted,
             failures: summary.failures().map(failure).collect(),
             deferrals: summary.deferrals.iter().map(deferral).collect(),
+            hosts: summary.hosts.iter().map(host).collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::build::events::{Printed, Progress};
 use crate::build::outcome::{Account, Deferred, Pulls, Status, Summary};
+use crate::registry::HostNote;
 
 use super::pace::Pace;
 use super::{escape, frame};
@@ -79,7 +80,20 @@ pub fn notes(summary: &Summary) -> String {
     named(&mut text, summary, YELLOW, "note", |a| {
         a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
     });
+    for note in summary.hosts.iter().take(NAMED) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{YELLOW}note{YELLOW:#} {}: {}", escape::line(&note.host), of_host(note));
+    }
     text
+}
+
+fn of_host(note: &HostNote) -> String {
+    let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+    let backed_off = (note.backed_off > 0)
+        .then(|| format!("backed off {}, since requests failed or were refused", times(note.backed_off)));
+    let wrong = (note.wrong_content > 0)
+        .then(|| format!("sent other content than its digest says {}; another was asked", times(note.wrong_content)));
+    [backed_off, wrong].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: impl Fn(&Account) -> bool) {
@@ -283,6 +297,22 @@ mod tests {
         s.counts = Counts { built: 12, up_to_date: 30, restored: 1, absent: 2, ..Counts::default() };
         s.elapsed = Duration::from_millis(812);
         assert_eq!(plain(&s), "built 12, up to date 30, restored 1, absent 2 · 57 requests, 120.4 KiB · 0.81 s");
+    }
+
+    #[test]
+    fn hosts_that_did_not_do_as_they_should_are_named() {
+        let host = |backed_off, wrong_content| HostNote { host: "https://r".into(), backed_off, wrong_content };
+        let summary = Summary { hosts: vec![host(3, 0), host(1, 2)], ..Summary::default() };
+        let text = notes(&summary);
+        let lines: Vec<String> = text.lines().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert_eq!(
+            lines,
+            [
+                "note https://r: backed off 3 times, since requests failed or were refused",
+                "note https://r: backed off once, since requests failed or were refused; \
+                 sent other content than its digest says 2 times; another was asked"
+            ]
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
-use super::token::{self, Token};
+use super::token::{self, Carried, Token, TokenKey};
 use super::{Budget, Effort, SourceError};
 
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
@@ -38,11 +38,10 @@ pub enum Login {
 pub struct Session {
     http: Http,
     budget: Arc<Budget>,
-    /// What is spent may be waited for; nobody else could be asked.
-    patient: bool,
     login: Login,
     /// The host, and its port where that is not the usual one.
     host: String,
+    origin: Origin,
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
@@ -65,41 +64,21 @@ pub enum Outcome {
     Denied(StatusCode),
 }
 
-/// Realm, service, scope, and the repository, whose login may be one of its own.
-type TokenKey = (String, Option<String>, String, String);
-
 #[derive(Clone)]
 enum Grant {
     Token(Arc<Token>),
     Denied(StatusCode),
 }
 
-/// What a request carries.
-enum Carried {
-    Nothing,
-    Basic(HeaderValue),
-    Token(TokenKey, Arc<Token>),
-}
-
-impl Carried {
-    fn header(&self) -> Option<&HeaderValue> {
-        match self {
-            Self::Nothing => None,
-            Self::Basic(header) => Some(header),
-            Self::Token(_, token) => Some(&token.header),
-        }
-    }
-}
-
 impl Session {
     /// Requests to the registry at `base`.
-    pub fn new(http: Http, budget: Arc<Budget>, patient: bool, login: Login, base: &Url) -> Self {
+    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url) -> Self {
         Self {
             http,
             budget,
-            patient,
             login,
             host: address::host(base),
+            origin: Origin::of(base),
             logins: OnceCell::new(),
             refused: OnceLock::new(),
             challenge: RwLock::default(),
@@ -140,13 +119,18 @@ impl Session {
     {
         loop {
             match self.http.retrying(effort, || self.attempt(request, ask())).await {
-                Err(SourceError { deferral: Some(why), .. }) if self.patient && self.budget.waits() => {
+                Err(SourceError { deferral: Some(why), .. }) if self.http.settings().patient && self.budget.waits() => {
                     self.budget.wait_for(&why).await;
                     self.http.repeats();
                 }
                 sent => return sent,
             }
         }
+    }
+
+    /// Notes that the host sent what is not of the digest that was asked for.
+    pub fn sent_wrong_content(&self) {
+        self.http.note(&self.origin, |host| host.wrong_content += 1);
     }
 
     /// One attempt, within the budget.
@@ -158,7 +142,7 @@ impl Session {
         if self.http.settings().offline {
             return asked.await;
         }
-        let mut pass = self.budget.enter(request.is_pull(), self.patient).await?;
+        let mut pass = self.budget.enter(request.is_pull(), self.http.settings().patient).await?;
         let mut outcome = asked.await;
         match &mut outcome {
             Ok(Outcome::Reply(reply)) => pass.answered(&reply.headers),

@@ -4,6 +4,8 @@
 mod announced;
 mod ledger;
 mod spent;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -115,8 +117,9 @@ impl Budgets {
     pub fn of(&self, name: &str, allowance: Option<Allowance>) -> Arc<Budget> {
         let mut all = lock(&self.all);
         let budget = all.entry(name.to_owned()).or_insert_with(|| {
-            let (common, ledger) = (self.common.clone(), Mutex::default());
-            Arc::new(Budget { name: name.to_owned(), common, ledger, ended: Notify::new() })
+            let (common, mut ledger) = (self.common.clone(), Ledger::default());
+            common.spent.pauses(name).into_iter().for_each(|pause| ledger.remembers(pause));
+            Arc::new(Budget { name: name.to_owned(), common, ledger: Mutex::new(ledger), ended: Notify::new() })
         });
         if let Some(allowance) = allowance {
             let mut ledger = budget.ledger();
@@ -131,6 +134,11 @@ impl Budgets {
     /// Whether what is spent is waited for: `--wait-budget`.
     pub fn set_waits(&self, waits: bool) {
         self.common.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Servers are asked for what they had no more of in an earlier run.
+    pub fn ask_again(&self) {
+        lock(&self.all).values().for_each(|budget| budget.ledger().forgets());
     }
 
     /// How long the next of those who wait has still to wait.
@@ -150,7 +158,9 @@ impl Budget {
             let ended = self.ended.notified();
             let (turn, ended_before) = {
                 let mut ledger = self.ledger();
-                (ledger.turn(now_ms(), is_pull), ledger.ended)
+                let turn = ledger.turn(now_ms(), is_pull);
+                self.keep(&mut ledger);
+                (turn, ledger.ended)
             };
             let refused = match turn {
                 Turn::Go(at) => {
@@ -168,13 +178,16 @@ impl Budget {
             if !(patient && self.waits()) {
                 return Err(SourceError::deferred(refused));
             }
-            self.wait_for(&refused).await;
+            self.sleep_towards(worth_asking(&refused)).await;
         }
     }
 
     /// Waits until it is worth asking again.
     pub async fn wait_for(&self, refused: &Deferral) {
-        self.sleep_until(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
+        let until = worth_asking(refused);
+        while now_ms() < until {
+            self.sleep_towards(until).await;
+        }
     }
 
     pub fn waits(&self) -> bool {
@@ -204,7 +217,7 @@ impl Budget {
         }
         ledger.spent = self.common.spent.read(&self.name).into();
         ledger.clamp(now_ms());
-        self.common.spent.rewrite(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
+        self.common.spent.replace_pulls(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
         ledger.taken_over = true;
         Ok(())
     }
@@ -216,13 +229,18 @@ impl Budget {
         self.common.spent.add(&self.name, at, back).map_err(|e| cannot_keep(&e))
     }
 
-    async fn sleep_until(&self, until: i64) {
-        let _awaited = Awaited::new(&self.common.awaited, until);
-        loop {
-            let left = until - now_ms();
-            let Ok(left @ 1..) = u64::try_from(left) else { return };
-            tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await;
+    /// Writes what the server has no more of, where that is new. What cannot be written is found out again.
+    fn keep(&self, ledger: &mut Ledger) {
+        if std::mem::take(&mut ledger.news) {
+            let _ = self.common.spent.replace_pauses(&self.name, ledger.pauses(now_ms()));
         }
+    }
+
+    /// Sleeps until then, or for a while: the clock may jump, and then it is another time that is waited for.
+    async fn sleep_towards(&self, until: i64) {
+        let _awaited = Awaited::new(&self.common.awaited, until);
+        let left = Duration::from_millis(u64::try_from(until - now_ms()).unwrap_or(0));
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }
 
@@ -247,6 +265,7 @@ impl Pass<'_> {
         if let Some(announced) = Announced::of(headers, now) {
             self.seen = announced.remaining.is_some();
             ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);
+            self.budget.keep(&mut ledger);
         }
     }
 
@@ -254,7 +273,9 @@ impl Pass<'_> {
     pub fn refused(&mut self, why: Deferral) -> Deferral {
         let is_pull = self.at.is_some();
         self.in_vain();
-        let refused = self.budget.ledger().refused(why, is_pull, now_ms());
+        let mut ledger = self.budget.ledger();
+        let refused = ledger.refused(why, is_pull, now_ms());
+        self.budget.keep(&mut ledger);
         Deferral { source: self.budget.name.clone(), ..refused }
     }
 
@@ -312,6 +333,11 @@ fn span(time: Duration) -> String {
     unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }
 
+/// When it is worth asking again: as the server said, or after a while.
+fn worth_asking(refused: &Deferral) -> i64 {
+    refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))
+}
+
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
@@ -322,60 +348,4 @@ fn now_ms() -> i64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_pulls_in_a_time() {
-        let allowance: Allowance = "100/6h".parse().unwrap();
-        assert_eq!(allowance, Allowance { pulls: 100, within: Duration::from_secs(21_600) });
-        assert_eq!(allowance.to_string(), "100 pulls in 6h");
-        assert_eq!("1/90s".parse::<Allowance>().unwrap().to_string(), "1 pull in 90s");
-        for bad in ["", "100", "0/6h", "-1/6h", "100/", "100/0s", "100/6", "100/32d", "x/6h"] {
-            assert!(bad.parse::<Allowance>().is_err(), "{bad}");
-        }
-    }
-
-    fn spend(folder: &std::path::Path, pulls: usize) -> Vec<Result<(), SourceError>> {
-        let budget = Budgets::kept_in(folder.to_owned()).of("https://r", "2/6h".parse().ok());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        (0..pulls).map(|_| runtime.block_on(budget.enter(true, true)).map(drop)).collect()
-    }
-
-    #[test]
-    fn what_was_spent_outlives_a_run() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(spend(folder.path(), 1)[0].is_ok());
-        let second = spend(folder.path(), 2);
-        assert!(second[0].is_ok());
-        let deferral = second[1].as_ref().unwrap_err().deferral.clone().unwrap();
-        assert_eq!((&*deferral.source, &*deferral.why), ("https://r", "the budget of 2 pulls in 6h is spent"));
-        assert!((deferral.until.unwrap() - now_ms() - 21_600_000).abs() < 60_000);
-    }
-
-    #[test]
-    fn a_clock_that_went_back_locks_nobody_out_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let years = now_ms() + 10 * 365 * 86_400_000;
-        std::fs::write(folder.path().join(spent::NAME), format!("{years} https://r\n{years} https://r\n")).unwrap();
-        let until = |run: &[Result<(), SourceError>]| run[0].as_ref().unwrap_err().deferral.clone().unwrap().until;
-        let first = until(&spend(folder.path(), 1)).unwrap();
-        assert!(first <= now_ms() + 21_600_000);
-        std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(until(&spend(folder.path(), 1)), Some(first), "the next run does not begin anew");
-    }
-
-    #[test]
-    fn a_file_that_is_damaged_is_read_as_far_as_it_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let now = now_ms();
-        let text =
-            format!("rubbish\n{now} https://other\n{now} https://r\n-{now} https://r\n{now} https://r\n{now} htt");
-        std::fs::write(folder.path().join(spent::NAME), text).unwrap();
-        let run = spend(folder.path(), 2);
-        assert!(run[0].is_ok() && run[1].is_err(), "one was spent before");
-    }
 }

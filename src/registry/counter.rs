@@ -73,6 +73,11 @@ impl Counter {
         }
     }
 
+    /// The digest of what came so far.
+    pub fn digest(&self) -> Sha256 {
+        Sha256(self.state().hash.clone().finalize().into())
+    }
+
     /// The digest of all that came, and the size of what is packed in it; `None` where that cannot be told.
     pub fn finish(&self) -> (Sha256, Option<u64>) {
         let mut state = std::mem::take(&mut *self.state());

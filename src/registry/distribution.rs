@@ -13,11 +13,11 @@ use super::lookup::{self, Content, Fetched, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
-use super::words;
 use super::{
     Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
     mirrors, pages,
 };
+use super::{schema1, words};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
@@ -279,7 +279,9 @@ impl Content for Remote<'_> {
         let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.manifest(self.repo, digest, effort))
         };
-        Box::pin(self.source.endpoints.ask(self.effort, ask))
+        let is_right =
+            |sent: &Sent| Sha256::of(&sent.bytes) == *digest || Sha256::of(&schema1::payload(&sent.bytes)) == *digest;
+        Box::pin(self.source.endpoints.ask_for(self.effort, ask, is_right))
     }
 
     fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>> {
@@ -296,7 +298,7 @@ impl Content for Remote<'_> {
             let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
                 Box::pin(endpoint.blob(self.repo, digest, effort))
             };
-            self.source.endpoints.ask(self.effort, ask).await
+            self.source.endpoints.ask_for(self.effort, ask, |bytes| Sha256::of(bytes) == *digest).await
         })
     }
 }
@@ -329,6 +331,7 @@ impl Pieces for Remote<'_> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.count_blob(self.repo, digest, size, counter, effort))
         };
-        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
+        let is_right = |(): &()| counter.digest() == *digest;
+        Box::pin(async move { self.source.endpoints.ask_for(self.effort, ask, is_right).await })
     }
 }

@@ -11,7 +11,7 @@ use super::counter::Counter;
 use super::http::{Follow, Reply, Request, Take};
 use super::lookup::Sent;
 use super::words::shortened;
-use super::{Answer, Effort, SourceError, manifest, schema1};
+use super::{Answer, Effort, SourceError, Validators, manifest, schema1};
 use crate::store::Sha256;
 
 /// An address, and the requests to it.
@@ -20,6 +20,7 @@ pub struct Endpoint {
     /// The largest manifest or config.
     pub limit: u64,
     pub session: Session,
+    pub validators: Arc<Validators>,
 }
 
 impl Endpoint {
@@ -43,6 +44,24 @@ impl Endpoint {
     /// Why there is nothing where we may not look.
     pub fn denied(&self, repo: &str, status: StatusCode) -> String {
         format!("{repo} at {} is not public or does not exist ({status})", self.name())
+    }
+
+    /// What is asked for each time and is often the same: where it was kept, the server sends it only if it is another.
+    pub async fn page(&self, request: &mut Request, repo: &str, effort: Effort) -> Result<Outcome, SourceError> {
+        let kept = self.validators.get(&request.url).filter(|_| request.method == Method::GET);
+        request.unless = kept.as_ref().map(|page| page.tag.clone());
+        let outcome = self.session.send(request, repo, effort).await?;
+        Ok(match (outcome, kept) {
+            (Outcome::Reply(reply), Some(page)) if reply.status == StatusCode::NOT_MODIFIED => {
+                Outcome::Reply(page.again(reply.headers))
+            }
+            (outcome, _) => outcome,
+        })
+    }
+
+    /// Keeps what came of [`Endpoint::page`], and could be read, where its server can say later that it is still so.
+    pub fn keep_page(&self, request: &Request, reply: &Reply) {
+        self.validators.put(&request.url, reply);
     }
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {

@@ -94,10 +94,10 @@ impl Api {
         next.query_pairs_mut().append_pair("page_size", PAGE);
         loop {
             walk.enters(&next)?;
-            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
+            let mut request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
             let asked = match self.account.token(&self.endpoint, who, effort).await? {
                 Some(token) => self.endpoint.session.send_as(&request, &token, effort).await?,
-                None => self.endpoint.session.send(&request, "", effort).await?,
+                None => self.endpoint.page(&mut request, "", effort).await?,
             };
             let reply = match asked {
                 Outcome::Reply(reply) => reply,
@@ -109,6 +109,9 @@ impl Api {
                 _ => return Err(unexpected(&request, &reply)),
             }
             let mut page: Page<T> = pages::read(&request, &reply, of)?;
+            if who == Who::Anybody {
+                self.endpoint.keep_page(&request, &reply);
+            }
             let link = page.next.take().filter(|link| !link.is_empty());
             let (found, is_enough) = take(page);
             walk.has_found(found)?;

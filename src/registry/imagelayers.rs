@@ -72,8 +72,8 @@ impl ImageLayers {
         Request::new(method, url, "application/json", limit)
     }
 
-    async fn send(&self, request: &Request, repo: &str, effort: Effort) -> Result<Answer<Reply>, SourceError> {
-        Ok(match self.server.session.send(request, repo, effort).await? {
+    async fn send(&self, request: &mut Request, repo: &str, effort: Effort) -> Result<Answer<Reply>, SourceError> {
+        Ok(match self.server.page(request, repo, effort).await? {
             Outcome::Reply(reply) if reply.status == StatusCode::OK => Answer::Found(reply),
             Outcome::Reply(reply) if reply.status == StatusCode::NOT_FOUND && request.method == Method::GET => {
                 Answer::Absent(format!("{} has no repository {repo}", self.server.name()))
@@ -84,13 +84,15 @@ impl ImageLayers {
     }
 
     async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
-        let request = self.request(Method::GET, &format!("images/{repo}/tags"), pages::PAGE_LIMIT);
-        let reply = match self.send(&request, repo, effort).await? {
+        let mut request = self.request(Method::GET, &format!("images/{repo}/tags"), pages::PAGE_LIMIT);
+        let reply = match self.send(&mut request, repo, effort).await? {
             Answer::Found(reply) => reply,
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
         // It has `null` for what it could not find.
-        let Some(ids) = pages::read::<Option<BTreeMap<String, String>>>(&request, &reply, pages::TAGS)? else {
+        let ids: Option<BTreeMap<String, String>> = pages::read(&request, &reply, pages::TAGS)?;
+        self.server.keep_page(&request, &reply);
+        let Some(ids) = ids else {
             return Ok(Answer::Absent(format!("{} has no tags of {repo}", self.server.name())));
         };
         let mut tags = Tags::default();
@@ -181,7 +183,7 @@ impl Analyst for ImageLayers {
             let mut request = self.request(Method::POST, "analyze", self.server.limit);
             let wanted = json!({"repos": [{"name": repo, "tag": tag}]});
             request.body = Some(("application/json", wanted.to_string()));
-            let reply = match self.send(&request, repo, effort).await? {
+            let reply = match self.send(&mut request, repo, effort).await? {
                 Answer::Found(reply) => reply,
                 Answer::Absent(why) => return Ok(Answer::Absent(why)),
             };

@@ -36,17 +36,20 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod validators;
 mod words;
 
 pub use budget::{Budget, Budgets, Deferral, Forecast};
 pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
+pub use validators::Validators;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use address::Origin;
 use futures_util::future::BoxFuture;
 
 use crate::pipeline::model::SourceEntry;
@@ -302,6 +305,18 @@ pub struct Traffic {
     pub bytes: AtomicU64,
     /// Repetitions after a fault.
     pub retries: AtomicU64,
+    hosts: Mutex<BTreeMap<String, HostNote>>,
+}
+
+/// What is to be known of a host that did not do as it should.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostNote {
+    /// Its address.
+    pub host: String,
+    /// How often it was sent half as many requests at once as before.
+    pub backed_off: u64,
+    /// How often it sent other content than its digest says, and another was asked.
+    pub wrong_content: u64,
 }
 
 impl Traffic {
@@ -316,6 +331,21 @@ impl Traffic {
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
+
+    /// The hosts that something is to be known of, in the order of their addresses.
+    pub fn hosts(&self) -> Vec<HostNote> {
+        self.lock_hosts().values().cloned().collect()
+    }
+
+    fn note(&self, at: &Origin, what: impl FnOnce(&mut HostNote)) {
+        let host = at.to_string();
+        let mut hosts = self.lock_hosts();
+        what(hosts.entry(host.clone()).or_insert_with(|| HostNote { host, ..HostNote::default() }));
+    }
+
+    fn lock_hosts(&self) -> MutexGuard<'_, BTreeMap<String, HostNote>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What all sources of a session share.
@@ -323,6 +353,7 @@ impl Traffic {
 pub struct Shared {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
+    pub validators: Arc<Validators>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.

@@ -114,9 +114,9 @@ impl List<'_> {
         let mut next = first.clone();
         loop {
             walk.enters(&next)?;
-            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
+            let mut request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
             let is_first = walk.seen.len() == 1 || request.url == bare;
-            let reply = match source.session.send(&request, self.repo, effort).await? {
+            let reply = match source.page(&mut request, self.repo, effort).await? {
                 Outcome::Reply(reply) => reply,
                 Outcome::Denied(status) => return Ok(Walked::Denied(status)),
             };
@@ -131,6 +131,7 @@ impl List<'_> {
                 _ => return Err(unexpected(&request, &reply)),
             }
             walk.has_found(take(read(&request, &reply, self.of)?))?;
+            source.keep_page(&request, &reply);
             let Some(link) = next_link(&reply.headers) else { return Ok(Walked::All) };
             next = follow(&request, &link)?;
         }

@@ -59,7 +59,7 @@ pub const CONCURRENCY: Key = Key {
     name: "concurrency",
     shape: Shape::Int(1, 1024),
     required: false,
-    doc: "How many requests may be under way at once (default 32).",
+    doc: "How many requests to one host may be under way at once (default 32); fewer where it does not bear them.",
 };
 pub const BUDGET: Key = Key {
     name: "budget",
@@ -237,12 +237,13 @@ impl<'a> Setup<'a> {
             idle_timeout: self.duration("idle_timeout", self.patience),
             insecure: self.is_insecure(),
             offline: self.shared.offline,
+            patient: role == Role::Own,
             local: address::is_loopback(&address.base),
             certificates,
         };
         let http = Http::new(settings, self.shared.traffic.clone());
-        let session = Session::new(http, budget, role == Role::Own, login, &address.base);
-        Endpoint { base: address.base, limit: self.limit(), session }
+        let session = Session::new(http, budget, login, &address.base);
+        Endpoint { base: address.base, limit: self.limit(), session, validators: self.shared.validators.clone() }
     }
 
     /// The credentials of the keys, or of the address. `None` where they are wrong.

@@ -181,6 +181,7 @@ pub fn shared(root: &std::path::Path) -> Shared {
     Shared {
         traffic: Arc::new(Traffic::default()),
         budgets: Arc::default(),
+        validators: Arc::default(),
         root: root.into(),
         logins: super::Logins::default(),
         offline: false,

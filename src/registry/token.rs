@@ -1,5 +1,6 @@
 //! Tokens: how they are asked for, what a token server grants, and for how long (distribution's token specification, `docs/spec/auth/token.md`).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,32 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub struct Token {
     /// As requests carry it.
     pub header: HeaderValue,
+    /// By a clock that nobody sets. It stands still while a machine sleeps: then a refusal tells that the time is over.
     granted: Instant,
     lasts: Duration,
     /// Whether a registry took it: only then can it have run out.
     taken: AtomicBool,
+}
+
+/// Realm, service, scope, and the repository, whose login may be one of its own.
+pub type TokenKey = (String, Option<String>, String, String);
+
+/// What a request carries.
+pub enum Carried {
+    Nothing,
+    Basic(HeaderValue),
+    Token(TokenKey, Arc<Token>),
+}
+
+impl Carried {
+    /// Its `Authorization` header.
+    pub fn header(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Nothing => None,
+            Self::Basic(header) => Some(header),
+            Self::Token(_, token) => Some(&token.header),
+        }
+    }
 }
 
 #[derive(Deserialize)]

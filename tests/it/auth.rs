@@ -238,6 +238,20 @@ fn a_token_that_ends_in_mid_crawl_is_renewed_once_and_that_is_counted() {
 }
 
 #[test]
+fn a_token_lasts_as_long_as_it_says_whatever_its_server_takes_for_the_time() {
+    for issued_at in ["1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "no time"] {
+        let grant = move |_: &Seen| {
+            let granted = json!({"token": "t", "expires_in": 300, "issued_at": issued_at});
+            fault::json(StatusCode::OK, &granted)
+        };
+        let server = with_tokens(grant, |request| request.header("authorization") == "Bearer t");
+        let project = Project::new(&stock::pipeline_for(&server.url(), &[BUSYBOX]));
+        assert_eq!(project.build(&[]).failed, 0);
+        assert_eq!(server.count("/token"), 1, "{issued_at}");
+    }
+}
+
+#[test]
 fn a_storm_of_401_fails_the_steps_and_ends() {
     let granted = AtomicUsize::new(0);
     let grant = move |_: &Seen| token(&format!("t{}", granted.fetch_add(1, Ordering::SeqCst)));

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::support::fault::{self, Seen, Server, Shelf};
-use crate::support::http;
+use crate::support::front::{behind, with_headers};
 use crate::support::images::{Format, Image};
 use crate::support::project::{Project, Running, Snapshot};
 use crate::support::registry::Registry;
@@ -19,34 +19,6 @@ use crate::support::words::{exit, outcome};
 /// Manifests of the stock's registry that a whole build needs: busybox, two of nginx and an index, two of redis, one
 /// artifact.
 const PULLS: usize = 7;
-
-/// A real registry behind a server that may answer first.
-fn behind(registry: Registry, first: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static) -> Server {
-    with_headers(registry, first, |_| Vec::new())
-}
-
-/// The same, with headers that are added to what the registry answers.
-fn with_headers(
-    registry: Registry,
-    first: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static,
-    headers: impl Fn(&Seen) -> Vec<(&'static str, String)> + Send + Sync + 'static,
-) -> Server {
-    let registry = Mutex::new(registry);
-    Server::start(move |seen| {
-        first(seen).unwrap_or_else(|| {
-            let address = registry.lock().expect("no one panicked").address();
-            let query = if seen.query.is_empty() { String::new() } else { format!("?{}", seen.query) };
-            let accept = [("Accept", seen.header("accept"))];
-            let path = format!("{}{query}", seen.path);
-            let came = http::request(address, seen.method.as_str(), &path, &accept, b"");
-            let added = headers(seen);
-            let kept = ["Content-Type", "Docker-Content-Digest"].into_iter();
-            let kept = kept.filter_map(|name| Some((name, came.header(name)?)));
-            let all: Vec<_> = kept.chain(added.iter().map(|(name, value)| (*name, value.as_str()))).collect();
-            fault::reply(StatusCode::from_u16(came.status).expect("a status"), &all, came.body.clone())
-        })
-    })
-}
 
 fn is_pull(seen: &Seen) -> bool {
     seen.method == Method::GET && seen.path.contains("/manifests/")
@@ -221,10 +193,59 @@ fn what_a_registry_announces_is_kept_to_and_not_overdrawn() {
     assert_eq!(pulls(&server).len(), 4, "no pull was refused: {}", report.listing());
     let says = "the registry announces that no pulls of 4 in 1h are left";
     assert!(report.stderr.contains(says) && report.stderr.contains("(in 60 min)"), "{}", report.stderr);
-    // The next run asks again, finds it out by a HEAD, and spends nothing.
+    // The next run knows it, and asks for nothing.
+    let before = server.seen().len();
+    let report = project.build_exits(exit::DEFERRED, &[]);
+    assert_eq!(server.seen().len(), before, "{}", report.listing());
+    assert!(report.stderr.contains("had no more pulls to give in an earlier run"), "{}", report.stderr);
+    assert!(report.stderr.contains("(in 60 min)") || report.stderr.contains("(in 59 min)"), "{}", report.stderr);
+    // One that is told to ask again finds it out by a HEAD, and spends nothing.
     let report = project.build_exits(exit::DEFERRED, &["--refresh"]);
     assert!(report.deferred > 0);
     assert_eq!(pulls(&server).len(), 4);
+}
+
+#[test]
+fn what_a_registry_refused_is_known_to_the_next_run_for_as_long_as_it_said() {
+    let server = behind(stock::registry(), |seen| {
+        let headers = [("Retry-After", "1800"), ("RateLimit-Limit", "100")];
+        is_pull(seen).then(|| fault::reply(StatusCode::TOO_MANY_REQUESTS, &headers, ""))
+    });
+    let project = project(&server, "concurrency: 1, ");
+    project.build_exits(exit::DEFERRED, &[]);
+    let kept = project.read(".layermill/budget");
+    let (word, times) = kept.trim_end().split_once(' ').expect("a line");
+    assert_eq!((word, kept.lines().count()), ("pulls", 1), "{kept}");
+    let mut times = times.split(' ');
+    let [since, until] = [(); 2].map(|()| times.next().and_then(|time| time.parse::<i64>().ok()).expect("a time"));
+    let asked = |since: i64, until: i64| {
+        project.write(".layermill/budget", format!("pulls {since} {until} {}\n", server.url()));
+        let before = pulls(&server).len();
+        project.build_exits(exit::DEFERRED, &[]);
+        pulls(&server).len() - before
+    };
+    assert_eq!(asked(since, until), 0);
+    let hour = 3_600_000;
+    assert_eq!(asked(since - 2 * hour, until - 2 * hour), 1, "its time is over, or the clock went far ahead");
+    assert_eq!(asked(since + 2 * hour, until + 2 * hour), 1, "the clock went back");
+    assert_eq!(asked(since - hour, i64::MAX), 1, "nobody is locked out for ever");
+}
+
+#[test]
+fn a_budget_that_ends_between_an_index_and_its_image_wastes_no_pull() {
+    let registry = Registry::start();
+    registry.push("library/nginx:latest", &stock::nginx_index("1.27.2", ""));
+    let server = behind(registry, |_| None);
+    let project = Project::new(&stock::pipeline_for(&server.url(), &["library/nginx"]));
+    project.edit("{kind: registry, ", "{kind: registry, budget: 1/1h, ");
+    project.build_exits(exit::DEFERRED, &[]);
+    assert_eq!(pulls(&server).len(), 1, "the index");
+    let plan = project.run(&["plan"]).exits(exit::DONE);
+    assert!(plan.stdout.contains("pulls    1 or more of "), "{plan}");
+    spends(&project, "2/1h");
+    project.build(&[]);
+    assert_eq!(pulls(&server).len(), 2, "its image");
+    assert_no_pull_repeated(&server);
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod laws;
 mod platforms;
 mod reaching;
 mod repositories;
+mod requests;
 mod safety;
 mod sample;
 mod secrets;

@@ -1,6 +1,7 @@
 //! How a registry is reached: TLS, mirrors, proxies, and plain HTTP where it is wanted.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
+use serde_json::Value;
 
 use crate::support::certificates::Authority;
 use crate::support::fault::{self, Server, Shelf};
@@ -100,6 +101,37 @@ fn mirrors_are_asked_in_order_and_the_registry_itself_last() {
     let pipeline = project(&own.url(), "").read("pipeline.yaml");
     second.write("pipeline.yaml", pipeline);
     second.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn a_mirror_that_sends_wrong_bytes_is_passed_over_and_named() {
+    let lying = || {
+        let shelf = shelf();
+        Server::start(move |request| match request.path.contains("sha256:") && request.method == Method::GET {
+            true => fault::content(request, "application/vnd.oci.image.manifest.v1+json", "sha256:0", "{}".into()),
+            false => shelf.answer(request),
+        })
+    };
+    let (first, second, own) = (lying(), lying(), Server::of(shelf()));
+    let project = project(&own.url(), &format!("mirrors: [\"{}\", \"{}\"], ", first.url(), second.url()));
+    project.edit("{from: get_tag, select: all}}\n", "{from: get_tag, select: all}}\n    sizes: uncompressed\n");
+    let run = project.run(&["build", "--format", "json"]).exits(exit::DONE);
+    assert!(project.read("result/stat/stat_layer.csv").contains("library/busybox,latest,2,"), "{run}");
+    let told: Value = serde_json::from_str(&run.stdout).expect("a report");
+    let hosts = told["hosts"].as_array().expect("hosts");
+    for mirror in [&first, &second] {
+        let note = hosts.iter().find(|note| note["host"] == mirror.url()).expect("it is named");
+        // A manifest, a config; a layer that is counted, since its end tells nothing.
+        assert_eq!(note["wrong_content"], 3, "{hosts:?}");
+        let says = format!("{}: sent other content than its digest says 3 times", mirror.url());
+        assert!(run.stderr.contains(&says), "{run}");
+    }
+    assert_eq!(hosts.len(), 2, "{hosts:?}");
+
+    let broken = Server::start(|_| fault::error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"));
+    let project = self::project(&broken.url(), &format!("mirrors: [\"{}\"], ", first.url()));
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert!(report.stderr.contains(&format!("{} sent other content", first.url())), "{}", report.stderr);
 }
 
 #[test]

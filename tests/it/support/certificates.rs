@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
 
 pub struct Authority {
     folder: TempDir,
@@ -36,6 +41,18 @@ impl Authority {
     pub fn tls(&self, more: &str) -> String {
         let file = |name| self.file(name).display().to_string();
         format!(", tls: {{certificate: \"{}\", key: \"{}\"{more}}}", file("server.pem"), file("server.key"))
+    }
+
+    /// A server's side of TLS, for [`super::fault::Manner`], which offers these protocols (`h2`, `http/1.1`).
+    pub fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+        let certificate = CertificateDer::from_pem_file(self.file("server.pem")).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(self.file("server.key")).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = versions.expect("versions").with_no_client_auth().with_single_cert(vec![certificate], key);
+        let mut config = config.expect("they belong together");
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
     }
 
     fn openssl(&self, arguments: &str) {

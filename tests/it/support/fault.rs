@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Version};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use super::images::{Manifest, digest};
 
@@ -22,6 +27,9 @@ pub struct Seen {
     pub query: String,
     pub headers: HeaderMap,
     pub body: String,
+    pub version: Version,
+    /// How many requests were under way when it came, it among them.
+    pub together: usize,
 }
 
 impl Seen {
@@ -45,7 +53,9 @@ impl Seen {
 /// Serves until it is dropped.
 pub struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -53,20 +63,28 @@ pub struct Server {
 impl Server {
     /// Answers every request as `answer` says.
     pub fn start(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        Self::start_as(Manner::default(), answer)
+    }
+
+    /// The same, in a manner of its own.
+    pub fn start_as(manner: Manner, answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
+        let (seen, connections) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::<AtomicUsize>::default());
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
-        let log = Arc::clone(&seen);
+        let (log, accepted) = (Arc::clone(&seen), Arc::clone(&connections));
+        let scheme = if manner.tls.is_some() { "https" } else { "http" };
         let answer = Arc::new(answer);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 tell.send(listener.local_addr().expect("bound")).expect("somebody waits");
+                let under_way = Arc::new(AtomicUsize::new(0));
                 let app = axum::Router::new().fallback(move |request: Request<Body>| {
-                    let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+                    let (log, answer, under_way) = (Arc::clone(&log), Arc::clone(&answer), Arc::clone(&under_way));
                     async move {
                         let (parts, body) = request.into_parts();
+                        let together = under_way.fetch_add(1, Ordering::SeqCst) + 1;
                         let body = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
                         let request = Seen {
                             method: parts.method,
@@ -74,11 +92,17 @@ impl Server {
                             query: parts.uri.query().unwrap_or("").to_owned(),
                             headers: parts.headers,
                             body: String::from_utf8_lossy(&body).into_owned(),
+                            version: parts.version,
+                            together,
                         };
                         log.lock().expect("no one panicked").push(request.clone());
-                        answer(&request)
+                        let response = answer(&request);
+                        tokio::time::sleep(manner.latency).await;
+                        under_way.fetch_sub(1, Ordering::SeqCst);
+                        response
                     }
                 });
+                let listener = Listener { listener, tls: manner.tls, accepted };
                 // Not a graceful end: that would wait for bodies that are never finished.
                 tokio::select! {
                     served = axum::serve(listener, app).into_future() => served.expect("served"),
@@ -87,7 +111,7 @@ impl Server {
             });
         });
         let address = told.recv().expect("the server starts");
-        Self { address, seen, stop: Some(stop), thread: Some(thread) }
+        Self { address, scheme, seen, connections, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Serves what is on a shelf, and nothing else.
@@ -96,7 +120,12 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -113,6 +142,50 @@ impl Server {
         self.seen().iter().filter(|s| s.path.contains(path)).count()
     }
 }
+
+/// How a server behaves, whatever it answers.
+#[derive(Default)]
+pub struct Manner {
+    /// How long each answer takes.
+    pub latency: Duration,
+    /// It speaks TLS, as this says.
+    pub tls: Option<TlsAcceptor>,
+}
+
+/// Counts the connections that it takes.
+struct Listener {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Box<dyn Stream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let Ok((stream, address)) = self.listener.accept().await else { continue };
+            self.accepted.fetch_add(1, Ordering::SeqCst);
+            let stream: Self::Io = match &self.tls {
+                None => Box::new(stream),
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(_) => continue,
+                },
+            };
+            return (stream, address);
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Drop for Server {
     fn drop(&mut self) {

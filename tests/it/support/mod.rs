@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod fault;
+pub mod front;
 pub mod http;
 pub mod hub;
 pub mod images;

@@ -1,0 +1,108 @@
+use super::*;
+
+#[test]
+fn a_budget_is_pulls_in_a_time() {
+    let allowance: Allowance = "100/6h".parse().unwrap();
+    assert_eq!(allowance, Allowance { pulls: 100, within: Duration::from_secs(21_600) });
+    assert_eq!(allowance.to_string(), "100 pulls in 6h");
+    assert_eq!("1/90s".parse::<Allowance>().unwrap().to_string(), "1 pull in 90s");
+    for bad in ["", "100", "0/6h", "-1/6h", "100/", "100/0s", "100/6", "100/32d", "x/6h"] {
+        assert!(bad.parse::<Allowance>().is_err(), "{bad}");
+    }
+}
+
+fn spend(folder: &std::path::Path, pulls: usize) -> Vec<Result<(), SourceError>> {
+    let budget = Budgets::kept_in(folder.to_owned()).of("https://r", "2/6h".parse().ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    (0..pulls).map(|_| runtime.block_on(budget.enter(true, true)).map(drop)).collect()
+}
+
+#[test]
+fn what_was_spent_outlives_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(spend(folder.path(), 1)[0].is_ok());
+    let second = spend(folder.path(), 2);
+    assert!(second[0].is_ok());
+    let deferral = second[1].as_ref().unwrap_err().deferral.clone().unwrap();
+    assert_eq!((&*deferral.source, &*deferral.why), ("https://r", "the budget of 2 pulls in 6h is spent"));
+    assert!((deferral.until.unwrap() - now_ms() - 21_600_000).abs() < 60_000);
+}
+
+#[test]
+fn a_clock_that_went_back_locks_nobody_out_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let years = now_ms() + 10 * 365 * 86_400_000;
+    std::fs::write(folder.path().join(spent::NAME), format!("{years} https://r\n{years} https://r\n")).unwrap();
+    let until = |run: &[Result<(), SourceError>]| run[0].as_ref().unwrap_err().deferral.clone().unwrap().until;
+    let first = until(&spend(folder.path(), 1)).unwrap();
+    assert!(first <= now_ms() + 21_600_000);
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(until(&spend(folder.path(), 1)), Some(first), "the next run does not begin anew");
+}
+
+/// Whether a pull, and anything else, may be asked of a server in another run.
+fn next_run(folder: &std::path::Path, asks_again: bool) -> (bool, bool) {
+    let budgets = Budgets::kept_in(folder.to_owned());
+    let budget = budgets.of("https://r", None);
+    if asks_again {
+        budgets.ask_again();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let may = |is_pull| runtime.block_on(budget.enter(is_pull, true)).is_ok();
+    (may(true), may(false))
+}
+
+#[test]
+fn what_a_server_has_no_more_of_is_known_to_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = Budgets::kept_in(folder.path().to_owned()).of("https://r", None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let refused = |is_pull, until| {
+        let mut pass = runtime.block_on(budget.enter(is_pull, true)).unwrap();
+        pass.refused(Deferral { until, ..Deferral::default() });
+    };
+    refused(true, None);
+    assert_eq!(next_run(folder.path(), false), (true, true), "it did not say for how long");
+    *budget.ledger() = Ledger::default();
+    refused(true, Some(now_ms() + 3_600_000));
+    assert_eq!(next_run(folder.path(), false), (false, true));
+    refused(false, Some(now_ms() + 3_600_000));
+    assert_eq!(next_run(folder.path(), false), (false, false));
+    assert_eq!(next_run(folder.path(), true), (true, true));
+    assert_eq!(next_run(folder.path(), false), (true, true), "the answer is what counts from then on");
+}
+
+#[test]
+fn what_a_server_said_is_not_believed_by_a_clock_that_jumped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (now, hour) = (now_ms(), 3_600_000);
+    let written = |since: i64, until: i64| {
+        std::fs::write(folder.path().join(spent::NAME), format!("pulls {since} {until} https://r\n")).unwrap();
+        next_run(folder.path(), false).0
+    };
+    assert!(!written(now - hour, now + hour));
+    assert!(written(now + hour, now + 2 * hour), "it went back");
+    assert!(written(now - 2 * hour, now - hour), "it is past that, by rights or not");
+    assert!(written(now - hour, i64::MAX) && written(i64::MIN, i64::MAX), "no server means that");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_looks_at_the_clock_again() {
+    // As after a jump: nobody is there at this time for years, and the ledger knows of no reason to wait.
+    let budget = Budgets::default().of("https://r", None);
+    let began = tokio::time::Instant::now();
+    budget.sleep_towards(now_ms() + 10 * 365 * 86_400_000).await;
+    assert_eq!(began.elapsed(), LONGEST_SLEEP);
+}
+
+#[test]
+fn a_file_that_is_damaged_is_read_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = now_ms();
+    let text = format!(
+        "rubbish\npulls 7\n-9223372036854775808 https://r\n{now} https://other\n{now} https://r\n-{now} https://r\n{now} https://r\n{now} htt"
+    );
+    std::fs::write(folder.path().join(spent::NAME), text).unwrap();
+    let run = spend(folder.path(), 2);
+    assert!(run[0].is_ok() && run[1].is_err(), "one was spent before");
+}

@@ -1,0 +1,195 @@
+//! One attempt: sent, followed where it is redirected, and what comes taken up to its limit.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::time::{Instant, timeout};
+
+use super::hosts::Turn;
+use super::{Fault, Follow, Http, LONGEST_RETRY_AFTER, Reply, Request, Take, fault};
+use crate::registry::Effort;
+use crate::registry::address::{Origin, display, is_plain};
+use crate::registry::words::size;
+
+/// What is counted may be large: the time for one attempt is for so many bytes.
+const COUNTED_WITHIN: u64 = 64 << 20;
+const REDIRECTS_MAX: usize = 5;
+/// How much of the body of an error is read.
+const ERROR_LIMIT: u64 = 64 << 10;
+
+/// What comes of one exchange.
+pub enum Came {
+    Reply(Reply),
+    Redirect(Url),
+}
+
+impl Http {
+    /// One attempt, redirects included.
+    pub async fn attempt(
+        &self,
+        request: &Request,
+        mut authorization: Option<&HeaderValue>,
+        effort: Effort,
+    ) -> Result<Reply, Fault> {
+        if self.settings.offline {
+            return Err(request.refused("offline, and this is not in the store").help("run without `--offline`"));
+        }
+        let most = effort.timeout.unwrap_or(self.settings.timeout);
+        let most = match request.take {
+            Take::Count(_) => most * u32::try_from(1 + request.limit / COUNTED_WITHIN).unwrap_or(u32::MAX),
+            _ => most,
+        };
+        let origin = Origin::of(&request.url);
+        let mut left = most;
+        let mut url = request.url.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let at = Origin::of(&url);
+            // Waiting for one's turn is not waiting for the server.
+            let turn = self.turn(request, &at).await?;
+            let began = Instant::now();
+            // Credentials are for the origin that asked, and do not come back by a detour.
+            authorization = authorization.filter(|_| at == origin);
+            let came = timeout(left, self.exchange(request, &url, authorization)).await;
+            let came = came.unwrap_or_else(|_| Err(request.transient(format_args!("not done within {most:?}"))));
+            if fault::sign(&came).is_some_and(|sign| turn.tells(sign)) {
+                self.note(&at, |host| host.backed_off += 1);
+            }
+            drop(turn);
+            left = left.saturating_sub(began.elapsed());
+            match came? {
+                Came::Reply(reply) => {
+                    let reply = fault::unless_passing(request, reply)?;
+                    // Links to a store of blobs are good for minutes: another attempt gets another one.
+                    if at != origin && reply.status.is_client_error() {
+                        let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
+                        return Err(request.transient(what));
+                    }
+                    return Ok(reply);
+                }
+                Came::Redirect(next) => {
+                    self.may_follow(request, &url, &next)?;
+                    url = next;
+                }
+            }
+        }
+        Err(request.refused(format_args!("redirects more than {REDIRECTS_MAX} times")))
+    }
+
+    async fn turn(&self, request: &Request, at: &Origin) -> Result<Turn, Fault> {
+        let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
+        self.hosts.enter(at, patience).await.map_err(|rest| Fault::Transient {
+            what: format!("{}: {at} asks to be left alone", request.shown()),
+            wait: Some(rest),
+            in_vain: true,
+            deferral: None,
+        })
+    }
+
+    /// Sends the request to one place, and takes what comes.
+    async fn exchange(&self, request: &Request, url: &Url, authorization: Option<&HeaderValue>) -> Result<Came, Fault> {
+        let may_know = Origin::of(url) == Origin::of(&request.url);
+        let client = self.clients.of(url, may_know, &self.settings).map_err(|e| request.refused(e))?;
+        let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+        if let Some(value) = authorization {
+            sent = sent.header(AUTHORIZATION, value);
+        }
+        if let Take::Part { start, length } = request.take {
+            sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
+        }
+        if let Some((media_type, body)) = &request.body {
+            sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
+        }
+        if let Some(tag) = &request.unless {
+            sent = sent.header(IF_NONE_MATCH, tag);
+        }
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        let response = match timeout(self.settings.idle_timeout, sent.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(fault::below(request, error)),
+            Err(_) => return Err(self.silence(request)),
+        };
+        match redirect(&response) {
+            Some(location) => {
+                let next = url.join(location).map_err(|_| request.refused("redirects to what is no URL"))?;
+                Ok(Came::Redirect(next))
+            }
+            None => self.receive(request, response).await.map(Came::Reply),
+        }
+    }
+
+    fn may_follow(&self, request: &Request, from: &Url, to: &Url) -> Result<(), Fault> {
+        if !matches!(to.scheme(), "http" | "https") {
+            return Err(request.refused(format_args!("redirects to `{}:`", to.scheme())));
+        }
+        if is_plain(to) && !is_plain(from) && !self.settings.insecure {
+            let what = format!("redirects to {}, which is not encrypted", display(to));
+            return Err(request.refused(what).help("say `insecure: true` on the source where its network is trusted"));
+        }
+        let same_host = Origin::of(from) == Origin::of(to)
+            || (from.host_str() == to.host_str() && from.scheme() == "http" && to.scheme() == "https");
+        if request.follow == Follow::Nowhere || (request.follow == Follow::SameHost && !same_host) {
+            return Err(request.refused(format_args!("redirects to another host, {}", Origin::of(to))));
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, request: &Request, response: Response) -> Result<Reply, Fault> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let limit = if status.is_success() { request.limit } else { ERROR_LIMIT };
+        let body = match &request.take {
+            _ if request.method == Method::HEAD => Vec::new(),
+            Take::Part { .. } if status == StatusCode::OK => Vec::new(),
+            Take::Count(counter) if status == StatusCode::OK => {
+                counter.restart();
+                self.body(request, response, limit, true, |_, chunk| counter.take(chunk)).await?
+            }
+            _ => self.body(request, response, limit, status.is_success(), Vec::extend_from_slice).await?,
+        };
+        Ok(Reply { status, headers, body })
+    }
+
+    /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
+    async fn body(
+        &self,
+        request: &Request,
+        mut response: Response,
+        limit: u64,
+        whole: bool,
+        take: impl Fn(&mut Vec<u8>, &[u8]),
+    ) -> Result<Vec<u8>, Fault> {
+        let too_large = || request.refused(format_args!("more than the {} that are the most", size(limit)));
+        if whole && response.content_length().is_some_and(|n| n > limit) {
+            return Err(too_large());
+        }
+        let (mut body, mut came) = (Vec::new(), 0);
+        loop {
+            let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(body),
+                Ok(Err(error)) => return Err(fault::below(request, error)),
+                Err(_) => return Err(self.silence(request)),
+            };
+            self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            take(&mut body, &chunk);
+            came += chunk.len() as u64;
+            if came > limit {
+                if whole {
+                    return Err(too_large());
+                }
+                return Ok(body);
+            }
+        }
+    }
+
+    fn silence(&self, request: &Request) -> Fault {
+        request.transient(format_args!("nothing came for {:?}", self.settings.idle_timeout))
+    }
+}
+
+fn redirect(response: &Response) -> Option<&str> {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        .then(|| response.headers().get(LOCATION)?.to_str().ok())
+        .flatten()
+}

@@ -1,0 +1,152 @@
+//! Why an attempt failed, and whether another one may bring more.
+
+use std::error::Error as _;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
+
+use super::exchange::Came;
+use super::hosts::Sign;
+use super::{LONGEST_RETRY_AFTER, Reply, Request};
+use crate::registry::SourceError;
+use crate::registry::address::Origin;
+use crate::registry::budget::{self, Announced, Deferral};
+
+/// Why an attempt failed.
+pub enum Fault {
+    /// Worth another attempt, after a while that the server may have named.
+    Transient {
+        what: String,
+        wait: Option<Duration>,
+        /// The server gave nothing that it could charge for.
+        in_vain: bool,
+        /// It was asked for too much: where no attempt helps, that is to be put off.
+        deferral: Option<Box<Deferral>>,
+    },
+    Final(SourceError),
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl Fault {
+    pub fn help(self, help: &str) -> Self {
+        match self {
+            Self::Final(error) => Self::Final(error.help(help)),
+            other => other,
+        }
+    }
+}
+
+/// A reply, unless it is a failure that may pass, or says that there is no more to get.
+pub fn unless_passing(request: &Request, reply: Reply) -> Result<Reply, Fault> {
+    let Some(wait) = worth_another(&reply) else { return Ok(reply) };
+    let deferral = (reply.status == StatusCode::TOO_MANY_REQUESTS).then(|| Box::new(deferral(request, &reply)));
+    match deferral {
+        Some(deferral) if limit_is_spent(&reply) || wait.is_some_and(|w| w > LONGEST_RETRY_AFTER) => {
+            let help = "a login may have a higher limit";
+            Err(Fault::Final(SourceError::deferred(*deferral).help(help)))
+        }
+        deferral => {
+            let what = format!("{}: {}", request.shown(), reply.status);
+            Err(Fault::Transient { what, wait, in_vain: true, deferral })
+        }
+    }
+}
+
+/// What an exchange says of its host's strength.
+pub fn sign(came: &Result<Came, Fault>) -> Option<Sign> {
+    match came {
+        Ok(Came::Reply(reply)) => match worth_another(reply) {
+            None => Some(Sign::Well),
+            // Who counts is not tired.
+            Some(_) if limit_is_spent(reply) => None,
+            Some(wait) if matches!(reply.status.as_u16(), 429 | 503) => Some(Sign::Refusal(wait)),
+            Some(_) => Some(Sign::Fault),
+        },
+        Ok(Came::Redirect(_)) => Some(Sign::Well),
+        Err(Fault::Transient { .. }) => Some(Sign::Fault),
+        Err(Fault::Final(_)) => None,
+    }
+}
+
+/// `Some` where another attempt may bring more, with the wait that the server asks for.
+fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
+    let status = reply.status;
+    let passing =
+        matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && !matches!(status.as_u16(), 501 | 505));
+    let wait = |name: &str| budget::retry_after(reply.headers.get(name)?.to_str().ok()?, SystemTime::now());
+    // Docker Hub's API says it by a name of its own.
+    passing.then(|| wait(RETRY_AFTER.as_str()).or_else(|| wait("x-retry-after")))
+}
+
+/// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment.
+fn limit_is_spent(reply: &Reply) -> bool {
+    let counts = |name: &str| {
+        matches!(name, "docker-ratelimit-source") || name.starts_with("ratelimit-") || name.starts_with("x-ratelimit-")
+    };
+    let says_so = || String::from_utf8_lossy(&reply.body).to_ascii_uppercase().contains("TOOMANYREQUESTS");
+    reply.status == StatusCode::TOO_MANY_REQUESTS
+        && (reply.headers.keys().any(|name| counts(name.as_str())) || says_so())
+}
+
+/// What a server that has no more to give says of it.
+fn deferral(request: &Request, reply: &Reply) -> Deferral {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    Deferral {
+        source: Origin::of(&request.url).to_string(),
+        why: format!("the registry answers {}: its limit of requests is spent", reply.status),
+        until: budget::until(&reply.headers, now),
+        window: Announced::of(&reply.headers, now).and_then(|announced| announced.window),
+    }
+}
+
+/// Why a request failed below HTTP. All of it may pass, but for what TLS takes exception to.
+pub fn below(request: &Request, error: reqwest::Error) -> Fault {
+    let cause = root_cause(&error);
+    match tls_error(&error) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            request.refused(cause).help("the server does not speak TLS there: is its address one of `http://`?")
+        }
+        Some(_) => request.refused(cause),
+        None if error.is_builder() => request.refused(cause),
+        None => match request.transient(cause) {
+            Fault::Transient { what, wait, deferral, .. } => {
+                Fault::Transient { what, wait, in_vain: error.is_connect(), deferral }
+            }
+            other => other,
+        },
+    }
+}
+
+/// The innermost reason, which is the one that says something.
+pub fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = None;
+    while let Some(inner) = cause {
+        text = Some(inner.to_string());
+        cause = inner.source();
+    }
+    text.unwrap_or_else(|| error.to_string())
+}
+
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(found) = wrapped(inner) {
+            return Some(found);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// An I/O error hides what it wraps from its own sources.
+fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref().or_else(|| wrapped(error.downcast_ref::<std::io::Error>()?.get_ref()?))
+}

@@ -1,0 +1,64 @@
+//! Attempts, one after the other.
+
+use std::time::Duration;
+
+use super::{Fault, Http, LONGEST_RETRY_AFTER};
+use crate::registry::{Effort, SourceError};
+
+/// Attempts after the first, unless set.
+const RETRIES: u32 = 5;
+/// The first wait before another attempt; each further one is twice as long, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+impl Http {
+    /// Makes attempts until one succeeds, fails for good, or is the last.
+    pub async fn retrying<T, F>(&self, effort: Effort, mut attempt: impl FnMut() -> F) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let retries = effort.retries.unwrap_or(RETRIES);
+        let mut made = 0;
+        loop {
+            let (what, wait, deferral) = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Transient { what, wait, deferral, .. }) => (what, wait, deferral),
+            };
+            if made == retries {
+                if let Some(deferral) = deferral {
+                    return Err(SourceError::deferred(*deferral));
+                }
+                let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
+                return Err(SourceError { is_outage: true, ..SourceError::new(format!("{what} ({attempts})")) });
+            }
+            if let Some(wait) = wait.filter(|w| *w > LONGEST_RETRY_AFTER) {
+                return Err(SourceError::new(format!("{what}, to be asked again in {} s", wait.as_secs()))
+                    .help("run again then: what is done is kept"));
+            }
+            made += 1;
+            self.repeats();
+            tokio::time::sleep(wait.unwrap_or_else(|| backoff(made))).await;
+        }
+    }
+}
+
+/// Exponential, and spread out, so that many that failed together do not come back together.
+fn backoff(attempt: u32) -> Duration {
+    let longest = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_are_spread() {
+        for attempt in 1..40 {
+            let longest = Duration::from_millis(250 * (1 << (attempt - 1).min(10))).min(LONGEST_WAIT);
+            let wait = backoff(attempt);
+            assert!(wait >= longest / 2 && wait <= longest, "{attempt}: {wait:?}");
+        }
+    }
+}
