@@ -7,7 +7,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::engine::Engine;
 use super::outcome::Status;
 
@@ -65,7 +64,7 @@ impl Engine<'_> {
         for (&id, account) in self.accounts.iter().filter(|(_, a)| a.status == Status::Failed) {
             let Some(path) = self.paths(id).next() else { continue };
             let message = account.message.clone().unwrap_or_default();
-            now.0.insert(path.to_owned(), Failed { at: clock::now_ms(), message });
+            now.0.insert(path.to_owned(), Failed { at: self.clock.now_ms(), message });
         }
         if now != before {
             // It is only told: a disk that is full has been told of already.

@@ -5,7 +5,9 @@
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 mod adoption;
+mod asked;
 mod blame;
+mod changes;
 pub mod clock;
 pub mod damage;
 mod decide;
@@ -28,11 +30,14 @@ mod laws;
 pub mod neighbourhood;
 pub mod orphans;
 pub mod outcome;
+mod outputs;
 mod parts;
 mod place;
 mod printed;
 mod product;
 pub mod reason;
+pub mod reasons;
+mod remembered;
 pub mod request;
 mod rows;
 mod schedule;
@@ -41,6 +46,7 @@ mod session;
 mod settings;
 mod steps;
 mod task;
+mod upstream;
 pub mod watch;
 
 pub use engine::Selection;

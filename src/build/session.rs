@@ -323,9 +323,15 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         version: rule.version(),
         params,
         bindings: rule.reads().iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        target: Some(target.name.clone()),
+        source: match rule.lane() {
+            Lane::Source(identity, _) => Some(identity),
+            Lane::Compute | Lane::Process => None,
+        },
     };
     Compiled {
-        template_digest: Digest::of(template.text().as_bytes()),
+        template_digest: template.hashed(),
+        recorded: Digest::of(template.text().as_bytes()),
         template,
         cached: rule.cached() && target.cache,
         by_source: matches!(rule.lane(), Lane::Source(..)),

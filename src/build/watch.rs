@@ -39,7 +39,7 @@ pub fn look(session: &Session, order: &Order) -> Result<Seen, BuildError> {
     items.extend(inputs.map(|path| Item::Path(session.pipeline.root.join(path))));
     let summary = engine.summary(std::time::Instant::now(), Vec::new());
     let stale = summary.accounts.iter().filter(|a| matches!(a.status, Status::Stale | Status::Failed));
-    let stale = stale.map(|a| format!("{} {:?} {:?}", a.step, a.reason, a.message)).collect();
+    let stale = stale.map(|a| format!("{} {:?} {:?}", a.step, a.reasons, a.message)).collect();
     Ok(Seen { items, stale })
 }
 

@@ -53,7 +53,7 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
         if account.last_failure.is_some() {
             failed[account.target] += 1;
-        } else if account.reason.as_ref().is_some_and(is_missing) {
+        } else if account.reasons.iter().any(|r| is_missing(&r.first)) {
             missing[account.target] += 1;
         }
     }

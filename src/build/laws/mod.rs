@@ -278,7 +278,7 @@ fn needless(summary: &Summary, session: &Session) -> Vec<String> {
     use crate::pipeline::model::Freshness;
     let ran = summary.accounts.iter().filter(|a| matches!(a.status, Status::Built | Status::Restored));
     let always = |target: usize| session.pipeline.targets[target].fresh == Freshness::Always;
-    ran.filter(|a| !always(a.target)).map(|a| format!("{}: {:?}", a.step, a.reason)).collect()
+    ran.filter(|a| !always(a.target)).map(|a| format!("{}: {:?}", a.step, a.reasons)).collect()
 }
 
 fn same_as_clean(bed: &Bed, drawn: &Drawn) -> Result<(), TestCaseError> {
