@@ -45,7 +45,7 @@ impl Engine<'_> {
             question: question.unwrap_or_default(),
             answer,
             asked_at: stamp.mtime / 1_000_000,
-            template: compiled.recorded,
+            template: self.recorded_template(id, compiled),
             ..StepRecord::default()
         };
         Some(self.keyed(id, record, answer.as_ref()))
@@ -79,7 +79,7 @@ impl Engine<'_> {
         }));
         let record = StepRecord {
             asked_at: self.now_ms,
-            template: compiled.recorded,
+            template: self.recorded_template(id, compiled),
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::pipeline::model::{AxisKind, Pipeline, Target};
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
@@ -328,10 +329,13 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
             Lane::Source(identity, _) => Some(identity),
             Lane::Compute | Lane::Process => None,
         },
+        values: Vec::new(),
     };
+    let told = |b: &usize| target.outputs.first().is_some_and(|o| pattern::bindings(&o.pattern).any(|told| told == *b));
     Compiled {
         template_digest: template.hashed(),
         recorded: Digest::of(template.text().as_bytes()),
+        untold: rule.reads().iter().copied().filter(|b| !told(b)).collect(),
         template,
         cached: rule.cached() && target.cache,
         by_source: matches!(rule.lane(), Lane::Source(..)),

@@ -1,5 +1,6 @@
 //! What holds of every pipeline after every history, with a source and a clock that do as they are told.
 
+mod clock;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

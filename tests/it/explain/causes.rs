@@ -4,15 +4,20 @@ use serde_json::Value;
 
 use super::{assert_says, project};
 use crate::support::project::Project;
-use crate::support::sample;
 use crate::support::words::exit;
+use crate::support::{sample, schema};
 
 /// The reason that the events of a build tell of a step.
 fn told(project: &Project, args: &[&str], step: &str) -> Value {
     project.run(&[&["build", "--events", "events.ndjson"], args].concat()).exits(exit::DONE);
     let events = project.read("events.ndjson");
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let started = events.into_iter().find(|e| e["event"] == "started" && e["step"] == step);
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/events.schema.json")).expect("a schema");
+    let parse = |line: &str| {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        schema::check(&schema, &event).unwrap_or_else(|e| panic!("{e}\n{event:#}"));
+        event
+    };
+    let started = events.lines().map(parse).find(|e| e["event"] == "started" && e["step"] == step);
     started.unwrap_or_else(|| panic!("{step} did not start"))["reason"].clone()
 }
 
@@ -198,4 +203,24 @@ targets:
     let explained = project.explain("all");
     assert_says(&explained, &["because   upstream: names@set=one is made again"]);
     assert!(!explained.contains("gone"), "{explained}");
+}
+
+#[test]
+fn a_value_that_no_path_tells_is_told_with_what_it_was() {
+    let project = images();
+    project.edit(
+        "targets:",
+        "targets:
+  newest: {rule: layers, source: one, foreach: {tag: {from: tags, select: {newest: 1}}}, output: \"newest/{repo}.json\"}",
+    );
+    project.edit("only: [latest]", "only: [6, 7]");
+    project.build(&[]);
+    project.edit("only: [6, 7]", "only: [6]");
+    project.build(&["tags"]);
+    assert_says(
+        &project.explain("newest"),
+        &[r#"because   changed parameter: tag, from "7" to "6""#, "moved tag: 6, from sha256:"],
+    );
+    project.build(&["newest"]);
+    assert_says(&project.explain("newest"), &["up to date", r#"last made changed parameter: tag, from "7" to "6""#]);
 }

@@ -282,7 +282,7 @@ fn an_older_format_is_read_and_written_as_the_newest_by_the_first_build() {
     assert_eq!(told(&state), model);
     let now = bytes_in(dir);
     assert_eq!(now.keys().collect::<Vec<_>>(), ["snapshot-4"]);
-    assert_eq!(now["snapshot-4"][8], 3);
+    assert_eq!(now["snapshot-4"][8], 4);
 }
 
 #[derive(Clone, Debug)]
