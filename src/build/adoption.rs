@@ -45,7 +45,7 @@ impl Engine<'_> {
             question: question.unwrap_or_default(),
             answer,
             asked_at: stamp.mtime / 1_000_000,
-            template: self.recorded_template(id, compiled),
+            template: compiled.recorded,
             ..StepRecord::default()
         };
         Some(self.keyed(id, record, answer.as_ref()))
@@ -79,7 +79,7 @@ impl Engine<'_> {
         }));
         let record = StepRecord {
             asked_at: self.now_ms,
-            template: self.recorded_template(id, compiled),
+            template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };

@@ -58,11 +58,6 @@ impl<'a> Changes<'a> {
         }
         match (self.old.remove(&name), part) {
             (Some(then), _) if then == now => {}
-            (Some(_), Part::Value { binding, value }) => {
-                let old = self.old_template.and_then(|t| t.values.iter().find(|(name, _)| name == binding));
-                let (binding, from) = ((*binding).to_owned(), old.map(|(_, value)| value.clone()));
-                self.found.push(Reason::OtherValue { binding, from, to: (*value).to_owned() });
-            }
             (Some(then), part) => self.found.push(moved(part, hex(&then), hex(&now))),
             (None, Part::Input { path, .. }) => self.news.push(Reason::NewInput((*path).to_owned())),
             (None, Part::Output(path)) => self.found.push(Reason::Parameter {
@@ -172,7 +167,10 @@ fn moved(part: &Part<'_>, from: String, to: String) -> Reason {
         Part::Input { path, .. } => Reason::ChangedInput { input: (*path).to_owned(), from, to },
         Part::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
         Part::Set { input, .. } => Reason::ChangedInputs { of: format!("input {input}"), from, to },
-        Part::Answer(_) | Part::Output(_) | Part::Value { .. } => Reason::ChangedAnswer { from, to },
+        Part::Answer(_) | Part::Output(_) => Reason::ChangedAnswer { from, to },
+        Part::Value { binding, value } => {
+            Reason::OtherValue { binding: (*binding).to_owned(), to: (*value).to_owned() }
+        }
     }
 }
 

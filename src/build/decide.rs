@@ -182,7 +182,7 @@ impl Engine<'_> {
         let question = compiled.rule.question(&view).map(|q| Digest::of(q.as_bytes()));
         let fresh_record = StepRecord {
             question: question.unwrap_or_default(),
-            template: self.recorded_template(id, compiled),
+            template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };

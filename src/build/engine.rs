@@ -42,8 +42,6 @@ pub(super) struct Compiled {
     pub template_digest: Digest,
     /// What records name: its whole text.
     pub recorded: Digest,
-    /// Bindings that are read and that no path tells: records tell their values.
-    pub untold: Vec<usize>,
     /// Its outputs go to the store.
     pub cached: bool,
     /// It asks or reads a source.
@@ -374,11 +372,11 @@ impl Engine<'_> {
     /// Keeps what a step was made from.
     pub(super) fn remember(&mut self, id: StepId, record: &StepRecord) {
         let target = self.steps.step(id).target as usize;
-        // The text is one for all of a target's steps, or for all of the same values.
+        // The text is one for all of a target's steps.
         if let Some(compiled) = &self.rules[target]
-            && self.state.template(&record.template).is_none()
+            && self.state.template(&compiled.recorded).is_none()
         {
-            self.state.put_template(&self.told_template(id, compiled).text());
+            self.state.put_template(&compiled.template.text());
         }
         let paths = self.steps.outputs(id).to_vec();
         self.state.put_step_at(paths[0], record);

@@ -1,10 +1,12 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, Freshness, TargetId};
+use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
+use super::again::fresh;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
@@ -12,10 +14,10 @@ use super::failures::Failed;
 use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::Status;
-use super::reason::{self, Reason, hex};
+use super::reason::{Reason, hex};
 use super::reasons::Reasons;
 use super::request::{self, Unknown};
-use super::session::{BuildError, Order, Session, looked};
+use super::session::{BuildError, Order, Session, looked, unlooked};
 use super::steps::{Bound, StepId, Wait};
 
 /// All that can be said of a step without running anything.
@@ -121,7 +123,11 @@ pub fn explain(
     order: &Order,
     paths: Vec<(String, Unknown)>,
 ) -> Result<Vec<Explanation>, BuildError> {
-    let (engine, _) = looked(session, order, &mut Silence)?;
+    let engine = match looked(session, order, &mut Silence) {
+        Ok((engine, _)) => engine,
+        Err(BuildError::Pipeline(problems)) => return unlisted(session, order, problems),
+        Err(error) => return Err(error),
+    };
     let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
         .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
         .collect();
@@ -137,6 +143,15 @@ pub fn explain(
         return Err(unknown.into());
     }
     Ok(told)
+}
+
+/// The same where the values of a target cannot be told: what its records say, as far as there are any.
+fn unlisted(session: &Session, order: &Order, problems: Problems) -> Result<Vec<Explanation>, BuildError> {
+    let ((engine, _), _) = unlooked(session, order)?;
+    let why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    let told: Vec<Explanation> =
+        order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect();
+    if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok(told) }
 }
 
 impl Explanation {
@@ -312,52 +327,6 @@ impl Engine<'_> {
         let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
         (named(same), named(rivals))
     }
-
-    /// What would make a step run again.
-    fn again(&self, id: StepId, compiled: &Compiled, record: Option<&StepRecord>, told: &Explanation) -> Vec<String> {
-        let asks = compiled.rule.question(&self.view(id)).is_some();
-        let ages = asks || !compiled.by_source;
-        let mut again = Vec::new();
-        match self.settings_of(id).fresh {
-            Freshness::Exists if asks => {
-                again.push(
-                    "`--refresh` asks again, and is answered otherwise (unasked, an answer is kept for ever)"
-                        .to_owned(),
-                );
-            }
-            Freshness::Exists => {}
-            Freshness::Within(limit) if ages => {
-                let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-                let from = record.map(|r| time(r.asked_at.saturating_add(limit)));
-                let what = if asks { "asked" } else { "made" };
-                again.extend(from.map(|from| {
-                    format!("a build comes after {from}: it was {what} {} before", fresh(self.settings_of(id).fresh))
-                }));
-            }
-            Freshness::Within(_) => {}
-            Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),
-            Freshness::Always if ages => again.push("a build comes: it is never fresh".to_owned()),
-            Freshness::Digest | Freshness::Always => {}
-        }
-        for (_, value, digest) in &told.values {
-            again.extend(digest.as_ref().map(|_| format!("the tag {value} moves to another digest")));
-        }
-        let parts =
-            [(!told.inputs.is_empty(), "an input"), (true, "a parameter"), (!told.values.is_empty(), "a value")];
-        let parts: Vec<&str> = parts.iter().filter(|(there, _)| *there).map(|(_, part)| *part).collect();
-        again.push(format!("{} or the rule's version changes", parts.join(", ")));
-        match (self.steps.step(id).status, record) {
-            (Status::Absent, None) => again.push("what it reads is not absent any more".to_owned()),
-            (Status::Absent, Some(_)) => {}
-            _ if compiled.cached => {
-                again.push(
-                    "an output is changed or removed (it comes back from the store, where that has it)".to_owned(),
-                );
-            }
-            _ => again.push("an output is changed or removed".to_owned()),
-        }
-        again
-    }
 }
 
 /// The inputs that a record says were found.
@@ -369,15 +338,6 @@ pub(super) fn found_inputs(record: &StepRecord) -> impl Iterator<Item = Read> + 
         step: None,
         found: true,
     })
-}
-
-pub(super) fn fresh(fresh: Freshness) -> String {
-    match fresh {
-        Freshness::Exists => "exists".to_owned(),
-        Freshness::Within(limit) => reason::limit(limit.as_secs()),
-        Freshness::Digest => "digest".to_owned(),
-        Freshness::Always => "always".to_owned(),
-    }
 }
 
 /// Milliseconds since 1970, in UTC to the second.

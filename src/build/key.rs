@@ -21,9 +21,6 @@ pub struct Template {
     pub target: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Of the bindings that are read, those that no output path tells, with a step's values: told, and hashed elsewhere.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<(String, String)>,
 }
 
 impl Template {
@@ -33,7 +30,7 @@ impl Template {
 
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
-        Digest::of(Self { target: None, source: None, values: Vec::new(), ..self.clone() }.text().as_bytes())
+        Digest::of(Self { target: None, source: None, ..self.clone() }.text().as_bytes())
     }
 
     pub fn parse(text: &str) -> Option<Self> {

@@ -5,6 +5,7 @@
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 mod adoption;
+mod again;
 mod asked;
 mod blame;
 mod changes;

@@ -124,21 +124,6 @@ impl Engine<'_> {
         }
     }
 
-    /// The template of a step with all that its record is to tell.
-    pub(super) fn told_template(&self, id: StepId, compiled: &Compiled) -> Template {
-        let bindings = &self.steps.target(id).bindings;
-        let bound = self.steps.bound(id);
-        let value = |&b: &usize| (bindings[b].name.clone(), self.steps.names.get(bound[b].value).to_owned());
-        Template { values: compiled.untold.iter().map(value).collect(), ..compiled.template.clone() }
-    }
-
-    pub(super) fn recorded_template(&self, id: StepId, compiled: &Compiled) -> Digest {
-        match compiled.untold.as_slice() {
-            [] => compiled.recorded,
-            _ => Digest::of(self.told_template(id, compiled).text().as_bytes()),
-        }
-    }
-
     /// A record with its key and the parts that it was made from.
     pub(super) fn keyed(&self, id: StepId, record: StepRecord, answer: Option<&Sha256>) -> StepRecord {
         let target = self.steps.step(id).target as usize;

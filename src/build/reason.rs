@@ -48,10 +48,10 @@ pub enum Reason {
         from: Option<String>,
         to: Option<String>,
     },
-    /// A binding has another value. What it was may not be recorded.
+    /// A binding has another value. What it was is known by its digest only: a path tells each value, so that this takes
+    /// a target whose pattern was rewritten to give the same path.
     OtherValue {
         binding: String,
-        from: Option<String>,
         to: String,
     },
     RuleVersion {
@@ -128,10 +128,7 @@ impl fmt::Display for Reason {
                 (Some(from), None) => write!(f, "removed parameter: {name}, was {from:?}"),
                 (None, None) => write!(f, "changed parameter: {name}"),
             },
-            Self::OtherValue { binding, from: None, to } => write!(f, "changed parameter: {binding}, to {to:?}"),
-            Self::OtherValue { binding, from: Some(from), to } => {
-                write!(f, "changed parameter: {binding}, from {from:?} to {to:?}")
-            }
+            Self::OtherValue { binding, to } => write!(f, "changed parameter: {binding}, to {to:?}"),
             Self::RuleVersion { rule, from, to } => write!(f, "rule version: {rule}, from {from} to {to}"),
             Self::Rule { from, to } => write!(f, "changed rule: from {from} to {to}"),
             Self::MovedTag { tag, from, to } => write!(f, "moved tag: {tag}, from sha256:{from}… to sha256:{to}…"),
@@ -206,7 +203,7 @@ impl Reason {
             Self::Parameter { name: what, from, to } | Self::ChangedQuestion { what, from, to } => {
                 (Some(what), from.clone(), to.clone())
             }
-            Self::OtherValue { binding, from, to } => (Some(binding), from.clone(), Some(to.clone())),
+            Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
             Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
             Self::Rule { from, to } | Self::ChangedAnswer { from, to } => (None, Some(from.clone()), Some(to.clone())),
             Self::MissingOutput(what)

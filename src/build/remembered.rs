@@ -36,20 +36,56 @@ impl Engine<'_> {
         }
     }
 
+    /// What is recorded of the steps asked for, where it cannot be told which there are: why not.
+    pub(super) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
+        let recorded = match asked {
+            Asked::Output(path, makers) => {
+                let first = self.recorded_by(path);
+                makers
+                    .first()
+                    .zip(first)
+                    .map(|((target, values), path)| (*target, values.clone(), path))
+                    .into_iter()
+                    .collect()
+            }
+            Asked::Target(target) => self.records_of(*target, &[]),
+            Asked::Steps(target, values) => self.records_of(*target, values),
+        };
+        let tell = |(target, values, path): (TargetId, Values, String)| {
+            let told = self.told_by_record(&path)?;
+            Some(Explanation {
+                standing: Standing::Pending,
+                step: self.label_of(target, &values),
+                message: Some(format!("its steps cannot be told: {why}")),
+                help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
+                ..told
+            })
+        };
+        recorded.into_iter().filter_map(tell).collect()
+    }
+
     /// The records of a target's steps with these values that are none now; orphans, too, where those are asked for.
     fn recorded_of(&self, target: TargetId, values: &[(usize, String)], orphans: bool) -> Vec<Explanation> {
+        let tell = |(target, values, path): (TargetId, Values, String)| {
+            let pending = self.pending(target, &values, &path);
+            pending.or_else(|| orphans.then(|| self.orphan_of(&path, Some((target, &values)))).flatten())
+        };
+        self.records_of(target, values).into_iter().filter_map(tell).collect()
+    }
+
+    /// The records that a target's steps with these values would have and no step has now, with all their values, by path.
+    fn records_of(&self, target: TargetId, values: &[(usize, String)]) -> Vec<(TargetId, Values, String)> {
         let Some(output) = self.pipeline.targets[target].outputs.first() else { return Vec::new() };
-        let mut told = Vec::new();
-        for id in self.state.step_ids().filter(|&id| self.steps.maker(id).is_none()) {
-            let path = self.state.path(id);
-            let matched = pattern::match_path(&output.pattern, path);
-            let has = |these: &&Values| values.iter().all(|value| these.contains(value));
-            let Some(these) = matched.iter().find(has) else { continue };
-            let pending = self.pending(target, these, path);
-            told.extend(pending.or_else(|| orphans.then(|| self.orphan_of(path, Some((target, these)))).flatten()));
-        }
-        told.sort_by(|a, b| a.step.cmp(&b.step));
-        told
+        let has = |these: &Values| values.iter().all(|value| these.contains(value));
+        let record = |id| {
+            let path: &str = self.state.path(id);
+            let values = pattern::match_path(&output.pattern, path).into_iter().find(has)?;
+            Some((target, values, path.to_owned()))
+        };
+        let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none());
+        let mut records: Vec<_> = free.filter_map(record).collect();
+        records.sort_by(|a, b| a.2.cmp(&b.2));
+        records
     }
 
     /// A record that no target's output is of.

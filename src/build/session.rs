@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::pipeline::model::{AxisKind, Pipeline, Target};
-use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
-use crate::store::state::{Access, State, StateError};
+use crate::store::state::{Access, SetAside, State, StateError};
 
 use super::clock::{self, Clock};
 use super::deferral::Deferrals;
@@ -166,14 +165,19 @@ pub(super) fn looked<'p>(
     order: &Order,
     listener: &mut dyn Listener,
 ) -> Result<(Engine<'p>, Vec<String>), BuildError> {
-    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-    let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), Mode::Look)?;
+    let ((mut engine, receive), set_aside) = unlooked(session, order)?;
     drive(&mut engine, &receive, listener)?;
     engine.mark_failures();
     match std::mem::take(&mut engine.problems) {
         problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
         problems => Err(BuildError::Pipeline(problems)),
     }
+}
+
+/// An engine that knows the records, and no step yet.
+pub(super) fn unlooked<'p>(session: &'p Session, order: &Order) -> Result<(Ready<'p>, Vec<SetAside>), BuildError> {
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    Ok((engine(session, order, state, Blobs::look(&session.store), Mode::Look)?, set_aside))
 }
 
 pub(super) fn take_lock(
@@ -236,13 +240,16 @@ fn drive(engine: &mut Engine<'_>, receive: &Receiver<Message>, listener: &mut dy
     Ok(())
 }
 
+/// An engine, and what its tasks tell it by.
+type Ready<'p> = (Engine<'p>, Receiver<Message>);
+
 fn engine<'p>(
     session: &'p Session,
     order: &Order,
     state: State,
     blobs: Blobs,
     mode: Mode,
-) -> Result<(Engine<'p>, Receiver<Message>), BuildError> {
+) -> Result<Ready<'p>, BuildError> {
     let pipeline = &session.pipeline;
     let (send, receive) = channel();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -329,13 +336,10 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
             Lane::Source(identity, _) => Some(identity),
             Lane::Compute | Lane::Process => None,
         },
-        values: Vec::new(),
     };
-    let told = |b: &usize| target.outputs.first().is_some_and(|o| pattern::bindings(&o.pattern).any(|told| told == *b));
     Compiled {
         template_digest: template.hashed(),
         recorded: Digest::of(template.text().as_bytes()),
-        untold: rule.reads().iter().copied().filter(|b| !told(b)).collect(),
         template,
         cached: rule.cached() && target.cache,
         by_source: matches!(rule.lane(), Lane::Source(..)),

@@ -204,23 +204,3 @@ targets:
     assert_says(&explained, &["because   upstream: names@set=one is made again"]);
     assert!(!explained.contains("gone"), "{explained}");
 }
-
-#[test]
-fn a_value_that_no_path_tells_is_told_with_what_it_was() {
-    let project = images();
-    project.edit(
-        "targets:",
-        "targets:
-  newest: {rule: layers, source: one, foreach: {tag: {from: tags, select: {newest: 1}}}, output: \"newest/{repo}.json\"}",
-    );
-    project.edit("only: [latest]", "only: [6, 7]");
-    project.build(&[]);
-    project.edit("only: [6, 7]", "only: [6]");
-    project.build(&["tags"]);
-    assert_says(
-        &project.explain("newest"),
-        &[r#"because   changed parameter: tag, from "7" to "6""#, "moved tag: 6, from sha256:"],
-    );
-    project.build(&["newest"]);
-    assert_says(&project.explain("newest"), &["up to date", r#"last made changed parameter: tag, from "7" to "6""#]);
-}

@@ -64,6 +64,19 @@ targets:
 }
 
 #[test]
+fn a_step_whose_list_is_gone_is_explained_from_its_record() {
+    let project = images();
+    project.build(&[]);
+    project.remove("repos.txt");
+    for asked in ["get_tag@repo=library/redis", "tags/library/redis.json", "get_tag"] {
+        let words = ["get_tag@repo=library/redis: pending", "its steps cannot be told", "repos.txt", "asked at"];
+        assert_says(&project.explain(asked), &words);
+    }
+    // What has no record is still a mistake of the pipeline.
+    project.run(&["explain", "tags/library/none.json"]).exits(exit::WRONG).says("repos.txt");
+}
+
+#[test]
 fn an_orphan_says_who_made_it_and_how_it_goes() {
     let project = images();
     project.build(&[]);
@@ -199,11 +212,11 @@ fn what_would_make_a_step_run_again() {
         let lines: Vec<&str> = explained.lines().filter(|l| l.contains("again if")).collect();
         assert_says(&lines.join("\n"), words);
     };
+    again("get_tag@repo=library/redis", &["`--refresh`", "a parameter or the rule's version changes", "an output"]);
     again(
-        "get_tag@repo=library/redis",
-        &["`--refresh`", "a parameter, a value or the rule's version changes", "an output"],
+        "get_layer@repo=library/redis,tag=latest",
+        &["the tag latest has another digest in what get_tag@repo=library/redis makes"],
     );
-    again("get_layer@repo=library/redis,tag=latest", &["the tag latest moves to another digest"]);
     again("often", &["never fresh", "comes back from the store"]);
     again("aged", &["a build comes after 20", "it was made 3h before"]);
     assert_says(&project.explain("aged"), &["fresh     3h"]);
