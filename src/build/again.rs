@@ -18,8 +18,14 @@ impl Engine<'_> {
         record: Option<&StepRecord>,
         told: &Explanation,
     ) -> Vec<String> {
+        let Some(record) = record else {
+            return vec![match self.steps.step(id).status {
+                Status::Absent => "what it reads is not absent any more".to_owned(),
+                _ => "a build comes: it was never made".to_owned(),
+            }];
+        };
         let asks = compiled.rule.question(&self.view(id)).is_some();
-        let ages = asks || !compiled.by_source || record.is_some_and(|r| r.absent.is_some());
+        let ages = asks || !compiled.by_source || record.absent.is_some();
         let mut again = Vec::new();
         match self.settings_of(id).fresh {
             Freshness::Exists if asks => {
@@ -31,11 +37,9 @@ impl Engine<'_> {
             Freshness::Exists => {}
             Freshness::Within(limit) if ages => {
                 let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-                let from = record.map(|r| time(r.asked_at.saturating_add(limit)));
-                let what = if asks { "asked" } else { "made" };
-                again.extend(from.map(|from| {
-                    format!("a build comes after {from}: it was {what} {} before", fresh(self.settings_of(id).fresh))
-                }));
+                let from = time(record.asked_at.saturating_add(limit));
+                let (what, before) = (if asks { "asked" } else { "made" }, fresh(self.settings_of(id).fresh));
+                again.push(format!("a build comes after {from}: it was {what} {before} before"));
             }
             Freshness::Within(_) => {}
             Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),
@@ -48,9 +52,8 @@ impl Engine<'_> {
         }
         let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
         again.push(format!("{inputs}a parameter or the rule's version changes"));
-        match (self.steps.step(id).status, record) {
-            (Status::Absent, None) => again.push("what it reads is not absent any more".to_owned()),
-            (Status::Absent, Some(_)) => {}
+        match self.steps.step(id).status {
+            Status::Absent => {}
             _ if compiled.cached => {
                 again.push(
                     "an output is changed or removed (it comes back from the store, where that has it)".to_owned(),

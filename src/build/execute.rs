@@ -321,7 +321,7 @@ impl Engine<'_> {
         let status = match &failure.deferral {
             _ if failure.interrupted => Status::Interrupted,
             Some(deferral) => {
-                self.deferrals.add(deferral);
+                self.deferrals.add(id, deferral);
                 Status::Deferred
             }
             None => Status::Failed,

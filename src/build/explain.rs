@@ -13,7 +13,7 @@ use super::execute::relative;
 use super::failures::Failed;
 use super::key::Template;
 use super::neighbourhood::list_of;
-use super::outcome::Status;
+use super::outcome::{Account, Status};
 use super::reason::{Reason, hex};
 use super::reasons::Reasons;
 use super::request::{self, Unknown};
@@ -203,7 +203,7 @@ impl Engine<'_> {
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.inputs = self.reads(id, record.as_ref());
-        told.after = target.after.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
+        told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
             Some(compiled) => {
                 told.rule = (compiled.template.rule.clone(), compiled.template.version);
@@ -301,11 +301,21 @@ impl Engine<'_> {
         reads
     }
 
+    /// A target that is only waited for, and what is the matter with it.
+    fn waited_for(&self, target: TargetId) -> String {
+        let name = self.pipeline.targets[target].name.clone();
+        match self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step)) {
+            Some(trouble) => format!("{name} ({trouble})"),
+            None => name,
+        }
+    }
+
     /// Where a step stands that is not there as it should be.
     fn trouble(&self, step: StepId) -> Option<&'static str> {
         let status = self.steps.step(step).status;
         match self.accounts.get(&step) {
-            Some(account) if account.last_failure.is_some() => Some("failed when it was last tried"),
+            Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
+            Some(Account { last_failure: Some(_), .. }) => Some("failed when it was last tried"),
             _ => (!status.has_outputs()).then(|| status.word()),
         }
     }

@@ -77,6 +77,7 @@ struct Made<'a> {
 #[derive(Serialize)]
 struct Failed<'a> {
     at: String,
+    outcome: &'static str,
     message: &'a str,
 }
 
@@ -131,7 +132,11 @@ fn json(found: &Explanation) -> Json<'_> {
             target: m.target.as_deref(),
         }),
         key: found.key.map(|k| k.to_string()),
-        last_failure: found.last_failure.as_ref().map(|f| Failed { at: time(f.at), message: &f.message }),
+        last_failure: found.last_failure.as_ref().map(|f| Failed {
+            at: time(f.at),
+            outcome: f.word(),
+            message: &f.message,
+        }),
         log: found.log.as_deref(),
         again_if: &found.again,
     }
@@ -205,7 +210,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         },
     );
     if let Some(failed) = &found.last_failure {
-        lines.add("failed", format!("{}: {}", time(failed.at), failed.message));
+        lines.add(failed.word(), format!("{}: {}", time(failed.at), failed.message));
     }
 }
 

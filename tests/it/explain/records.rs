@@ -1,6 +1,9 @@
 //! What is told of steps that are none now, of those that several targets make, and of what a step reads.
 
+use axum::http::StatusCode;
+
 use super::assert_says;
+use crate::support::fault::{self, Server};
 use crate::support::project::Project;
 use crate::support::sample;
 use crate::support::words::exit;
@@ -219,6 +222,8 @@ fn what_would_make_a_step_run_again() {
     );
     again("often", &["never fresh", "comes back from the store"]);
     again("aged", &["a build comes after 20", "it was made 3h before"]);
+    project.edit("  aged:", "  none: {rule: command, run: \"echo > {out}\", output: none.txt}\n  aged:");
+    again("none", &["a build comes: it was never made"]);
     assert_says(&project.explain("aged"), &["fresh     3h"]);
     assert_says(&project.explain("group"), &["rule      group", "upstream: often is made again", "of aged"]);
 }
@@ -233,4 +238,27 @@ fn what_was_taken_over_is_not_told_as_made() {
     let explained = project.explain("get_tag@repo=library/redis");
     assert_says(&explained, &["up to date", "taken over with the file", "over as it was, without being made"]);
     assert!(!explained.contains("last made"), "{explained}");
+}
+
+#[test]
+fn a_step_that_was_put_off_says_so_and_until_when() {
+    let spent = [("RateLimit-Limit", "1;w=21600"), ("RateLimit-Remaining", "0;w=21600"), ("Retry-After", "600")];
+    let server = Server::start(move |_| fault::reply(StatusCode::TOO_MANY_REQUESTS, &spent, ""));
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{net: {{kind: registry, url: \"{}\"}}}}
+targets:
+  tags: {{rule: tags, source: net, foreach: {{repo: [library/redis]}}, output: \"tags/{{repo}}.json\"}}
+  copy: {{rule: command, inputs: [tags], run: \"cp {{in}} {{out}}\", output: copy.json}}
+  last: {{rule: command, after: [tags], run: \"echo > {{out}}\", output: last.txt}}
+",
+        server.url()
+    ));
+    project.run(&["build"]).exits(exit::DEFERRED);
+    assert_says(&project.explain("tags"), &["deferred  20", "its limit of requests is spent; build again at 20"]);
+    assert_says(&project.explain("copy"), &["(not there) of tags@repo=library/redis, deferred when it was last tried"]);
+    assert_says(&project.explain("last"), &["after     tags (deferred when it was last tried)"]);
+    let rows = project.run(&["status", "tags", "--format", "json"]).exits(exit::DONE).stdout;
+    let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
+    assert_eq!((&rows[0]["deferred"], &rows[0]["failed"], &rows[0]["missing"]), (&1.into(), &0.into(), &0.into()));
 }

@@ -13,7 +13,9 @@ fn watching(project: &Project, args: &[&str]) -> Running {
 fn line_about(watch: &mut Running, file: &str) -> String {
     watch.until(file, |w| {
         let said = w.stderr();
-        said.lines().rev().find(|l| l.contains(&format!("{file} changed"))).map(str::to_owned)
+        // The last one may still be being written.
+        let (whole, _) = said.rsplit_once('\n')?;
+        whole.lines().rev().find(|l| l.contains(&format!("{file} changed"))).map(str::to_owned)
     })
 }
 
@@ -118,4 +120,26 @@ targets:
     assert!(project.exists("out/in/b.txt"));
     watch.signal(Signal::INT);
     watch.wait().exits(exit::DONE);
+}
+
+#[test]
+fn a_watch_is_not_kept_awake_by_what_is_never_fresh() {
+    let project = Project::new(
+        "version: 1
+targets:
+  often:
+    rule: command
+    fresh: always
+    run: \"echo '{out}: found.h' > d.mk; cat found.h > {out}\"
+    depfile: d.mk
+    output: often.txt
+",
+    );
+    project.write("found.h", "found\n");
+    let watch = watching(&project, &["--events", "events"]);
+    // Long enough for another round, if there were one.
+    std::thread::sleep(Duration::from_millis(500));
+    watch.signal(Signal::INT);
+    watch.wait().exits(exit::DONE);
+    assert_eq!(project.read("events").matches(r#""event":"begun""#).count(), 1);
 }
