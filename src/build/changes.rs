@@ -16,17 +16,27 @@ const ENTRIES: usize = 64;
 
 type Name = [u8; 8];
 
+/// What is known of a part.
+#[derive(Default)]
+struct Known {
+    /// The start of its digest, as it was recorded.
+    then: Option<[u8; 8]>,
+    seen: bool,
+    /// It was seen, as an input.
+    input: bool,
+}
+
 /// Finds them: every part of the key as it is now is shown, one by one.
 pub struct Changes<'a> {
     record: &'a StepRecord,
     old_template: Option<&'a Template>,
     found: Vec<Reason>,
     news: Vec<Reason>,
-    /// The recorded parts that were not seen yet.
-    old: HashMap<Name, [u8; 8]>,
+    parts: HashMap<Name, Known>,
     /// The inputs that were seen, in their order.
     inputs: Vec<Name>,
-    seen: HashSet<Name>,
+    /// What was recorded file by file is told as a crowd now.
+    crowded: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -36,27 +46,30 @@ impl<'a> Changes<'a> {
         if let Some(old) = old {
             template_changes(old, new, &mut found);
         }
+        let recorded = record.parts.iter().map(|p| (p.name, Known { then: Some(p.value), ..Known::default() }));
         Self {
             record,
             old_template: old,
             found,
             news: Vec::new(),
-            old: record.parts.iter().map(|p| (p.name, p.value)).collect(),
+            parts: recorded.collect(),
             inputs: Vec::new(),
-            seen: HashSet::new(),
+            crowded: false,
         }
     }
 
     pub fn see(&mut self, part: &Part<'_>) {
         let (name, now) = (part.name_hash(), part.value());
+        let known = self.parts.entry(name).or_default();
+        known.seen = true;
         if matches!(part, Part::Input { .. }) {
             // One file may be an input twice.
-            if !self.seen.insert(name) {
+            if std::mem::replace(&mut known.input, true) {
                 return;
             }
             self.inputs.push(name);
         }
-        match (self.old.remove(&name), part) {
+        match (known.then, part) {
             (Some(then), _) if then == now => {}
             (Some(then), part) => self.found.push(moved(part, hex(&then), hex(&now))),
             (None, Part::Input { path, .. }) => self.news.push(Reason::NewInput((*path).to_owned())),
@@ -66,8 +79,7 @@ impl<'a> Changes<'a> {
                 to: Some((*path).to_owned()),
             }),
             (None, Part::Set { .. }) => {
-                // What it is made of was recorded file by file.
-                self.old.retain(|_, _| false);
+                self.crowded = true;
                 self.found.push(moved(part, "a list".to_owned(), hex(&now)));
             }
             (None, _) => {}
@@ -82,26 +94,34 @@ impl<'a> Changes<'a> {
             self.found.append(&mut self.news);
         }
         self.found.extend(crowd);
-        if !self.old.is_empty() {
-            let first = self.old.keys().filter_map(&input).min();
-            self.found.push(Reason::LostInputs { count: self.old.len(), first });
+        let lost = || self.parts.iter().filter(|(_, known)| !known.seen).map(|(name, _)| name);
+        let count = lost().count();
+        if count > 0 && !self.crowded {
+            let first = lost().filter_map(&input).min();
+            self.found.push(Reason::LostInputs { count, first });
         }
         let reordered = self.reordered(input);
         self.found.extend(reordered);
         self.found
     }
 
-    /// Takes what is no input out of the recorded parts that were not seen, and tells what was a crowd of inputs.
+    /// Takes a part out of those that were recorded and not seen; what it was.
+    fn take_unseen(&mut self, name: Name) -> Option<[u8; 8]> {
+        let unseen = self.parts.get(&name).is_some_and(|known| !known.seen);
+        unseen.then(|| self.parts.remove(&name)).flatten()?.then
+    }
+
+    /// Takes out what is no input, and tells what was a crowd of inputs.
     fn set_apart(&mut self, outputs: &[&str]) -> Option<Reason> {
-        if self.old.is_empty() {
+        if self.parts.values().all(|known| known.seen) {
             return None;
         }
         // A binding that is not read any more moved a parameter.
         for name in own_parts(self.old_template, outputs) {
-            self.old.remove(&name);
+            self.take_unseen(name);
         }
         for path in outputs {
-            if self.old.remove(&Part::Output(path).name_hash()).is_some() {
+            if self.take_unseen(Part::Output(path).name_hash()).is_some() {
                 let from = Some((*path).to_owned());
                 self.found.push(Reason::Parameter { name: "output".to_owned(), from, to: None });
             }
@@ -109,17 +129,19 @@ impl<'a> Changes<'a> {
         (1..=ENTRIES).find_map(|entry| {
             let entry = entry.to_string();
             let part = Part::Set { input: &entry, content: Digest::default() };
-            let then = self.old.remove(&part.name_hash())?;
+            let then = self.take_unseen(part.name_hash())?;
             Some(moved(&part, hex(&then), "a list".to_owned()))
         })
     }
 
     /// The inputs in another order, told from the first one on that stands elsewhere.
-    fn reordered(&self, input: impl Fn(&Name) -> Option<String>) -> Option<Reason> {
-        let mut before = HashSet::new();
-        let recorded = self.record.parts.iter().map(|p| p.name).filter(|n| self.seen.contains(n) && before.insert(*n));
-        let recorded: Vec<Name> = recorded.collect();
-        let now: Vec<Name> = self.inputs.iter().copied().filter(|n| before.contains(n)).collect();
+    fn reordered(&mut self, input: impl Fn(&Name) -> Option<String>) -> Option<Reason> {
+        let parts = &mut self.parts;
+        // Each once, and only those that both have.
+        let mut common = |name: &Name| parts.get_mut(name).is_some_and(|known| std::mem::take(&mut known.input));
+        let recorded: Vec<Name> = self.record.parts.iter().map(|p| p.name).filter(|name| common(name)).collect();
+        let now: Vec<Name> =
+            self.inputs.iter().copied().filter(|name| self.parts.get(name).is_some_and(|k| k.then.is_some())).collect();
         let at = recorded.iter().zip(&now).position(|(then, now)| then != now)?;
         let told = |names: &[Name]| {
             let named = names[at..].iter().take(NAMED).map(|n| input(n).unwrap_or_else(|| hex(n)));
