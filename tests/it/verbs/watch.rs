@@ -124,18 +124,16 @@ targets:
 
 #[test]
 fn a_watch_is_not_kept_awake_by_what_is_never_fresh() {
+    // What is read of the list is found while it builds, and looked at once more.
     let project = Project::new(
         "version: 1
 targets:
-  often:
-    rule: command
-    fresh: always
-    run: \"echo '{out}: found.h' > d.mk; cat found.h > {out}\"
-    depfile: d.mk
-    output: often.txt
+  often: {rule: command, fresh: always, run: \"echo > {out}\", output: often.txt}
+  list: {rule: command, run: \"echo found.txt > {out}\", output: list.txt}
+  each: {rule: command, foreach: {f: {from: list, lines: true}}, inputs: [\"./{f}\"], run: \"cp {in} {out}\", output: \"each/{f}\"}
 ",
     );
-    project.write("found.h", "found\n");
+    project.write("found.txt", "found\n");
     let watch = watching(&project, &["--events", "events"]);
     // Long enough for another round, if there were one.
     std::thread::sleep(Duration::from_millis(500));
