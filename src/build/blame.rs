@@ -7,7 +7,8 @@ use std::rc::Rc;
 use super::engine::Engine;
 use super::expand;
 use super::outcome::Status;
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 /// What may be held up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

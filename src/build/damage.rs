@@ -86,7 +86,7 @@ fn recorded_paths(state: &State) -> Vec<String> {
     for id in state.step_ids() {
         let Some(step) = state.step_at(id).filter(|step| step.absent.is_none()) else { continue };
         paths.push(state.path(id).to_owned());
-        paths.extend(step.more_outputs().map(str::to_owned));
+        paths.extend(step.more_outputs);
     }
     paths.retain(|path| state.file(path).is_some());
     paths.sort();

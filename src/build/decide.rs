@@ -16,7 +16,8 @@ use super::outcome::{RESTORE, Status};
 use super::place::Destination;
 use super::reason::Reason;
 use super::reasons::Reasons;
-use super::steps::{StepId, Wait};
+use super::steps::StepId;
+use super::waits::Wait;
 
 pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 
@@ -115,7 +116,7 @@ impl Engine<'_> {
                 // A group of one may be absent: that is told at length.
                 group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
             }
-            Wait::File(file) => matches!(self.looks[file as usize], Leaf::There),
+            Wait::File(file) => self.looks[file as usize] == Leaf::There,
             Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };

@@ -8,7 +8,8 @@ use crate::registry::{Budget, Deferral};
 use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
 use super::outcome::{Deferred, Pulls};
-use super::steps::{StepId, Wait};
+use super::steps::StepId;
+use super::waits::Wait;
 
 /// By source.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
@@ -14,7 +15,7 @@ use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{FileRecord, PathId, State, StateError, StepRecord};
+use crate::store::state::{PathId, State, StateError, StepRecord};
 
 use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict};
@@ -22,7 +23,7 @@ use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
-use super::files::Eyes;
+use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
@@ -31,8 +32,9 @@ use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
 use super::settings::Settings;
-use super::steps::{Bound, GroupId, StepId, Steps, Wait};
+use super::steps::{Bound, FileId, StepId, Steps};
 use super::task::Message;
+use super::waits::{GroupId, Wait};
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {
@@ -92,11 +94,13 @@ pub(super) struct Engine<'p> {
     pub eyes: Eyes,
     /// What was seen of each file that no step makes.
     pub looks: Vec<Leaf>,
+    /// Why those of them that are there cannot be read.
+    pub unusable: HashMap<FileId, String>,
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
     pub scratch: Scratch,
     /// The pipeline file and the lists that it goes over: no step may write them.
-    pub protected: HashSet<String>,
+    pub protected: HashSet<String, RandomState>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
     /// Paths by the hashes that records have of them, once one is asked for.
@@ -128,14 +132,15 @@ pub(super) struct Engine<'p> {
 }
 
 /// What was seen of a file that no step makes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Leaf {
     #[default]
     Unseen,
     /// It is there, and the state has its record.
     There,
     Missing,
-    Unusable(Box<str>),
+    /// [`Engine::unusable`] says why.
+    Unusable,
 }
 
 /// What a run may do.
@@ -300,7 +305,7 @@ impl Engine<'_> {
         for &id in ready {
             for slot in self.steps.slots_of(id) {
                 if let Wait::File(file) = slot.wait
-                    && matches!(self.looks[file as usize], Leaf::Unseen)
+                    && self.looks[file as usize] == Leaf::Unseen
                 {
                     // Marked at once, so that it is listed once.
                     self.looks[file as usize] = Leaf::Missing;
@@ -310,13 +315,21 @@ impl Engine<'_> {
         }
         for due in due.chunks(LOOKS) {
             let this = &*self;
-            let seen: Vec<(Leaf, Option<FileRecord>)> =
+            let seen: Vec<Option<Look>> =
                 due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
-            for (&file, (leaf, record)) in due.iter().zip(seen) {
-                self.looks[file as usize] = leaf;
-                if let Some(record) = record {
-                    self.state.put_file_at(self.steps.files[file as usize], record);
-                }
+            for (&file, look) in due.iter().zip(seen) {
+                self.looks[file as usize] = match look {
+                    None | Some(Look::Same(_)) => Leaf::There,
+                    Some(Look::Hashed(record)) => {
+                        self.state.put_file_at(self.steps.files[file as usize], record);
+                        Leaf::There
+                    }
+                    Some(Look::Missing) => Leaf::Missing,
+                    Some(Look::Unusable(why)) => {
+                        self.unusable.insert(file, why);
+                        Leaf::Unusable
+                    }
+                };
             }
         }
     }

@@ -192,6 +192,11 @@ impl Engine<'_> {
                     listener.hear(&Event::Output { id, step: &self.steps.label(id), printed: &printed });
                 }
             }
+            Message::Noted(id, notes) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.notes.extend(notes);
+                }
+            }
             Message::Made(id, outcome) => {
                 self.schedule.end(id);
                 let Some(run) = self.runs.remove(&id) else { return };

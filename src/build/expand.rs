@@ -11,7 +11,8 @@ use crate::store::state::{PathId, State};
 
 use super::engine::Engine;
 use super::outcome::Status;
-use super::steps::{Bound, NONE, StepId, Wait};
+use super::steps::{Bound, NONE, StepId};
+use super::waits::Wait;
 
 /// The one target that a target's rows are read out of, where there is one. A target that reads from several expands
 /// once all of them are done, and its rows have no parent.

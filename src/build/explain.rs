@@ -18,7 +18,8 @@ use super::reason::{Reason, hex};
 use super::reasons::Reasons;
 use super::request::{self, Unknown};
 use super::session::{BuildError, Order, Session, looked, unlooked};
-use super::steps::{Bound, StepId, Wait};
+use super::steps::{Bound, StepId};
+use super::waits::Wait;
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug, Default)]

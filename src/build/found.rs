@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
 use crate::rules::{Failure, Found, Job};
@@ -41,29 +42,33 @@ pub(super) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure
 
 /// Whether a command left its inputs as they were when it was decided to run it.
 pub(super) fn check_inputs(job: &Job) -> Result<(), Failure> {
-    let count: usize = job.inputs.iter().map(|input| input.paths.len()).sum();
-    let eyes = (count >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();
-    for input in &job.inputs {
-        for (path, seen) in input.paths.iter().zip(&input.seen) {
-            // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
-            let seen = FileRecord { settled: true, ..*seen };
-            if eyes.as_ref().is_some_and(|eyes| eyes.same(path, &seen, AtFlags::empty())) {
-                continue;
-            }
-            let what = match files::look_at_input(&job.root.join(path), Some(seen)) {
-                Look::Same(_) => continue,
-                Look::Hashed(now) if now.content == seen.content => continue,
-                Look::Hashed(_) => "changed",
-                Look::Missing => "deleted",
-                Look::Unusable(_) => "made unreadable",
-            };
-            return Err(Failure {
-                help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
-                ..Failure::new(format!("the input {path} was {what} while the command ran"))
-            });
-        }
+    let all: Vec<_> = job.inputs.iter().flat_map(|input| input.paths.iter().zip(&input.seen)).collect();
+    let eyes = (all.len() >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();
+    let look = |(path, seen): &(&String, &FileRecord)| meddled(job, eyes.as_ref(), path, seen);
+    let meddled = match &eyes {
+        Some(_) => all.par_iter().with_min_len(EYES_FROM).find_map_first(look),
+        None => all.iter().find_map(look),
+    };
+    meddled.map_or(Ok(()), Err)
+}
+
+fn meddled(job: &Job, eyes: Option<&Eyes>, path: &str, seen: &FileRecord) -> Option<Failure> {
+    // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
+    let seen = FileRecord { settled: true, ..*seen };
+    if eyes.is_some_and(|eyes| eyes.same(path, &seen, AtFlags::empty())) {
+        return None;
     }
-    Ok(())
+    let what = match files::look_at_input(&job.root.join(path), Some(seen)) {
+        Look::Same(_) => return None,
+        Look::Hashed(now) if now.content == seen.content => return None,
+        Look::Hashed(_) => "changed",
+        Look::Missing => "deleted",
+        Look::Unusable(_) => "made unreadable",
+    };
+    Some(Failure {
+        help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
+        ..Failure::new(format!("the input {path} was {what} while the command ran"))
+    })
 }
 
 impl Engine<'_> {

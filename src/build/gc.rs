@@ -113,7 +113,7 @@ fn forgettable(engine: &Engine<'_>) -> Records {
     if candidates.untold.is_empty() {
         let read: HashSet<_> = engine.steps.files.iter().copied().collect();
         let idle = engine.state.live_ids().filter(|&id| {
-            engine.state.step_at(id).is_none() && engine.steps.maker(id).is_none() && !read.contains(&id)
+            engine.state.step_key_at(id).is_none() && engine.steps.maker(id).is_none() && !read.contains(&id)
         });
         let gone = |path: &&str| !engine.pipeline.root.join(path).exists();
         paths.extend(idle.map(|id| engine.state.path(id)).filter(gone).map(str::to_owned));

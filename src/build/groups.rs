@@ -7,7 +7,8 @@ use crate::pipeline::model::{AxisKind, InputKind, TargetId};
 use super::engine::Engine;
 use super::expand::{Pending, parent_of, parents_of};
 use super::intern::Id;
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
     /// Groups must be known before the rows that fall into them.

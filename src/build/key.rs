@@ -7,9 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::store::state::KeyPart;
 use crate::store::{Digest, Sha256};
 
+/// Raised when the same template and parts come to give other keys.
+pub const KEYS: u32 = 1;
+
 /// What all steps of a target share of their keys. Kept as text in the state, so that a change can be named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
+    /// How keys are made of all this; see [`KEYS`].
+    #[serde(default)]
+    pub keys: u32,
     pub rule: String,
     pub version: u32,
     /// Names and values, placeholders unfilled, secrets unnamed.
@@ -56,22 +62,23 @@ pub enum Part<'a> {
 }
 
 impl Part<'_> {
-    fn write_name(&self, out: &mut Vec<u8>) {
-        let (tag, name) = match self {
-            Part::Value { binding, .. } => (b'v', *binding),
-            Part::Fingerprint { binding, .. } => (b'f', *binding),
+    /// What kind of part it is, and its name.
+    fn name(&self) -> (u8, &str) {
+        match self {
+            Part::Value { binding, .. } => (b'v', binding),
+            Part::Fingerprint { binding, .. } => (b'f', binding),
             Part::Answer(_) => (b'a', ""),
-            Part::Input { path, .. } => (b'i', *path),
-            Part::Output(path) => (b'o', *path),
-            Part::Set { input, .. } => (b's', *input),
-        };
-        out.push(tag);
-        put(name, out);
+            Part::Input { path, .. } => (b'i', path),
+            Part::Output(path) => (b'o', path),
+            Part::Set { input, .. } => (b's', input),
+        }
     }
 
     /// Its name and what it holds, as keys hash it.
     fn write(&self, out: &mut Vec<u8>) {
-        self.write_name(out);
+        let (kind, name) = self.name();
+        out.push(kind);
+        put(name, out);
         match self {
             Part::Value { value, .. } => put(value, out),
             Part::Fingerprint { digest, .. } | Part::Answer(digest) => out.extend_from_slice(&digest.0),
@@ -82,9 +89,9 @@ impl Part<'_> {
 
     /// The start of the hash of its name, as records keep it.
     pub fn name_hash(&self) -> [u8; 8] {
-        let mut name = Vec::new();
-        self.write_name(&mut name);
-        Digest::of(&name).short()
+        let (kind, name) = self.name();
+        let len = (name.len() as u64).to_le_bytes();
+        Digest::of(&[&[kind], len.as_slice(), name.as_bytes()].concat()).short()
     }
 
     /// The start of its digest, as records keep it.
@@ -102,14 +109,18 @@ impl Part<'_> {
     }
 }
 
-/// The length keeps a text and what follows it apart.
+/// The length keeps a text and what follows it apart. It is short, so that a step of one input is one block to BLAKE3.
 fn put(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    let len = u32::try_from(text.len()).expect("no path or value has 4 GiB");
+    out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Makes a key from a template's digest and parts, in their order.
-pub struct KeyMaker(Vec<u8>);
+/// Makes a key from a template's digest, which is the key of the hash, and parts, in their order.
+pub struct KeyMaker {
+    template: Digest,
+    text: Vec<u8>,
+}
 
 thread_local! {
     /// The text of the last key of this thread: keys are made by the million, and one buffer does for all.
@@ -120,19 +131,17 @@ impl KeyMaker {
     pub fn new(template: &Digest) -> Self {
         let mut text = BUFFER.take();
         text.clear();
-        text.extend_from_slice(b"layermill step 1\n");
-        text.extend_from_slice(&template.0);
-        Self(text)
+        Self { template: *template, text }
     }
 
     pub fn add(&mut self, part: &Part<'_>) {
-        part.write(&mut self.0);
+        part.write(&mut self.text);
     }
 
     pub fn key(self) -> Digest {
-        let key = Digest::of(&self.0);
-        BUFFER.set(self.0);
-        key
+        let key = blake3::keyed_hash(&self.template.0, &self.text);
+        BUFFER.set(self.text);
+        Digest(*key.as_bytes())
     }
 }
 

@@ -48,6 +48,7 @@ mod settings;
 mod steps;
 mod task;
 mod upstream;
+mod waits;
 pub mod watch;
 
 pub use engine::Selection;

@@ -11,7 +11,8 @@ use super::expand::{parent_of, parents_of};
 use super::graph::{Edge, Graph, Node, Reach};
 use super::request::Unknown;
 use super::session::{BuildError, Order, Session, looked};
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 /// What is drawn of the steps.
 #[derive(Clone, Debug, Default)]

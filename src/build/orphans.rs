@@ -69,7 +69,7 @@ pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildE
     let mut paths = Vec::new();
     for id in ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id))) {
         // A file that was only just looked at, and has no record, is not ours to remove.
-        let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_at(path).is_some());
+        let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_key_at(path).is_some());
         let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
         paths.extend(files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()));
     }
@@ -93,8 +93,8 @@ impl Engine<'_> {
         };
         let mut paths = Vec::new();
         for id in self.state.step_ids() {
-            let more = self.state.step_at(id).into_iter().flat_map(|step| step.more_outputs());
-            for path in std::iter::once(self.state.path(id)).chain(more) {
+            let more = self.state.step_at(id).map(|step| step.more_outputs).unwrap_or_default();
+            for path in std::iter::once(self.state.path(id)).chain(more.iter().map(String::as_str)) {
                 if self.steps.find_path(&self.state, path).is_none() && !may_be_made(path) {
                     paths.push(path.to_owned());
                 }

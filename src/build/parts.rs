@@ -11,7 +11,8 @@ use super::key::{KeyMaker, Part, SetHasher, Template};
 use super::outcome::Status;
 use super::reason::Reason;
 use super::request;
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 /// What a step made of one of several outputs. It is no part of its key; it ties the file's record to the step's, since
 /// another step may come to write that file.

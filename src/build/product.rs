@@ -5,7 +5,8 @@ use crate::pipeline::model::{AxisKind, Read, TargetId};
 
 use super::engine::Engine;
 use super::expand::parents_of;
-use super::steps::{Bound, GroupId, StepId};
+use super::steps::{Bound, StepId};
+use super::waits::GroupId;
 
 impl Engine<'_> {
     /// A target that reads from several others waits until all of them are done.

@@ -6,6 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::pipeline::model::Freshness;
 
+pub use crate::store::hex;
+
 /// One of the causes for which a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -267,9 +269,4 @@ pub fn span(seconds: u64) -> String {
         7200..=172_799 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
-}
-
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -1,15 +1,16 @@
 //! From a row's values to a step: its paths, what it waits on, and whether another target has described it already.
 
 use crate::pipeline::model::{Input, InputKind, Part, Pattern, Target, TargetId};
-use crate::pipeline::pattern;
 use crate::pipeline::problem::Span;
+use crate::pipeline::{implied, pattern};
 use crate::store::Sha256;
 use crate::store::state::PathId;
 
 use super::engine::{Compiled, Engine};
 use super::expand::{parent_of, parents_of};
 use super::intern::Id;
-use super::steps::{Bound, Clash, NONE, StepId, Wait, printable};
+use super::steps::{Bound, Clash, NONE, StepId, printable};
+use super::waits::Wait;
 
 impl Engine<'_> {
     /// Adds one step, or finds that another target has described it already.
@@ -123,7 +124,7 @@ impl Engine<'_> {
         for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
             scratch.path.clear();
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
-            pattern::safe_path(&scratch.path)
+            pattern::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
             if protected.contains(scratch.path.as_str()) {
                 return Err(format!("the output {} is a file that the pipeline itself is read from", scratch.path));

@@ -23,7 +23,7 @@ use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::expand::{Rhythm, Scratch};
 use super::files::Eyes;
-use super::key::Template;
+use super::key::{KEYS, Template};
 use super::outcome::Summary;
 use super::place::Placer;
 use super::request::{self, Asked};
@@ -293,6 +293,7 @@ fn engine<'p>(
             waiting: Vec::new(),
             eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
             looks: Vec::new(),
+            unusable: HashMap::new(),
             rhythm: Rhythm::default(),
             scratch: Scratch::default(),
             protected: protected(pipeline),
@@ -327,6 +328,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         params.push(("inputs".to_owned(), names.join(",")));
     }
     let template = Template {
+        keys: KEYS,
         rule: rule.name().to_owned(),
         version: rule.version(),
         params,
@@ -348,7 +350,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
 }
 
 /// The files that a pipeline is read from, relative to its folder.
-fn protected(pipeline: &Pipeline) -> HashSet<String> {
+fn protected(pipeline: &Pipeline) -> HashSet<String, foldhash::fast::RandomState> {
     let file = std::path::absolute(&pipeline.file).ok();
     let file = file.as_deref().and_then(|f| f.strip_prefix(&pipeline.root).ok()).map(|f| f.display().to_string());
     let axes = pipeline.targets.iter().flat_map(|target| &target.axes);

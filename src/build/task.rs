@@ -23,6 +23,8 @@ pub(super) enum Message {
     Made(StepId, Result<Outcome, Failure>),
     /// What a command printed, and how often it was run; sent before what came of it.
     Ran(StepId, Option<Printed>, u32),
+    /// What the person should know of what was made; sent before what came of it.
+    Noted(StepId, Vec<String>),
     /// The store did not have a step's outputs whole any more.
     NotRestored(StepId),
     /// The person wants to stop.
@@ -107,6 +109,10 @@ impl Making {
         let (contents, found) = match self.made(reply).await? {
             Made::Absent(why) => return Ok(Outcome::Absent(why)),
             Made::Outputs(contents) => (contents, Vec::new()),
+            Made::Noted(contents, notes) => {
+                reply.tell(Message::Noted(reply.id, notes));
+                (contents, Vec::new())
+            }
             Made::Found(contents, found) => (contents, found::look(&found, &job.root)?),
         };
         let store = self.store.then_some(&job.blobs);

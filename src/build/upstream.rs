@@ -3,13 +3,13 @@
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::InputKind;
-use crate::store::state::FileRecord;
 
 use super::decide::Decision;
 use super::engine::{Engine, Leaf};
 use super::files::{self, Look};
 use super::outcome::Status;
-use super::steps::{GroupId, StepId, Wait};
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
     /// What the inputs leave of a step: an end to it, or the stale steps that it waits for where nothing is run.
@@ -105,30 +105,26 @@ impl Engine<'_> {
     /// A file that no step makes has to be there.
     fn check_file(&self, file: u32) -> Result<(), Decision> {
         let path = || self.state.path(self.steps.files[file as usize]);
-        match &self.looks[file as usize] {
+        match self.looks[file as usize] {
             Leaf::There => Ok(()),
             Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
                 message: format!("the input {} is missing", path()),
                 help: Some("no target makes it; put it there, or correct the path".to_owned()),
             }),
-            Leaf::Unusable(why) => {
+            Leaf::Unusable => {
+                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
                 Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
             }
         }
     }
 
-    /// Looks at a file that no step makes. The record is to be kept where it is a new one.
-    pub(super) fn look_at_file(&self, file: u32) -> (Leaf, Option<FileRecord>) {
+    /// Looks at a file that no step makes; `None` where it is as recorded.
+    pub(super) fn look_at_file(&self, file: u32) -> Option<Look> {
         let path = self.steps.files[file as usize];
         let known = self.state.file_at(path);
         if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
-            return (Leaf::There, None);
+            return None;
         }
-        match files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known) {
-            Look::Same(_) => (Leaf::There, None),
-            Look::Hashed(record) => (Leaf::There, Some(record)),
-            Look::Missing => (Leaf::Missing, None),
-            Look::Unusable(why) => (Leaf::Unusable(why.into()), None),
-        }
+        Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Draft {
 pub(super) struct Resolved {
     pub bindings: Vec<Binding>,
     pub axes: Vec<Axis>,
+    /// How many axes leave something out, those of the targets that values are read from included.
+    pub narrowness: usize,
     /// Some bindings are not known, for what would bring them along is not: a name that is none of these may be one.
     pub loose: bool,
 }
@@ -279,8 +281,10 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
     let mut bindings: Vec<Binding> = Vec::new();
     let mut axes: Vec<Axis> = Vec::new();
     let mut loose = false;
+    let mut narrowness = 0usize;
     for draft in drafts {
         loose |= draft.lost;
+        narrowness = narrowness.saturating_add(usize::from(leaves_out(&draft.kind)));
         let axis = axes.len();
         let mut clash = |bindings: &[Binding], name: &str, why: String| {
             let Some(known) = bindings.iter().find(|b| b.name == name) else { return false };
@@ -295,6 +299,7 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
             let theirs = done[target].as_ref();
             // Not there yet means a circle, which the graph reports.
             loose |= theirs.is_none_or(|t| t.loose);
+            narrowness = narrowness.saturating_add(theirs.map_or(0, |t| t.narrowness));
             let theirs = theirs.map(|t| t.bindings.as_slice()).unwrap_or_default();
             for (parent, b) in theirs.iter().enumerate() {
                 let along = format!("brings `{}` along from `{}`", b.name, entries[target].0.text);
@@ -309,7 +314,12 @@ fn resolve(drafts: &[Draft], done: &[Option<Resolved>], entries: &[(Name, Node)]
         bindings.push(Binding { name: draft.name.text.clone(), axis, parent: None });
         axes.push(Axis { binding: bindings.len() - 1, kind: draft.kind.clone(), span: draft.span });
     }
-    Resolved { bindings, axes, loose }
+    Resolved { bindings, axes, narrowness, loose }
+}
+
+/// Whether an axis takes some values and not others.
+fn leaves_out(kind: &AxisKind) -> bool {
+    matches!(kind, AxisKind::From { read: Read::Tags(select), .. } if !matches!(select, Select::All))
 }
 
 /// Looks for axes that read a file which is the output of one of many steps.

@@ -86,8 +86,14 @@ const AXIS: Shape = Shape::Any(&[
         key("from", Shape::Target, "A target whose outputs the values are read from."),
         key("select", SELECT, "Which tags of a tag file."),
         key("json", Shape::Text, "A JSON pointer to an array, or to an object whose keys are meant."),
+        key("namespace", TEXTS, "The repositories of a namespace, or of several, as a source lists them."),
+        key("search", TEXTS, "The repositories that a source finds for these words, or for several."),
+        key("limit", Shape::Int(1, 10_000), "How many of what each search finds are taken (default 100)."),
+        key("source", Shape::Source, "Who is asked for `namespace` and `search`; the target's `source:` unless set."),
     ]),
 ]);
+
+const TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::List(&Shape::Text)]);
 
 const SELECT: Shape = Shape::Any(&[
     Shape::Word(&["all", "latest"]),

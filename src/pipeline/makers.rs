@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::model::{AxisKind, Output, Part, Pattern, Read, Select, Target, TargetId, Text};
+use super::model::{Output, Part, Pattern, Target, TargetId, Text};
 use super::pattern;
 
 /// The outputs of all targets, by the text before their first binding.
@@ -30,9 +30,7 @@ impl<'a> Makers<'a> {
     /// least: what another makes, it makes, too.
     pub fn find(&self, path: &Pattern) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
         self.candidates(path)
-            .filter_map(|(id, output)| {
-                Some((narrowness(&self.targets[id]), id, pattern::unify(path, &output.pattern)?))
-            })
+            .filter_map(|(id, output)| Some((self.targets[id].narrowness, id, pattern::unify(path, &output.pattern)?)))
             .min_by_key(|(narrow, id, _)| (*narrow, *id))
             .map(|(_, id, on)| (id, on))
     }
@@ -74,13 +72,4 @@ fn start(pattern: &Pattern) -> String {
         }
     }
     start
-}
-
-/// How many of a target's axes leave something out.
-fn narrowness(target: &Target) -> usize {
-    let narrow = |kind: &AxisKind| match kind {
-        AxisKind::From { read: Read::Tags(select), .. } => !matches!(select, Select::All),
-        _ => false,
-    };
-    target.axes.iter().filter(|a| narrow(&a.kind)).count()
 }

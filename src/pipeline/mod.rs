@@ -9,6 +9,7 @@ pub mod axis;
 pub mod check;
 mod glob;
 mod graph;
+pub mod implied;
 mod inputs;
 mod keys;
 pub mod load;

@@ -71,6 +71,8 @@ pub struct Target {
     /// Every binding that a step has: for each axis in file order, those of the axis's target first, then its own.
     pub bindings: Vec<Binding>,
     pub axes: Vec<Axis>,
+    /// How many axes leave something out, those of the targets that values are read from included.
+    pub narrowness: usize,
     pub inputs: Vec<Input>,
     pub after: Vec<TargetId>,
     pub outputs: Vec<Output>,

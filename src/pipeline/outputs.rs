@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Binding, Name, Node, Output, Part, Piece, Target, TargetId, Text, Value};
-use super::pattern;
 use super::problem::{Problems, suggest};
 use super::targets::Known;
+use super::{implied, pattern};
 
-/// Reads the outputs of a target. `loose`: not all of its bindings are known.
+/// Reads the outputs of target `of`. `loose`: not all of its bindings are known.
 pub(super) fn read(
     node: Option<&Node>,
+    of: &str,
     bindings: &[Binding],
     loose: bool,
     known: &Known,
@@ -18,7 +19,7 @@ pub(super) fn read(
     let Some(node) = node else { return Vec::new() };
     let mut outputs: Vec<Output> = Vec::new();
     let mut add = |name: Option<&Name>, node: &Node, problems: &mut Problems| {
-        let Some(mut output) = one(node, bindings, loose, known, problems) else { return };
+        let Some(mut output) = one(node, of, bindings, loose, known, problems) else { return };
         if let Some(first) = outputs.iter().find(|o| o.pattern.parts == output.pattern.parts) {
             problems
                 .at(node.span, "two outputs for one file", "written a second time")
@@ -45,7 +46,14 @@ pub(super) fn read(
     outputs
 }
 
-fn one(node: &Node, bindings: &[Binding], loose: bool, known: &Known, problems: &mut Problems) -> Option<Output> {
+fn one(
+    node: &Node,
+    of: &str,
+    bindings: &[Binding],
+    loose: bool,
+    known: &Known,
+    problems: &mut Problems,
+) -> Option<Output> {
     let text = node.as_text()?;
     if text.0.iter().any(|p| matches!(p, Piece::Secret { .. })) {
         problems.at(node.span, "a secret in the path of an output", "would be shown and recorded");
@@ -58,7 +66,7 @@ fn one(node: &Node, bindings: &[Binding], loose: bool, known: &Known, problems: 
     if !loose {
         unknown_bindings(&pattern.parts, bindings, problems);
     }
-    if let Err(why) = pattern::safe_pattern(&pattern) {
+    if let Err(why) = pattern::safe_path(implied::below(of, &pattern::sample(&pattern))) {
         problems.at(node.span, why, "cannot be written");
     } else if problems.0.len() == before && !loose {
         // Two steps that differ in a binding alone must not write the same file.

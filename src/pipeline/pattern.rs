@@ -367,9 +367,13 @@ pub fn safe_path(path: &str) -> Result<(), String> {
 
 /// [`safe_path`] for what is known of a pattern before it is filled.
 pub fn safe_pattern(pattern: &Pattern) -> Result<(), String> {
-    // A letter stands for each value: what is wrong with the text around it stays wrong.
+    safe_path(&sample(pattern))
+}
+
+/// The pattern with a letter for each value: what is wrong with the text around them stays wrong.
+pub fn sample(pattern: &Pattern) -> String {
     let most = bindings(pattern).max().map_or(0, |b| b + 1);
-    safe_path(&fill(pattern, &vec!["x"; most]))
+    fill(pattern, &vec!["x"; most])
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
 use super::node::without;
 use super::problem::{Problem, Problems, Span, suggest};
 use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
-use super::{axes, graph, inputs, keys, outputs};
+use super::{axes, graph, implied, inputs, keys, outputs};
 
 /// What is known of all targets while one is looked at.
 pub(super) struct Known<'a> {
@@ -28,7 +28,8 @@ impl Known<'_> {
     pub fn find(&self, name: &str, span: Span, problems: &mut Problems) -> Option<TargetId> {
         let found = self.ids.get(name).copied();
         if found.is_none() {
-            unknown(problems, span, "target", name, self.names.iter().map(|(n, _)| n.as_str()));
+            let written = self.names.iter().map(|(n, _)| n.as_str()).filter(|n| !implied::is_implied(n));
+            unknown(problems, span, "target", name, written);
         }
         found
     }
@@ -42,13 +43,8 @@ pub(super) fn check(
     vocabulary: &Vocabulary,
     problems: &mut Problems,
 ) {
-    let source = pipeline.text.clone();
-    let names: Vec<(String, &Node)> = entries.iter().map(|(n, node)| (n.text.clone(), node)).collect();
-    let ids = entries.iter().enumerate().map(|(i, (n, _))| (n.text.as_str(), i)).collect();
-    let known = Known { source: &source, names: &names, ids, written: outputs::written(entries) };
     let mut faulty = vec![false; entries.len()];
-
-    let target_names = Names::new(names.iter().map(|(n, _)| n.clone()));
+    let target_names = Names::new(entries.iter().map(|(n, _)| n.text.clone()));
     let source_names = Names::new(pipeline.sources.iter().map(|s| s.name.clone()));
     for (id, (name, node)) in entries.iter().enumerate() {
         count(problems, &mut faulty[id], |problems| {
@@ -56,6 +52,12 @@ pub(super) fn check(
             shapes(name, node, vocabulary, &mut checker);
         });
     }
+    let entries = implied::expand(entries, problems, &mut faulty);
+    let entries = entries.as_slice();
+    let source = pipeline.text.clone();
+    let names: Vec<(String, &Node)> = entries.iter().map(|(n, node)| (n.text.clone(), node)).collect();
+    let ids = entries.iter().enumerate().map(|(i, (n, _))| (n.text.as_str(), i)).collect();
+    let known = Known { source: &source, names: &names, ids, written: outputs::written(entries) };
     // Of each target: its own axes, then all of its bindings, then what is written with them.
     let mut drafts = Vec::new();
     for (id, (_, node)) in entries.iter().enumerate() {
@@ -63,12 +65,13 @@ pub(super) fn check(
     }
     let resolved = axes::bind(drafts, entries, problems, &mut faulty);
     let loose: Vec<bool> = resolved.iter().map(|r| r.loose).collect();
-    for (id, ((name, node), Resolved { bindings, axes, loose })) in entries.iter().zip(resolved).enumerate() {
+    for (id, ((name, node), Resolved { bindings, axes, narrowness, loose })) in entries.iter().zip(resolved).enumerate()
+    {
         let target = count(problems, &mut faulty[id], |p| {
             // That a group has no outputs has been reported.
             let output = node.get("output").filter(|_| node.get("rule").is_some());
-            let outputs = outputs::read(output, &bindings, loose, &known, p);
-            Target { axes, outputs, ..target(pipeline, name, node, bindings, p) }
+            let outputs = outputs::read(output, &name.text, &bindings, loose, &known, p);
+            Target { axes, narrowness, outputs, ..target(pipeline, name, node, bindings, p) }
         });
         pipeline.targets.push(target);
     }
@@ -79,6 +82,12 @@ pub(super) fn check(
     let mut wants = Vec::new();
     for (id, (_, node)) in entries.iter().enumerate() {
         wants.push(count(problems, &mut faulty[id], |p| inputs::read(id, node, loose[id], &made, p)));
+    }
+    for id in (0..entries.len()).filter(|id| faulty[*id]).collect::<Vec<_>>() {
+        // What an implied target was told of is wrong with the one that is written.
+        if let Some(&written) = known.ids.get(implied::implier(&entries[id].0.text)) {
+            faulty[written] = true;
+        }
     }
     for (target, faulty) in pipeline.targets.iter_mut().zip(&faulty) {
         target.faulty = *faulty;
@@ -192,6 +201,7 @@ fn target(pipeline: &Pipeline, name: &Name, node: &Node, bindings: Vec<Binding>,
         keys: without(node, |n| keys::TARGET.iter().any(|k| k.name == n)),
         bindings,
         axes: Vec::new(),
+        narrowness: 0,
         inputs: Vec::new(),
         after: Vec::new(),
         outputs: Vec::new(),

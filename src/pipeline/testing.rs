@@ -37,6 +37,16 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
                 key("sizes", Shape::Word(&["compressed", "uncompressed"])),
             ],
         ),
+        kind("platforms", &[needed("source", Shape::Source), key("repo", Shape::Text), key("tag", Shape::Text)]),
+        kind(
+            "repositories",
+            &[
+                needed("source", Shape::Source),
+                key("namespace", Shape::Text),
+                key("search", Shape::Text),
+                key("limit", Shape::Int(1, 10_000)),
+            ],
+        ),
         kind("stat", &[key("columns", TEXTS)]),
         kind("command", &[needed("run", Shape::Any(&[Shape::Text, TEXTS]))]),
     ],

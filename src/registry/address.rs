@@ -53,6 +53,12 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// The host of a URL, and its port where that is not the usual one: what Docker and Podman keep logins for.
+pub fn host(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
+}
+
 /// Whether a URL stays on this machine, where nobody listens in.
 pub fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };

@@ -12,7 +12,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use super::address::{Credentials, Origin, display, is_plain};
+use super::address::{self, Credentials, Origin, display, is_plain};
 use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
@@ -94,13 +94,12 @@ impl Carried {
 impl Session {
     /// Requests to the registry at `base`.
     pub fn new(http: Http, budget: Arc<Budget>, patient: bool, login: Login, base: &Url) -> Self {
-        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
         Self {
             http,
             budget,
             patient,
             login,
-            host: format!("{}{port}", base.host_str().unwrap_or_default()),
+            host: address::host(base),
             logins: OnceCell::new(),
             refused: OnceLock::new(),
             challenge: RwLock::default(),
@@ -113,24 +112,54 @@ impl Session {
         }
     }
 
-    /// Sends a request about a repository, as often as it takes and is worth it.
+    /// Sends a request about a repository (without one: about the registry), as often as it takes and is worth it.
     pub async fn send(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, SourceError> {
+        self.patiently(request, effort, || self.met(request, repo, effort)).await
+    }
+
+    /// Sends a request with an authorization of its own, where no challenge says how to get one.
+    pub async fn send_as(
+        &self,
+        request: &Request,
+        authorization: &HeaderValue,
+        effort: Effort,
+    ) -> Result<Outcome, SourceError> {
+        let attempt = || async {
+            let mut reply = self.http.attempt(request, Some(authorization), effort).await?;
+            if !reply.status.is_success() {
+                self.hide(&mut reply, authorization, "").await?;
+            }
+            Ok(outcome(reply))
+        };
+        self.patiently(request, effort, attempt).await
+    }
+
+    async fn patiently<F>(&self, request: &Request, effort: Effort, ask: impl Fn() -> F) -> Result<Outcome, SourceError>
+    where
+        F: Future<Output = Result<Outcome, Fault>>,
+    {
         loop {
-            match self.http.retrying(effort, || self.attempt(request, repo, effort)).await {
-                // The next attempt waits for leave.
-                Err(error) if error.deferral.is_some() && self.patient && self.budget.waits() => self.http.repeats(),
+            match self.http.retrying(effort, || self.attempt(request, ask())).await {
+                Err(SourceError { deferral: Some(why), .. }) if self.patient && self.budget.waits() => {
+                    self.budget.wait_for(&why).await;
+                    self.http.repeats();
+                }
                 sent => return sent,
             }
         }
     }
 
     /// One attempt, within the budget.
-    async fn attempt(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        asked: impl Future<Output = Result<Outcome, Fault>>,
+    ) -> Result<Outcome, Fault> {
         if self.http.settings().offline {
-            return self.met(request, repo, effort).await;
+            return asked.await;
         }
         let mut pass = self.budget.enter(request.is_pull(), self.patient).await?;
-        let mut outcome = self.met(request, repo, effort).await;
+        let mut outcome = asked.await;
         match &mut outcome {
             Ok(Outcome::Reply(reply)) => pass.answered(&reply.headers),
             Ok(Outcome::Denied(_)) | Err(Fault::Transient { in_vain: true, .. }) => pass.in_vain(),
@@ -163,7 +192,10 @@ impl Session {
 
     /// Asks with what the host is known to want, and with what it turns out to want.
     async fn converse(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
-        let mut scope = format!("repository:{repo}:pull");
+        let mut scope = match repo {
+            "" => "registry:catalog:*".to_owned(),
+            repo => format!("repository:{repo}:pull"),
+        };
         let mut is_theirs = false;
         for _ in 0..ROUNDS_MAX {
             let carried = match self.carry(&scope, repo, effort).await? {

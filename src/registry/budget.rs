@@ -168,8 +168,13 @@ impl Budget {
             if !(patient && self.waits()) {
                 return Err(SourceError::deferred(refused));
             }
-            self.sleep_until(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
+            self.wait_for(&refused).await;
         }
+    }
+
+    /// Waits until it is worth asking again.
+    pub async fn wait_for(&self, refused: &Deferral) {
+        self.sleep_until(refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))).await;
     }
 
     pub fn waits(&self) -> bool {

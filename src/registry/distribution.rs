@@ -11,10 +11,13 @@ use super::grammar;
 use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
-use super::pages::Names;
+use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
 use super::words;
-use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, mirrors, pages};
+use super::{
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
+    mirrors, pages,
+};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
@@ -137,6 +140,37 @@ impl Distribution {
     }
 }
 
+impl Lister for Distribution {
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+        Box::pin(async move {
+            check(namespace, None)?;
+            // A mirror lists what it happens to have.
+            let own = self.endpoints.own();
+            let below = format!("{namespace}/");
+            let mut found = Repositories::default();
+            let take = |name: String| {
+                if name.starts_with(&below) {
+                    found.add(name);
+                }
+            };
+            let why = match pages::repositories(own, effort, take).await? {
+                Walked::All if found.is_empty() => {
+                    return Ok(Answer::Absent(format!("{} has no repositories in {namespace}", own.name())));
+                }
+                Walked::All => return Ok(Answer::Found(found)),
+                Walked::Denied(status) => format!("does not let us list its repositories ({status})"),
+                Walked::Missing => "does not list its repositories".into(),
+            };
+            Err(SourceError::new(format!("{} {why}", own.name()))
+                .help("name them in a file, and read it with `{lines: FILE}`"))
+        })
+    }
+}
+
 /// Refuses what would not be the address that it is meant to be.
 pub fn check(repo: &str, tag: Option<&str>) -> Result<(), SourceError> {
     grammar::repository(repo).and_then(|()| tag.map_or(Ok(()), grammar::tag)).map_err(SourceError::new)
@@ -153,6 +187,10 @@ impl Source for Distribution {
 
     fn budget(&self) -> Option<&Arc<Budget>> {
         Some(&self.budget)
+    }
+
+    fn lister(&self) -> Option<&dyn Lister> {
+        Some(self)
     }
 
     fn tags<'a>(
@@ -198,6 +236,19 @@ impl Source for Distribution {
                 },
             };
             lookup::image(&Remote { source: self, repo, effort }, blobs, repo, digest, platform).await
+        })
+    }
+
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(async move {
+            check(repo, None)?;
+            lookup::platforms(&Remote { source: self, repo, effort }, blobs, repo, digest).await
         })
     }
 

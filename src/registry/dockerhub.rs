@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::auth::{Login, Outcome};
+use super::address;
+use super::auth::Login;
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
-use super::endpoint::{Endpoint, unexpected};
-use super::http::Request;
+use super::hub::{Api, End, Page, Who, qualified};
 use super::image::Image;
-use super::pages::{self, Names, Walk};
+use super::pages::{self, Names};
 use super::setup::{self, Role, Setup};
-use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags, grammar};
+use super::{
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Searcher, Shared, Source, SourceError,
+    TagFilter, Tags, grammar,
+};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
@@ -56,15 +58,11 @@ pub const KIND: Kind = Kind {
 
 const API: &str = "https://hub.docker.com";
 const REGISTRY: &str = "https://registry-1.docker.io";
-/// The most that a page has.
-const PAGE: &str = "100";
-/// A tag of many platforms takes some kilobytes.
-const PAGE_LIMIT: u64 = 8 << 20;
 
 /// Docker Hub.
 pub struct DockerHub {
     identity: String,
-    api: Endpoint,
+    api: Api,
     registry: Distribution,
 }
 
@@ -74,14 +72,18 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let api = setup.address("api", Some(API), problems);
     let registry = setup.address("registry", Some(REGISTRY), problems);
     let addresses = api.as_ref().zip(registry.as_ref()).map(|(api, own)| format!("{} {}", api.shown(), own.shown()));
+    let host = registry.as_ref().map(|own| address::host(&own.base));
+    // What is wrong with them is told where the registry is connected to.
+    let given = setup.credentials(registry.as_ref(), &mut Problems::default());
     let registry = distribution::connect(&setup, registry, problems);
-    let (mut api, registry) = (api?, registry?);
-    // Logins are for the registry; the API shows to anybody what is public.
+    let (mut api, registry, given, host) = (api?, registry?, given?, host?);
+    // Logins are for the registry first; the API shows to anybody what is public, but not all pages of it.
     let login = Login::Given(api.credentials.take());
     let budget = setup.announced_budget(&api);
+    let endpoint = setup.endpoint_as(login, api, setup.stranger(), budget, Role::Own);
     Some(DockerHub {
         identity: format!("dockerhub {}", addresses?),
-        api: setup.endpoint_as(login, api, setup.stranger(), budget, Role::Own),
+        api: Api::new(endpoint, setup.login(given), host),
         registry,
     })
 }
@@ -97,22 +99,9 @@ struct Listed {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    /// Of all pages.
-    count: Option<usize>,
-    next: Option<String>,
-    results: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
 struct Entry {
     name: String,
     digest: Option<String>,
-}
-
-/// A bare name is one of the library.
-fn qualified(repo: &str) -> String {
-    if repo.contains('/') { repo.to_owned() } else { format!("library/{repo}") }
 }
 
 impl DockerHub {
@@ -121,39 +110,24 @@ impl DockerHub {
         let Some((namespace, name)) = repo.split_once('/').filter(|(_, name)| !name.contains('/')) else {
             return Ok(listed);
         };
-        let mut next = self.api.url(&format!("namespaces/{namespace}/repositories/{name}"), "tags");
-        let mut walk = Walk::from(&next);
-        next.query_pairs_mut().append_pair("page_size", PAGE);
-        let mut seen = HashSet::new();
-        loop {
-            walk.enters(&next)?;
-            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
-            let reply = match self.api.session.send(&request, repo, effort).await? {
-                Outcome::Reply(reply) => reply,
-                // Anonymous clients may turn some pages only.
-                Outcome::Denied(_) => return Ok(listed),
-            };
-            match reply.status {
-                StatusCode::OK => {}
-                // There is none, or it is private; or tags went while pages were turned.
-                StatusCode::NOT_FOUND => return Ok(listed),
-                _ => return Err(unexpected(&request, &reply)),
-            }
-            let page: Page = pages::read(&request, &reply)?;
+        let url = self.api.endpoint.url(&format!("namespaces/{namespace}/repositories/{name}"), "tags");
+        let (mut seen, mut count) = (HashSet::new(), None);
+        let end = self.api.walk(url, pages::TAGS, Who::Anybody, effort, |page: Page<Entry>| {
+            count = page.count;
             for entry in page.results {
                 seen.insert(Digest::of(entry.name.as_bytes()));
                 listed.add(entry, filter);
             }
-            walk.has_found(seen.len())?;
-            match page.next.filter(|next| !next.is_empty()) {
-                Some(link) => next = pages::follow(&request, &link)?,
-                None => {
-                    // A tag that is pushed again while pages are turned may be on none of them.
-                    listed.all = page.count.is_none_or(|count| seen.len() >= count);
-                    return Ok(listed);
-                }
-            }
-        }
+            (seen.len(), false)
+        });
+        listed.all = match end.await? {
+            // A tag that is pushed again while pages are turned may be on none of them.
+            End::Last => count.is_none_or(|count| seen.len() >= count),
+            // There is none, or it is private; or tags went while pages were turned. Anonymous clients may turn some
+            // pages only.
+            End::Missing | End::Wall(_) => false,
+        };
+        Ok(listed)
     }
 
     async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
@@ -163,7 +137,7 @@ impl DockerHub {
                 Answer::Found(names) => listed.complete(names),
                 Answer::Absent(why) if listed.digests.is_empty() => return Ok(Answer::Absent(why)),
                 Answer::Absent(why) => {
-                    let what = format!("{} has tags of {repo}, but not all; {why}", self.api.name());
+                    let what = format!("{} has tags of {repo}, but not all; {why}", self.api.endpoint.name());
                     return Err(SourceError::new(what));
                 }
             }
@@ -207,6 +181,14 @@ impl Source for DockerHub {
         self.registry.budget()
     }
 
+    fn lister(&self) -> Option<&dyn Lister> {
+        Some(self)
+    }
+
+    fn searcher(&self) -> Option<&dyn Searcher> {
+        Some(self)
+    }
+
     fn tags<'a>(
         &'a self,
         repo: &'a str,
@@ -240,6 +222,16 @@ impl Source for DockerHub {
         Box::pin(async move { self.registry.image(&qualified(repo), reference, platform, blobs, effort).await })
     }
 
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(async move { self.registry.platforms(&qualified(repo), digest, blobs, effort).await })
+    }
+
     fn unpack<'a>(
         &'a self,
         repo: &'a str,
@@ -248,5 +240,32 @@ impl Source for DockerHub {
         effort: Effort,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { self.registry.unpack(&qualified(repo), image, blobs, effort).await })
+    }
+}
+
+impl Lister for DockerHub {
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+        Box::pin(async move {
+            distribution::check(namespace, None)?;
+            if namespace.contains('/') {
+                return Ok(Answer::Absent(format!("Docker Hub has no namespace {namespace}: it has no `/`")));
+            }
+            self.api.namespace(namespace, effort).await
+        })
+    }
+}
+
+impl Searcher for DockerHub {
+    fn search<'a>(
+        &'a self,
+        words: &'a str,
+        limit: usize,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Repositories, SourceError>> {
+        Box::pin(self.api.search(words, limit, effort))
     }
 }

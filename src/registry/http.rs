@@ -109,6 +109,8 @@ pub enum Fault {
         wait: Option<Duration>,
         /// The server gave nothing that it could charge for.
         in_vain: bool,
+        /// It was asked for too much: where no attempt helps, that is to be put off.
+        deferral: Option<Box<Deferral>>,
     },
     Final(SourceError),
 }
@@ -136,7 +138,7 @@ impl Request {
     }
 
     fn transient(&self, what: impl std::fmt::Display) -> Fault {
-        Fault::Transient { what: format!("{}: {what}", self.shown()), wait: None, in_vain: false }
+        Fault::Transient { what: format!("{}: {what}", self.shown()), wait: None, in_vain: false, deferral: None }
     }
 
     fn refused(&self, what: impl std::fmt::Display) -> Fault {
@@ -174,12 +176,15 @@ impl Http {
         let retries = effort.retries.unwrap_or(RETRIES);
         let mut made = 0;
         loop {
-            let (what, wait) = match attempt().await {
+            let (what, wait, deferral) = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(Fault::Final(error)) => return Err(error),
-                Err(Fault::Transient { what, wait, .. }) => (what, wait),
+                Err(Fault::Transient { what, wait, deferral, .. }) => (what, wait, deferral),
             };
             if made == retries {
+                if let Some(deferral) = deferral {
+                    return Err(SourceError::deferred(*deferral));
+                }
                 let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
                 return Err(SourceError { is_outage: true, ..SourceError::new(format!("{what} ({attempts})")) });
             }
@@ -291,13 +296,17 @@ impl Http {
             _ => self.body(request, response, limit, status.is_success(), Vec::extend_from_slice).await?,
         };
         let reply = Reply { status, headers, body };
-        match worth_another(&reply) {
-            None => Ok(reply),
-            Some(_) if limit_is_spent(&reply) => {
+        let Some(wait) = worth_another(&reply) else { return Ok(reply) };
+        let deferral = (status == StatusCode::TOO_MANY_REQUESTS).then(|| Box::new(deferral(request, &reply)));
+        match deferral {
+            Some(deferral) if limit_is_spent(&reply) || wait.is_some_and(|w| w > LONGEST_RETRY_AFTER) => {
                 let help = "a login may have a higher limit";
-                Err(Fault::Final(SourceError::deferred(deferral(request, &reply)).help(help)))
+                Err(Fault::Final(SourceError::deferred(*deferral).help(help)))
             }
-            Some(wait) => Err(Fault::Transient { what: format!("{}: {status}", request.shown()), wait, in_vain: true }),
+            deferral => {
+                let what = format!("{}: {status}", request.shown());
+                Err(Fault::Transient { what, wait, in_vain: true, deferral })
+            }
         }
     }
 
@@ -393,7 +402,9 @@ fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
     let status = reply.status;
     let passing =
         matches!(status.as_u16(), 408 | 429) || (status.is_server_error() && !matches!(status.as_u16(), 501 | 505));
-    passing.then(|| budget::retry_after(reply.headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now()))
+    let wait = |name: &str| budget::retry_after(reply.headers.get(name)?.to_str().ok()?, SystemTime::now());
+    // Docker Hub's API says it by a name of its own.
+    passing.then(|| wait(RETRY_AFTER.as_str()).or_else(|| wait("x-retry-after")))
 }
 
 /// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment.
@@ -434,7 +445,9 @@ fn fault(request: &Request, error: reqwest::Error) -> Fault {
         Some(_) => request.refused(cause),
         None if error.is_builder() => request.refused(cause),
         None => match request.transient(cause) {
-            Fault::Transient { what, wait, .. } => Fault::Transient { what, wait, in_vain: error.is_connect() },
+            Fault::Transient { what, wait, deferral, .. } => {
+                Fault::Transient { what, wait, in_vain: error.is_connect(), deferral }
+            }
             other => other,
         },
     }

@@ -90,7 +90,7 @@ impl ImageLayers {
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
         // It has `null` for what it could not find.
-        let Some(ids) = pages::read::<Option<BTreeMap<String, String>>>(&request, &reply)? else {
+        let Some(ids) = pages::read::<Option<BTreeMap<String, String>>>(&request, &reply, pages::TAGS)? else {
             return Ok(Answer::Absent(format!("{} has no tags of {repo}", self.server.name())));
         };
         let mut tags = Tags::default();

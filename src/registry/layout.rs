@@ -15,7 +15,9 @@ use super::image::Image;
 use super::lookup::{self, Content, Fetched, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::words::shown;
-use super::{Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
+use super::{
+    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
+};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
@@ -193,6 +195,10 @@ impl Source for Layout {
         CONCURRENCY
     }
 
+    fn lister(&self) -> Option<&dyn Lister> {
+        Some(self)
+    }
+
     fn tags<'a>(
         &'a self,
         repo: &'a str,
@@ -243,6 +249,16 @@ impl Source for Layout {
         })
     }
 
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        Box::pin(lookup::platforms(self, blobs, repo, digest))
+    }
+
     fn unpack<'a>(
         &'a self,
         _: &'a str,
@@ -251,6 +267,26 @@ impl Source for Layout {
         _: Effort,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move { measure::unpack(self, blobs, image).await })
+    }
+}
+
+impl Lister for Layout {
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        _: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+        Box::pin(async move {
+            let catalog = self.catalog().await?;
+            let below = format!("{namespace}/");
+            let mut found = Repositories::default();
+            let names = catalog.repos.keys().filter(|name| name.starts_with(&below));
+            names.for_each(|name| found.add(name.clone()));
+            if found.is_empty() {
+                return Ok(Answer::Absent(format!("no repositories in {namespace} in {}", self.name)));
+            }
+            Ok(Answer::Found(found))
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a digest to an image, the same way for every source: through indexes to the manifest of a platform, and to its
 //! config. What is in the store is not asked for; what is got is checked before it is kept.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -11,7 +11,7 @@ use super::image::Image;
 use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
-use super::{Answer, Platform, SourceError};
+use super::{Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
@@ -19,6 +19,8 @@ use crate::store::blobs::Blobs;
 const DEPTH_MAX: usize = 8;
 /// How many entries of indexes are opened to see what they are, where they do not say it.
 const OPENED_MAX: usize = 64;
+/// No image is for more platforms.
+const PLATFORMS_MAX: usize = 1000;
 /// How many of an index's platforms a message names.
 const PLATFORMS_SHOWN: usize = 12;
 
@@ -51,8 +53,64 @@ pub async fn image(
     digest: Sha256,
     platform: &Platform,
 ) -> Result<Answer<Image>, SourceError> {
-    let mut lookup = Lookup { content, blobs, repo, platform, seen: HashSet::new(), opened: 0 };
-    lookup.find(digest, None, None, 0).await
+    let mut search = Search { lookup: Lookup { content, blobs, repo }, platform, seen: HashSet::new(), opened: 0 };
+    search.find(digest, None, None, 0).await
+}
+
+/// The platforms that there are images for behind a digest, those of indexes in indexes included.
+pub async fn platforms(
+    content: &dyn Content,
+    blobs: &Blobs,
+    repo: &str,
+    digest: Sha256,
+) -> Result<Answer<Platforms>, SourceError> {
+    let lookup = Lookup { content, blobs, repo };
+    let mut found = Platforms::default();
+    let mut seen = HashSet::from([digest]);
+    let mut open = VecDeque::from([(digest, None, 0)]);
+    while let Some((digest, size, depth)) = open.pop_front() {
+        let manifest = match lookup.manifest(digest, size).await? {
+            Answer::Found(manifest) => manifest,
+            Answer::Absent(why) if depth == 0 => return Ok(Answer::Absent(why)),
+            // An index may name what a registry has not: other images of it are there.
+            Answer::Absent(_) => continue,
+        };
+        let entries = match manifest {
+            Manifest::Artifact(what) if depth == 0 => return Ok(Answer::Absent(what)),
+            Manifest::Artifact(_) => continue,
+            Manifest::Image(manifest) => {
+                found.add(&lookup.assemble(digest, &manifest, None).await?.platform);
+                continue;
+            }
+            Manifest::Schema1(manifest) => {
+                found.add(&Image::of_schema1(digest, manifest, None, |_| 0).platform);
+                continue;
+            }
+            Manifest::Index(_) if depth == DEPTH_MAX => return Err(lookup.too_deep(digest)),
+            Manifest::Index(entries) => entries,
+        };
+        for entry in entries.iter().filter(|e| !e.attestation) {
+            match &entry.platform {
+                Some(platform) if !entry.is_index() => found.add(platform),
+                _ => {
+                    let named = lookup.digest_of(digest, entry)?;
+                    if seen.insert(named) {
+                        open.push_back((named, Some(entry.descriptor.size), depth + 1));
+                    }
+                }
+            }
+        }
+        if seen.len() > OPENED_MAX {
+            return Err(lookup.too_many(digest));
+        }
+        if found.len() > PLATFORMS_MAX {
+            return Err(lookup.error(digest, &format!("images for more than {PLATFORMS_MAX} platforms")));
+        }
+    }
+    if found.is_empty() {
+        return Ok(Answer::Absent("an index without images".into()));
+    }
+    Ok(Answer::Found(found))
 }
 
 /// The manifest on the way from a digest to the image of a platform that the store does not have; `None` where it has
@@ -61,23 +119,34 @@ pub fn missing_manifest(blobs: &Blobs, mut digest: Sha256, platform: &Platform) 
     for _ in 0..=DEPTH_MAX {
         let Ok(Some(bytes)) = blobs.get(&digest) else { return Some(digest) };
         let Ok(Manifest::Index(entries)) = manifest::parse(&bytes, None) else { return None };
-        let wanted = |e: &&Entry| !e.attestation && e.platform.as_ref().is_some_and(|p| platform.accepts(p));
-        digest = entries.iter().find(wanted)?.descriptor.digest.parse().ok()?;
+        digest = best(entries.iter().filter(|e| !e.attestation), platform)?.descriptor.digest.parse().ok()?;
     }
     None
 }
 
+/// The entry of a platform: the one that says just that, or else the first that will do.
+fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platform: &Platform) -> Option<&'e Entry> {
+    let exact = entries.clone().find(|e| e.platform.as_ref() == Some(platform));
+    exact.or_else(|| entries.clone().find(|e| e.platform.as_ref().is_some_and(|p| platform.accepts(p))))
+}
+
+/// Manifests and configs of a repository.
 struct Lookup<'a> {
     content: &'a dyn Content,
     blobs: &'a Blobs,
     repo: &'a str,
+}
+
+/// On the way to the image of a platform.
+struct Search<'a> {
+    lookup: Lookup<'a>,
     platform: &'a Platform,
     /// Indexes name each other in circles if somebody wants them to.
     seen: HashSet<Sha256>,
     opened: usize,
 }
 
-impl Lookup<'_> {
+impl Search<'_> {
     /// The image behind `digest`; `size` and `described` are what an index said of it.
     fn find<'s>(
         &'s mut self,
@@ -88,17 +157,19 @@ impl Lookup<'_> {
     ) -> BoxFuture<'s, Result<Answer<Image>, SourceError>> {
         Box::pin(async move {
             self.seen.insert(digest);
-            let manifest = match self.manifest(digest, size).await? {
+            let manifest = match self.lookup.manifest(digest, size).await? {
                 Answer::Found(manifest) => manifest,
                 Answer::Absent(why) => return Ok(Answer::Absent(why)),
             };
             match manifest {
                 Manifest::Artifact(what) => Ok(Answer::Absent(what)),
-                Manifest::Image(manifest) => self.assemble(digest, &manifest, described).await.map(Answer::Found),
-                Manifest::Schema1(manifest) => self.assemble_v1(digest, manifest, described).await.map(Answer::Found),
-                Manifest::Index(_) if depth == DEPTH_MAX => {
-                    Err(self.error(digest, &format!("an index {DEPTH_MAX} indexes deep")))
+                Manifest::Image(manifest) => {
+                    self.lookup.assemble(digest, &manifest, described).await.map(Answer::Found)
                 }
+                Manifest::Schema1(manifest) => {
+                    self.lookup.assemble_v1(digest, manifest, described).await.map(Answer::Found)
+                }
+                Manifest::Index(_) if depth == DEPTH_MAX => Err(self.lookup.too_deep(digest)),
                 Manifest::Index(entries) => self.choose(digest, entries, depth).await,
             }
         })
@@ -109,19 +180,19 @@ impl Lookup<'_> {
         let platform = self.platform;
         let wanted = |e: &&Entry| e.platform.as_ref().is_some_and(|p| platform.accepts(p));
         let images = || entries.iter().filter(|e| !e.attestation);
-        if let Some(entry) = images().filter(|e| !e.is_index()).find(wanted) {
-            let digest = self.digest_of(index, entry)?;
+        if let Some(entry) = best(images().filter(|e| !e.is_index()), platform) {
+            let digest = self.lookup.digest_of(index, entry)?;
             return self.find(digest, Some(entry.descriptor.size), entry.platform.clone(), depth + 1).await;
         }
         let unclear: Vec<&Entry> = images().filter(|&e| e.platform.is_none() || (e.is_index() && wanted(&e))).collect();
         for entry in unclear {
-            let digest = self.digest_of(index, entry)?;
+            let digest = self.lookup.digest_of(index, entry)?;
             if self.seen.contains(&digest) {
                 continue;
             }
             self.opened += 1;
             if self.opened > OPENED_MAX {
-                return Err(self.error(index, "an index of too many entries that do not say their platform"));
+                return Err(self.lookup.too_many(index));
             }
             if let Answer::Found(image) = self.find(digest, Some(entry.descriptor.size), None, depth + 1).await?
                 && self.platform.accepts(&image.platform)
@@ -141,7 +212,9 @@ impl Lookup<'_> {
         let has = if names.is_empty() { "no platform that it names".into() } else { names.join(", ") };
         format!("no image for {}: the index has {has}", self.platform)
     }
+}
 
+impl Lookup<'_> {
     async fn manifest(&self, digest: Sha256, size: Option<u64>) -> Result<Answer<Manifest>, SourceError> {
         let bytes = match self.stored(&digest)? {
             Some(bytes) => Arc::new(bytes),
@@ -264,6 +337,14 @@ impl Lookup<'_> {
         digest.parse().map_err(|e| {
             self.error(index, &format!("an entry of the index has `{}`, which is {e}", super::words::shown(digest)))
         })
+    }
+
+    fn too_deep(&self, digest: Sha256) -> SourceError {
+        self.error(digest, &format!("an index {DEPTH_MAX} indexes deep"))
+    }
+
+    fn too_many(&self, digest: Sha256) -> SourceError {
+        self.error(digest, "an index of too many entries that do not say their platform")
     }
 
     fn error(&self, digest: Sha256, what: &str) -> SourceError {

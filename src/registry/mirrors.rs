@@ -28,6 +28,11 @@ impl Endpoints {
         Self { mirrors: mirrors.into_iter().map(mirror).collect(), own }
     }
 
+    /// The registry's own address, for what no mirror has all of.
+    pub fn own(&self) -> &Endpoint {
+        &self.own
+    }
+
     /// Asks one after the other, as container runtimes do: a mirror has one attempt, and where it fails, or has not what
     /// is wanted, the next one is asked. What the registry itself says counts.
     pub async fn ask<'a, T>(

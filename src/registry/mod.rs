@@ -17,6 +17,7 @@ mod flight;
 pub mod grammar;
 mod helper;
 mod http;
+mod hub;
 pub mod image;
 pub mod imagelayers;
 pub mod layer_file;
@@ -42,7 +43,7 @@ pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -84,6 +85,14 @@ pub struct Platform {
     pub os: String,
     pub architecture: String,
     pub variant: Option<String>,
+}
+
+/// The platforms that a tag has images for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Platforms {
+    pub names: BTreeSet<String>,
+    /// Those that are none by their grammar, as they may be shown.
+    pub left_out: BTreeSet<String>,
 }
 
 /// Which image is meant.
@@ -181,6 +190,18 @@ pub trait Source: Send + Sync {
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
 
+    /// The platforms that there are images for behind a digest.
+    fn platforms<'a>(
+        &'a self,
+        repo: &'a str,
+        digest: Sha256,
+        blobs: &'a Blobs,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+        let _ = (repo, digest, blobs, effort);
+        Box::pin(async { Ok(Answer::Absent("this source does not tell platforms".into())) })
+    }
+
     /// Puts the sizes of the unpacked layers in place of those of their blobs. A layer whose size is not to be had keeps
     /// that of its blob, and is marked; so do all of a source that has no blobs.
     fn unpack<'a>(
@@ -194,6 +215,16 @@ pub trait Source: Send + Sync {
             image.set_unpacked(|_| None);
             Ok(())
         })
+    }
+
+    /// This source as one that lists its repositories, where it does.
+    fn lister(&self) -> Option<&dyn Lister> {
+        None
+    }
+
+    /// This source as one that looks for repositories by words, where it does.
+    fn searcher(&self) -> Option<&dyn Searcher> {
+        None
     }
 
     /// This source as one that makes layer files itself, where it is one: it is not asked for images then.
@@ -211,6 +242,56 @@ pub trait Analyst: Send + Sync {
         tag: &'a str,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
+}
+
+/// The repositories of a namespace, or of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repositories {
+    pub names: BTreeSet<String>,
+    /// Names outside the grammar, as they may be shown.
+    pub left_out: BTreeSet<String>,
+    /// How many the source says that there are, those left out and not asked for included, where it says it.
+    pub count: Option<usize>,
+}
+
+impl Repositories {
+    /// Takes a name in.
+    pub fn add(&mut self, name: String) {
+        match grammar::repository(&name) {
+            Ok(()) => self.names.insert(name),
+            Err(_) => self.left_out.insert(words::shown(&name)),
+        };
+    }
+
+    /// How many there are up to here.
+    pub fn len(&self) -> usize {
+        self.names.len() + self.left_out.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Lists repositories.
+pub trait Lister: Send + Sync {
+    /// All that are below a name: never a part of them.
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>>;
+}
+
+/// Looks for repositories by words.
+pub trait Searcher: Send + Sync {
+    /// The first so many that it finds, by its own order.
+    fn search<'a>(
+        &'a self,
+        words: &'a str,
+        limit: usize,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Repositories, SourceError>>;
 }
 
 /// What sources did, for progress and the summary; shared by all of a session.

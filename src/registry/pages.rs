@@ -1,4 +1,4 @@
-//! The list of a repository's tags: pages that a registry gives, one leading to the next.
+//! Lists of tags and of repositories: pages that a registry gives, one leading to the next.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,7 +21,10 @@ const PAGE: &str = "1000";
 /// Old registries give all tags in one page.
 pub const PAGE_LIMIT: u64 = 64 << 20;
 const PAGES_MAX: usize = 10_000;
-const TAGS_MAX: usize = 1_000_000;
+const NAMES_MAX: usize = 1_000_000;
+/// What lists are of, in messages.
+pub const TAGS: &str = "tags";
+pub const REPOSITORIES: &str = "repositories";
 
 /// The names on all pages.
 #[derive(Debug, Default)]
@@ -37,6 +40,11 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+struct CatalogPage {
+    repositories: Option<Vec<String>>,
+}
+
 /// Lists the tags of a repository that the filter takes.
 pub async fn names(
     source: &Endpoint,
@@ -44,50 +52,102 @@ pub async fn names(
     filter: &TagFilter,
     effort: Effort,
 ) -> Result<Answer<Names>, SourceError> {
-    let bare = source.url(repo, "tags/list");
-    let mut first = bare.clone();
-    first.query_pairs_mut().append_pair("n", PAGE);
     let mut names = Names::default();
-    let mut walk = Walk::from(&bare);
-    let mut next = first.clone();
-    loop {
-        walk.enters(&next)?;
-        let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
-        let is_first = walk.seen.len() == 1 || request.url == bare;
-        let reply = match source.session.send(&request, repo, effort).await? {
-            Outcome::Reply(reply) => reply,
-            Outcome::Denied(status) => return Ok(Answer::Absent(source.denied(repo, status))),
-        };
-        match reply.status {
-            StatusCode::OK => {}
-            // Its most is less than what was asked for, and it does not say what it is.
-            StatusCode::BAD_REQUEST if request.url == first => {
-                next = bare.clone();
-                continue;
-            }
-            StatusCode::NOT_FOUND if is_first => {
-                return Ok(Answer::Absent(format!("{} has no repository {repo}", source.name())));
-            }
-            _ => return Err(unexpected(&request, &reply)),
-        }
-        let page: Page = read(&request, &reply)?;
+    let list = List { url: source.url(repo, "tags/list"), repo, of: TAGS };
+    let walked = list.walk(source, effort, |page: Page| {
         names.add(page.tags.unwrap_or_default(), filter);
-        walk.has_found(names.tags.len() + names.refused.len())?;
-        let Some(link) = next_link(&reply.headers) else { return Ok(Answer::Found(names)) };
-        next = follow(&request, &link)?;
+        names.tags.len() + names.refused.len()
+    });
+    Ok(match walked.await? {
+        Walked::All => Answer::Found(names),
+        Walked::Denied(status) => Answer::Absent(source.denied(repo, status)),
+        Walked::Missing => Answer::Absent(format!("{} has no repository {repo}", source.name())),
+    })
+}
+
+/// Gives every repository that a registry lists to `take`.
+pub async fn repositories(
+    source: &Endpoint,
+    effort: Effort,
+    mut take: impl FnMut(String),
+) -> Result<Walked, SourceError> {
+    let mut seen = 0;
+    let list = List { url: source.below("v2/_catalog"), repo: "", of: REPOSITORIES };
+    let walked = list.walk(source, effort, |page: CatalogPage| {
+        let names = page.repositories.unwrap_or_default();
+        seen += names.len();
+        names.into_iter().for_each(&mut take);
+        seen
+    });
+    walked.await
+}
+
+/// A list that a registry gives in pages.
+struct List<'a> {
+    url: Url,
+    /// What its token is for.
+    repo: &'a str,
+    of: &'static str,
+}
+
+/// What came of going through pages.
+pub enum Walked {
+    All,
+    /// We may not see it.
+    Denied(StatusCode),
+    /// There is no such list.
+    Missing,
+}
+
+impl List<'_> {
+    /// Gives each page to `take`, which says how many names there were up to there.
+    async fn walk<P: DeserializeOwned>(
+        self,
+        source: &Endpoint,
+        effort: Effort,
+        mut take: impl FnMut(P) -> usize,
+    ) -> Result<Walked, SourceError> {
+        let bare = self.url;
+        let mut first = bare.clone();
+        first.query_pairs_mut().append_pair("n", PAGE);
+        let mut walk = Walk::from(&bare, self.of);
+        let mut next = first.clone();
+        loop {
+            walk.enters(&next)?;
+            let request = Request::new(Method::GET, next, "application/json", PAGE_LIMIT);
+            let is_first = walk.seen.len() == 1 || request.url == bare;
+            let reply = match source.session.send(&request, self.repo, effort).await? {
+                Outcome::Reply(reply) => reply,
+                Outcome::Denied(status) => return Ok(Walked::Denied(status)),
+            };
+            match reply.status {
+                StatusCode::OK => {}
+                // Its most is less than what was asked for, and it does not say what it is.
+                StatusCode::BAD_REQUEST if request.url == first => {
+                    next = bare.clone();
+                    continue;
+                }
+                StatusCode::NOT_FOUND if is_first => return Ok(Walked::Missing),
+                _ => return Err(unexpected(&request, &reply)),
+            }
+            walk.has_found(take(read(&request, &reply, self.of)?))?;
+            let Some(link) = next_link(&reply.headers) else { return Ok(Walked::All) };
+            next = follow(&request, &link)?;
+        }
     }
 }
 
-/// A way through pages: to each once, and to no more than any repository has.
+/// A way through pages: to each once, and to no more than any list has.
 pub struct Walk {
     first: Url,
+    of: &'static str,
     seen: HashSet<Url>,
 }
 
 impl Walk {
-    /// Starts one, which messages call by its first page.
-    pub fn from(first: &Url) -> Self {
-        Self { first: first.clone(), seen: HashSet::new() }
+    /// Starts one through a list `of` something, which messages call by its first page.
+    pub fn from(first: &Url, of: &'static str) -> Self {
+        Self { first: first.clone(), of, seen: HashSet::new() }
     }
 
     /// Goes on to a page.
@@ -101,21 +161,21 @@ impl Walk {
         Err(SourceError::new(format!("{}: its pages lead in a circle", display(&self.first))))
     }
 
-    /// Says how many tags there were up to here.
-    pub fn has_found(&self, tags: usize) -> Result<(), SourceError> {
-        if tags > TAGS_MAX { Err(self.too_many()) } else { Ok(()) }
+    /// Says how many names there were up to here.
+    pub fn has_found(&self, names: usize) -> Result<(), SourceError> {
+        if names > NAMES_MAX { Err(self.too_many()) } else { Ok(()) }
     }
 
     fn too_many(&self) -> SourceError {
-        SourceError::new(format!("{}: more tags than any repository has", display(&self.first)))
+        SourceError::new(format!("{}: more {} than any list has", display(&self.first), self.of))
     }
 }
 
-/// Reads what came as tags.
-pub fn read<T: DeserializeOwned>(request: &Request, reply: &Reply) -> Result<T, SourceError> {
+/// Reads what came as a list `of` something.
+pub fn read<T: DeserializeOwned>(request: &Request, reply: &Reply, of: &str) -> Result<T, SourceError> {
     serde_json::from_slice(&reply.body).map_err(|e| {
-        let what = "expected a list of tags, but what came cannot be read as one";
-        SourceError::new(format!("{}: {what} ({})", request.shown(), misread(&e)))
+        let what = "but what came cannot be read as one";
+        SourceError::new(format!("{}: expected a list of {of}, {what} ({})", request.shown(), misread(&e)))
     })
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Platform;
+use super::{Platform, Platforms};
+
+/// The longest part of a platform.
+const WORD_MAX: usize = 64;
 
 /// What was expected of a platform and did not come.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +26,9 @@ impl FromStr for Platform {
     fn from_str(text: &str) -> Result<Self, NotAPlatform> {
         let word = |part: &str| {
             let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-            (!part.is_empty() && part.bytes().all(fine)).then(|| part.to_owned()).ok_or(NotAPlatform)
+            let is_word = (1..=WORD_MAX).contains(&part.len()) && part.bytes().all(fine);
+            // These are folders, not words.
+            (is_word && part != "." && part != "..").then(|| part.to_owned()).ok_or(NotAPlatform)
         };
         match text.split('/').collect::<Vec<_>>()[..] {
             [os, architecture] => Ok(Self { os: word(os)?, architecture: word(architecture)?, variant: None }),
@@ -60,6 +65,27 @@ impl Platform {
     }
 }
 
+impl Platforms {
+    /// Takes a platform in, where it can be written as one.
+    pub fn add(&mut self, platform: &Platform) {
+        let text = platform.to_string();
+        match text.parse::<Platform>() {
+            // A part with a `/` in it reads as another platform.
+            Ok(read) if read == *platform => self.names.insert(text),
+            _ => self.left_out.insert(super::words::shown(&text)),
+        };
+    }
+
+    /// How many there are up to here.
+    pub fn len(&self) -> usize {
+        self.names.len() + self.left_out.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,9 +95,29 @@ mod tests {
         for text in ["linux/amd64", "linux/arm/v7", "windows/amd64"] {
             assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
         }
-        for bad in ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/am d64"] {
+        for bad in
+            ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/am d64", "../..", "linux/."]
+        {
             assert_eq!(bad.parse::<Platform>(), Err(NotAPlatform), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_a_platform_is_left_out() {
+        let of = |os: &str, architecture: &str, variant: Option<&str>| {
+            let mut all = Platforms::default();
+            let variant = variant.map(str::to_owned);
+            all.add(&Platform { os: os.into(), architecture: architecture.into(), variant });
+            all.names.into_iter().next()
+        };
+        assert_eq!(of("linux", "arm", Some("v7")).as_deref(), Some("linux/arm/v7"));
+        let long = "x".repeat(65);
+        for (os, architecture) in
+            [("..", ".."), ("a/b", "c"), ("linux", ""), ("Linux", "amd64"), ("a\n", "b"), ("linux", &long), ("é", "x")]
+        {
+            assert_eq!(of(os, architecture, None), None, "{os}/{architecture}");
+        }
+        assert_eq!(of("linux", "arm", Some("v7/..")), None);
     }
 
     #[test]

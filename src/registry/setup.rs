@@ -207,15 +207,19 @@ impl<'a> Setup<'a> {
         Certificates { client: None, ..self.known() }
     }
 
-    /// Requests to an address. Without credentials there, and unless it is told otherwise, they are those that Docker or
-    /// Podman keep.
+    /// Requests to an address, as its login says.
     pub fn endpoint(&self, address: Address, certificates: Certificates, budget: Arc<Budget>, role: Role) -> Endpoint {
-        let is_anonymous = self.keys.get("credentials").and_then(Node::as_public).is_some_and(|word| word == "none");
-        let login = match address.credentials {
-            None if !is_anonymous => Login::Kept(self.shared.logins.clone()),
-            ref given => Login::Given(given.clone()),
-        };
+        let login = self.login(address.credentials.clone());
         self.endpoint_as(login, address, certificates, budget, role)
+    }
+
+    /// These credentials; where there are none, and unless it is told otherwise, what Docker or Podman keep.
+    pub fn login(&self, given: Option<Credentials>) -> Login {
+        let is_anonymous = self.keys.get("credentials").and_then(Node::as_public).is_some_and(|word| word == "none");
+        match given {
+            None if !is_anonymous => Login::Kept(self.shared.logins.clone()),
+            given => Login::Given(given),
+        }
     }
 
     /// Requests to an address, which are asked as `login`.

@@ -1,10 +1,12 @@
 //! What the rules that ask a source have in common.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::{Failure, Job, StepView};
 use crate::pipeline::Pipeline;
-use crate::pipeline::model::{Part, Pattern, Target};
+use crate::pipeline::model::{Node, Part, Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::{Problems, suggest};
 use crate::registry::{Effort, Source, SourceError};
@@ -27,6 +29,11 @@ pub fn pattern(target: &Target, pipeline: &Pipeline, key: &str, problems: &mut P
         }
         return binding.map(|b| Pattern { parts: vec![Part::Binding(b)], span: target.span });
     };
+    text(node, target, pipeline, problems)
+}
+
+/// A text in which bindings are filled in.
+pub fn text(node: &Node, target: &Target, pipeline: &Pipeline, problems: &mut Problems) -> Option<Pattern> {
     let pattern = pattern::parse(node.as_text()?, node.span, &pipeline.text, &target.bindings);
     let unknown = pattern.parts.iter().find_map(|part| match part {
         Part::Special(name, span) => Some((name, *span)),
@@ -40,6 +47,30 @@ pub fn pattern(target: &Target, pipeline: &Pipeline, key: &str, problems: &mut P
         return None;
     }
     Some(pattern)
+}
+
+/// A JSON array: sorted, two blanks a level, a newline at its end.
+pub fn array(values: &BTreeSet<String>) -> Vec<u8> {
+    let mut out = serde_json::to_vec_pretty(values).expect("strings only");
+    out.push(b'\n');
+    out
+}
+
+/// How many of the names that were left out a note names.
+const NAMES_SHOWN: usize = 10;
+
+/// A note about what was left out of an answer, and why; one of it is called as the first word says, several as the
+/// second does.
+pub fn left_out((one, several): (&str, &str), names: &[(String, String)]) -> String {
+    let mut note = format!("{} {} left out: ", names.len(), if names.len() == 1 { one } else { several });
+    for (i, (name, why)) in names.iter().take(NAMES_SHOWN).enumerate() {
+        let comma = if i == 0 { "" } else { ", " };
+        let _ = write!(note, "{comma}`{name}` ({why})");
+    }
+    if names.len() > NAMES_SHOWN {
+        let _ = write!(note, " and {} more", names.len() - NAMES_SHOWN);
+    }
+    note
 }
 
 /// The bindings that patterns read, each once.
@@ -117,6 +148,15 @@ pub(super) mod tests {
         let mut problems = Problems::default();
         let rule = compile(&pipeline.targets[0], &pipeline, &[Some(source)], &mut problems);
         rule.unwrap_or_else(|| panic!("{problems:?}"))
+    }
+
+    #[test]
+    fn notes_name_some_and_count_all() {
+        let tags: Vec<_> = (0..12).map(|i| (format!("t{i}"), "gone".to_owned())).collect();
+        let note = left_out(("tag", "tags"), &tags);
+        assert!(note.starts_with("12 tags left out: `t0` (gone), `t1` (gone), "));
+        assert!(note.ends_with("`t9` (gone) and 2 more"), "{note}");
+        assert_eq!(left_out(("tag", "tags"), &tags[..1]), "1 tag left out: `t0` (gone)");
     }
 
     /// What is wrong with the keys of a target, and the text that is marked.

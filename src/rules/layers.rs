@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::tagged::{self, Tagged};
 use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
-use crate::registry::image::Image;
 use crate::registry::layer_file::{self, Ids};
-use crate::registry::{self, Answer, Platform, Reference, Source, grammar};
-use crate::store::Sha256;
+use crate::registry::{self, Answer, Platform, Reference, Source};
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -29,7 +28,7 @@ pub const KIND: Kind = Kind {
             shape: Shape::Text,
             required: false,
             doc: "OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: what is taken of an index (default linux/amd64). \
-                  Bindings are filled in.",
+                  Bindings are filled in. `all`: one file a platform, which is the binding `{platform}`.",
         },
         Key {
             name: "ids",
@@ -48,14 +47,10 @@ pub const KIND: Kind = Kind {
     ],
 };
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 struct LayersRule {
-    source: Arc<dyn Source>,
-    repo: Pattern,
-    tag: Pattern,
-    /// The binding that the tag is, where it is nothing else: the digest may come with it.
-    tag_binding: Option<usize>,
+    tagged: Tagged,
     /// `None`: the one that is meant where none is said.
     platform: Option<Pattern>,
     ids: Ids,
@@ -71,16 +66,14 @@ pub fn compile(
     sources: &[Option<Arc<dyn Source>>],
     problems: &mut Problems,
 ) -> Option<Arc<dyn Rule>> {
-    let repo = asks::pattern(target, pipeline, "repo", problems);
-    let tag = asks::pattern(target, pipeline, "tag", problems);
+    let tagged = Tagged::read(target, pipeline, sources, problems);
     let platform = platform(target, pipeline, problems);
     let word = |key: &str| target.keys.get(key).and_then(|n| n.as_public());
     let ids = match word("ids").as_deref() {
         Some("docker") => Ids::Docker,
         _ => Ids::Shared,
     };
-    let source = asks::source(target, pipeline, sources);
-    if source.as_ref().is_some_and(|source| source.analyst().is_some()) {
+    if asks::source(target, pipeline, sources).is_some_and(|source| source.analyst().is_some()) {
         let chosen = ["platform", "ids", "sizes"].iter().filter_map(|key| Some((key, target.keys.get(key)?)));
         let before = problems.0.len();
         for (key, node) in chosen {
@@ -90,32 +83,20 @@ pub fn compile(
             return None;
         }
     }
-    let (repo, tag, platform) = (repo?, tag?, platform?);
+    let (tagged, platform) = (tagged?, platform?);
     let is_unpacked = word("sizes").is_some_and(|word| word == layer_file::UNCOMPRESSED);
     let sizes_word = if is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
     let ids_word = if ids == Ids::Docker { "docker" } else { "shared" };
-    Some(Arc::new(LayersRule {
-        source: source?,
-        reads: asks::reads([&repo, &tag].into_iter().chain(&platform)),
-        params: vec![
-            ("repo".into(), pattern::template(&repo, &target.bindings)),
-            ("tag".into(), pattern::template(&tag, &target.bindings)),
-            (
-                "platform".into(),
-                platform
-                    .as_ref()
-                    .map_or_else(|| Platform::default().to_string(), |p| pattern::template(p, &target.bindings)),
-            ),
-            ("ids".into(), ids_word.into()),
-            ("sizes".into(), sizes_word.into()),
-        ],
-        tag_binding: asks::sole_binding(&tag),
-        repo,
-        tag,
-        platform,
-        ids,
-        is_unpacked,
-    }))
+    let platform_text = match &platform {
+        Some(platform) => pattern::template(platform, &target.bindings),
+        None => Platform::default().to_string(),
+    };
+    let mut params = tagged.params(target);
+    params.extend(
+        [("platform", &*platform_text), ("ids", ids_word), ("sizes", sizes_word)].map(|(n, v)| (n.into(), v.into())),
+    );
+    let reads = asks::reads([&tagged.repo, &tagged.tag].into_iter().chain(&platform));
+    Some(Arc::new(LayersRule { tagged, platform, ids, is_unpacked, params, reads }))
 }
 
 /// The platform, in which bindings may be filled in; the outer `None` where it is wrong.
@@ -144,31 +125,6 @@ impl LayersRule {
         // The check has refused what is none.
         self.platform(&values).unwrap_or_default()
     }
-
-    /// The digest that came with the tag from a tag file.
-    fn fingerprint(&self, step: &StepView) -> Option<Sha256> {
-        *step.fingerprints.get(self.tag_binding?)?
-    }
-
-    async fn image(&self, job: &Job, repo: &str, tag: &str, digest: Sha256) -> Result<Answer<Image>, Failure> {
-        let (effort, platform) = (asks::effort(job), self.platform_of(&job.step));
-        let by_digest = async |digest| {
-            let reference = Reference::Digest(digest);
-            self.source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
-        };
-        let why = match by_digest(digest).await? {
-            // What the digest stands for is known, and it is no image of this platform.
-            Answer::Absent(why) if job.blobs.contains(&digest) => return Ok(Answer::Absent(why)),
-            Answer::Absent(why) => why,
-            found => return Ok(found),
-        };
-        // The digest may not be this source's own: a tag file taken over from elsewhere has ids of another kind.
-        match self.source.resolve(repo, tag, effort).await.map_err(asks::failure)? {
-            Answer::Found(now) if now != digest => by_digest(now).await,
-            Answer::Found(_) => Ok(Answer::Absent(why)),
-            Answer::Absent(why) => Ok(Answer::Absent(why)),
-        }
-    }
 }
 
 impl Rule for LayersRule {
@@ -189,48 +145,40 @@ impl Rule for LayersRule {
     }
 
     fn lane(&self) -> Lane {
-        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+        self.tagged.lane()
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
-        grammar::repository(&pattern::fill(&self.repo, values))?;
-        grammar::tag(&pattern::fill(&self.tag, values))?;
+        self.tagged.check(values)?;
         self.platform(values).map(drop)
     }
 
     fn asks(&self) -> Asks {
-        self.tag_binding.map_or(Asks::Always, Asks::Unless)
+        self.tagged.asks()
     }
 
     fn question(&self, step: &StepView) -> Option<String> {
-        if self.fingerprint(step).is_some() {
-            return None;
-        }
-        let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
-        Some(format!("layers {VERSION}\nsource {}\nrepo {repo}\ntag {tag}\n", self.source.identity()))
+        self.tagged.question(KIND.name, VERSION, step)
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(asks::unless_interrupted(job, async {
-            let (repo, tag) = (asks::of_step(&self.repo, &job.step), asks::of_step(&self.tag, &job.step));
-            Ok(match self.source.resolve(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)? {
-                Answer::Found(digest) => Asked::Answer { bytes: answer(&digest), notes: Vec::new() },
-                Answer::Absent(why) => Asked::Absent(why),
-            })
-        }))
+        Box::pin(asks::unless_interrupted(job, self.tagged.ask(job)))
     }
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
-        let budget = self.source.budget()?.clone();
-        let what = match self.fingerprint(step).or_else(|| read_answer(answer?)) {
+        let budget = self.tagged.source.budget()?.clone();
+        let what = match self.tagged.known(step, answer) {
             Some(digest) => registry::missing_manifest(blobs, digest, &self.platform_of(step))?.to_string(),
-            None => format!("{}:{}", asks::of_step(&self.repo, step), asks::of_step(&self.tag, step)),
+            None => {
+                let (repo, tag) = self.tagged.of(step);
+                format!("{repo}:{tag}")
+            }
         };
         Some(Pull { budget, what })
     }
 
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
-        let (repo, tag) = (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step));
+        let (repo, tag) = self.tagged.of(step);
         let found = layer_file::recognise(bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
         if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform_of(step).accepts(&p))) {
@@ -240,31 +188,33 @@ impl Rule for LayersRule {
         if found.digest.is_some() && found.is_unpacked != self.is_unpacked {
             return None;
         }
-        let asks = self.fingerprint(step).is_none();
-        Some(found.digest.filter(|_| asks).map(|digest| answer(&digest)))
+        let asks = self.tagged.fingerprint(step).is_none();
+        Some(found.digest.filter(|_| asks).map(|digest| tagged::answer(&digest)))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
         Box::pin(asks::unless_interrupted(job, async {
-            let (repo, tag) = (asks::of_step(&self.repo, &job.step), asks::of_step(&self.tag, &job.step));
-            let digest = self.fingerprint(&job.step).or_else(|| read_answer(job.answer.as_deref()?));
-            let Some(digest) = digest else {
-                return Err(Failure::new(format!("{repo}:{tag}: the recorded answer cannot be read")));
-            };
-            if let Some(analyst) = self.source.analyst() {
-                let file = analyst.layer_file(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)?;
+            let (source, effort, platform) = (&self.tagged.source, asks::effort(job), self.platform_of(&job.step));
+            let (repo, tag) = self.tagged.of(&job.step);
+            let (repo, tag) = (repo.as_str(), tag.as_str());
+            if let Some(analyst) = source.analyst() {
+                let file = analyst.layer_file(repo, tag, effort).await.map_err(asks::failure)?;
                 return Ok(match file {
                     Answer::Found(file) => Made::Outputs(vec![Content::Bytes(file)]),
                     Answer::Absent(why) => Made::Absent(why),
                 });
             }
-            Ok(match self.image(job, &repo, &tag, digest).await? {
+            let by_digest = async |digest| {
+                let reference = Reference::Digest(digest);
+                source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
+            };
+            Ok(match self.tagged.look(job, by_digest).await? {
                 Answer::Found(mut image) => {
                     if self.is_unpacked {
-                        let unpacked = self.source.unpack(&repo, &mut image, &job.blobs, asks::effort(job)).await;
+                        let unpacked = source.unpack(repo, &mut image, &job.blobs, effort).await;
                         unpacked.map_err(asks::failure)?;
                     }
-                    Made::Outputs(vec![Content::Bytes(layer_file::render(&image, &repo, &tag, self.ids))])
+                    Made::Outputs(vec![Content::Bytes(layer_file::render(&image, repo, tag, self.ids))])
                 }
                 Answer::Absent(why) => Made::Absent(why),
             })
@@ -272,23 +222,16 @@ impl Rule for LayersRule {
     }
 }
 
-/// What a question is answered with: the digest of the tag, on a line.
-fn answer(digest: &Sha256) -> Vec<u8> {
-    format!("{digest}\n").into_bytes()
-}
-
-fn read_answer(bytes: &[u8]) -> Option<Sha256> {
-    std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::registry::image::Image;
     use crate::registry::manifest::{self, Manifest};
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
     use crate::rules::asks::tests::{compiled, problems_of};
+    use crate::store::Sha256;
 
     /// A source that has one image, and that writes down what it is asked.
     #[derive(Default)]
@@ -433,7 +376,7 @@ mod tests {
         let rule = rule(&Arc::default());
         assert_eq!(rule.question(&step(Some(Sha256::of(b"x")))), None);
         let question = rule.question(&step(None)).unwrap();
-        assert_eq!(question, "layers 1\nsource fake\nrepo library/nginx\ntag 1.0\n");
+        assert_eq!(question, "layers 2\nsource fake\nrepo library/nginx\ntag 1.0\n");
         assert_eq!(rule.reads(), [0, 1]);
         assert_eq!(rule.lane(), Lane::Source("fake".into(), 3));
         assert!(rule.params().iter().all(|(_, value)| !value.contains("fake")), "the key does not know the source");

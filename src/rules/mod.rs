@@ -3,7 +3,10 @@
 mod asks;
 pub mod command;
 pub mod layers;
+pub mod platforms;
+pub mod repositories;
 pub mod stat;
+mod tagged;
 pub mod tags;
 
 use std::path::PathBuf;
@@ -92,6 +95,8 @@ pub enum Asked {
 pub enum Made {
     /// One content an output, in their order.
     Outputs(Vec<Content>),
+    /// The same, with what the person should know of them.
+    Noted(Vec<Content>, Vec<String>),
     /// The same, with the inputs that were found on the way.
     Found(Vec<Content>, Found),
     Absent(String),
@@ -223,7 +228,7 @@ pub trait Rule: Send + Sync {
 }
 
 /// The rules, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[tags::KIND, layers::KIND, stat::KIND, command::KIND];
+pub const KINDS: &[Kind] = &[tags::KIND, layers::KIND, platforms::KIND, repositories::KIND, stat::KIND, command::KIND];
 
 /// Makes the rule of a target; what is wrong with its keys goes into `problems`. A group has none.
 pub fn compile(
@@ -235,6 +240,8 @@ pub fn compile(
     match target.rule.as_deref()? {
         "tags" => tags::compile(target, pipeline, sources, problems),
         "layers" => layers::compile(target, pipeline, sources, problems),
+        "platforms" => platforms::compile(target, pipeline, sources, problems),
+        "repositories" => repositories::compile(target, pipeline, sources, problems),
         "stat" => stat::compile(target, problems),
         "command" => command::compile(target, pipeline, problems),
         // The pipeline's check has refused any other name.

@@ -124,7 +124,7 @@ impl Rule for Stat {
     }
 }
 
-/// The whole file: header, then lines sorted by bytes of (repo, tag), each with the seed's closing comma.
+/// The whole file: header, then lines sorted by bytes of (repo, tag, platform), each with the seed's closing comma.
 fn csv(root: &Path, paths: &[String], columns: &[String]) -> Result<Vec<u8>, Failure> {
     let mut images: Vec<Analyzed> = paths
         .par_iter()
@@ -134,7 +134,9 @@ fn csv(root: &Path, paths: &[String], columns: &[String]) -> Result<Vec<u8>, Fai
         .flatten()
         .filter(|image| image.repo.count > 0)
         .collect();
-    images.sort_by(|a, b| (&a.repo.name, &a.repo.tag).cmp(&(&b.repo.name, &b.repo.tag)));
+    images.sort_by(|Analyzed { repo: a, .. }, Analyzed { repo: b, .. }| {
+        (&a.name, &a.tag, &a.platform).cmp(&(&b.name, &b.tag, &b.platform))
+    });
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(columns.iter().map(String::as_str).chain([""])).and_then(|()| {
         images

@@ -1,7 +1,6 @@
 //! The rule `tags`: every tag of a repository, with the digest that it points at.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -36,8 +35,6 @@ pub const KIND: Kind = Kind {
 const GLOBS: Shape = Shape::Any(&[Shape::List(&Shape::Text), Shape::Text]);
 
 const VERSION: u32 = 1;
-/// How many of the tags that were left out a note names.
-const NAMES_SHOWN: usize = 10;
 
 struct TagsRule {
     source: Arc<dyn Source>,
@@ -141,7 +138,10 @@ impl Rule for TagsRule {
             Ok(match answer {
                 Answer::Absent(why) => Asked::Absent(why),
                 Answer::Found(tags) => Asked::Answer {
-                    notes: (!tags.left_out.is_empty()).then(|| left_out(&tags.left_out)).into_iter().collect(),
+                    notes: (!tags.left_out.is_empty())
+                        .then(|| asks::left_out(("tag", "tags"), &tags.left_out))
+                        .into_iter()
+                        .collect(),
                     bytes: render(&tags.tags),
                 },
             })
@@ -175,18 +175,6 @@ fn recognise(bytes: &[u8]) -> Option<BTreeMap<String, Sha256>> {
     let read = |(tag, id): (String, String)| Some((grammar::is_tag(&tag).then_some(tag)?, Sha256::from_hex(&id)?));
     let tags: BTreeMap<_, _> = tags.into_iter().map(read).collect::<Option<_>>()?;
     (!tags.is_empty()).then_some(tags)
-}
-
-fn left_out(tags: &[(String, String)]) -> String {
-    let mut note = format!("{} {} left out: ", tags.len(), if tags.len() == 1 { "tag" } else { "tags" });
-    for (i, (tag, why)) in tags.iter().take(NAMES_SHOWN).enumerate() {
-        let comma = if i == 0 { "" } else { ", " };
-        let _ = write!(note, "{comma}`{tag}` ({why})");
-    }
-    if tags.len() > NAMES_SHOWN {
-        let _ = write!(note, " and {} more", tags.len() - NAMES_SHOWN);
-    }
-    note
 }
 
 #[cfg(test)]
@@ -227,15 +215,6 @@ mod tests {
         ] {
             assert_eq!(recognise(bad.as_bytes()), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn notes_name_some_and_count_all() {
-        let tags: Vec<_> = (0..12).map(|i| (format!("t{i}"), "gone".to_owned())).collect();
-        let note = left_out(&tags);
-        assert!(note.starts_with("12 tags left out: `t0` (gone), `t1` (gone), "));
-        assert!(note.ends_with("`t9` (gone) and 2 more"), "{note}");
-        assert_eq!(left_out(&tags[..1]), "1 tag left out: `t0` (gone)");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl<'a> StepView<'a> {
     }
 
     /// The same with everything copied.
-    pub fn to_record(&self) -> StepRecord {
+    pub fn record(self) -> StepRecord {
         StepRecord {
             key: self.key,
             absent: self.absent.map(str::to_owned),

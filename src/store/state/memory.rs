@@ -1,12 +1,12 @@
 //! The records in memory: dense rows by path number, and one arena for what has no fixed width.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use super::details::{self, StepView};
+use super::arena::Arena;
+use super::details;
 use super::paths::{PathId, Paths};
 use super::record::{FileRecord, Stamp, StepRecord};
-use super::wire::{Cursor, Offset, Rows, offset, position, put_varint};
+use super::wire::{Cursor, Offset, Rows, offset, position};
 use crate::store::Digest;
 
 /// Bytes of a file's row: size, mtime, inode (8 each), content (32).
@@ -31,11 +31,10 @@ pub(super) struct Memory {
     /// By path number: the number of its step's row. It outlives the step, to be used again.
     pub step_of: Rows<4>,
     pub steps: Rows<STEP_ROW>,
-    /// Each behind its length.
-    pub details: Vec<u8>,
+    pub details: Arena,
     pub templates: Templates,
-    /// Used to encode a record before it is known where it goes.
-    pub scratch: Vec<u8>,
+    /// The details that were put last, encoded.
+    pub encoded: Vec<u8>,
 }
 
 impl Memory {
@@ -87,26 +86,18 @@ impl Memory {
         Cursor(self.step_row(id)?).array().map(Digest)
     }
 
-    pub fn step(&self, id: PathId) -> Option<StepView<'_>> {
+    pub fn step(&self, id: PathId) -> Option<StepRecord> {
         let (key, template, at) = split_step(self.step_row(id)?);
-        details::decode(key, self.templates.digest(template)?, &self.details[self.details_range(at)?])
-    }
-
-    /// Where the details lie whose length is at `at`.
-    fn details_range(&self, at: u64) -> Option<Range<usize>> {
-        let mut c = Cursor(self.details.get(usize::try_from(at).ok()?..)?);
-        let len = c.bytes()?.len();
-        let end = self.details.len() - c.0.len();
-        Some(end - len..end)
+        details::decode(key, self.templates.digest(template)?, &self.details.get(at)?).map(|view| view.record())
     }
 
     /// Whether that changed anything.
     pub fn put_step(&mut self, id: PathId, record: &StepRecord) -> bool {
-        let mut encoded = std::mem::take(&mut self.scratch);
+        let mut encoded = std::mem::take(&mut self.encoded);
         encoded.clear();
         details::encode(&mut encoded, record);
         let changed = self.put_step_encoded(id, record.key, record.template, &encoded);
-        self.scratch = encoded;
+        self.encoded = encoded;
         changed
     }
 
@@ -114,18 +105,14 @@ impl Memory {
     pub fn put_step_encoded(&mut self, id: PathId, key: Digest, template: Digest, encoded: &[u8]) -> bool {
         let template = self.templates.number(template);
         let old = self.step_row(id).map(split_step);
-        let same_size = old.and_then(|(_, _, at)| self.details_range(at)).filter(|r| r.len() == encoded.len());
-        let at = match (old, same_size) {
-            (Some((old_key, old_template, at)), Some(range)) => {
-                let place = &mut self.details[range];
-                if old_key == key && old_template == template && place == encoded {
-                    return false;
-                }
-                place.copy_from_slice(encoded);
-                at as usize
-            }
-            _ => self.add_details(encoded),
-        };
+        if let Some((old_key, old_template, at)) = old
+            && (old_key, old_template) == (key, template)
+            && self.details.get(at).as_deref() == Some(encoded)
+        {
+            return false;
+        }
+        let replaced = old.map(|(_, _, at)| at).filter(|at| self.details.replace(*at, encoded));
+        let at = replaced.unwrap_or_else(|| self.details.add(encoded));
         let row = join_step(key, template, offset(at));
         let slot = self.step_of.get_mut(id.index()).expect("a path has a slot for its step");
         match self.steps.get_mut(u32::from_le_bytes(*slot) as usize) {
@@ -138,13 +125,6 @@ impl Memory {
         }
         self.flags[id.index()] |= HAS_STEP;
         true
-    }
-
-    fn add_details(&mut self, encoded: &[u8]) -> usize {
-        let at = self.details.len();
-        put_varint(&mut self.details, encoded.len() as u64);
-        self.details.extend_from_slice(encoded);
-        at
     }
 
     /// Whether there was anything to remove.
@@ -161,10 +141,23 @@ impl Memory {
         (0..self.paths.len() as u32).map(PathId).filter(move |id| self.has(*id, flags))
     }
 
-    /// The step's key, the number of its template, and its details; of a path that is a step.
-    pub fn step_parts(&self, id: PathId) -> (Digest, u32, &[u8]) {
-        let (key, template, at) = self.step_row(id).map_or((Digest::default(), 0, 0), split_step);
-        (key, template, self.details_range(at).map_or(&[], |range| &self.details[range]))
+    /// The step's key, the number of its template, and where its details lie; of a path that is a step.
+    pub fn step_parts(&self, id: PathId) -> (Digest, u32, u64) {
+        self.step_row(id).map_or((Digest::default(), 0, 0), split_step)
+    }
+
+    /// Takes the details of all steps, in the order of [`Memory::with`], from where a snapshot has them now.
+    pub fn move_details(&mut self, details: Arena, places: &[Offset]) {
+        let mut places = places.iter();
+        for (flags, slot) in self.flags.iter().zip(self.step_of.0.as_chunks().0) {
+            if flags & HAS_STEP != 0
+                && let Some(row) = self.steps.get_mut(u32::from_le_bytes(*slot) as usize)
+                && let Some(place) = places.next()
+            {
+                row[36..].copy_from_slice(place);
+            }
+        }
+        self.details = details;
     }
 }
 

@@ -73,7 +73,7 @@ impl Paths {
         }
         let id = u32::try_from(self.len()).expect("4 * 10^9 paths need more memory than there is");
         self.text.push_str(path);
-        self.ends.push(&offset(self.text.len()));
+        self.ends.push(&offset(self.text.len() as u64));
         let Self { text, ends, table, hasher } = self;
         table.insert_unique(hash(hasher, path), id, |id| hash(hasher, slice(text, ends, *id as usize)));
         Err(PathId(id))

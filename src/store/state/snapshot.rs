@@ -5,16 +5,17 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::actions::{Actions, ROW};
+use super::arena::Arena;
 use super::folder::{self, Kind};
 use super::format::{Fault, PRELUDE, Point, VERSION, check_prelude, prelude};
 use super::memory::{FILE_ROW, HAS_STEP, Memory, NO_STEP, STEP_ROW, Templates, join_step};
 use super::paths::Paths;
-use super::wire::{Cursor, Rows, offset, put_bytes, put_varint, varint_len};
+use super::wire::{Cursor, Offset, Rows, offset, put_bytes, put_varint, varint_len};
 use crate::store::Digest;
 
 const MAGIC: &[u8; 8] = b"lm-snap\n";
 
-/// The sections that are read whole, in their order. The actions follow them.
+/// The sections that are checked whole when a snapshot is opened, in their order. The actions follow them.
 #[derive(Clone, Copy)]
 enum Section {
     Text,
@@ -98,12 +99,20 @@ impl Header {
     fn len(&self, section: Section) -> u64 {
         self.sections[section as usize].0
     }
+
+    /// Where in the file a section begins.
+    fn start(&self, section: Section) -> u64 {
+        START + self.sections[..section as usize].iter().map(|s| s.0).sum::<u64>()
+    }
+
+    fn start_of_actions(&self) -> u64 {
+        START + self.sections.iter().map(|s| s.0).sum::<u64>()
+    }
 }
 
 #[cfg(test)]
 pub(super) fn actions_start(mut file: &File) -> u64 {
-    let header = Header::read(&mut file).unwrap();
-    START + header.sections.iter().map(|s| s.0).sum::<u64>()
+    Header::read(&mut file).unwrap().start_of_actions()
 }
 
 /// A file that is shorter than it was is damaged, not unreadable.
@@ -133,29 +142,54 @@ pub(super) fn load(mut file: &File, generation: u64) -> Result<Loaded, Fault> {
     if header.generation != generation || !header.fits(len) {
         return Err(Fault::Damaged);
     }
-    let mut section = |s: Section| -> Result<Vec<u8>, Fault> {
-        let (len, hash) = header.sections[s as usize];
-        let mut bytes = vec![0; usize::try_from(len).map_err(|_| Fault::Damaged)?];
-        let mut hasher = blake3::Hasher::new();
-        for chunk in bytes.chunks_mut(CHUNK) {
-            exact(&mut file, chunk)?;
-            hasher.update(chunk);
-        }
-        if hasher.finalize() == hash { Ok(bytes) } else { Err(Fault::Damaged) }
-    };
+    let section = |s: Section| read_section(file, header.sections[s as usize]);
     let (text, ends) = (section(Section::Text)?, Rows(section(Section::Ends)?));
+    let (flags, files) = (section(Section::Flags)?, Rows(section(Section::Files)?));
+    let (step_of, steps) = (Rows(section(Section::StepOf)?), Rows(section(Section::Steps)?));
+    let details = Arena::stored_in(file.try_clone()?, header.start(Section::Details), header.len(Section::Details));
+    check_section(file, header.sections[Section::Details as usize])?;
+    let templates = read_section(file, header.sections[Section::Templates as usize])?;
     let memory = Memory {
         paths: Paths::load(text, ends).ok_or(Fault::Damaged)?,
-        flags: section(Section::Flags)?,
-        files: Rows(section(Section::Files)?),
-        step_of: Rows(section(Section::StepOf)?),
-        steps: Rows(section(Section::Steps)?),
-        details: section(Section::Details)?,
-        templates: read_templates(Cursor(&section(Section::Templates)?)).ok_or(Fault::Damaged)?,
+        flags,
+        files,
+        step_of,
+        steps,
+        details,
+        templates: read_templates(Cursor(&templates)).ok_or(Fault::Damaged)?,
         ..Memory::default()
     };
     let actions = Actions::stored_in(file.try_clone()?, len - header.actions, header.actions);
     Ok(Loaded { memory, actions, point: header.point, len, version: header.version })
+}
+
+/// The next section, of this length and hash.
+fn read_section(file: &File, (len, hash): (u64, [u8; 32])) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| Fault::Damaged)?];
+    let mut hasher = blake3::Hasher::new();
+    for chunk in bytes.chunks_mut(CHUNK) {
+        read_chunk(file, chunk, &mut hasher)?;
+    }
+    if hasher.finalize() == hash { Ok(bytes) } else { Err(Fault::Damaged) }
+}
+
+/// The same for one that stays where it is.
+fn check_section(file: &File, (len, hash): (u64, [u8; 32])) -> Result<(), Fault> {
+    let mut chunk = vec![0; CHUNK];
+    let mut hasher = blake3::Hasher::new();
+    let mut left = len;
+    while left > 0 {
+        let now = left.min(CHUNK as u64);
+        read_chunk(file, &mut chunk[..now as usize], &mut hasher)?;
+        left -= now;
+    }
+    if hasher.finalize() == hash { Ok(()) } else { Err(Fault::Damaged) }
+}
+
+fn read_chunk(mut file: &File, chunk: &mut [u8], hasher: &mut blake3::Hasher) -> Result<(), Fault> {
+    exact(&mut file, chunk)?;
+    hasher.update(chunk);
+    Ok(())
 }
 
 fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
@@ -170,16 +204,25 @@ fn read_templates(mut c: Cursor<'_>) -> Option<Templates> {
     Some(templates)
 }
 
+/// A snapshot that was written: what it has is had from it.
+pub(super) struct Written {
+    pub details: Arena,
+    /// Where each step's details begin, in the order of the steps' paths.
+    pub places: Vec<Offset>,
+    pub actions: Actions,
+    /// Bytes of the file.
+    pub len: u64,
+}
+
 /// Writes a snapshot under its name, and waits until the disk has both. What was removed or replaced is left out, and
 /// templates that no step names.
-/// Gives the file, open, and its length in bytes.
 pub(super) fn write(
     dir: &Path,
     generation: u64,
     point: Point,
     memory: &Memory,
     actions: &Actions,
-) -> io::Result<(Actions, u64)> {
+) -> io::Result<Written> {
     let temporary = Kind::Snapshot.temporary(dir, generation);
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&temporary)?;
     let written = write_file(file, generation, point, memory, actions).and_then(|done| {
@@ -193,33 +236,33 @@ pub(super) fn write(
     written
 }
 
-fn write_file(
-    file: File,
-    generation: u64,
-    point: Point,
-    memory: &Memory,
-    actions: &Actions,
-) -> io::Result<(Actions, u64)> {
+fn write_file(file: File, generation: u64, point: Point, memory: &Memory, actions: &Actions) -> io::Result<Written> {
     let mut out = Writer { file: &file, buffer: Vec::with_capacity(2 * CHUNK), hasher: blake3::Hasher::new(), len: 0 };
     out.file.seek(SeekFrom::Start(START))?;
 
     let (paths, steps) = (memory.live().count(), memory.with(HAS_STEP).count());
-    let sections = write_sections(&mut out, memory)?;
+    let mut places = Vec::with_capacity(steps);
+    let sections = write_sections(&mut out, memory, &mut places)?;
     actions.write(|row| out.put(row))?;
     let (actions, _) = out.end()?;
 
-    let start = START + sections.iter().map(|s| s.0).sum::<u64>();
     // Both were counted from paths, whose numbers are u32.
     let header =
         Header { version: VERSION, generation, point, paths: paths as u32, steps: steps as u32, sections, actions };
     (&file).seek(SeekFrom::Start(0))?;
     (&file).write_all(&header.write())?;
     file.sync_all()?;
-    Ok((Actions::stored_in(file, start, actions), start + actions))
+    let details = Arena::stored_in(file.try_clone()?, header.start(Section::Details), header.len(Section::Details));
+    let start = header.start_of_actions();
+    Ok(Written { details, places, actions: Actions::stored_in(file, start, actions), len: start + actions })
 }
 
 /// Numbers are given anew, in the old order: to the live paths, to the steps among them, to the templates of these.
-fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u8; 32]); SECTIONS]> {
+fn write_sections(
+    out: &mut Writer<'_>,
+    memory: &Memory,
+    places: &mut Vec<Offset>,
+) -> io::Result<[(u64, [u8; 32]); SECTIONS]> {
     let (live, steps) = (memory.live(), memory.with(HAS_STEP));
     let mut templates = Renumbered { new: vec![None; memory.templates.list.len()], used: Vec::new() };
 
@@ -229,7 +272,7 @@ fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u
     let mut end = 0;
     live.clone().try_for_each(|id| {
         end += memory.paths.get(id.index()).len();
-        out.put(&offset(end))
+        out.put(&offset(end as u64))
     })?;
     let ends = out.end()?;
 
@@ -249,18 +292,22 @@ fn write_sections(out: &mut Writer<'_>, memory: &Memory) -> io::Result<[(u64, [u
     })?;
     let step_of = out.end()?;
 
+    let unreadable = || io::Error::other("what it has of a step cannot be read");
     let mut at = 0;
+    let mut reader = memory.details.reader(CHUNK);
     steps.clone().try_for_each(|id| {
-        let (key, template, details) = memory.step_parts(id);
-        let row = join_step(key, templates.number(template), offset(at));
-        at += varint_len(details.len() as u64) + details.len();
-        out.put(&row)
+        let (key, template, old) = memory.step_parts(id);
+        let len = reader.get(old).ok_or_else(unreadable)?.len() as u64;
+        places.push(offset(at));
+        out.put(&join_step(key, templates.number(template), offset(at)))?;
+        at += varint_len(len) as u64 + len;
+        Ok::<_, io::Error>(())
     })?;
     let step_rows = out.end()?;
 
     let mut length = Vec::new();
     steps.clone().try_for_each(|id| {
-        let details = memory.step_parts(id).2;
+        let details = reader.get(memory.step_parts(id).2).ok_or_else(unreadable)?;
         length.clear();
         put_varint(&mut length, details.len() as u64);
         out.put(&length)?;

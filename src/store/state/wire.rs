@@ -86,8 +86,8 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Five bytes hold an offset of up to 1 TiB, which no arena in memory grows to; eight would cost 3 MB more per 10^6.
 pub(super) type Offset = [u8; 5];
 
-pub(super) fn offset(value: usize) -> Offset {
-    let bytes = (value as u64).to_le_bytes();
+pub(super) fn offset(value: u64) -> Offset {
+    let bytes = value.to_le_bytes();
     assert!(bytes[5..] == [0; 3], "an arena of the state has outgrown 1 TiB");
     [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]]
 }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn offsets_come_back() {
         for v in [0, 1, 1 << 32, (1 << 40) - 1] {
-            assert_eq!(position(offset(v)), v as u64);
+            assert_eq!(position(offset(v)), v);
         }
     }
 }

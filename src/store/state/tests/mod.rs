@@ -88,7 +88,7 @@ pub(super) fn told(state: &State) -> Model {
         assert_eq!(state.find_near(path, PathId(0)), Some(id));
         assert_eq!(state.file(path), state.file_at(id));
         model.files.extend(state.file_at(id).map(|f| (path.to_owned(), f)));
-        let step = state.step_at(id).map(|view| view.to_record());
+        let step = state.step_at(id);
         assert_eq!(state.step_key_at(id), step.as_ref().map(|s| s.key));
         assert_eq!(state.step(path), step);
         model.steps.extend(step.map(|s| (path.to_owned(), s)));

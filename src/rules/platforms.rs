@@ -1,0 +1,132 @@
+//! The rule `platforms`: which platforms a tag has images for.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::tagged::Tagged;
+use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
+use crate::pipeline::Pipeline;
+use crate::pipeline::implied;
+use crate::pipeline::model::Target;
+use crate::pipeline::problem::Problems;
+use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::registry::{Answer, Source};
+use crate::store::blobs::Blobs;
+
+/// The rule and its keys.
+pub const KIND: Kind = Kind {
+    name: "platforms",
+    doc: "The platforms that a tag has images for, as a JSON array.",
+    keys: &[
+        Key { name: "source", shape: Shape::Source, required: true, doc: "Where to ask." },
+        Key { name: "repo", shape: Shape::Text, required: false, doc: "The repository (default `{repo}`)." },
+        Key { name: "tag", shape: Shape::Text, required: false, doc: "The tag (default `{tag}`)." },
+    ],
+};
+
+const VERSION: u32 = 1;
+
+struct PlatformsRule {
+    tagged: Tagged,
+    params: Vec<(String, String)>,
+    reads: Vec<usize>,
+}
+
+/// Makes the rule of a target.
+pub fn compile(
+    target: &Target,
+    pipeline: &Pipeline,
+    sources: &[Option<Arc<dyn Source>>],
+    problems: &mut Problems,
+) -> Option<Arc<dyn Rule>> {
+    if implied::is_implied(&target.name) {
+        // What is wrong is told of the target that implies it, which has the same keys.
+        let tagged = Tagged::read(target, pipeline, sources, &mut Problems::default())?;
+        return tagged.source.analyst().is_none().then(|| rule(tagged, target));
+    }
+    let tagged = Tagged::read(target, pipeline, sources, problems)?;
+    if tagged.source.analyst().is_some() {
+        problems.at(target.span, "`platforms` is not for this source", "it does not tell them");
+        return None;
+    }
+    Some(rule(tagged, target))
+}
+
+fn rule(tagged: Tagged, target: &Target) -> Arc<dyn Rule> {
+    let (params, reads) = (tagged.params(target), asks::reads([&tagged.repo, &tagged.tag]));
+    Arc::new(PlatformsRule { tagged, params, reads })
+}
+
+impl Rule for PlatformsRule {
+    fn name(&self) -> &'static str {
+        KIND.name
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn params(&self) -> &[(String, String)] {
+        &self.params
+    }
+
+    fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    fn lane(&self) -> Lane {
+        self.tagged.lane()
+    }
+
+    fn check(&self, values: &[&str]) -> Result<(), String> {
+        self.tagged.check(values)
+    }
+
+    fn asks(&self) -> Asks {
+        self.tagged.asks()
+    }
+
+    fn question(&self, step: &StepView) -> Option<String> {
+        self.tagged.question(KIND.name, VERSION, step)
+    }
+
+    fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
+        Box::pin(asks::unless_interrupted(job, self.tagged.ask(job)))
+    }
+
+    fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
+        let budget = self.tagged.source.budget()?.clone();
+        let what = match self.tagged.known(step, answer) {
+            Some(digest) if blobs.contains(&digest) => return None,
+            Some(digest) => digest.to_string(),
+            None => {
+                let (repo, tag) = self.tagged.of(step);
+                format!("{repo}:{tag}")
+            }
+        };
+        Some(Pull { budget, what })
+    }
+
+    fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
+        Box::pin(asks::unless_interrupted(job, async {
+            let (repo, _) = self.tagged.of(&job.step);
+            let (repo, source) = (repo.as_str(), &self.tagged.source);
+            let by_digest = async |digest| {
+                source.platforms(repo, digest, &job.blobs, asks::effort(job)).await.map_err(asks::failure)
+            };
+            let found = match self.tagged.look(job, by_digest).await? {
+                Answer::Found(found) => found,
+                Answer::Absent(why) => return Ok(Made::Absent(why)),
+            };
+            let outputs = vec![Content::Bytes(asks::array(&found.names))];
+            if found.left_out.is_empty() {
+                return Ok(Made::Outputs(outputs));
+            }
+            let left_out: Vec<_> = found.left_out.into_iter().map(|name| (name, NOT_A_PLATFORM.to_owned())).collect();
+            Ok(Made::Noted(outputs, vec![asks::left_out(("platform", "platforms"), &left_out)]))
+        }))
+    }
+}
+
+const NOT_A_PLATFORM: &str = "not written as platforms are";

@@ -1,0 +1,119 @@
+//! What the rules that are about one tag have in common: which tag, and which digest it has.
+
+use std::sync::Arc;
+
+use super::{Asked, Asks, Failure, Job, Lane, StepView, asks};
+use crate::pipeline::Pipeline;
+use crate::pipeline::model::{Pattern, Target};
+use crate::pipeline::pattern;
+use crate::pipeline::problem::Problems;
+use crate::registry::{Answer, Source, grammar};
+use crate::store::Sha256;
+
+/// A tag of a source, before bindings are filled in.
+pub struct Tagged {
+    pub source: Arc<dyn Source>,
+    pub repo: Pattern,
+    pub tag: Pattern,
+    /// The binding that the tag is, where it is nothing else: the digest may come with it.
+    binding: Option<usize>,
+}
+
+impl Tagged {
+    /// Reads `source`, `repo` and `tag` of a target.
+    pub fn read(
+        target: &Target,
+        pipeline: &Pipeline,
+        sources: &[Option<Arc<dyn Source>>],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let repo = asks::pattern(target, pipeline, "repo", problems);
+        let tag = asks::pattern(target, pipeline, "tag", problems);
+        let (source, repo, tag) = (asks::source(target, pipeline, sources)?, repo?, tag?);
+        Some(Self { source, binding: asks::sole_binding(&tag), repo, tag })
+    }
+
+    /// What keys hash of it: never the source, so that another one makes no other files.
+    pub fn params(&self, target: &Target) -> Vec<(String, String)> {
+        [("repo", &self.repo), ("tag", &self.tag)]
+            .map(|(name, text)| (name.to_owned(), pattern::template(text, &target.bindings)))
+            .into()
+    }
+
+    pub fn check(&self, values: &[&str]) -> Result<(), String> {
+        grammar::repository(&pattern::fill(&self.repo, values))?;
+        grammar::tag(&pattern::fill(&self.tag, values))
+    }
+
+    pub fn lane(&self) -> Lane {
+        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+    }
+
+    /// The repository and the tag of a step.
+    pub fn of(&self, step: &StepView) -> (String, String) {
+        (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step))
+    }
+
+    pub fn asks(&self) -> Asks {
+        self.binding.map_or(Asks::Always, Asks::Unless)
+    }
+
+    /// The digest that came with the tag from a tag file.
+    pub fn fingerprint(&self, step: &StepView) -> Option<Sha256> {
+        *step.fingerprints.get(self.binding?)?
+    }
+
+    /// The digest that came with the tag, or that the source answered.
+    pub fn known(&self, step: &StepView, answer: Option<&[u8]>) -> Option<Sha256> {
+        self.fingerprint(step).or_else(|| read_answer(answer?))
+    }
+
+    /// Which digest the tag has, where no tag file told it.
+    pub fn question(&self, rule: &str, version: u32, step: &StepView) -> Option<String> {
+        if self.fingerprint(step).is_some() {
+            return None;
+        }
+        let (repo, tag) = self.of(step);
+        Some(format!("{rule} {version}\nsource {}\nrepo {repo}\ntag {tag}\n", self.source.identity()))
+    }
+
+    pub async fn ask(&self, job: &Job) -> Result<Asked, Failure> {
+        let (repo, tag) = self.of(&job.step);
+        Ok(match self.source.resolve(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)? {
+            Answer::Found(digest) => Asked::Answer { bytes: answer(&digest), notes: Vec::new() },
+            Answer::Absent(why) => Asked::Absent(why),
+        })
+    }
+
+    /// What `by_digest` finds behind the tag's digest.
+    pub async fn look<T, F>(&self, job: &Job, by_digest: impl Fn(Sha256) -> F) -> Result<Answer<T>, Failure>
+    where
+        F: Future<Output = Result<Answer<T>, Failure>>,
+    {
+        let (repo, tag) = self.of(&job.step);
+        let Some(digest) = self.known(&job.step, job.answer.as_deref()) else {
+            return Err(Failure::new(format!("{repo}:{tag}: the recorded answer cannot be read")));
+        };
+        let why = match by_digest(digest).await? {
+            // What the digest stands for is known, and it is not what is wanted.
+            Answer::Absent(why) if job.blobs.contains(&digest) => return Ok(Answer::Absent(why)),
+            Answer::Absent(why) => why,
+            found => return Ok(found),
+        };
+        // The digest may not be this source's own: a tag file taken over from elsewhere has ids of another kind.
+        match self.source.resolve(&repo, &tag, asks::effort(job)).await.map_err(asks::failure)? {
+            Answer::Found(now) if now != digest => by_digest(now).await,
+            Answer::Found(_) => Ok(Answer::Absent(why)),
+            Answer::Absent(why) => Ok(Answer::Absent(why)),
+        }
+    }
+}
+
+/// What a question is answered with: the digest of the tag, on a line.
+pub fn answer(digest: &Sha256) -> Vec<u8> {
+    format!("{digest}\n").into_bytes()
+}
+
+fn read_answer(bytes: &[u8]) -> Option<Sha256> {
+    std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
+}
