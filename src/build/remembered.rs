@@ -102,11 +102,12 @@ impl Engine<'_> {
 
     /// The first output of the recorded step that made this file.
     fn recorded_by(&self, path: &str) -> Option<String> {
-        if self.state.step_view(path).is_some() {
+        if self.state.step_key(path).is_some() {
             return Some(path.to_owned());
         }
-        let made = |id: &_| self.state.step_at(*id).is_some_and(|step| step.more_outputs().any(|more| more == path));
-        self.state.step_ids().find(made).map(|id| self.state.path(id).to_owned())
+        let made =
+            |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
+        self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)
     }
 
     /// A step that comes back once what its values are read out of is built.
