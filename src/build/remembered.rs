@@ -1,91 +1,120 @@
 //! What records tell of outputs that no step is known to make: since what its values are read out of has to be built
 //! first, or since there is none any more.
 
-use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::model::{self, AxisKind, TargetId};
 use crate::pipeline::pattern;
 
 use super::changes::recorded_inputs;
 use super::engine::Engine;
 use super::explain::{Explanation, Read, Standing, found_inputs};
 use super::files::{self, Look};
-use super::key::Template;
+use super::key::{Part, Template};
 use super::outcome::Status;
 use super::reason::hex;
-use super::request::{Asked, Unknown};
+use super::request::{self, Asked, Unknown};
 use super::session::BuildError;
 use super::steps::{StepId, printable};
 
 /// The values of a target's bindings, as a path tells them.
 type Values = Vec<(usize, String)>;
 
+/// A record that no step has now.
+struct Recorded {
+    /// Of its first output.
+    path: String,
+    /// The steps that it may be of, the likeliest first.
+    may_be: Vec<(TargetId, Values)>,
+}
+
 impl Engine<'_> {
     /// What is recorded of the steps asked for, where they are none now.
     pub(super) fn remembered(&self, asked: &Asked) -> Vec<Explanation> {
-        match asked {
-            Asked::Output(path, makers) => {
-                if self.steps.find_path(&self.state, path).is_some() {
-                    return Vec::new();
-                }
-                let Some(first) = self.recorded_by(path) else { return Vec::new() };
-                let pending = makers.iter().find_map(|(target, values)| self.pending(*target, values, &first));
-                let values = makers.first().map(|(target, values)| (*target, values.as_slice()));
-                pending.or_else(|| self.orphan_of(&first, values)).into_iter().collect()
-            }
-            Asked::Target(target) => self.recorded_of(*target, &[], false),
-            Asked::Steps(target, values) => self.recorded_of(*target, values, true),
+        // Of a whole target, what it has no values for any more is left to `clean`.
+        let orphans = !matches!(asked, Asked::Target(_));
+        if !self.may_be_remembered(asked, orphans) {
+            return Vec::new();
         }
+        // Asked for by its path, all that may make it was looked at; by name, only that target.
+        let all_looked_at = |path: &str| match asked {
+            Asked::Steps(target, _) => request::makers(self.pipeline, path).iter().all(|(t, _)| t == target),
+            Asked::Target(_) | Asked::Output(..) => true,
+        };
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let pending = may_be.iter().find_map(|(target, values)| self.pending(*target, values, &path));
+            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && all_looked_at(&path)))
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
-    /// What is recorded of the steps asked for, where it cannot be told which there are: why not.
+    /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
+    fn may_be_remembered(&self, asked: &Asked, orphans: bool) -> bool {
+        let (Asked::Target(target) | Asked::Steps(target, _)) = asked else { return true };
+        let none = || !self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id));
+        self.untold().contains(target) || orphans && none()
+    }
+
+    /// The same where it cannot be told which steps there are: why not.
     pub(super) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
-        let recorded = match asked {
-            Asked::Output(path, makers) => {
-                let first = self.recorded_by(path);
-                makers
-                    .first()
-                    .zip(first)
-                    .map(|((target, values), path)| (*target, values.clone(), path))
-                    .into_iter()
-                    .collect()
-            }
-            Asked::Target(target) => self.records_of(*target, &[]),
-            Asked::Steps(target, values) => self.records_of(*target, values),
-        };
-        let tell = |(target, values, path): (TargetId, Values, String)| {
-            let told = self.told_by_record(&path)?;
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let (target, values) = may_be.first()?;
             Some(Explanation {
                 standing: Standing::Pending,
-                step: self.label_of(target, &values),
+                step: self.label_of(*target, values),
                 message: Some(format!("its steps cannot be told: {why}")),
                 help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
-                ..told
+                ..self.told_by_record(&path)?
             })
         };
-        recorded.into_iter().filter_map(tell).collect()
+        self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
-    /// The records of a target's steps with these values that are none now; orphans, too, where those are asked for.
-    fn recorded_of(&self, target: TargetId, values: &[(usize, String)], orphans: bool) -> Vec<Explanation> {
-        let tell = |(target, values, path): (TargetId, Values, String)| {
-            let pending = self.pending(target, &values, &path);
-            pending.or_else(|| orphans.then(|| self.orphan_of(&path, Some((target, &values)))).flatten())
+    /// The records of what was asked for that no step has now, by path.
+    fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
+        let (target, wanted) = match asked {
+            Asked::Output(path, _) if self.steps.find_path(&self.state, path).is_some() => return Vec::new(),
+            Asked::Output(path, _) => {
+                let makers = |first: &String| request::makers(self.pipeline, first);
+                let first = self.recorded_by(path);
+                return first.map(|first| self.recorded(&first, makers(&first))).into_iter().collect();
+            }
+            Asked::Target(target) => (*target, &[][..]),
+            Asked::Steps(target, values) => (*target, values.as_slice()),
         };
-        self.records_of(target, values).into_iter().filter_map(tell).collect()
-    }
-
-    /// The records that a target's steps with these values would have and no step has now, with all their values, by path.
-    fn records_of(&self, target: TargetId, values: &[(usize, String)]) -> Vec<(TargetId, Values, String)> {
         let Some(output) = self.pipeline.targets[target].outputs.first() else { return Vec::new() };
-        let has = |these: &Values| values.iter().all(|value| these.contains(value));
-        let record = |id| {
-            let path: &str = self.state.path(id);
-            let values = pattern::match_path(&output.pattern, path).into_iter().find(has)?;
-            Some((target, values, path.to_owned()))
+        let begins = match output.pattern.parts.first() {
+            Some(model::Part::Text(text)) => text.public(),
+            _ => String::new(),
         };
-        let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none());
-        let mut records: Vec<_> = free.filter_map(record).collect();
-        records.sort_by(|a, b| a.2.cmp(&b.2));
+        let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
+        let record = |path: &str| {
+            let read = pattern::match_path(&output.pattern, path).into_iter().filter(has);
+            let may_be: Vec<_> = read.map(|values| (target, values)).collect();
+            (!may_be.is_empty()).then(|| self.recorded(path, may_be))
+        };
+        let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none()).map(|id| self.state.path(id));
+        let mut records: Vec<Recorded> = free.filter(|path| path.starts_with(&begins)).filter_map(record).collect();
+        records.retain(|record| !record.may_be.is_empty());
+        records.sort_by(|a, b| a.path.cmp(&b.path));
         records
+    }
+
+    /// The steps that may have made a recorded output: a path may be read in several ways, and the record tells by which
+    /// values it was made.
+    fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
+        let path = path.to_owned();
+        let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
+        let template = self.state.template(&record.template).and_then(Template::parse);
+        let agrees = |(target, values): &(TargetId, Values)| {
+            values.iter().all(|(binding, value)| {
+                let part = Part::Value { binding: &self.pipeline.targets[*target].bindings[*binding].name, value };
+                let name = part.name_hash();
+                record.parts.iter().all(|recorded| recorded.name != name || recorded.value == part.value())
+            })
+        };
+        may_be.retain(agrees);
+        let by = template.and_then(|template| template.target);
+        may_be.sort_by_key(|(target, _)| by.as_ref() != Some(&self.pipeline.targets[*target].name));
+        Recorded { path, may_be }
     }
 
     /// A record that no target's output is of.
@@ -165,14 +194,14 @@ impl Engine<'_> {
         waits.then(|| self.label_of(parent, &theirs))
     }
 
-    fn orphan_of(&self, path: &str, of: Option<(TargetId, &[(usize, String)])>) -> Option<Explanation> {
+    fn orphan_of(&self, path: &str, of: Option<&(TargetId, Values)>) -> Option<Explanation> {
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Orphan;
-        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(target, values));
+        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
         told.message = Some(match of {
             Some((target, _)) => format!(
                 "no step makes it any more: these values are not among those of {} now",
-                self.pipeline.targets[target].name
+                self.pipeline.targets[*target].name
             ),
             None => "no step makes it any more: no target has an output of this name".to_owned(),
         });

@@ -67,6 +67,26 @@ targets:
 }
 
 #[test]
+fn a_path_that_can_be_read_in_several_ways_is_explained_as_it_was_made() {
+    let project = Project::new(
+        "version: 1
+targets:
+  sets: {rule: command, foreach: {set: [x/y]}, run: \"echo p/q > {out}\", output: 'sets/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: sets, lines: true}}, run: \"echo {set} {n} > {out}\", output: 'gen/{set}/{n}.out'}
+",
+    );
+    project.build(&[]);
+    project.remove("sets/x/y.txt");
+    for asked in ["each", "gen/x/y/p/q.out", "each@set=x/y,n=p/q"] {
+        assert_says(&project.explain(asked), &["each@set=x/y,n=p/q: pending", "read out of sets@set=x/y"]);
+    }
+    project.write("sets/x/y.txt", "p\n");
+    project.edit("echo p/q", "echo p");
+    project.build(&[]);
+    assert_says(&project.explain("gen/x/y/p/q.out"), &["each@set=x/y,n=p/q: orphan"]);
+}
+
+#[test]
 fn a_step_whose_list_is_gone_is_explained_from_its_record() {
     let project = images();
     project.build(&[]);
@@ -152,6 +172,9 @@ fn targets_that_describe_the_same_step_name_each_other() {
     );
     project.build(&[]);
     assert_says(&project.explain("get_layer@repo=library/redis,tag=latest"), &["also of   every_layer: the same step"]);
+    // What the other makes is no orphan of this one.
+    project.run(&["explain", "get_layer@repo=library/redis,tag=7"]).exits(exit::WRONG).says("no step get_layer@");
+    assert_says(&project.explain("layers/library/redis/7.json"), &["every_layer@repo=library/redis,tag=7: up to date"]);
 }
 
 #[test]
