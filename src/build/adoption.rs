@@ -45,7 +45,7 @@ impl Engine<'_> {
             question: question.unwrap_or_default(),
             answer,
             asked_at: stamp.mtime / 1_000_000,
-            template: compiled.template_digest,
+            template: compiled.recorded,
             ..StepRecord::default()
         };
         Some(self.keyed(id, record, answer.as_ref()))
@@ -68,7 +68,7 @@ impl Engine<'_> {
         files: &mut Vec<(PathId, FileRecord)>,
     ) -> Decision {
         if let Some(key) = self.state.step_key(&view.outputs[0])
-            && outputs.off.is_none()
+            && outputs.off.is_empty()
             && key == self.key(id, compiled, None)
         {
             return Decision::Done { status: Status::UpToDate, message: None, record: None };
@@ -79,7 +79,7 @@ impl Engine<'_> {
         }));
         let record = StepRecord {
             asked_at: self.now_ms,
-            template: compiled.template_digest,
+            template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };

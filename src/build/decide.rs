@@ -2,20 +2,22 @@
 
 use std::time::Instant;
 
-use crate::pipeline::model::{Freshness, InputKind};
 use rustix::fs::AtFlags;
 
+use crate::pipeline::model::Freshness;
 use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use super::engine::{Compiled, Engine, Leaf, Mode};
-use super::files::{self, Look};
-use super::outcome::Status;
+use super::files::Look;
+use super::key::Template;
+use super::outcome::{RESTORE, Status};
 use super::place::Destination;
-use super::reason::{self, Reason};
+use super::reason::Reason;
+use super::reasons::Reasons;
 use super::steps::StepId;
-use super::waits::{GroupId, Wait};
+use super::waits::Wait;
 
 pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 
@@ -45,7 +47,7 @@ pub(super) enum Decision {
 /// A step that is to be run, and all that is known of it.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub reason: Reason,
+    pub reasons: Reasons,
     pub work: Work,
     /// What is recorded once it is done; the key is not known before the answer is.
     pub record: StepRecord,
@@ -75,7 +77,7 @@ impl Work {
         match self {
             Self::Ask => "ask",
             Self::Make(_) => "make",
-            Self::Restore(_) => "restore",
+            Self::Restore(_) => RESTORE,
         }
     }
 }
@@ -83,8 +85,8 @@ impl Work {
 /// How the outputs on disk compare with what was recorded.
 pub(super) struct Outputs {
     pub looks: Vec<(PathId, Look)>,
-    /// Why they are not what was recorded.
-    pub off: Option<Reason>,
+    /// Why they are not what was recorded; empty where they are.
+    pub off: Vec<Reason>,
 }
 
 impl Engine<'_> {
@@ -134,7 +136,7 @@ impl Engine<'_> {
         };
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = &self.rules[target] else {
-            let status = if upstream.is_some() { Status::Stale } else { Status::UpToDate };
+            let status = if upstream.is_empty() { Status::UpToDate } else { Status::Stale };
             return Decision::Done { status, message: None, record: None };
         };
         let view = self.view(id);
@@ -146,11 +148,11 @@ impl Engine<'_> {
         }
         let mut outputs = self.look_at_outputs(id);
         if adopted.is_some() {
-            outputs.off = None;
-        } else if outputs.off.is_none()
+            outputs.off.clear();
+        } else if outputs.off.is_empty()
             && record.as_ref().is_some_and(|r| r.absent.is_none() && !self.made_these(id, r))
         {
-            outputs.off = Some(Reason::ChangedOutput {
+            outputs.off.push(Reason::ChangedOutput {
                 path: view.outputs.join(", "),
                 from: "what this step made".to_owned(),
                 to: "what another step wrote there".to_owned(),
@@ -158,17 +160,17 @@ impl Engine<'_> {
         }
         files.extend(outputs.looks.iter().filter_map(|(path, look)| match look {
             // Only what is as recorded: a changed output is recorded when it has been made again.
-            Look::Hashed(r) if outputs.off.is_none() => Some((*path, *r)),
+            Look::Hashed(r) if outputs.off.is_empty() => Some((*path, *r)),
             _ => None,
         }));
-        if self.mode == Mode::Adopt && upstream.is_none() && self.takes_over(id, compiled, &outputs) {
+        if self.mode == Mode::Adopt && upstream.is_empty() && self.takes_over(id, compiled, &outputs) {
             return self.taken_over(id, compiled, &view, &outputs, files);
         }
-        let run = |reason, work, record| {
-            let intact = outputs.off.is_none();
+        let run = |reasons, work, record| {
+            let intact = outputs.off.is_empty();
             let outputs = self.destinations(id, &outputs.looks);
             Decision::Run(Box::new(Run {
-                reason,
+                reasons,
                 work,
                 record,
                 outputs,
@@ -181,7 +183,7 @@ impl Engine<'_> {
         let question = compiled.rule.question(&view).map(|q| Digest::of(q.as_bytes()));
         let fresh_record = StepRecord {
             question: question.unwrap_or_default(),
-            template: compiled.template_digest,
+            template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
             ..StepRecord::default()
         };
@@ -189,51 +191,47 @@ impl Engine<'_> {
             let work = if question.is_some() {
                 Work::Ask
             } else {
-                self.make_or_restore(id, compiled, None, upstream.is_some())
+                self.make_or_restore(id, compiled, None, !upstream.is_empty())
             };
-            return run(Reason::FirstBuild, work, self.keyed(id, fresh_record, None));
+            return run(Reason::FirstBuild.into(), work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
-        if let Some(reason) = self.ask_again(id, &record, question) {
-            let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
-            let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
-            return run(reason, work, self.keyed(id, fresh_record, answer.as_ref()));
-        }
-        if let Some(step) = upstream {
-            let reason = outputs.off.clone().unwrap_or(Reason::Upstream(self.steps.label(step)));
-            return run(reason, Work::Make(answer), fresh_record);
-        }
-        let key = self.key(id, compiled, answer.as_ref());
-        if record.key == key {
-            if let Some(why) = record.absent.clone() {
-                if self.settings_of(id).missing_is_error {
-                    return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
-                }
-                return Decision::Done { status: Status::Absent, message: Some(why), record: None };
+        let mut causes = self.ask_again(id, compiled, &record, question);
+        let asks = !causes.is_empty();
+        let same = !asks && upstream.is_empty() && record.key == self.key(id, compiled, answer.as_ref());
+        if let Some(why) = record.absent.clone().filter(|_| same) {
+            if self.settings_of(id).missing_is_error {
+                return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
             }
-            let off = outputs.off.clone().or_else(|| self.found_changed(&record, files));
-            let Some(reason) = off else {
-                let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-                return Decision::Done { status, message: None, record: adopted.map(Box::new) };
-            };
-            return self.remake(
-                id,
-                compiled,
-                reason,
-                answer,
-                StepRecord { asked_at: record.asked_at, ..fresh_record },
-                run,
-            );
+            return Decision::Done { status: Status::Absent, message: Some(why), record: None };
         }
-        let moved = self.changes(id, compiled, &record, answer.as_ref()).into_iter().next();
-        let reason = moved.unwrap_or_else(|| match &record.absent {
-            Some(why) => Reason::WasAbsent(why.clone()),
-            // All parts are there, in another order.
+        if !same {
+            // Where it asks otherwise, that was told with what it asks.
+            let moved = self.changes(id, compiled, &record, answer.as_ref());
+            causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
+        }
+        match &record.absent {
+            Some(why) if causes.is_empty() && upstream.is_empty() => causes.push(Reason::WasAbsent(why.clone())),
+            Some(_) => {}
             None => {
-                outputs.off.clone().unwrap_or(Reason::Parameter { name: "inputs".to_owned(), from: None, to: None })
+                causes.append(&mut outputs.off.clone());
+                causes.extend(self.found_changed(&record, files));
             }
-        });
-        self.remake(id, compiled, reason, answer, StepRecord { asked_at: record.asked_at, ..fresh_record }, run)
+        }
+        causes.extend(upstream.iter().map(|&step| Reason::Upstream(self.steps.label(step))));
+        let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| Reason::Untold.into())) else {
+            let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
+            return Decision::Done { status, message: None, record: adopted.map(Box::new) };
+        };
+        let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
+        if asks {
+            let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
+            run(reasons, work, self.keyed(id, fresh_record, answer.as_ref()))
+        } else if upstream.is_empty() {
+            self.remake(id, compiled, reasons, answer, fresh_record, run)
+        } else {
+            run(reasons, Work::Make(answer), fresh_record)
+        }
     }
 
     /// Makes a step again: from its answer where the store still has it, from the store where the outputs are there.
@@ -241,18 +239,23 @@ impl Engine<'_> {
         &self,
         id: StepId,
         compiled: &Compiled,
-        reason: Reason,
+        reasons: Reasons,
         answer: Option<Sha256>,
         record: StepRecord,
-        run: impl Fn(Reason, Work, StepRecord) -> Decision,
+        run: impl Fn(Reasons, Work, StepRecord) -> Decision,
     ) -> Decision {
-        let record = self.keyed(id, StepRecord { answer, ..record }, answer.as_ref());
+        let record = self.keyed(id, record, answer.as_ref());
         match answer {
-            Some(digest) if !self.blobs.contains(&digest) => run(Reason::LostAnswer, Work::Ask, record),
-            _ => run(reason, self.make_or_restore(id, compiled, answer, false), record),
+            Some(digest) if !self.blobs.contains(&digest) => {
+                let mut lost = Reasons::from(Reason::LostAnswer);
+                reasons.iter().for_each(|cause| lost.add(cause.clone()));
+                run(lost, Work::Ask, record)
+            }
+            _ => run(reasons, self.make_or_restore(id, compiled, answer, false), record),
         }
     }
 
+    /// The one place that says whether outputs come back from the store: for those who look, too.
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
         if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
@@ -265,181 +268,55 @@ impl Engine<'_> {
         Work::Make(answer)
     }
 
-    /// Why the answer (or, for a rule without questions, the output) is too old to be believed.
-    fn ask_again(&self, id: StepId, record: &StepRecord, question: Option<Digest>) -> Option<Reason> {
-        if self.forced(id) {
-            return Some(Reason::Forced);
-        }
-        let target = self.steps.step(id).target as usize;
+    /// Why the answer (or, for a rule without questions, the output) is not to be believed any more.
+    fn ask_again(&self, id: StepId, compiled: &Compiled, record: &StepRecord, question: Option<Digest>) -> Vec<Reason> {
+        let mut causes = Vec::new();
         let settings = self.settings_of(id);
-        let by_source = self.rules[target].as_ref().is_some_and(|c| c.by_source);
+        if self.forced(id) {
+            causes.push(Reason::Forced);
+        }
+        if question.is_some_and(|q| q != record.question) {
+            causes.extend(self.asks_otherwise(id, compiled, record));
+        } else if question.is_some() && record.answer.is_none() && record.absent.is_none() {
+            causes.push(Reason::FirstBuild);
+        }
         // The output of a source's rule that asks nothing itself is made from content that never changes; only that
         // there is none may change.
-        let ages = question.is_some() || !by_source || record.absent.is_some();
-        if question.is_some_and(|q| q != record.question) {
-            return Some(Reason::ChangedQuestion);
+        let ages = question.is_some() || !compiled.by_source || record.absent.is_some();
+        if !ages || self.offline && compiled.by_source {
+            return causes;
         }
-        if question.is_some() && record.answer.is_none() && record.absent.is_none() {
-            return Some(Reason::FirstBuild);
+        if compiled.by_source && self.refreshed(id) {
+            causes.push(Reason::Refreshed);
         }
-        if !ages || self.offline && by_source {
-            return None;
-        }
-        if by_source && self.refreshed(id) {
-            return Some(Reason::Refreshed);
-        }
+        let age = self.now_ms - record.asked_at;
         let old = match settings.fresh {
             Freshness::Exists => false,
-            Freshness::Within(limit) => {
-                let age = self.now_ms - record.asked_at;
-                // A clock that went back makes an answer from the future: its age is not known, so it is old.
-                age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)
-            }
-            Freshness::Digest => by_source,
+            // A clock that went back makes an answer from the future: its age is not known, so it is old.
+            Freshness::Within(limit) => age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX),
+            Freshness::Digest => compiled.by_source,
             Freshness::Always => true,
         };
-        old.then_some(Reason::NotFresh { asked_at: record.asked_at, fresh: settings.fresh })
+        causes.extend(old.then_some(Reason::NotFresh { age, fresh: settings.fresh }));
+        causes
     }
 
-    /// What the inputs leave of a step: an end to it, or the stale step that it waits for where nothing is run.
-    fn upstream(&self, id: StepId) -> Result<Option<StepId>, Decision> {
-        let target = self.steps.target(id);
-        let mut stale = None;
-        // Another input may have failed, which is worse.
-        let mut deferred = None;
-        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
-            let partial = self.goes_on_without(id, position);
-            match slot.wait {
-                Wait::Step(step) => {
-                    let status = self.steps.step(step).status;
-                    match status {
-                        _ if status.fails() && !partial => return Err(self.blocked(step)),
-                        Status::Deferred if !partial => deferred = deferred.or(Some(step)),
-                        Status::Absent if position < target.inputs.len() => {
-                            let message = format!("{} is absent", self.steps.label(step));
-                            return Err(Decision::Done {
-                                status: Status::Absent,
-                                message: Some(message),
-                                record: None,
-                            });
-                        }
-                        Status::Stale => stale = stale.or(Some(step)),
-                        _ => {}
-                    }
-                }
-                Wait::None => {}
-                Wait::Group(group) => {
-                    if let Some(step) = self.absent_alone(id, position, group) {
-                        let message = format!("{} is absent", self.steps.label(step));
-                        return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
-                    }
-                    if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
-                        if self.steps.step(step).status.fails() {
-                            return Err(self.blocked(step));
-                        }
-                        deferred = deferred.or(Some(step));
-                    }
-                    stale = stale.or(self.steps.groups[group as usize].stale);
-                }
-                Wait::File(file) => self.check_file(file)?,
-            }
-        }
-        if let Some(step) = deferred {
-            return Err(self.ended_by(Status::Deferred, step));
-        }
-        Ok(stale)
-    }
-
-    /// This input of the step is `partial`: it does without what failed.
-    pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
-        let input = self.steps.target(id).inputs.get(position);
-        input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
-    }
-
-    fn blocked(&self, by: StepId) -> Decision {
-        self.ended_by(Status::Blocked, by)
-    }
-
-    fn ended_by(&self, status: Status, by: StepId) -> Decision {
-        Decision::Done { status, message: Some(self.steps.label(by)), record: None }
-    }
-
-    /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
-    fn absent_alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
-        let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
-            return None;
-        };
-        let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
-        let step = self.steps.rows[*of].steps[row as usize];
-        let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
-        (one_to_one && self.steps.step(step).status == Status::Absent).then_some(step)
-    }
-
-    /// A file that no step makes has to be there.
-    fn check_file(&self, file: u32) -> Result<(), Decision> {
-        let path = || self.state.path(self.steps.files[file as usize]);
-        match self.looks[file as usize] {
-            Leaf::There => Ok(()),
-            Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
-                message: format!("the input {} is missing", path()),
-                help: Some("no target makes it; put it there, or correct the path".to_owned()),
-            }),
-            Leaf::Unusable => {
-                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
-                Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
-            }
-        }
-    }
-
-    /// Looks at a file that no step makes; `None` where it is as recorded.
-    pub(super) fn look_at_file(&self, file: u32) -> Option<Look> {
-        let path = self.steps.files[file as usize];
-        let known = self.state.file_at(path);
-        if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
-            return None;
-        }
-        Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
-    }
-
-    fn look_at_outputs(&self, id: StepId) -> Outputs {
-        let mut outputs = Outputs { looks: Vec::new(), off: None };
-        for (&path, output) in self.steps.outputs(id).iter().zip(&self.steps.target(id).outputs) {
-            let known = self.state.file_at(path);
-            let look = files::look_at_output(&self.pipeline.root.join(self.state.path(path)), known, output.folder);
-            outputs.off = outputs.off.or_else(|| off(self.state.path(path), &look, known));
-            outputs.looks.push((path, look));
-        }
-        outputs
-    }
-
-    fn destinations(&self, id: StepId, looks: &[(PathId, Look)]) -> Vec<Destination> {
-        let outputs = &self.steps.target(id).outputs;
-        looks
-            .iter()
-            .zip(outputs)
-            .map(|((path, look), output)| Destination {
-                path: self.state.path(*path).to_owned(),
-                folder: output.folder,
-                ours: self.state.file_at(*path).is_some(),
-                there: match look {
-                    Look::Same(r) | Look::Hashed(r) => Some(*r),
-                    Look::Missing | Look::Unusable(_) => None,
-                },
+    /// What moved in the question that a step asks.
+    fn asks_otherwise(&self, id: StepId, compiled: &Compiled, record: &StepRecord) -> Vec<Reason> {
+        let old = self.state.template(&record.template).and_then(Template::parse);
+        let (from, to) = (old.and_then(|old| old.source), compiled.template.source.clone());
+        let mut causes: Vec<Reason> = self
+            .changes(id, compiled, record, None)
+            .into_iter()
+            .map(|cause| match cause {
+                Reason::Parameter { name: what, from, to } => Reason::ChangedQuestion { what, from, to },
+                cause => cause,
             })
-            .collect()
-    }
-}
-
-/// Why an output is not what was recorded.
-fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
-    let changed = |from: String, to: String| Some(Reason::ChangedOutput { path: path.to_owned(), from, to });
-    match (look, known) {
-        (Look::Missing, _) => Some(Reason::MissingOutput(path.to_owned())),
-        (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
-        (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
-        (Look::Hashed(now), Some(known)) if now.content != known.content => {
-            changed(reason::hex(&known.content.short()), reason::hex(&now.content.short()))
+            .collect();
+        // A record of an earlier layermill does not tell the source: it is that where it is nothing else.
+        if from != to && (from.is_some() || causes.is_empty()) {
+            causes.insert(0, Reason::ChangedQuestion { what: "source".to_owned(), from, to });
         }
-        _ => None,
+        causes
     }
 }

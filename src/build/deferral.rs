@@ -15,6 +15,8 @@ use super::waits::Wait;
 #[derive(Debug, Default)]
 pub(super) struct Deferrals {
     refused: BTreeMap<String, Deferred>,
+    /// When each step is worth trying again, milliseconds since 1970, where that is known.
+    until: HashMap<StepId, i64>,
     needed: BTreeMap<String, Needed>,
 }
 
@@ -30,8 +32,9 @@ struct Needed {
 
 impl Deferrals {
     /// A step was refused something.
-    pub(super) fn add(&mut self, deferral: &Deferral) {
+    pub(super) fn add(&mut self, step: StepId, deferral: &Deferral) {
         let Deferral { source, why, until, .. } = deferral.clone();
+        self.until.extend(until.map(|until| (step, until)));
         let told = self.refused.entry(source.clone());
         let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
         told.steps += 1;
@@ -40,6 +43,10 @@ impl Deferrals {
             told.why = why;
             told.until = until;
         }
+    }
+
+    pub(super) fn until(&self, step: StepId) -> Option<i64> {
+        self.until.get(&step).copied()
     }
 
     pub(super) fn told(&self) -> Vec<Deferred> {

@@ -18,7 +18,7 @@ use crate::store::blobs::Blobs;
 use crate::store::state::{PathId, State, StateError, StepRecord};
 
 use super::clock::Clock;
-use super::decide::{Decision, Run, Verdict, Work};
+use super::decide::{Decision, Run, Verdict};
 use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
@@ -27,7 +27,7 @@ use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
-use super::reason::Reason;
+use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
@@ -40,7 +40,10 @@ use super::waits::{GroupId, Wait};
 pub(super) struct Compiled {
     pub rule: Arc<dyn Rule>,
     pub template: Template,
+    /// What keys hash of it.
     pub template_digest: Digest,
+    /// What records name: its whole text.
+    pub recorded: Digest,
     /// Its outputs go to the store.
     pub cached: bool,
     /// It asks or reads a source.
@@ -361,11 +364,13 @@ impl Engine<'_> {
             }
             Decision::Run(run) if self.mode != Mode::Build => {
                 if let Some(why) = self.puts_off(id, &run) {
-                    return self.settle(id, Status::Deferred, Some(run.reason), Some(why), listener);
+                    return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
                 }
-                let restores = matches!(run.work, Work::Restore(_));
-                let message = restores.then(|| "its outputs are in the store".to_owned());
-                self.settle(id, Status::Stale, Some(run.reason), message, listener);
+                self.account(id, Status::Stale, Some(run.reasons), None, None);
+                if let Some(account) = self.accounts.get_mut(&id) {
+                    account.work = Some(run.work.word());
+                }
+                self.settle_told(id, Status::Stale, listener);
             }
             Decision::Run(run) => {
                 self.steps.step_mut(id).status = Status::Busy;
@@ -382,7 +387,7 @@ impl Engine<'_> {
         let target = self.steps.step(id).target as usize;
         // The text is one for all of a target's steps.
         if let Some(compiled) = &self.rules[target]
-            && self.state.template(&compiled.template_digest).is_none()
+            && self.state.template(&compiled.recorded).is_none()
         {
             self.state.put_template(&compiled.template.text());
         }
@@ -416,12 +421,12 @@ impl Engine<'_> {
         &mut self,
         id: StepId,
         status: Status,
-        reason: Option<Reason>,
+        reasons: Option<Reasons>,
         message: Option<String>,
         listener: &mut dyn Listener,
     ) {
         if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) {
-            self.account(id, status, reason, message, None);
+            self.account(id, status, reasons, message, None);
         }
         self.settle_told(id, status, listener);
     }
@@ -455,7 +460,7 @@ impl Engine<'_> {
         &mut self,
         id: StepId,
         status: Status,
-        reason: Option<Reason>,
+        reasons: Option<Reasons>,
         message: Option<String>,
         help: Option<String>,
     ) {
@@ -463,7 +468,8 @@ impl Engine<'_> {
             step: self.steps.label(id),
             target: self.steps.step(id).target as usize,
             status,
-            reason,
+            reasons,
+            work: None,
             message,
             help,
             output: Vec::new(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::{Account, Summary};
-use super::reason::Reason;
+use super::reasons::Reasons;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Start<'a> {
     /// What bounds how many run at once: `compute`, `process`, or the identity of a source.
     pub lane: &'a str,
     pub pool: Option<&'a str>,
-    pub reason: &'a Reason,
+    pub reasons: &'a Reasons,
 }
 
 /// What a command printed, read when it had ended.

@@ -14,7 +14,7 @@ use super::events::{Event, Listener, Start};
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
-use super::reason::Reason;
+use super::reason::{Reason, hex};
 use super::steps::StepId;
 use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 
@@ -60,7 +60,7 @@ impl Engine<'_> {
                 Lane::Source(identity, _) => identity,
             },
             pool: pool.map(|(name, _)| name.as_str()),
-            reason: &run.reason,
+            reasons: &run.reasons,
         }));
     }
 
@@ -170,7 +170,7 @@ impl Engine<'_> {
     /// Where the output of a step's command is kept, named after its first output.
     pub(super) fn log_of(&self, id: StepId) -> PathBuf {
         let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
-        self.work_dir.join("logs").join(format!("{}.log", super::reason::hex(&digest.short())))
+        self.work_dir.join("logs").join(format!("{}.log", hex(&digest.short())))
     }
 
     /// Takes in what a task tells.
@@ -178,7 +178,12 @@ impl Engine<'_> {
         match message {
             Message::Interrupt => self.interrupt(),
             Message::Asked(id, answered) => self.asked(id, answered, listener),
-            Message::NotRestored(id) => self.make(id, None),
+            Message::NotRestored(id) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.work = Work::Make(None);
+                }
+                self.make(id, None);
+            }
             Message::Ran(id, printed, attempts) => {
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.attempts = attempts;
@@ -228,7 +233,14 @@ impl Engine<'_> {
         run.record.asked_at = self.clock.now_ms();
         run.notes = notes;
         let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
-        run.record.why = before.and_then(|b| b.why);
+        if let Some(before) = before {
+            if let Some(from) = before.answer.filter(|from| *from != digest) {
+                run.reasons.add(Reason::ChangedAnswer { from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+            }
+            // Of the run that made what is there, as long as nothing else is made.
+            run.record.made_at = before.last_made();
+            run.record.why = before.why;
+        }
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             self.remember(id, &run.record);
@@ -258,14 +270,19 @@ impl Engine<'_> {
         }
         let mut record = std::mem::take(&mut run.record);
         record.found = found;
+        let now = self.clock.now_ms();
         if record.answer.is_none() || record.asked_at == 0 {
-            record.asked_at = self.clock.now_ms();
+            record.asked_at = now;
         }
+        record.made_at = if matches!(run.work, Work::Ask) || record.asked_at == now { 0 } else { now };
         if placed.files.len() > 1 {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
-        record.why = Some(why(&run.reason));
-        let status = if matches!(run.work, Work::Restore(_)) { Status::Restored } else { Status::Built };
+        let (status, why) = match run.work {
+            Work::Restore(_) => (Status::Restored, run.reasons.to_record_of_restored()),
+            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
+        };
+        record.why = Some(why);
         if !placed.stored.is_empty() {
             self.state.put_action(record.key, &placed.stored);
         }
@@ -283,13 +300,15 @@ impl Engine<'_> {
         if let Some(message) = self.doomed.remove(&id) {
             return self.failed(id, run, Failure::new(message), listener);
         }
+        let before = self.state.step(self.path(id, 0)).filter(|before| before.absent.as_ref() == Some(&why));
         self.remove_outputs(id);
         let mut run = run;
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
         let record = StepRecord {
             absent: Some(why.clone()),
-            why: Some(self::why(&run.reason)),
+            made_at: before.as_ref().map_or(0, StepRecord::last_made),
+            why: before.and_then(|before| before.why).or_else(|| Some(run.reasons.to_record())),
             asked_at: self.clock.now_ms(),
             ..record
         };
@@ -307,7 +326,7 @@ impl Engine<'_> {
         let status = match &failure.deferral {
             _ if failure.interrupted => Status::Interrupted,
             Some(deferral) => {
-                self.deferrals.add(deferral);
+                self.deferrals.add(id, deferral);
                 Status::Deferred
             }
             None => Status::Failed,
@@ -320,7 +339,7 @@ impl Engine<'_> {
     /// A step that was given to its rule is done.
     fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
         self.stats.ran += 1;
-        self.account(id, status, Some(run.reason), end.message, end.help);
+        self.account(id, status, Some(run.reasons), end.message, end.help);
         if let Some(account) = self.accounts.get_mut(&id) {
             account.output = end.output;
             account.log = end.log;
@@ -343,11 +362,6 @@ impl Engine<'_> {
         self.stopping = true;
         self.schedule.clear();
     }
-}
-
-/// A reason as records keep it: of all that are first builds, nothing.
-fn why(reason: &Reason) -> String {
-    if *reason == Reason::FirstBuild { String::new() } else { reason.to_string() }
 }
 
 fn said(notes: &[String]) -> Option<String> {

@@ -1,31 +1,40 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::Freshness;
+use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
-use super::engine::{Engine, Selection};
+use super::again::fresh;
+use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
-use super::expand::parent_of;
 use super::failures::Failed;
+use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
-use super::reason::{self, Reason};
-use super::request::{Asked, Unknown};
-use super::session::{BuildError, Order, Session, looked};
-use super::steps::{Bound, StepId, printable};
+use super::reason::{Reason, hex};
+use super::reasons::Reasons;
+use super::request::{self, Unknown};
+use super::session::{BuildError, Order, Session, looked, unlooked};
+use super::steps::{Bound, StepId};
+use super::waits::Wait;
 
 /// All that can be said of a step without running anything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Explanation {
     pub step: String,
-    pub status: Status,
-    /// Why it would run: what was decided, then every other part of its key that moved.
+    pub standing: Standing,
+    /// Every cause for which it would run.
     pub reasons: Vec<Reason>,
-    /// Why it fails, is absent or is blocked.
+    /// How many more causes there are.
+    pub more_reasons: usize,
+    /// What a build would do first: `ask`, `make` or `restore`.
+    pub work: Option<&'static str>,
+    /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
+    pub help: Option<String>,
     pub outputs: Vec<String>,
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
@@ -35,140 +44,188 @@ pub struct Explanation {
     /// What its values were read out of: a step's label, or a list.
     pub read_out_of: Vec<String>,
     /// How long answers are kept, as the pipeline says it.
-    pub fresh: String,
+    pub fresh: Option<String>,
     /// The source that it asks or reads, by its identity.
     pub source: Option<String>,
-    /// Paths of what it reads, with the start of the digest of each.
-    pub inputs: Vec<(String, String)>,
-    /// When its source was asked, or it was made; milliseconds since 1970.
-    pub asked_at: Option<i64>,
+    pub inputs: Vec<Read>,
+    /// Targets that are only waited for.
+    pub after: Vec<String>,
+    /// Other targets that describe this step, and those that make its output otherwise.
+    pub same_as: Vec<String>,
+    pub rivals: Vec<String>,
+    pub last_made: Option<LastMade>,
+    pub last_asked: Option<LastAsked>,
     pub key: Option<Digest>,
     /// How it failed when it was last tried, where it did not come to an end since.
     pub last_failure: Option<Failed>,
-    /// Why it was made, or brought back, when it last was.
-    pub last_made: Option<String>,
-    /// What its command printed then, where it printed anything.
+    /// What its command printed when it last ran, where it printed anything.
     pub log: Option<String>,
+    /// What would make it run again, in words.
+    pub again: Vec<String>,
 }
 
-/// Explains every step that was asked for.
-pub fn explain(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
-    let (engine, _) = looked(session, order, &mut Silence)?;
+/// Where a step stands, as far as it is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    Step(Status),
+    /// Its values are to be read again out of what is not built: there is a record of it only.
+    #[default]
+    Pending,
+    /// No step makes what is recorded.
+    Orphan,
+}
+
+impl Standing {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Step(status) => status.word(),
+            Self::Pending => "pending",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// A file that a step reads.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub path: String,
+    /// The start of its digest; none where it is not there.
+    pub digest: Option<String>,
+    /// Of the entry under `inputs:` that it comes from.
+    pub name: Option<String>,
+    /// The step that makes it, and where that stands unless it is well.
+    pub step: Option<(String, Option<&'static str>)>,
+    /// The step found it while it ran.
+    pub found: bool,
+}
+
+/// When a step last ran, or its outputs were brought back or taken over.
+#[derive(Clone, Debug)]
+pub struct LastMade {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// In words; none where it was taken over as it was.
+    pub causes: Vec<String>,
+    /// The target whose step it was then.
+    pub target: Option<String>,
+}
+
+/// When a source was last asked, and with what outcome.
+#[derive(Clone, Debug)]
+pub struct LastAsked {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub outcome: &'static str,
+}
+
+/// Explains every step that was asked for; of `paths`, which no target makes, what is recorded, or why there is nothing.
+pub fn explain(
+    session: &Session,
+    order: &Order,
+    paths: Vec<(String, Unknown)>,
+) -> Result<Vec<Explanation>, BuildError> {
+    let engine = match looked(session, order, &mut Silence) {
+        Ok((engine, _)) => engine,
+        Err(BuildError::Pipeline(problems)) => return unlisted(session, order, problems),
+        Err(error) => return Err(error),
+    };
     let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
         .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
-        .filter(|&id| engine.rules[engine.steps.step(id).target as usize].is_some())
         .collect();
     asked.sort_by_key(|&id| (engine.steps.step(id).target, engine.steps.step(id).row));
-    Ok(asked.into_iter().map(|id| engine.explanation(id)).collect())
+    let mut told: Vec<Explanation> = asked.into_iter().map(|id| engine.explanation(id)).collect();
+    told.extend(order.asked.iter().flat_map(|asked| engine.remembered(asked)));
+    for (path, unknown) in paths {
+        told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
+    }
+    if told.is_empty()
+        && let Some(unknown) = engine.not_found(order)
+    {
+        return Err(unknown.into());
+    }
+    Ok(told)
+}
+
+/// The same where the values of a target cannot be told: what its records say, as far as there are any.
+fn unlisted(session: &Session, order: &Order, problems: Problems) -> Result<Vec<Explanation>, BuildError> {
+    let ((engine, _), _) = unlooked(session, order)?;
+    let why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    let told: Vec<Explanation> =
+        order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect();
+    if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok(told) }
+}
+
+impl Explanation {
+    /// What a record tells of a step, whoever made it.
+    pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
+        let last_made = LastMade {
+            at: if record.why.is_some() { record.last_made() } else { record.asked_at },
+            causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
+            target: recorded.and_then(|t| t.target.clone()),
+        };
+        let asked = record.question != Digest::default() || record.absent.is_some();
+        let outcome = match &record.absent {
+            Some(_) if record.asked_at > record.last_made() => "still absent",
+            Some(_) => "absent",
+            None if record.why.is_none() => "taken over with the file",
+            None if record.asked_at > record.last_made() => "answer unchanged",
+            None => "answered",
+        };
+        Self {
+            last_asked: (asked && record.asked_at != 0).then_some(LastAsked { at: record.asked_at, outcome }),
+            last_made: Some(last_made),
+            key: Some(record.key),
+            ..Self::default()
+        }
+    }
 }
 
 impl Engine<'_> {
-    /// Whether a step was asked for by name, and not only because something needs it.
-    pub(super) fn is_asked(&self, asked: &Asked, id: StepId) -> bool {
-        let rows = |target: usize| {
-            self.steps.step(id).target as usize == target
-                || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target))
-        };
-        match asked {
-            Asked::Target(target) => rows(*target),
-            Asked::Steps(target, values) => {
-                let bound = self.steps.values_of(id);
-                rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
-            }
-            Asked::Output(path, _) => self.steps.find_path(&self.state, path) == Some(id),
-        }
-    }
-
-    /// What was asked for by name and turns out not to be.
-    pub(super) fn not_found(&self, order: &Order) -> Option<Unknown> {
-        let found = |asked: &Asked| match asked {
-            Asked::Target(_) => true,
-            Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
-            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
-        };
-        // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
-        let told = |asked: &&Asked| match asked {
-            Asked::Target(_) => false,
-            Asked::Steps(target, _) => self.wanted[*target].all,
-            Asked::Output(_, makers) => makers.iter().all(|(target, _)| self.wanted[*target].all),
-        };
-        let chosen = [&order.refresh, &order.force].into_iter().flat_map(|selection| match selection {
-            Selection::Named(named) => named.as_slice(),
-            Selection::None | Selection::All => &[],
-        });
-        let missing = order.asked.iter().chain(chosen.filter(told)).find(|asked| !found(asked))?;
-        let message = match missing {
-            Asked::Target(_) => return None,
-            Asked::Output(path, _) => format!("no step makes {path}"),
-            Asked::Steps(target, values) => {
-                let target = &self.pipeline.targets[*target];
-                let values: Vec<String> =
-                    values.iter().map(|(b, v)| format!("{}={}", target.bindings[*b].name, printable(v))).collect();
-                format!("no step {}@{}", target.name, values.join(","))
-            }
-        };
-        Some(Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) })
-    }
-
     fn explanation(&self, id: StepId) -> Explanation {
-        let target = self.steps.step(id).target as usize;
-        let account = self.accounts.get(&id);
+        let step = self.steps.step(id);
+        let target = self.steps.target(id);
         let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
         let record = outputs.first().and_then(|path| self.state.step(path));
-        let mut reasons: Vec<Reason> = account.and_then(|a: &Account| a.reason.clone()).into_iter().collect();
-        let mut inputs = Vec::new();
-        let mut rule = (String::new(), 0);
-        let mut params = Vec::new();
-        if let Some(compiled) = &self.rules[target] {
-            rule = (compiled.template.rule.clone(), compiled.template.version);
-            params.clone_from(&compiled.template.params);
-            let judged = !self.steps.step(id).status.blocks();
-            if let Some(record) = record.as_ref().filter(|_| judged) {
-                let more = self.changes(id, compiled, record, record.answer.as_ref());
-                reasons.extend(more.into_iter().filter(|m| account.is_some_and(|a| a.reason.as_ref() != Some(m))));
+        let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
+        let mut told = match &record {
+            Some(record) => Explanation::of_record(record, recorded.as_ref()),
+            None => Explanation::default(),
+        };
+        told.step = self.steps.label(id);
+        told.standing = Standing::Step(step.status);
+        if let Some(account) = self.accounts.get(&id) {
+            told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
+            told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
+            told.work = account.work;
+            told.message.clone_from(&account.message);
+            told.help.clone_from(&account.help);
+            told.last_failure.clone_from(&account.last_failure);
+        }
+        told.values = self.values(id);
+        told.read_out_of = self.read_out_of(id);
+        told.inputs = self.reads(id, record.as_ref());
+        told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
+        match &self.rules[step.target as usize] {
+            Some(compiled) => {
+                told.rule = (compiled.template.rule.clone(), compiled.template.version);
+                told.params.clone_from(&compiled.template.params);
+                told.source.clone_from(&compiled.template.source);
+                told.fresh = Some(fresh(self.settings_of(id).fresh));
+                told.log = (!outputs.is_empty())
+                    .then(|| self.log_of(id))
+                    .filter(|log| compiled.rule.lane() == Lane::Process && log.is_file())
+                    .map(|log| relative(&log, &self.pipeline.root));
+                (told.same_as, told.rivals) = self.other_makers(id, compiled);
+                told.again = self.again(id, compiled, record.as_ref(), &told);
             }
-            if judged {
-                self.each_input(id, &mut |_, path, content| {
-                    inputs.push((path.to_owned(), reason::hex(&content.short())));
-                });
-                let found = record.iter().flat_map(|r| &r.found);
-                inputs.extend(found.map(|f| (f.path.clone(), reason::hex(&f.content.short()))));
+            None => {
+                told.rule = ("group".to_owned(), 0);
+                let stale = self.upstream(id).unwrap_or_default();
+                told.reasons = stale.into_iter().map(|s| Reason::Upstream(self.steps.label(s))).collect();
             }
         }
-        let source = self.rules[target].as_ref().and_then(|c| match c.rule.lane() {
-            Lane::Source(identity, _) => Some(identity),
-            Lane::Compute | Lane::Process => None,
-        });
-        Explanation {
-            source,
-            fresh: match self.settings_of(id).fresh {
-                Freshness::Exists => "exists".to_owned(),
-                Freshness::Within(limit) => reason::span(limit.as_secs()),
-                Freshness::Digest => "digest".to_owned(),
-                Freshness::Always => "always".to_owned(),
-            },
-            values: self.values(id),
-            read_out_of: self.read_out_of(id),
-            step: self.steps.label(id),
-            status: self.steps.step(id).status,
-            reasons,
-            message: account.and_then(|a| a.message.clone()),
-            last_failure: account.and_then(|a| a.last_failure.clone()),
-            rule,
-            params,
-            inputs,
-            asked_at: record.as_ref().map(|r: &StepRecord| r.asked_at).filter(|&t| t > 0),
-            last_made: record.as_ref().and_then(|r| r.why.clone()).map(|why| match why.as_str() {
-                "" => Reason::FirstBuild.to_string(),
-                _ => why,
-            }),
-            log: (!outputs.is_empty())
-                .then(|| self.log_of(id))
-                .filter(|log| log.is_file())
-                .map(|log| relative(&log, &self.pipeline.root)),
-            outputs,
-            key: record.map(|r| r.key),
-        }
+        told.outputs = outputs;
+        told
     }
 
     fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
@@ -181,10 +238,120 @@ impl Engine<'_> {
     }
 
     fn read_out_of(&self, id: StepId) -> Vec<String> {
-        let (step, target) = (self.steps.step(id), self.steps.target(id));
-        let rows = &self.steps.rows[step.target as usize];
-        let parent = parent_of(target).zip(rows.parents.get(step.row as usize));
-        let parent = parent.map(|(parent, &row)| self.steps.label(self.steps.rows[parent].steps[row as usize]));
-        target.axes.iter().filter_map(|axis| list_of(&axis.kind)).map(str::to_owned).chain(parent).collect()
+        let target = self.steps.target(id);
+        let lists = target.axes.iter().filter_map(|axis| match &axis.kind {
+            AxisKind::List(_) => Some("a list in the pipeline file".to_owned()),
+            AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
+            kind => list_of(kind).map(str::to_owned),
+        });
+        let values = self.steps.values_of(id);
+        let parents = (0..target.axes.len())
+            .filter_map(|axis| self.parent_step(self.steps.step(id).target as usize, axis, |b| values.get(b).copied()));
+        lists.chain(parents.map(|parent| self.steps.label(parent))).collect()
     }
+
+    /// The step that an axis of a target reads these values out of.
+    pub(super) fn parent_step<'v>(
+        &self,
+        target: TargetId,
+        axis: usize,
+        value: impl Fn(usize) -> Option<&'v str>,
+    ) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+        let theirs: Vec<(usize, &str)> = ours.filter_map(|(i, b)| Some((b.parent?, value(i)?))).collect();
+        let is_it = |&&id: &&StepId| {
+            let bound = self.steps.bound(id);
+            theirs.iter().all(|&(b, value)| self.steps.names.get(bound[b].value) == value)
+        };
+        self.steps.rows[parent].steps.iter().find(is_it).copied()
+    }
+
+    fn reads(&self, id: StepId, record: Option<&StepRecord>) -> Vec<Read> {
+        let target = self.steps.target(id);
+        let mut reads = Vec::new();
+        for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
+            let mut add = |path: &str, step: Option<StepId>| {
+                let there = step.is_none_or(|s| {
+                    let status = self.steps.step(s).status;
+                    status.has_outputs() || status == Status::Stale
+                });
+                let content = self.state.file(path).filter(|_| there).map(|record| record.content);
+                reads.push(Read {
+                    path: path.to_owned(),
+                    digest: content.map(|content| hex(&content.short())),
+                    name: input.name.clone(),
+                    step: step.map(|s| (self.steps.label(s), self.trouble(s))),
+                    found: false,
+                });
+            };
+            let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
+            match slot.wait {
+                Wait::Step(step) => add_step(step),
+                Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
+                Wait::File(file) => {
+                    if let Some(&path) = self.steps.files.get(file as usize) {
+                        add(self.state.path(path), None);
+                    }
+                }
+                Wait::None => {}
+            }
+        }
+        reads.extend(record.into_iter().flat_map(found_inputs));
+        reads
+    }
+
+    /// A target that is only waited for, and what is the matter with it.
+    fn waited_for(&self, target: TargetId) -> String {
+        let name = self.pipeline.targets[target].name.clone();
+        match self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step)) {
+            Some(trouble) => format!("{name} ({trouble})"),
+            None => name,
+        }
+    }
+
+    /// Where a step stands that is not there as it should be.
+    fn trouble(&self, step: StepId) -> Option<&'static str> {
+        let status = self.steps.step(step).status;
+        match self.accounts.get(&step) {
+            Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
+            Some(Account { last_failure: Some(_), .. }) => Some("failed when it was last tried"),
+            _ => (!status.has_outputs()).then(|| status.word()),
+        }
+    }
+
+    /// The other targets that may make a step's output: those that describe the same step, and those that do not.
+    fn other_makers(&self, id: StepId, compiled: &Compiled) -> (Vec<String>, Vec<String>) {
+        let own = self.steps.step(id).target as usize;
+        let mut others: Vec<TargetId> =
+            self.paths(id).flat_map(|path| request::makers(self.pipeline, path)).map(|(target, _)| target).collect();
+        others.sort_unstable();
+        others.dedup();
+        let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
+        let same = |target: &TargetId| {
+            self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| t == target))
+                || names(*target).eq(names(own))
+                    && self.rules[*target].as_ref().is_some_and(|c| c.template_digest == compiled.template_digest)
+        };
+        let (same, rivals): (Vec<_>, Vec<_>) = others.into_iter().filter(|&t| t != own).partition(same);
+        let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
+        (named(same), named(rivals))
+    }
+}
+
+/// The inputs that a record says were found.
+pub(super) fn found_inputs(record: &StepRecord) -> impl Iterator<Item = Read> + '_ {
+    record.found.iter().map(|found| Read {
+        path: found.path.clone(),
+        digest: (found.content != Digest::default()).then(|| hex(&found.content.short())),
+        name: None,
+        step: None,
+        found: true,
+    })
+}
+
+/// Milliseconds since 1970, in UTC to the second.
+pub fn time(ms: i64) -> String {
+    jiff::Timestamp::from_second(ms.div_euclid(1000)).map_or_else(|_| ms.to_string(), |t| t.to_string())
 }

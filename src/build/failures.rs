@@ -1,4 +1,4 @@
-//! The steps that failed when they were last tried: kept beside the state, for those who look.
+//! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::engine::Engine;
+use super::explain::time;
 use super::outcome::Status;
 
 const FILE: &str = "failures.json";
@@ -19,12 +19,22 @@ const LIMIT: u64 = 64 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(BTreeMap<String, Failed>);
 
-/// An attempt that failed.
+/// An attempt that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// Milliseconds since 1970.
     pub at: i64,
     pub message: String,
+    /// It is no fault of the step's: its source had no more to give.
+    #[serde(default)]
+    pub deferred: bool,
+}
+
+impl Failed {
+    /// The word for what it came to.
+    pub fn word(&self) -> &'static str {
+        if self.deferred { "deferred" } else { "failed" }
+    }
 }
 
 impl Failures {
@@ -62,10 +72,17 @@ impl Engine<'_> {
                 !status.has_outputs() && status != Status::Absent
             })
         });
-        for (&id, account) in self.accounts.iter().filter(|(_, a)| a.status == Status::Failed) {
-            let Some(path) = self.paths(id).next() else { continue };
-            let message = account.message.clone().unwrap_or_default();
-            now.0.insert(path.to_owned(), Failed { at: clock::now_ms(), message });
+        for (&id, account) in &self.accounts {
+            // What waits for others has nothing of its own to tell.
+            let deferred = account.status == Status::Deferred && account.reasons.is_some();
+            let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else {
+                continue;
+            };
+            let mut message = account.message.clone().unwrap_or_default();
+            if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
+                message = format!("{message}; build again at {}", time(until));
+            }
+            now.0.insert(path.to_owned(), Failed { at: self.clock.now_ms(), message, deferred });
         }
         if now != before {
             // It is only told: a disk that is full has been told of already.

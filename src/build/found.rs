@@ -124,9 +124,9 @@ impl Engine<'_> {
         kept.collect()
     }
 
-    /// The first of the inputs found by the last run that is not what it was then.
-    pub(super) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Option<Reason> {
-        record.found.iter().find_map(|FoundInput { path, content }| {
+    /// The inputs found by the last run that are not what they were then.
+    pub(super) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Vec<Reason> {
+        let changed = record.found.iter().filter_map(|FoundInput { path, content }| {
             let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
             let to = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record)) {
                 Look::Same(now) | Look::Hashed(now) if now.content == *content => {
@@ -140,6 +140,7 @@ impl Engine<'_> {
             let moved = *content == Digest::default();
             let from = if moved { "what no one can tell".to_owned() } else { reason::hex(&content.short()) };
             Some(Reason::ChangedInput { input: path.clone(), from, to })
-        })
+        });
+        changed.collect()
     }
 }

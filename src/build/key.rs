@@ -11,7 +11,7 @@ use crate::store::{Digest, Sha256};
 pub const KEYS: u32 = 1;
 
 /// What all steps of a target share of their keys. Kept as text in the state, so that a change can be named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// How keys are made of all this; see [`KEYS`].
     #[serde(default)]
@@ -22,11 +22,21 @@ pub struct Template {
     pub params: Vec<(String, String)>,
     /// The bindings that are read, by name.
     pub bindings: Vec<String>,
+    /// The name of the target, and the source that it asks: told, and no part of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Template {
     pub fn text(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers are JSON")
+    }
+
+    /// What goes into keys.
+    pub fn hashed(&self) -> Digest {
+        Digest::of(Self { target: None, source: None, ..self.clone() }.text().as_bytes())
     }
 
     pub fn parse(text: &str) -> Option<Self> {

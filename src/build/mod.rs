@@ -5,7 +5,10 @@
 //! `reason`, `schedule` says when, `execute` does it, `place` puts outputs where they belong.
 
 mod adoption;
+mod again;
+mod asked;
 mod blame;
+mod changes;
 pub mod clock;
 pub mod damage;
 mod decide;
@@ -28,11 +31,14 @@ mod laws;
 pub mod neighbourhood;
 pub mod orphans;
 pub mod outcome;
+mod outputs;
 mod parts;
 mod place;
 mod printed;
 mod product;
 pub mod reason;
+pub mod reasons;
+mod remembered;
 pub mod request;
 mod rows;
 mod schedule;
@@ -41,6 +47,7 @@ mod session;
 mod settings;
 mod steps;
 mod task;
+mod upstream;
 mod waits;
 pub mod watch;
 

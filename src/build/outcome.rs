@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::failures::Failed;
-use super::reason::Reason;
+use super::reasons::Reasons;
 use crate::registry::{Forecast, HostNote};
+
+/// What is done first of a step whose outputs come back from the store.
+pub const RESTORE: &str = "restore";
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +132,9 @@ pub struct Account {
     pub target: usize,
     pub status: Status,
     /// Why it ran, or would.
-    pub reason: Option<Reason>,
+    pub reasons: Option<Reasons>,
+    /// What would be done first: `ask`, `make` or `restore` (only where nothing is run).
+    pub work: Option<&'static str>,
     /// Why it failed, is absent or is blocked; what is to be known of a step that was made.
     pub message: Option<String>,
     pub help: Option<String>,

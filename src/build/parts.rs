@@ -1,13 +1,16 @@
 //! What a step's key is made of, and what it reads.
 
+use crate::pipeline::model::InputKind;
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
+use super::changes::Changes;
 use super::engine::{Compiled, Engine};
 use super::key::{KeyMaker, Part, SetHasher, Template};
 use super::outcome::Status;
-use super::reason::{Changes, Reason};
+use super::reason::Reason;
+use super::request;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -61,14 +64,17 @@ impl Engine<'_> {
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
         self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
         self.each_recorded_input(id, &mut |part| changes.see(part));
-        for &path in self.steps.outputs(id) {
-            changes.pass(&made_part(self.state.path(path), Digest::default()));
+        let outputs: Vec<&str> = self.paths(id).take(1).chain(record.more_outputs.iter().map(String::as_str)).collect();
+        let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
+        if self.may_grow_inputs(id) {
+            found.retain(|cause| !matches!(cause, Reason::LostInputs { .. } | Reason::ChangedInputs { .. }));
         }
-        changes.finish(|hash| self.input_of(hash)).into_iter().map(|reason| self.by_upstream(reason)).collect()
+        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
+        by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()
     }
 
     /// The path whose name has this hash in records, where the state still knows it.
-    fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
+    pub(super) fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
         let names = self.input_names.get_or_init(|| {
             let name = |id| Part::Input { path: self.state.path(id), content: Digest::default() }.name_hash();
             self.state.live_ids().map(|id| (name(id), id)).collect()
@@ -76,13 +82,46 @@ impl Engine<'_> {
         names.get(hash).map(|&id| self.state.path(id).to_owned())
     }
 
+    /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
+    fn may_grow_inputs(&self, id: StepId) -> bool {
+        self.steps.slots_of(id).iter().any(|slot| match slot.wait {
+            Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),
+            Wait::Step(_) | Wait::File(_) | Wait::None => false,
+        })
+    }
+
+    /// That another target made a step's output since, where both are there to make it.
+    fn by_another_target(&self, id: StepId, recorded: Option<&Template>) -> Option<Reason> {
+        let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
+        let path = self.path(id, 0);
+        let still = request::makers(self.pipeline, path).iter().any(|(t, _)| self.pipeline.targets[*t].name == *target);
+        still.then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
+    }
+
     /// An input that this build itself made anew is named with the step that made it.
-    fn by_upstream(&self, reason: Reason) -> Reason {
-        let Reason::ChangedInput { input, from, to } = reason else { return reason };
+    fn by_upstream(&self, id: StepId, reason: Reason) -> Reason {
+        let (input, from, to) = match reason {
+            Reason::ChangedInput { input, from, to } => (input, from, to),
+            Reason::ChangedInputs { of, from, to } => {
+                return Reason::ChangedInputs { of: self.entry(id, of), from, to };
+            }
+            other => return other,
+        };
         let rebuilt = |&step: &StepId| matches!(self.steps.step(step).status, Status::Built | Status::Restored);
         match self.steps.find_path(&self.state, &input).filter(rebuilt) {
             Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
             None => Reason::ChangedInput { input, from, to },
+        }
+    }
+
+    /// An entry of `inputs:`, told by its place as keys know it, by the name of its target.
+    fn entry(&self, id: StepId, place: String) -> String {
+        let target = self.steps.target(id);
+        let position = place.strip_prefix("input ").and_then(|place| place.parse::<usize>().ok());
+        let input = position.and_then(|position| target.inputs.get(position.checked_sub(1)?));
+        match input.map(|input| &input.kind) {
+            Some(InputKind::Target { target, .. }) => self.pipeline.targets[*target].name.clone(),
+            _ => place,
         }
     }
 

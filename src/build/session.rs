@@ -15,7 +15,7 @@ use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
-use crate::store::state::{Access, State, StateError};
+use crate::store::state::{Access, SetAside, State, StateError};
 
 use super::clock::{self, Clock};
 use super::deferral::Deferrals;
@@ -168,14 +168,19 @@ pub(super) fn looked<'p>(
     order: &Order,
     listener: &mut dyn Listener,
 ) -> Result<(Engine<'p>, Vec<String>), BuildError> {
-    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-    let (mut engine, receive) = engine(session, order, state, Blobs::look(&session.store), Mode::Look)?;
+    let ((mut engine, receive), set_aside) = unlooked(session, order)?;
     drive(&mut engine, &receive, listener)?;
     engine.mark_failures();
     match std::mem::take(&mut engine.problems) {
         problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
         problems => Err(BuildError::Pipeline(problems)),
     }
+}
+
+/// An engine that knows the records, and no step yet.
+pub(super) fn unlooked<'p>(session: &'p Session, order: &Order) -> Result<(Ready<'p>, Vec<SetAside>), BuildError> {
+    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    Ok((engine(session, order, state, Blobs::look(&session.store), Mode::Look)?, set_aside))
 }
 
 pub(super) fn take_lock(
@@ -238,13 +243,16 @@ fn drive(engine: &mut Engine<'_>, receive: &Receiver<Message>, listener: &mut dy
     Ok(())
 }
 
+/// An engine, and what its tasks tell it by.
+type Ready<'p> = (Engine<'p>, Receiver<Message>);
+
 fn engine<'p>(
     session: &'p Session,
     order: &Order,
     state: State,
     blobs: Blobs,
     mode: Mode,
-) -> Result<(Engine<'p>, Receiver<Message>), BuildError> {
+) -> Result<Ready<'p>, BuildError> {
     let pipeline = &session.pipeline;
     let (send, receive) = channel();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -328,9 +336,15 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         version: rule.version(),
         params,
         bindings: rule.reads().iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        target: Some(target.name.clone()),
+        source: match rule.lane() {
+            Lane::Source(identity, _) => Some(identity),
+            Lane::Compute | Lane::Process => None,
+        },
     };
     Compiled {
-        template_digest: Digest::of(template.text().as_bytes()),
+        template_digest: template.hashed(),
+        recorded: Digest::of(template.text().as_bytes()),
         template,
         cached: rule.cached() && target.cache,
         by_source: matches!(rule.lane(), Lane::Source(..)),

@@ -10,7 +10,9 @@ use crate::pipeline::model::AxisKind;
 use super::events::Silence;
 use super::files;
 use super::neighbourhood::list_of;
-use super::outcome::Status;
+use super::outcome::{Account, Status};
+use super::reason::Reason;
+use super::reasons::Reasons;
 use super::request;
 use super::session::{BuildError, Order, Session, looked};
 
@@ -39,7 +41,10 @@ pub fn look(session: &Session, order: &Order) -> Result<Seen, BuildError> {
     items.extend(inputs.map(|path| Item::Path(session.pipeline.root.join(path))));
     let summary = engine.summary(std::time::Instant::now(), Vec::new());
     let stale = summary.accounts.iter().filter(|a| matches!(a.status, Status::Stale | Status::Failed));
-    let stale = stale.map(|a| format!("{} {:?} {:?}", a.step, a.reason, a.message)).collect();
+    // That an answer grows older is no change of a file.
+    let change = |reason: &&Reason| !matches!(reason, Reason::NotFresh { .. });
+    let changes = |a: &Account| a.reasons.iter().flat_map(Reasons::iter).filter(change).cloned().collect::<Vec<_>>();
+    let stale = stale.map(|a| format!("{} {:?} {:?}", a.step, changes(a), a.message)).collect();
     Ok(Seen { items, stale })
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::build::explain::{Explanation, explain};
-use crate::build::outcome::Status;
+use crate::build::explain::{Explanation, Read, Standing, explain, time};
+use crate::build::outcome::{RESTORE, Status};
 use crate::build::reason::Reason;
 
 use super::error::Error;
@@ -13,12 +13,11 @@ use super::{Format, Global, open, print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A step (`target@binding=value`), an output file, or a target
+    /// A step (`target@binding=value`), an output file (also one that no step makes any more), or a target
     #[arg(value_name = "STEP", required = true)]
     steps: Vec<String>,
-    /// As if `build --refresh` were given
-    #[arg(long, value_name = "TARGET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    refresh: Option<Vec<String>>,
+    #[command(flatten)]
+    by_hand: open::ByHand,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -27,29 +26,74 @@ pub struct Arguments {
 struct Json<'a> {
     step: &'a str,
     status: &'static str,
+    /// What a build would do first.
+    work: Option<&'static str>,
     reasons: &'a [Reason],
     message: Option<&'a str>,
+    help: Option<&'a str>,
     outputs: &'a [String],
     rule: &'a str,
     rule_version: u32,
     parameters: &'a [(String, String)],
-    inputs: &'a [(String, String)],
     values: &'a [(String, String, Option<String>)],
     read_out_of: &'a [String],
     source: Option<&'a str>,
-    fresh: &'a str,
-    asked_at: Option<String>,
+    fresh: Option<&'a str>,
+    inputs: Vec<Input<'a>>,
+    after: &'a [String],
+    same_as: &'a [String],
+    also_made_by: &'a [String],
+    asked: Option<Asked>,
+    last_made: Option<Made<'a>>,
     key: Option<String>,
-    last_failure: Option<String>,
-    last_made: Option<&'a str>,
+    last_failure: Option<Failed<'a>>,
     log: Option<&'a str>,
+    again_if: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Input<'a> {
+    path: &'a str,
+    digest: Option<&'a str>,
+    name: Option<&'a str>,
+    step: Option<&'a str>,
+    status: Option<&'static str>,
+    found: bool,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    at: String,
+    outcome: &'static str,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    at: String,
+    causes: &'a [String],
+    target: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    at: String,
+    outcome: &'static str,
+    message: &'a str,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
-    let mut order = open::order(global, &session, &arguments.steps)?;
-    order.refresh = open::selection(&session.pipeline, arguments.refresh.as_deref())?;
-    let found = explain(&session, &order).map_err(|e| Error::build(e, &session.pipeline))?;
+    let mut order = open::order(global, &session, &[])?;
+    order.asked.clear();
+    let mut paths = Vec::new();
+    for argument in &arguments.steps {
+        match open::parse(&session.pipeline, argument) {
+            Ok(asked) => order.asked.push(asked),
+            Err(unknown) => paths.push((open::below(&session.pipeline, argument), unknown)),
+        }
+    }
+    arguments.by_hand.choose(&session.pipeline, &mut order)?;
+    let found = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
     if found.is_empty() {
         let help =
             "no value that is there now makes it; its target may get it yet where `layermill plan` says so".to_owned();
@@ -64,87 +108,180 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 fn json(found: &Explanation) -> Json<'_> {
     Json {
         step: &found.step,
-        status: found.status.word(),
+        status: found.standing.word(),
+        work: found.work,
         reasons: &found.reasons,
         message: found.message.as_deref(),
+        help: found.help.as_deref(),
         outputs: &found.outputs,
         rule: &found.rule.0,
         rule_version: found.rule.1,
         parameters: &found.params,
-        inputs: &found.inputs,
         values: &found.values,
         read_out_of: &found.read_out_of,
         source: found.source.as_deref(),
-        fresh: &found.fresh,
-        asked_at: found.asked_at.map(time),
+        fresh: found.fresh.as_deref(),
+        inputs: found.inputs.iter().map(input).collect(),
+        after: &found.after,
+        same_as: &found.same_as,
+        also_made_by: &found.rivals,
+        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome }),
+        last_made: found.last_made.as_ref().map(|m| Made {
+            at: time(m.at),
+            causes: &m.causes,
+            target: m.target.as_deref(),
+        }),
         key: found.key.map(|k| k.to_string()),
-        last_failure: found.last_failure.as_ref().map(|f| format!("{} {}", time(f.at), f.message)),
-        last_made: found.last_made.as_deref(),
+        last_failure: found.last_failure.as_ref().map(|f| Failed {
+            at: time(f.at),
+            outcome: f.word(),
+            message: &f.message,
+        }),
         log: found.log.as_deref(),
+        again_if: &found.again,
     }
 }
 
-/// How many inputs are listed in words.
+fn input(read: &Read) -> Input<'_> {
+    Input {
+        path: &read.path,
+        digest: read.digest.as_deref(),
+        name: read.name.as_deref(),
+        step: read.step.as_ref().map(|(step, _)| step.as_str()),
+        status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
+        found: read.found,
+    }
+}
+
+/// How many causes, and how many inputs, are listed in words.
 const SHOWN: usize = 20;
 
-fn text(found: &Explanation) -> String {
-    let mut text = format!("{}: {}\n", found.step, found.status.word());
-    // Writing to a String cannot fail.
-    for reason in &found.reasons {
-        let _ = writeln!(text, "  because   {reason}");
+/// The lines of an explanation: a word, and what there is to say.
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, word: &str, text: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "  {word:<9} {text}");
     }
+
+    fn all<T: std::fmt::Display>(&mut self, word: &str, texts: impl IntoIterator<Item = T>) {
+        texts.into_iter().for_each(|text| self.add(word, text));
+    }
+
+    /// The first of them; of the rest, how many there are.
+    fn some<T: std::fmt::Display>(&mut self, word: &str, texts: impl ExactSizeIterator<Item = T>, more: usize) {
+        let more = (texts.len() + more).saturating_sub(SHOWN);
+        self.all(word, texts.take(SHOWN));
+        if more > 0 {
+            self.add(word, format!("… and {more} more (--format json names them)"));
+        }
+    }
+}
+
+fn text(found: &Explanation) -> String {
+    let mut lines = Lines(format!("{}: {}\n", found.step, found.standing.word()));
+    standing(found, &mut lines);
+    made_of(found, &mut lines);
+    past(found, &mut lines);
+    lines.all("again if", &found.again);
+    lines.0
+}
+
+/// What is to be said of it now.
+fn standing(found: &Explanation, lines: &mut Lines) {
+    lines.some("because", found.reasons.iter(), found.more_reasons);
     if let Some(message) = &found.message {
-        let word = match found.status {
-            Status::Blocked => "blocked by",
-            Status::Deferred if found.reasons.is_empty() => "waits for",
+        let word = match found.standing {
+            Standing::Step(Status::Blocked) => "blocked by",
+            Standing::Step(Status::Deferred) if found.reasons.is_empty() => "waits for",
             _ => "says",
         };
-        let _ = writeln!(text, "  {word:<9} {message}");
+        lines.add(word, message);
     }
+    lines.all("help", &found.help);
+    lines.all(
+        "a build",
+        match (found.standing, found.work) {
+            (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
+            (_, Some("ask")) => Some("asks its source"),
+            (_, Some(RESTORE)) => Some("restores its outputs from the store"),
+            (_, work) => work.map(|_| "makes it"),
+        },
+    );
     if let Some(failed) = &found.last_failure {
-        let _ = writeln!(text, "  failed    {}: {}", time(failed.at), failed.message);
+        lines.add(failed.word(), format!("{}: {}", time(failed.at), failed.message));
     }
-    for output in &found.outputs {
-        let _ = writeln!(text, "  output    {output}");
+}
+
+/// What it is made of.
+fn made_of(found: &Explanation, lines: &mut Lines) {
+    lines.all("output", &found.outputs);
+    if !found.same_as.is_empty() {
+        lines.add("also of", format!("{}: the same step", found.same_as.join(", ")));
     }
-    let _ = writeln!(text, "  rule      {} (version {})", found.rule.0, found.rule.1);
+    for rival in &found.rivals {
+        lines.add(
+            "rival",
+            format!("{rival} may make this file, too, and otherwise: whichever is built undoes the other"),
+        );
+    }
+    match found.rule.1 {
+        0 => lines.all("rule", Some(&found.rule.0).filter(|rule| !rule.is_empty())),
+        version => lines.add("rule", format!("{} (version {version})", found.rule.0)),
+    }
     // What is filled in shows more than the text that it is filled into.
     let shown = |(name, value): &&(String, String)| !value.is_empty() && *value != format!("{{{name}}}");
     for (name, value) in found.params.iter().filter(shown) {
-        let _ = writeln!(text, "  {name:<9} {value}");
+        lines.add(name, value);
     }
     for (name, value, digest) in &found.values {
         let digest = digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default();
-        let _ = writeln!(text, "  {name:<9} {value}{digest}");
+        lines.add(name, format!("{value}{digest}"));
     }
-    for origin in &found.read_out_of {
-        let _ = writeln!(text, "  out of    {origin}");
-    }
+    lines.all("out of", &found.read_out_of);
     if let Some(source) = &found.source {
-        let _ = writeln!(text, "  source    {source}");
-        let _ = writeln!(text, "  fresh     {}", found.fresh);
+        lines.add("source", source);
     }
-    for (path, digest) in found.inputs.iter().take(SHOWN) {
-        let _ = writeln!(text, "  input     {path} ({digest})");
+    if let Some(fresh) = found.fresh.as_ref().filter(|fresh| found.source.is_some() || *fresh != "exists") {
+        lines.add("fresh", fresh);
     }
-    if found.inputs.len() > SHOWN {
-        let _ = writeln!(text, "  input     … and {} more", found.inputs.len() - SHOWN);
+    lines.some("input", found.inputs.iter().map(read), 0);
+    lines.all("after", &found.after);
+}
+
+fn read(read: &Read) -> String {
+    let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
+    text.push_str(&read.path);
+    let digest = read.digest.as_deref().map(|digest| format!(" ({digest})"));
+    text.push_str(&digest.unwrap_or_else(|| " (not there)".to_owned()));
+    if let Some((step, trouble)) = &read.step {
+        let _ = write!(text, " of {step}");
+        let _ = trouble.map(|trouble| write!(text, ", {trouble}"));
     }
-    if let Some(why) = &found.last_made {
-        let _ = writeln!(text, "  last made {why}");
-    }
-    if let Some(log) = &found.log {
-        let _ = writeln!(text, "  printed   {log}");
-    }
-    if let Some(at) = found.asked_at {
-        let _ = writeln!(text, "  as of     {}", time(at));
-    }
-    if let Some(key) = &found.key {
-        let _ = writeln!(text, "  key       {key}");
+    if read.found {
+        text.push_str(" found while it ran");
     }
     text
 }
 
-fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string())
+/// What was, when it was last asked and made.
+fn past(found: &Explanation, lines: &mut Lines) {
+    if let Some(asked) = &found.last_asked {
+        lines.add("asked at", format!("{}: {}", time(asked.at), asked.outcome));
+    }
+    if let Some(made) = &found.last_made {
+        match made.causes.as_slice() {
+            [] => lines.add("taken", format!("over as it was, without being made; it is of {}", time(made.at))),
+            [first, more @ ..] => {
+                lines.add("last made", first);
+                lines.all("", more);
+                lines.add("made at", time(made.at));
+            }
+        }
+        let target = found.step.split('@').next().unwrap_or_default();
+        lines.all("made by", made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan));
+    }
+    lines.all("printed", &found.log);
+    lines.all("key", found.key);
 }

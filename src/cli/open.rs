@@ -128,7 +128,7 @@ pub fn unknown(unknown: Unknown) -> Error {
 }
 
 /// What `--refresh[=TARGET,…]` and the like choose: targets, steps and output files.
-pub fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
+fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
     let Some(given) = given else { return Ok(Selection::None) };
     if given.iter().any(String::is_empty) {
         return Ok(Selection::All);

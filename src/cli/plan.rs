@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::build::events::Silence;
 use crate::build::look;
+use crate::build::outcome::RESTORE;
 use crate::build::outcome::{Status, Summary};
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
@@ -30,17 +31,39 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let summary = look(&session, &order, &mut Silence).map_err(|e| Error::build(e, &session.pipeline))?;
     match arguments.format {
         Format::Json => print_json(&Report::of(&summary, &session.pipeline)),
-        Format::Text => print(&text(&summary, &session.pipeline)),
+        Format::Text => {
+            print(&text(&summary, &session.pipeline, if global.verbose { Detail::All } else { Detail::First }))
+        }
     }
 }
 
-fn text(summary: &Summary, pipeline: &Pipeline) -> String {
+/// How many causes are told of each step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    First,
+    All,
+}
+
+fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let mut text = String::new();
     for account in summary.accounts.iter().filter(|a| a.status != Status::Adopted) {
-        let why = account.reason.as_ref().map(ToString::to_string).or_else(|| account.message.clone());
-        let word = if account.status == Status::Stale { "run" } else { account.status.word() };
+        let why = account.reasons.as_ref().map(|reasons| match detail {
+            Detail::First => reasons.to_string(),
+            Detail::All => reasons.first.to_string(),
+        });
+        let why = why.or_else(|| account.message.clone());
+        let word = match account.status {
+            Status::Stale if account.work == Some(RESTORE) => RESTORE,
+            Status::Stale => "run",
+            status => status.word(),
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{word:<8} {}  {}", account.step, why.unwrap_or_default());
+        if detail == Detail::All {
+            for cause in account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1)) {
+                let _ = writeln!(text, "{:<8}   and {cause}", "");
+            }
+        }
     }
     for (target, because) in &summary.unknown {
         let name = &pipeline.targets[*target].name;
@@ -50,11 +73,15 @@ fn text(summary: &Summary, pipeline: &Pipeline) -> String {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
     }
     let c = &summary.counts;
+    let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
-        _ => format!("{} to run, {} up to date, {} absent", c.stale, c.up_to_date, c.absent),
+        _ => format!("{} to run, {} up to date, {} absent", c.stale - restores, c.up_to_date, c.absent),
     };
+    if restores > 0 {
+        let _ = write!(line, ", {restores} to restore");
+    }
     if c.deferred > 0 {
         let _ = write!(line, ", {} deferred", c.deferred);
     }

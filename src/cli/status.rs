@@ -49,11 +49,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     let is_missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
-    let (mut missing, mut failed) = (vec![0; pipeline.targets.len()], vec![0; pipeline.targets.len()]);
+    let none = || vec![0; pipeline.targets.len()];
+    let (mut missing, mut failed, mut deferred) = (none(), none(), none());
     for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
-        if account.last_failure.is_some() {
-            failed[account.target] += 1;
-        } else if account.reason.as_ref().is_some_and(is_missing) {
+        if let Some(last) = &account.last_failure {
+            let tried = if last.deferred { &mut deferred } else { &mut failed };
+            tried[account.target] += 1;
+        } else if account.reasons.iter().any(|r| is_missing(&r.first)) {
             missing[account.target] += 1;
         }
     }
@@ -67,15 +69,16 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
             let counts = &summary.by_target[t];
             // A step of several targets is told under the first.
             let failed = failed[t].min(counts.stale);
-            let missing = missing[t].min(counts.stale - failed);
+            let deferred = deferred[t].min(counts.stale - failed);
+            let missing = missing[t].min(counts.stale - failed - deferred);
             Row {
                 target: &this.name,
                 up_to_date: counts.up_to_date,
-                stale: counts.stale - missing - failed,
+                stale: counts.stale - missing - failed - deferred,
                 missing,
                 absent: counts.absent,
                 failed: counts.failed + counts.blocked + failed,
-                deferred: counts.deferred,
+                deferred: counts.deferred + deferred,
             }
         })
         .collect()

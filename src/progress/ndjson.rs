@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::build::events::{Event, Listener, Progress};
 use crate::build::outcome::{Account, Summary};
-use crate::build::reason::Reason;
+use crate::build::reasons::Reasons;
 
 use super::report::{self, Totals};
 use super::sink::Sink;
@@ -46,7 +46,7 @@ enum Told<'a> {
         lane: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         pool: Option<&'a str>,
-        reason: &'a Reason,
+        reason: &'a Reasons,
     },
     Output {
         id: u32,
@@ -78,7 +78,7 @@ struct Finished<'a> {
     target: &'a str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a Reason>,
+    reason: Option<&'a Reasons>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,7 +161,7 @@ impl Listener for Ndjson {
                 work: start.work,
                 lane: start.lane,
                 pool: start.pool,
-                reason: start.reason,
+                reason: start.reasons,
             }),
             Event::Output { id, step, printed } => self.write(Told::Output {
                 id: *id,
@@ -189,7 +189,7 @@ fn finished(id: u32, account: &Account) -> Finished<'_> {
         step: &account.step,
         target: target_of(&account.step),
         outcome: account.status.word(),
-        reason: account.reason.as_ref(),
+        reason: account.reasons.as_ref(),
         message: account.message.as_deref(),
         help: account.help.as_deref(),
         seconds: account.took.map(|t| t.as_secs_f64()),

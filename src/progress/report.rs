@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
+use crate::build::reason::Reason;
 use crate::pipeline::Pipeline;
 use crate::registry::HostNote;
 
@@ -52,6 +53,12 @@ struct Step<'a> {
     reason_kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Its causes beside that one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more_reasons: Vec<&'a Reason>,
+    /// What a build would do first; of a plan only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,8 +193,10 @@ impl<'a> Report<'a> {
             step: &a.step,
             target: name(a.target),
             outcome: a.status.word(),
-            reason_kind: a.reason.as_ref().map(|r| r.kind()),
-            reason: a.reason.as_ref().map(ToString::to_string),
+            reason_kind: a.reasons.as_ref().map(|r| r.first.kind()),
+            reason: a.reasons.as_ref().map(|r| r.first.to_string()),
+            more_reasons: a.reasons.iter().flat_map(|r| r.iter().skip(1)).collect(),
+            work: a.work,
             message: a.message.as_deref(),
             help: a.help.as_deref(),
             output: &a.output,

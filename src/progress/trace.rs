@@ -89,7 +89,7 @@ impl Trace {
             "ts": from, "dur": self.now() - from,
             "args": {
                 "outcome": account.status.word(), "work": work,
-                "reason": account.reason.as_ref().map(ToString::to_string),
+                "reason": account.reasons.as_ref().map(ToString::to_string),
                 "message": account.message, "attempts": account.attempts,
             },
         });

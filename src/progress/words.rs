@@ -131,7 +131,7 @@ pub fn failure(account: &Account) -> String {
     if let Some(log) = &account.log {
         let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
     }
-    if let Some(reason) = &account.reason {
+    if let Some(reason) = &account.reasons {
         let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
     }
     if let Some(help) = &account.help {
@@ -154,7 +154,7 @@ pub fn held_up(account: &Account) -> Option<String> {
 
 /// One step that was done, in a line: why, and how long it took.
 pub fn step(account: &Account) -> String {
-    let why = account.reason.as_ref().map(ToString::to_string);
+    let why = account.reasons.as_ref().map(ToString::to_string);
     let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let mut text = format!("{} {}", account.status.word(), escape::line(&account.step));
     // Writing to a String cannot fail.

@@ -5,6 +5,9 @@ use crate::support::project::Project;
 use crate::support::stock;
 use crate::support::words;
 
+mod causes;
+mod records;
+
 const PIPELINE: &str = "version: 1
 vars: {level: three}
 targets:

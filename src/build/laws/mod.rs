@@ -1,5 +1,6 @@
 //! What holds of every pipeline after every history, with a source and a clock that do as they are told.
 
+mod clock;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,7 +279,7 @@ fn needless(summary: &Summary, session: &Session) -> Vec<String> {
     use crate::pipeline::model::Freshness;
     let ran = summary.accounts.iter().filter(|a| matches!(a.status, Status::Built | Status::Restored));
     let always = |target: usize| session.pipeline.targets[target].fresh == Freshness::Always;
-    ran.filter(|a| !always(a.target)).map(|a| format!("{}: {:?}", a.step, a.reason)).collect()
+    ran.filter(|a| !always(a.target)).map(|a| format!("{}: {:?}", a.step, a.reasons)).collect()
 }
 
 fn same_as_clean(bed: &Bed, drawn: &Drawn) -> Result<(), TestCaseError> {

@@ -11,7 +11,7 @@ const ASKED_AT: u8 = 8;
 const MORE_OUTPUTS: u8 = 16;
 const FOUND: u8 = 32;
 const WHY: u8 = 64;
-const KNOWN: u8 = 127;
+const MADE_AT: u8 = 128;
 
 /// A step's record where it lies: nothing is copied.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub struct StepView<'a> {
     pub answer: Option<Sha256>,
     /// When the answer (or the absence) came, milliseconds since 1970; 0 where nothing was asked.
     pub asked_at: i64,
+    /// See [`StepRecord::made_at`].
+    pub made_at: i64,
     parts: &'a [[u8; 16]],
     /// How many found inputs there are, and where they begin.
     found: (u64, Cursor<'a>),
@@ -65,6 +67,7 @@ impl<'a> StepView<'a> {
             question: self.question,
             answer: self.answer,
             asked_at: self.asked_at,
+            made_at: self.made_at,
             template: self.template,
             parts: self.parts().collect(),
             found: self.found().map(|(path, content)| FoundInput { path: path.to_owned(), content }).collect(),
@@ -85,7 +88,8 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
             | flag(record.asked_at != 0, ASKED_AT)
             | flag(!record.found.is_empty(), FOUND)
             | flag(record.why.is_some(), WHY)
-            | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS),
+            | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS)
+            | flag(record.made_at != 0, MADE_AT),
     );
     put_varint(out, record.parts.len() as u64);
     for part in &record.parts {
@@ -100,6 +104,9 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
     }
     if record.asked_at != 0 {
         out.extend_from_slice(&record.asked_at.to_le_bytes());
+    }
+    if record.made_at != 0 {
+        out.extend_from_slice(&record.made_at.to_le_bytes());
     }
     if let Some(why) = &record.absent {
         put_bytes(out, why.as_bytes());
@@ -122,13 +129,14 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
 /// Reads what [`encode`] wrote; `None` where these bytes are not that.
 pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<StepView<'_>> {
     let mut c = Cursor(bytes);
-    let flags = c.u8().filter(|f| f & !KNOWN == 0)?;
+    let flags = c.u8()?;
     let has = |bit: u8| flags & bit != 0;
     let parts_len = c.varint()?.checked_mul(16)?;
     let (parts, _) = c.take(parts_len)?.as_chunks();
     let question = if has(QUESTION) { Digest(c.array()?) } else { Digest::default() };
     let answer = if has(ANSWER) { Some(Sha256(c.array()?)) } else { None };
     let asked_at = if has(ASKED_AT) { c.i64()? } else { 0 };
+    let made_at = if has(MADE_AT) { c.i64()? } else { 0 };
     let absent = if has(ABSENT) { Some(c.text()?) } else { None };
     let count = if has(FOUND) { c.varint()? } else { 0 };
     let found = (count, c);
@@ -139,7 +147,7 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
     if has(MORE_OUTPUTS) == c.is_empty() {
         return None;
     }
-    Some(StepView { key, template, absent, question, answer, asked_at, parts, found, why, more_outputs: c })
+    Some(StepView { key, template, absent, question, answer, asked_at, made_at, parts, found, why, more_outputs: c })
 }
 
 fn read_found<'a>(c: &mut Cursor<'a>) -> Option<(&'a str, Digest)> {

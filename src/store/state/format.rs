@@ -5,8 +5,8 @@ use std::io;
 use super::wire::Cursor;
 
 /// The version that is written. It goes up with every change that an older layermill would misread.
-pub(super) const VERSION: u32 = 3;
-/// The oldest that is read. Version 1 is the present format without found inputs: what it holds reads the same.
+pub(super) const VERSION: u32 = 4;
+/// The oldest that is read. Each is the present format without something that came later: what it holds reads the same.
 pub(super) const OLDEST: u32 = 1;
 
 /// Bytes: magic (8), version (u32), the start of the hash of both (4).

@@ -35,16 +35,25 @@ pub struct StepRecord {
     pub answer: Option<Sha256>,
     /// When the answer (or the absence) came, milliseconds since 1970; 0 where nothing was asked.
     pub asked_at: i64,
+    /// When it last ran, where that was not when its answer came; 0 otherwise.
+    pub made_at: i64,
     /// The text that its key was made from, without bindings and inputs: see [`State::template`](super::State::template).
     pub template: Digest,
     /// What else its key was made from, in the key's order.
     pub parts: Vec<KeyPart>,
     /// Inputs that it said it had read, beside those that were declared.
     pub found: Vec<FoundInput>,
-    /// Why it ran when it last did, in words; empty for a first build, `None` where it never ran.
+    /// Why it ran when it last did, in words, a line a cause; empty for a first build, `None` where it never ran.
     pub why: Option<String>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,
+}
+
+impl StepRecord {
+    /// When it last ran, if it ever did.
+    pub fn last_made(&self) -> i64 {
+        if self.made_at == 0 { self.asked_at } else { self.made_at }
+    }
 }
 
 /// An input that a step found while it ran.

@@ -13,7 +13,9 @@ fn watching(project: &Project, args: &[&str]) -> Running {
 fn line_about(watch: &mut Running, file: &str) -> String {
     watch.until(file, |w| {
         let said = w.stderr();
-        said.lines().rev().find(|l| l.contains(&format!("{file} changed"))).map(str::to_owned)
+        // The last one may still be being written.
+        let (whole, _) = said.rsplit_once('\n')?;
+        whole.lines().rev().find(|l| l.contains(&format!("{file} changed"))).map(str::to_owned)
     })
 }
 
@@ -118,4 +120,24 @@ targets:
     assert!(project.exists("out/in/b.txt"));
     watch.signal(Signal::INT);
     watch.wait().exits(exit::DONE);
+}
+
+#[test]
+fn a_watch_is_not_kept_awake_by_what_is_never_fresh() {
+    // What is read of the list is found while it builds, and looked at once more.
+    let project = Project::new(
+        "version: 1
+targets:
+  often: {rule: command, fresh: always, run: \"echo > {out}\", output: often.txt}
+  list: {rule: command, run: \"echo found.txt > {out}\", output: list.txt}
+  each: {rule: command, foreach: {f: {from: list, lines: true}}, inputs: [\"./{f}\"], run: \"cp {in} {out}\", output: \"each/{f}\"}
+",
+    );
+    project.write("found.txt", "found\n");
+    let watch = watching(&project, &["--events", "events"]);
+    // Long enough for another round, if there were one.
+    std::thread::sleep(Duration::from_millis(500));
+    watch.signal(Signal::INT);
+    watch.wait().exits(exit::DONE);
+    assert_eq!(project.read("events").matches(r#""event":"begun""#).count(), 1);
 }

@@ -44,6 +44,7 @@ pub(super) fn step_record(n: u8) -> StepRecord {
         question: if some(2) { digest(n) } else { Digest::default() },
         answer: some(4).then_some(Sha256([n; 32])),
         asked_at: if some(8) { -i64::from(n) } else { 0 },
+        made_at: if some(128) { i64::from(n) } else { 0 },
         template: Digest::of(TEMPLATES[usize::from(n % 3)].as_bytes()),
         parts: (0..n / 16).map(|i| KeyPart { name: [i; 8], value: [n; 8] }).collect(),
         found: if some(32) {

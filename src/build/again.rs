@@ -1,0 +1,76 @@
+//! What would make a step run again, in words.
+
+use crate::pipeline::model::Freshness;
+use crate::store::state::StepRecord;
+
+use super::engine::{Compiled, Engine};
+use super::explain::{Explanation, time};
+use super::outcome::Status;
+use super::reason;
+use super::steps::StepId;
+
+impl Engine<'_> {
+    /// What would make a step run again.
+    pub(super) fn again(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: Option<&StepRecord>,
+        told: &Explanation,
+    ) -> Vec<String> {
+        let Some(record) = record else {
+            return vec![match self.steps.step(id).status {
+                Status::Absent => "what it reads is not absent any more".to_owned(),
+                _ => "a build comes: it was never made".to_owned(),
+            }];
+        };
+        let asks = compiled.rule.question(&self.view(id)).is_some();
+        let ages = asks || !compiled.by_source || record.absent.is_some();
+        let mut again = Vec::new();
+        match self.settings_of(id).fresh {
+            Freshness::Exists if asks => {
+                again.push(
+                    "`--refresh` asks again, and is answered otherwise (unasked, an answer is kept for ever)"
+                        .to_owned(),
+                );
+            }
+            Freshness::Exists => {}
+            Freshness::Within(limit) if ages => {
+                let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+                let from = time(record.asked_at.saturating_add(limit));
+                let (what, before) = (if asks { "asked" } else { "made" }, fresh(self.settings_of(id).fresh));
+                again.push(format!("a build comes after {from}: it was {what} {before} before"));
+            }
+            Freshness::Within(_) => {}
+            Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),
+            Freshness::Always if ages => again.push("a build comes: it is never fresh".to_owned()),
+            Freshness::Digest | Freshness::Always => {}
+        }
+        for (_, value, digest) in &told.values {
+            let file = told.read_out_of.last().map(|step| format!(" in what {step} makes")).unwrap_or_default();
+            again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
+        }
+        let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
+        again.push(format!("{inputs}a parameter or the rule's version changes"));
+        match self.steps.step(id).status {
+            Status::Absent => {}
+            _ if compiled.cached => {
+                again.push(
+                    "an output is changed or removed (it comes back from the store, where that has it)".to_owned(),
+                );
+            }
+            _ => again.push("an output is changed or removed".to_owned()),
+        }
+        again
+    }
+}
+
+/// How long answers are kept, as the pipeline says it.
+pub(super) fn fresh(fresh: Freshness) -> String {
+    match fresh {
+        Freshness::Exists => "exists".to_owned(),
+        Freshness::Within(limit) => reason::limit(limit.as_secs()),
+        Freshness::Digest => "digest".to_owned(),
+        Freshness::Always => "always".to_owned(),
+    }
+}

@@ -1,0 +1,55 @@
+//! Which steps were asked for by name.
+
+use super::engine::{Engine, Selection};
+use super::request::{Asked, Unknown};
+use super::session::Order;
+use super::steps::{StepId, printable};
+
+impl Engine<'_> {
+    /// Whether a step was asked for by name, and not only because something needs it.
+    pub(super) fn is_asked(&self, asked: &Asked, id: StepId) -> bool {
+        let rows = |target: usize| {
+            self.steps.step(id).target as usize == target
+                || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target))
+        };
+        match asked {
+            Asked::Target(target) => rows(*target),
+            Asked::Steps(target, values) => {
+                let bound = self.steps.values_of(id);
+                rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
+            }
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path) == Some(id),
+        }
+    }
+
+    /// What was asked for by name and turns out not to be.
+    pub(super) fn not_found(&self, order: &Order) -> Option<Unknown> {
+        let found = |asked: &Asked| match asked {
+            Asked::Target(_) => true,
+            Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
+        };
+        // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
+        let told = |asked: &&Asked| match asked {
+            Asked::Target(_) => false,
+            Asked::Steps(target, _) => self.wanted[*target].all,
+            Asked::Output(_, makers) => makers.iter().all(|(target, _)| self.wanted[*target].all),
+        };
+        let chosen = [&order.refresh, &order.force].into_iter().flat_map(|selection| match selection {
+            Selection::Named(named) => named.as_slice(),
+            Selection::None | Selection::All => &[],
+        });
+        let missing = order.asked.iter().chain(chosen.filter(told)).find(|asked| !found(asked))?;
+        let message = match missing {
+            Asked::Target(_) => return None,
+            Asked::Output(path, _) => format!("no step makes {path}"),
+            Asked::Steps(target, values) => {
+                let target = &self.pipeline.targets[*target];
+                let values: Vec<String> =
+                    values.iter().map(|(b, v)| format!("{}={}", target.bindings[*b].name, printable(v))).collect();
+                format!("no step {}@{}", target.name, values.join(","))
+            }
+        };
+        Some(Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) })
+    }
+}

@@ -1,0 +1,54 @@
+//! How the outputs of a step compare with what was recorded of them.
+
+use crate::store::state::{FileRecord, PathId};
+
+use super::decide::Outputs;
+use super::engine::Engine;
+use super::files::{self, Look};
+use super::place::Destination;
+use super::reason::{self, Reason};
+use super::steps::StepId;
+
+impl Engine<'_> {
+    pub(super) fn look_at_outputs(&self, id: StepId) -> Outputs {
+        let mut outputs = Outputs { looks: Vec::new(), off: Vec::new() };
+        for (&path, output) in self.steps.outputs(id).iter().zip(&self.steps.target(id).outputs) {
+            let known = self.state.file_at(path);
+            let look = files::look_at_output(&self.pipeline.root.join(self.state.path(path)), known, output.folder);
+            outputs.off.extend(off(self.state.path(path), &look, known));
+            outputs.looks.push((path, look));
+        }
+        outputs
+    }
+
+    pub(super) fn destinations(&self, id: StepId, looks: &[(PathId, Look)]) -> Vec<Destination> {
+        let outputs = &self.steps.target(id).outputs;
+        looks
+            .iter()
+            .zip(outputs)
+            .map(|((path, look), output)| Destination {
+                path: self.state.path(*path).to_owned(),
+                folder: output.folder,
+                ours: self.state.file_at(*path).is_some(),
+                there: match look {
+                    Look::Same(r) | Look::Hashed(r) => Some(*r),
+                    Look::Missing | Look::Unusable(_) => None,
+                },
+            })
+            .collect()
+    }
+}
+
+/// Why an output is not what was recorded.
+fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
+    let changed = |from: String, to: String| Some(Reason::ChangedOutput { path: path.to_owned(), from, to });
+    match (look, known) {
+        (Look::Missing, _) => Some(Reason::MissingOutput(path.to_owned())),
+        (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
+        (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
+        (Look::Hashed(now), Some(known)) if now.content != known.content => {
+            changed(reason::hex(&known.content.short()), reason::hex(&now.content.short()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,261 @@
+//! What records tell of outputs that no step is known to make: since what its values are read out of has to be built
+//! first, or since there is none any more.
+
+use crate::pipeline::model::{self, AxisKind, TargetId};
+use crate::pipeline::pattern;
+
+use super::changes::recorded_inputs;
+use super::engine::Engine;
+use super::explain::{Explanation, Read, Standing, found_inputs};
+use super::files::{self, Look};
+use super::key::{Part, Template};
+use super::outcome::Status;
+use super::reason::hex;
+use super::request::{self, Asked, Unknown};
+use super::session::BuildError;
+use super::steps::{StepId, printable};
+
+/// The values of a target's bindings, as a path tells them.
+type Values = Vec<(usize, String)>;
+
+/// A record that no step has now.
+struct Recorded {
+    /// Of its first output.
+    path: String,
+    /// The steps that it may be of, the likeliest first.
+    may_be: Vec<(TargetId, Values)>,
+}
+
+impl Engine<'_> {
+    /// What is recorded of the steps asked for, where they are none now.
+    pub(super) fn remembered(&self, asked: &Asked) -> Vec<Explanation> {
+        // Of a whole target, what it has no values for any more is left to `clean`.
+        let orphans = !matches!(asked, Asked::Target(_));
+        if !self.may_be_remembered(asked, orphans) {
+            return Vec::new();
+        }
+        // Asked for by its path, all that may make it was looked at; by name, only that target.
+        let all_looked_at = |path: &str| match asked {
+            Asked::Steps(target, _) => request::makers(self.pipeline, path).iter().all(|(t, _)| t == target),
+            Asked::Target(_) | Asked::Output(..) => true,
+        };
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let pending = may_be.iter().find_map(|(target, values)| self.pending(*target, values, &path));
+            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && all_looked_at(&path)))
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
+    fn may_be_remembered(&self, asked: &Asked, orphans: bool) -> bool {
+        let (Asked::Target(target) | Asked::Steps(target, _)) = asked else { return true };
+        let none = || !self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id));
+        self.untold().contains(target) || orphans && none()
+    }
+
+    /// The same where it cannot be told which steps there are: why not.
+    pub(super) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let (target, values) = may_be.first()?;
+            Some(Explanation {
+                standing: Standing::Pending,
+                step: self.label_of(*target, values),
+                message: Some(format!("its steps cannot be told: {why}")),
+                help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
+                ..self.told_by_record(&path)?
+            })
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// The records of what was asked for that no step has now, by path.
+    fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
+        let (target, wanted) = match asked {
+            Asked::Output(path, _) if self.steps.find_path(&self.state, path).is_some() => return Vec::new(),
+            Asked::Output(path, _) => {
+                let makers = |first: &String| request::makers(self.pipeline, first);
+                let first = self.recorded_by(path);
+                return first.map(|first| self.recorded(&first, makers(&first))).into_iter().collect();
+            }
+            Asked::Target(target) => (*target, &[][..]),
+            Asked::Steps(target, values) => (*target, values.as_slice()),
+        };
+        let Some(output) = self.pipeline.targets[target].outputs.first() else { return Vec::new() };
+        let begins = match output.pattern.parts.first() {
+            Some(model::Part::Text(text)) => text.public(),
+            _ => String::new(),
+        };
+        let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
+        let record = |path: &str| {
+            let read = pattern::match_path(&output.pattern, path).into_iter().filter(has);
+            let may_be: Vec<_> = read.map(|values| (target, values)).collect();
+            (!may_be.is_empty()).then(|| self.recorded(path, may_be))
+        };
+        let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none()).map(|id| self.state.path(id));
+        let mut records: Vec<Recorded> = free.filter(|path| path.starts_with(&begins)).filter_map(record).collect();
+        records.retain(|record| !record.may_be.is_empty());
+        records.sort_by(|a, b| a.path.cmp(&b.path));
+        records
+    }
+
+    /// The steps that may have made a recorded output: a path may be read in several ways, and the record tells by which
+    /// values it was made.
+    fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
+        let path = path.to_owned();
+        let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
+        let template = self.state.template(&record.template).and_then(Template::parse);
+        let agrees = |(target, values): &(TargetId, Values)| {
+            values.iter().all(|(binding, value)| {
+                let part = Part::Value { binding: &self.pipeline.targets[*target].bindings[*binding].name, value };
+                let name = part.name_hash();
+                record.parts.iter().all(|recorded| recorded.name != name || recorded.value == part.value())
+            })
+        };
+        may_be.retain(agrees);
+        let by = template.and_then(|template| template.target);
+        may_be.sort_by_key(|(target, _)| by.as_ref() != Some(&self.pipeline.targets[*target].name));
+        Recorded { path, may_be }
+    }
+
+    /// A record that no target's output is of.
+    pub(super) fn orphan(&self, path: &str) -> Option<Explanation> {
+        self.orphan_of(&self.recorded_by(path)?, None)
+    }
+
+    /// Why there is nothing to tell of a path.
+    pub(super) fn not_recorded(&self, path: &str, unknown: Unknown) -> BuildError {
+        let read = self.state.file(path).is_some() && self.pipeline.root.join(path).is_file();
+        let help = read.then(|| format!("no step makes it; `layermill graph {path} --needed-by` names what reads it"));
+        Unknown { help: help.or(unknown.help), message: unknown.message }.into()
+    }
+
+    /// The first output of the recorded step that made this file.
+    fn recorded_by(&self, path: &str) -> Option<String> {
+        if self.state.step_key(path).is_some() {
+            return Some(path.to_owned());
+        }
+        let made =
+            |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
+        self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)
+    }
+
+    /// A step that comes back once what its values are read out of is built.
+    fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let axes = 0..self.pipeline.targets[target].axes.len();
+        let parent =
+            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| !self.is_settled(s));
+        // Of a parent that has no steps yet either, its own parent is what is to be built.
+        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
+        let (parent, what) = match parent {
+            Some(step) => (self.steps.label(step), self.standing_of(step)),
+            None => (grown()?, "its own steps are told only once that is built".to_owned()),
+        };
+        let mut told = self.told_by_record(path)?;
+        told.standing = Standing::Pending;
+        told.step = self.label_of(target, values);
+        told.message = Some(format!("its values are read out of {parent}: {what}"));
+        told.help =
+            Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
+        told.again = vec![
+            format!("{parent} is built, and its values are among what is read out of that"),
+            "what it reads or what it made was changed meanwhile".to_owned(),
+        ];
+        told.read_out_of = vec![parent];
+        Some(told)
+    }
+
+    fn is_settled(&self, step: StepId) -> bool {
+        let status = self.steps.step(step).status;
+        status.has_outputs() || status == Status::Absent
+    }
+
+    /// Why a step has not been built.
+    fn standing_of(&self, step: StepId) -> String {
+        let account = self.accounts.get(&step);
+        let why = account.and_then(|a| a.reasons.as_ref().map(ToString::to_string).or_else(|| a.message.clone()));
+        let word = self.steps.step(step).status.word();
+        why.map_or_else(|| word.to_owned(), |why| format!("it is {word} ({why})"))
+    }
+
+    /// The label of what an axis reads out of, where that itself is still to come.
+    fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+        let this = &self.pipeline.targets[target];
+        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+        let theirs: Values =
+            ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone()))).collect();
+        let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let grandparents = 0..self.pipeline.targets[parent].axes.len();
+        let waits = grandparents.clone().any(|axis| {
+            self.parent_step(parent, axis, lookup).is_some_and(|s| !self.is_settled(s))
+                || self.unborn(parent, axis, &theirs).is_some()
+        });
+        waits.then(|| self.label_of(parent, &theirs))
+    }
+
+    fn orphan_of(&self, path: &str, of: Option<&(TargetId, Values)>) -> Option<Explanation> {
+        let mut told = self.told_by_record(path)?;
+        told.standing = Standing::Orphan;
+        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
+        told.message = Some(match of {
+            Some((target, _)) => format!(
+                "no step makes it any more: these values are not among those of {} now",
+                self.pipeline.targets[*target].name
+            ),
+            None => "no step makes it any more: no target has an output of this name".to_owned(),
+        });
+        told.help =
+            Some("`layermill clean --orphans` removes it, with all others of its kind; `-n` lists them".to_owned());
+        told.again = vec!["the pipeline, or what values are read out of, has it again".to_owned()];
+        Some(told)
+    }
+
+    /// All that the record alone tells.
+    fn told_by_record(&self, path: &str) -> Option<Explanation> {
+        let record = self.state.step(path)?;
+        let recorded = self.state.template(&record.template).and_then(Template::parse);
+        let mut told = Explanation::of_record(&record, recorded.as_ref());
+        let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
+        let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
+        let inputs = inputs.into_iter().map(|(path, value)| Read {
+            path,
+            digest: Some(hex(value)),
+            name: None,
+            step: None,
+            found: false,
+        });
+        told.inputs = inputs.chain(found_inputs(&record)).collect();
+        if let Some(recorded) = recorded {
+            told.rule = (recorded.rule, recorded.version);
+            (told.params, told.source) = (recorded.params, recorded.source);
+        }
+        told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
+        Some(told)
+    }
+
+    /// A recorded output, and what became of it.
+    fn output_now(&self, path: &str) -> String {
+        let full = self.pipeline.root.join(path);
+        let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
+        let known = self.state.file(path);
+        match (files::look_at_output(&full, known, folder), known) {
+            (Look::Missing, _) => format!("{path} (gone)"),
+            (Look::Same(_), _) => path.to_owned(),
+            (Look::Hashed(now), Some(known)) if now.content == known.content => path.to_owned(),
+            (Look::Hashed(_) | Look::Unusable(_), _) => format!("{path} (changed since)"),
+        }
+    }
+
+    fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
+        let this = &self.pipeline.targets[target];
+        let mut label = this.name.clone();
+        let mut values = values.to_vec();
+        values.sort_by_key(|(binding, _)| *binding);
+        for (i, (binding, value)) in values.iter().enumerate() {
+            label.push(if i == 0 { '@' } else { ',' });
+            label.push_str(&format!("{}={}", this.bindings[*binding].name, printable(value)));
+        }
+        label
+    }
+}

@@ -1,0 +1,130 @@
+//! What a step waits for, and what becomes of it where that did not come out well.
+
+use rustix::fs::AtFlags;
+
+use crate::pipeline::model::InputKind;
+
+use super::decide::Decision;
+use super::engine::{Engine, Leaf};
+use super::files::{self, Look};
+use super::outcome::Status;
+use super::steps::StepId;
+use super::waits::{GroupId, Wait};
+
+impl Engine<'_> {
+    /// What the inputs leave of a step: an end to it, or the stale steps that it waits for where nothing is run.
+    pub(super) fn upstream(&self, id: StepId) -> Result<Vec<StepId>, Decision> {
+        let target = self.steps.target(id);
+        let mut stale = Vec::new();
+        // Another input may have failed, which is worse.
+        let mut deferred = None;
+        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            let partial = self.goes_on_without(id, position);
+            match slot.wait {
+                Wait::Step(step) => {
+                    let status = self.steps.step(step).status;
+                    match status {
+                        _ if status.fails() && !partial => return Err(self.blocked(step)),
+                        Status::Deferred if !partial => deferred = deferred.or(Some(step)),
+                        Status::Absent if position < target.inputs.len() => {
+                            let message = format!("{} is absent", self.steps.label(step));
+                            return Err(Decision::Done {
+                                status: Status::Absent,
+                                message: Some(message),
+                                record: None,
+                            });
+                        }
+                        Status::Stale => stale.push(step),
+                        _ => {}
+                    }
+                }
+                Wait::None => {}
+                Wait::Group(group) => {
+                    if let Some(step) = self.absent_alone(id, position, group) {
+                        let message = format!("{} is absent", self.steps.label(step));
+                        return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
+                    }
+                    if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
+                        if self.steps.step(step).status.fails() {
+                            return Err(self.blocked(step));
+                        }
+                        deferred = deferred.or(Some(step));
+                    }
+                    stale.extend(self.stale_of(group));
+                }
+                Wait::File(file) => self.check_file(file)?,
+            }
+        }
+        if let Some(step) = deferred {
+            return Err(self.ended_by(Status::Deferred, step));
+        }
+        Ok(stale)
+    }
+
+    /// The stale steps of a group: all of them, unless so many wait for so many that one has to do.
+    fn stale_of(&self, group: GroupId) -> Vec<StepId> {
+        let this = &self.steps.groups[group as usize];
+        let Some(first) = this.stale else { return Vec::new() };
+        let of = &self.steps.rows[this.target].steps;
+        let stale =
+            this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.step(s).status == Status::Stale);
+        // Where the rows themselves are still to be read, it is what they are read out of.
+        let mut all: Vec<StepId> = if this.is_crowded() { Vec::new() } else { stale.collect() };
+        if !all.contains(&first) {
+            all.push(first);
+        }
+        all.sort_by_key(|&s| (self.steps.step(s).target, self.steps.step(s).row));
+        all
+    }
+
+    /// This input of the step is `partial`: it does without what failed.
+    pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
+        let input = self.steps.target(id).inputs.get(position);
+        input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
+    }
+
+    fn blocked(&self, by: StepId) -> Decision {
+        self.ended_by(Status::Blocked, by)
+    }
+
+    fn ended_by(&self, status: Status, by: StepId) -> Decision {
+        Decision::Done { status, message: Some(self.steps.label(by)), record: None }
+    }
+
+    /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
+    fn absent_alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
+        let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
+            return None;
+        };
+        let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
+        let step = self.steps.rows[*of].steps[row as usize];
+        let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
+        (one_to_one && self.steps.step(step).status == Status::Absent).then_some(step)
+    }
+
+    /// A file that no step makes has to be there.
+    fn check_file(&self, file: u32) -> Result<(), Decision> {
+        let path = || self.state.path(self.steps.files[file as usize]);
+        match self.looks[file as usize] {
+            Leaf::There => Ok(()),
+            Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
+                message: format!("the input {} is missing", path()),
+                help: Some("no target makes it; put it there, or correct the path".to_owned()),
+            }),
+            Leaf::Unusable => {
+                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
+                Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
+            }
+        }
+    }
+
+    /// Looks at a file that no step makes; `None` where it is as recorded.
+    pub(super) fn look_at_file(&self, file: u32) -> Option<Look> {
+        let path = self.steps.files[file as usize];
+        let known = self.state.file_at(path);
+        if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
+            return None;
+        }
+        Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
+    }
+}

@@ -1,0 +1,287 @@
+//! What is told of steps that are none now, of those that several targets make, and of what a step reads.
+
+use axum::http::StatusCode;
+
+use super::assert_says;
+use crate::support::fault::{self, Server};
+use crate::support::project::Project;
+use crate::support::sample;
+use crate::support::words::exit;
+
+fn images() -> Project {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  get_tag: {rule: tags, source: shelf, foreach: {repo: {lines: repos.txt}}, output: \"tags/{repo}.json\"}
+  get_layer: {rule: layers, source: shelf, foreach: {tag: {from: get_tag, select: latest}}, output: \"layers/{repo}/{tag}.json\"}
+",
+    );
+    project.write("repos.txt", "library/redis\nlibrary/busybox\n");
+    project.layout("images", &sample::images());
+    project
+}
+
+#[test]
+fn a_step_whose_tag_file_is_gone_is_explained_from_its_record() {
+    let project = images();
+    project.build(&[]);
+    project.remove("tags/library/redis.json");
+    let words = [
+        "get_layer@repo=library/redis,tag=latest: pending",
+        "its values are read out of get_tag@repo=library/redis",
+        "missing output: tags/library/redis.json",
+        "`layermill build get_tag@repo=library/redis` builds that",
+        "rule      layers",
+        "source    oci-layout images",
+        "last made first build",
+        "output    layers/library/redis/latest.json",
+    ];
+    for asked in ["get_layer@repo=library/redis,tag=latest", "layers/library/redis/latest.json", "get_layer"] {
+        assert_says(&project.explain(asked), &words);
+    }
+    assert_says(&project.explain("get_layer"), &["get_layer@repo=library/busybox,tag=latest: up to date"]);
+    // What it says helps.
+    project.build(&["get_tag@repo=library/redis"]);
+    assert_says(&project.explain("layers/library/redis/latest.json"), &["latest: up to date"]);
+}
+
+#[test]
+fn a_step_two_levels_below_what_is_gone_is_explained() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, run: \"echo x > {out}\", output: a.txt}
+  b: {rule: command, foreach: {n: {from: a, lines: true}}, run: \"echo {n}y > {out}\", output: 'b/{n}.txt'}
+  c: {rule: command, foreach: {m: {from: b, lines: true}}, run: \"echo {m} > {out}\", output: 'c/{n}/{m}.txt'}
+",
+    );
+    project.build(&[]);
+    project.remove("a.txt");
+    assert_says(
+        &project.explain("c/x/xy.txt"),
+        &["c@n=x,m=xy: pending", "read out of b@n=x", "`layermill build b@n=x`"],
+    );
+    project.run(&["build", "b@n=x"]).exits(exit::DONE);
+    assert_says(&project.explain("c/x/xy.txt"), &["up to date"]);
+}
+
+#[test]
+fn a_path_that_can_be_read_in_several_ways_is_explained_as_it_was_made() {
+    let project = Project::new(
+        "version: 1
+targets:
+  sets: {rule: command, foreach: {set: [x/y]}, run: \"echo p/q > {out}\", output: 'sets/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: sets, lines: true}}, run: \"echo {set} {n} > {out}\", output: 'gen/{set}/{n}.out'}
+",
+    );
+    project.build(&[]);
+    project.remove("sets/x/y.txt");
+    for asked in ["each", "gen/x/y/p/q.out", "each@set=x/y,n=p/q"] {
+        assert_says(&project.explain(asked), &["each@set=x/y,n=p/q: pending", "read out of sets@set=x/y"]);
+    }
+    project.write("sets/x/y.txt", "p\n");
+    project.edit("echo p/q", "echo p");
+    project.build(&[]);
+    assert_says(&project.explain("gen/x/y/p/q.out"), &["each@set=x/y,n=p/q: orphan"]);
+}
+
+#[test]
+fn a_step_whose_list_is_gone_is_explained_from_its_record() {
+    let project = images();
+    project.build(&[]);
+    project.remove("repos.txt");
+    for asked in ["get_tag@repo=library/redis", "tags/library/redis.json", "get_tag"] {
+        let words = ["get_tag@repo=library/redis: pending", "its steps cannot be told", "repos.txt", "asked at"];
+        assert_says(&project.explain(asked), &words);
+    }
+    // What has no record is still a mistake of the pipeline.
+    project.run(&["explain", "tags/library/none.json"]).exits(exit::WRONG).says("repos.txt");
+}
+
+#[test]
+fn an_orphan_says_who_made_it_and_how_it_goes() {
+    let project = images();
+    project.build(&[]);
+    // Of a value that is gone: by path and by name.
+    project.write("repos.txt", "library/busybox\n");
+    for asked in ["tags/library/redis.json", "get_tag@repo=library/redis"] {
+        assert_says(
+            &project.explain(asked),
+            &[
+                "get_tag@repo=library/redis: orphan",
+                "not among those of get_tag",
+                "made by   get_tag",
+                "clean --orphans",
+            ],
+        );
+    }
+    // Of a target that is gone: by path alone.
+    project.edit("  get_layer:", "  other:");
+    project.edit("layers/{repo}", "others/{repo}");
+    assert_says(
+        &project.explain("layers/library/busybox/latest.json"),
+        &["layers/library/busybox/latest.json: orphan", "made by   get_layer", "rule      layers", "clean --orphans"],
+    );
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    project
+        .run(&["explain", "layers/library/busybox/latest.json"])
+        .exits(exit::WRONG)
+        .says("no target, step or output");
+    project.run(&["explain", "tags/library/redis.json"]).exits(exit::WRONG).says("no step makes");
+}
+
+#[test]
+fn two_targets_of_one_file_name_each_other() {
+    let project = Project::new(
+        "version: 1
+targets:
+  left: {rule: command, foreach: {n: [1, 2]}, run: \"echo left > {out}\", output: 'out/{n}.txt'}
+  right: {rule: command, foreach: {n: [2, 3]}, run: \"echo right > {out}\", output: 'out/{n}.txt'}
+",
+    );
+    project.build(&["left"]);
+    assert_says(&project.explain("left@n=2"), &["rival     right may make this file"]);
+    let plan = project.run(&["plan", "right"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["right@n=2  made by another target: out/2.txt was last made by left (+1 more cause)"]);
+    project.build(&["right"]);
+    assert_says(&project.explain("right@n=2"), &["last made made by another target: out/2.txt was last made by left"]);
+    assert_says(
+        &project.explain("left@n=2"),
+        &["because   made by another target: out/2.txt was last made by right", "made by   right"],
+    );
+}
+
+#[test]
+fn a_renamed_target_rebuilds_nothing_and_says_what_it_was() {
+    let project = super::project();
+    project.build(&["part"]);
+    project.edit("  part:", "  piece:");
+    project.edit("inputs: [part]", "inputs: [piece]");
+    project.build(&["piece"]).assert_nothing_done();
+    assert_says(&project.explain("piece"), &["up to date", "made by   part"]);
+}
+
+#[test]
+fn targets_that_describe_the_same_step_name_each_other() {
+    let project = images();
+    project.edit(
+        "targets:",
+        "targets:
+  every_layer: {rule: layers, source: shelf, foreach: {tag: {from: get_tag, select: all}}, output: \"layers/{repo}/{tag}.json\"}",
+    );
+    project.build(&[]);
+    assert_says(&project.explain("get_layer@repo=library/redis,tag=latest"), &["also of   every_layer: the same step"]);
+    // What the other makes is no orphan of this one.
+    project.run(&["explain", "get_layer@repo=library/redis,tag=7"]).exits(exit::WRONG).says("no step get_layer@");
+    assert_says(&project.explain("layers/library/redis/7.json"), &["every_layer@repo=library/redis,tag=7: up to date"]);
+}
+
+#[test]
+fn inputs_are_told_with_the_name_that_they_go_by() {
+    let project = Project::new(
+        "version: 1
+targets:
+  part: {rule: command, foreach: {n: [1, 2]}, run: \"test {n} = 1 && echo {n} > {out}\", output: 'part/{n}.txt'}
+  whole:
+    rule: command
+    inputs: {left: a.txt, parts: {target: part, partial: true}}
+    run: \"cat {in.left} {in.parts} > {out}; echo '{out}: found.h' > d.mk\"
+    depfile: d.mk
+    output: whole.txt
+",
+    );
+    project.write("a.txt", "a\n");
+    project.write("found.h", "f\n");
+    project.run(&["build", "whole"]).exits(exit::FAILED);
+    let explained = project.explain("whole");
+    assert_says(
+        &explained,
+        &[
+            "input     {in.left} a.txt (",
+            "input     {in.parts} part/1.txt (",
+            ") of part@n=1\n",
+            "input     {in.parts} part/2.txt (not there) of part@n=2, failed when it was last tried",
+            "input     found.h (",
+            ") found while it ran",
+        ],
+    );
+    let json = project.run(&["explain", "whole", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let input = &json[0]["inputs"][1];
+    assert_eq!(
+        (&input["path"], &input["name"], &input["step"]),
+        (&"part/1.txt".into(), &"parts".into(), &"part@n=1".into())
+    );
+}
+
+#[test]
+fn an_input_that_no_step_makes_is_told_as_one() {
+    let project = super::project();
+    project.build(&["part"]);
+    project.run(&["explain", "text.txt"]).exits(exit::WRONG).says("`layermill graph text.txt --needed-by`");
+}
+
+#[test]
+fn what_would_make_a_step_run_again() {
+    let project = images();
+    project.edit(
+        "targets:",
+        "targets:
+  often: {rule: command, fresh: always, run: \"echo > {out}\", output: often.txt}
+  aged: {rule: command, fresh: 3h, cache: false, run: \"echo > {out}\", output: aged.txt}
+  group: {inputs: [aged, often]}",
+    );
+    project.build(&[]);
+    let again = |step: &str, words: &[&str]| {
+        let explained = project.explain(step);
+        let lines: Vec<&str> = explained.lines().filter(|l| l.contains("again if")).collect();
+        assert_says(&lines.join("\n"), words);
+    };
+    again("get_tag@repo=library/redis", &["`--refresh`", "a parameter or the rule's version changes", "an output"]);
+    again(
+        "get_layer@repo=library/redis,tag=latest",
+        &["the tag latest has another digest in what get_tag@repo=library/redis makes"],
+    );
+    again("often", &["never fresh", "comes back from the store"]);
+    again("aged", &["a build comes after 20", "it was made 3h before"]);
+    project.edit("  aged:", "  none: {rule: command, run: \"echo > {out}\", output: none.txt}\n  aged:");
+    again("none", &["a build comes: it was never made"]);
+    assert_says(&project.explain("aged"), &["fresh     3h"]);
+    assert_says(&project.explain("group"), &["rule      group", "upstream: often is made again", "of aged"]);
+}
+
+#[test]
+fn what_was_taken_over_is_not_told_as_made() {
+    let project = images();
+    project.build(&[]);
+    std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    assert_says(&project.explain("get_tag"), &["adopted", "a build   takes over what is there"]);
+    project.build(&[]);
+    let explained = project.explain("get_tag@repo=library/redis");
+    assert_says(&explained, &["up to date", "taken over with the file", "over as it was, without being made"]);
+    assert!(!explained.contains("last made"), "{explained}");
+}
+
+#[test]
+fn a_step_that_was_put_off_says_so_and_until_when() {
+    let spent = [("RateLimit-Limit", "1;w=21600"), ("RateLimit-Remaining", "0;w=21600"), ("Retry-After", "600")];
+    let server = Server::start(move |_| fault::reply(StatusCode::TOO_MANY_REQUESTS, &spent, ""));
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{net: {{kind: registry, url: \"{}\"}}}}
+targets:
+  tags: {{rule: tags, source: net, foreach: {{repo: [library/redis]}}, output: \"tags/{{repo}}.json\"}}
+  copy: {{rule: command, inputs: [tags], run: \"cp {{in}} {{out}}\", output: copy.json}}
+  last: {{rule: command, after: [tags], run: \"echo > {{out}}\", output: last.txt}}
+",
+        server.url()
+    ));
+    project.run(&["build"]).exits(exit::DEFERRED);
+    assert_says(&project.explain("tags"), &["deferred  20", "its limit of requests is spent; build again at 20"]);
+    assert_says(&project.explain("copy"), &["(not there) of tags@repo=library/redis, deferred when it was last tried"]);
+    assert_says(&project.explain("last"), &["after     tags (deferred when it was last tried)"]);
+    let rows = project.run(&["status", "tags", "--format", "json"]).exits(exit::DONE).stdout;
+    let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
+    assert_eq!((&rows[0]["deferred"], &rows[0]["failed"], &rows[0]["missing"]), (&1.into(), &0.into(), &0.into()));
+}
