@@ -20,7 +20,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0, f)
+        write_hex(&self.0, f)
     }
 }
 
@@ -42,13 +42,7 @@ impl Sha256 {
 
     /// The 64 hex digits alone.
     pub fn hex(&self) -> String {
-        struct Hex<'a>(&'a [u8]);
-        impl fmt::Display for Hex<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hex(self.0, f)
-            }
-        }
-        Hex(&self.0).to_string()
+        hex(&self.0).iter().map(|digit| char::from(*digit)).collect()
     }
 
     /// Reads 64 lower-case hex digits.
@@ -86,7 +80,7 @@ impl FromStr for Sha256 {
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        hex(&self.0, f)
+        write_hex(&self.0, f)
     }
 }
 
@@ -96,6 +90,16 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
+/// The digits, in ASCII. Crawls write them by the ten thousand.
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    digits
+}
+
+fn write_hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(str::from_utf8(&hex(bytes)).map_err(|_| fmt::Error)?)
 }

@@ -1,7 +1,9 @@
 //! What the tests stand on: images, a real registry, a server that misbehaves, and a project to build in.
 
 pub mod certificates;
+pub mod clock;
 pub mod fault;
+pub mod front;
 pub mod http;
 pub mod hub;
 pub mod images;
