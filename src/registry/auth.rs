@@ -361,8 +361,8 @@ impl Session {
     /// reason to be asked for tokens without end.
     fn may_renew(&self, key: &TokenKey, token: &Arc<Token>) -> bool {
         let now = Instant::now();
-        if lock(&self.tokens).get(key).is_some_and(|kept| !Arc::ptr_eq(kept, token)) {
-            // Somebody has done it.
+        if lock(&self.tokens).get(key).is_none_or(|kept| !Arc::ptr_eq(kept, token)) {
+            // Somebody has done it, or is at it: of many that are under way when a token ends, one renews it.
             return true;
         }
         if !token.may_have_run_out(now) {

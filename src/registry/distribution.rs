@@ -1,6 +1,7 @@
 //! The `registry` source: any registry that speaks the OCI distribution-spec, or Docker's registry protocol before it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::address::Address;
 use super::budget::Budget;
@@ -9,15 +10,15 @@ use super::endpoint::Endpoint;
 use super::flight::Flights;
 use super::grammar;
 use super::image::Image;
-use super::lookup::{self, Content, Fetched, Sent};
+use super::lookup::{self, Content, Fetched, Genuine, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
+use super::words;
 use super::{
     Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
-    mirrors, pages,
+    Traffic, mirrors, pages,
 };
-use super::{schema1, words};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
@@ -53,12 +54,16 @@ pub const KIND: Kind = Kind {
     ],
 };
 
+/// How often content that is not what was asked for, as what was damaged on the way is not, is asked for again.
+const ASKED_AGAIN: u32 = 2;
+
 /// A registry.
 pub struct Distribution {
     identity: String,
     limit: u64,
     concurrency: usize,
     budget: Arc<Budget>,
+    traffic: Arc<Traffic>,
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     flights: Flights<(String, Sha256), Fetched>,
@@ -95,6 +100,7 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
         limit: setup.limit(),
         concurrency: setup.concurrency(),
         budget,
+        traffic: setup.traffic(),
         endpoints,
         flights: Flights::default(),
         measures: Measures::default(),
@@ -270,21 +276,49 @@ struct Remote<'a> {
     effort: Effort,
 }
 
+impl Remote<'_> {
+    /// What an address sends, once it is what was asked for.
+    async fn genuine<'a>(
+        &self,
+        endpoint: &Endpoint,
+        digest: &Sha256,
+        effort: Effort,
+        ask: impl Fn() -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>,
+    ) -> Result<Answer<Genuine>, SourceError> {
+        let mut again = effort.retries.unwrap_or(ASKED_AGAIN).min(ASKED_AGAIN);
+        loop {
+            let sent = match ask().await? {
+                Answer::Found(sent) => sent,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            let wrong = match sent.checked(digest) {
+                Ok(genuine) => return Ok(Answer::Found(genuine)),
+                Err(e) => e,
+            };
+            endpoint.session.sent_wrong_content();
+            if again == 0 {
+                return Err(SourceError::new(format!("{}@{digest}: {wrong}", self.repo)));
+            }
+            again -= 1;
+            self.source.traffic.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Content for Remote<'_> {
     fn flights(&self) -> &Flights<(String, Sha256), Fetched> {
         &self.source.flights
     }
 
-    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Sent>, SourceError>> {
-        let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            Box::pin(endpoint.manifest(self.repo, digest, effort))
+    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            let sent = move || -> BoxFuture<'a, _> { Box::pin(endpoint.manifest(self.repo, digest, effort)) };
+            Box::pin(self.genuine(endpoint, digest, effort, sent))
         };
-        let is_right =
-            |sent: &Sent| Sha256::of(&sent.bytes) == *digest || Sha256::of(&schema1::payload(&sent.bytes)) == *digest;
-        Box::pin(self.source.endpoints.ask_for(self.effort, ask, is_right))
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
     }
 
-    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>> {
+    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
         Box::pin(async move {
             let limit = self.source.limit;
             if size > limit {
@@ -295,10 +329,17 @@ impl Content for Remote<'_> {
                 );
                 return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
             }
-            let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-                Box::pin(endpoint.blob(self.repo, digest, effort))
+            let sent = async |endpoint: &Endpoint, effort| {
+                Ok(match endpoint.blob(self.repo, digest, effort).await? {
+                    Answer::Found(bytes) => Answer::Found(Sent { bytes, content_type: None }),
+                    Answer::Absent(why) => Answer::Absent(why),
+                })
             };
-            self.source.endpoints.ask_for(self.effort, ask, |bytes| Sha256::of(bytes) == *digest).await
+            let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+                let sent = move || -> BoxFuture<'a, _> { Box::pin(sent(endpoint, effort)) };
+                Box::pin(self.genuine(endpoint, digest, effort, sent))
+            };
+            self.source.endpoints.ask(self.effort, ask).await
         })
     }
 }

@@ -58,8 +58,15 @@ pub struct Files {
     pub is_compressed: bool,
 }
 
+/// An image config, read.
+pub struct Config {
+    bytes: Vec<u8>,
+    said: Said,
+}
+
+/// What is taken of it.
 #[derive(Deserialize)]
-struct Config {
+struct Said {
     architecture: Option<String>,
     os: Option<String>,
     variant: Option<String>,
@@ -84,16 +91,19 @@ struct History {
     empty_layer: Option<bool>,
 }
 
+impl Config {
+    /// Reads one. The error says what the bytes are not.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let said = serde_json::from_slice(bytes)
+            .map_err(|e| format!("expected an image config, but what came cannot be read as one ({})", misread(&e)))?;
+        Ok(Self { bytes: bytes.to_vec(), said })
+    }
+}
+
 impl Image {
-    /// Puts an image together from its manifest and the bytes of its config. `described` is the platform by which an
-    /// index named it. The error says what is wrong with the config.
-    pub fn assemble(
-        digest: Sha256,
-        manifest: &ImageManifest,
-        config: Vec<u8>,
-        described: Option<&Platform>,
-    ) -> Result<Self, String> {
-        let read = read_config(&config)?;
+    /// Puts an image together from its manifest and its config. `described` is the platform by which an index named it.
+    pub fn assemble(digest: Sha256, manifest: &ImageManifest, config: Config, described: Option<&Platform>) -> Self {
+        let Config { bytes, said: read } = config;
         let diff_ids = read.rootfs.and_then(|r| r.diff_ids).unwrap_or_default();
         let files = manifest.layers.iter().enumerate().map(|(i, layer)| Files {
             digest: layer.digest.clone(),
@@ -102,17 +112,17 @@ impl Image {
             size: layer.size,
             is_compressed: false,
         });
-        Ok(Self {
+        Self {
             digest,
             platform: platform(read.os, read.architecture, read.variant, described),
-            config,
+            config: bytes,
             settings: read.config,
             docker_version: read.docker_version.unwrap_or_default(),
             layers: walk(read.history.unwrap_or_default(), files),
             // The manifest was refused where the sum is more than it can be.
             size: manifest.layers.iter().map(|l| l.size).sum(),
             is_unpacked: false,
-        })
+        }
     }
 
     /// The image of a manifest of schema 1. `size` tells how large each blob is: the manifest does not.
@@ -166,16 +176,6 @@ fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
 
 /// Layers of schema 1 are of this type, which its manifests do not say.
 const V1_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-
-/// Whether these bytes are an image config. The error says what they are not.
-pub fn check_config(bytes: &[u8]) -> Result<(), String> {
-    read_config(bytes).map(drop)
-}
-
-fn read_config(bytes: &[u8]) -> Result<Config, String> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| format!("expected an image config, but what came cannot be read as one ({})", misread(&e)))
-}
 
 /// What the config says; where it says nothing, what the index did.
 fn platform(
@@ -242,7 +242,7 @@ pub(super) mod tests {
             "digest": Sha256::of(&config).to_string()}})
         .to_string();
         let Ok(Manifest::Image(manifest)) = manifest::parse(body.as_bytes(), None) else { panic!("{body}") };
-        Image::assemble(Sha256::of(body.as_bytes()), &manifest, config, None).unwrap()
+        Image::assemble(Sha256::of(body.as_bytes()), &manifest, Config::read(&config).unwrap(), None)
     }
 
     fn blobs(image: &Image) -> Vec<Option<u64>> {

@@ -92,7 +92,9 @@ pub enum ContainerConfig<'a> {
 
 /// The layer file of an image: JSON, two blanks a level, a newline at its end.
 pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
-    let mut out = serde_json::to_vec_pretty(&[analysis(image, name, tag, ids)]).expect("strings and numbers only");
+    // Room for what most have: it is not to grow, and move, in pieces.
+    let mut out = Vec::with_capacity(1024 * (1 + image.layers.len().min(256)));
+    serde_json::to_writer_pretty(&mut out, &[analysis(image, name, tag, ids)]).expect("strings and numbers only");
     out.push(b'\n');
     out
 }

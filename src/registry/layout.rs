@@ -12,7 +12,7 @@ use super::counter::Counter;
 use super::flight::Flights;
 use super::grammar;
 use super::image::Image;
-use super::lookup::{self, Content, Fetched, Sent};
+use super::lookup::{self, Content, Fetched, Genuine, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::words::shown;
 use super::{
@@ -295,20 +295,18 @@ impl Content for Layout {
         &self.flights
     }
 
-    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Sent>, SourceError>> {
-        Box::pin(async move {
-            Ok(match self.blob(digest, 0).await? {
-                Answer::Found(bytes) => Answer::Found(Sent { bytes, content_type: None }),
-                Answer::Absent(why) => Answer::Absent(why),
-            })
-        })
+    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
+        self.blob(digest, 0)
     }
 
-    fn blob<'a>(&'a self, digest: &'a Sha256, _: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>> {
+    fn blob<'a>(&'a self, digest: &'a Sha256, _: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
         Box::pin(async move {
             let catalog = self.catalog().await?;
             Ok(match catalog.files.read(digest, self.limit).map_err(|what| self.error(&what))? {
-                Some(bytes) => Answer::Found(bytes),
+                Some(bytes) => {
+                    let checked = Sent { bytes, content_type: None }.checked(digest);
+                    Answer::Found(checked.map_err(|e| self.error(&format!("{digest}: {e}")))?)
+                }
                 None => Answer::Absent(format!("{} does not have {digest}", self.name)),
             })
         })

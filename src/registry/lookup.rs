@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::flight::Flights;
-use super::image::Image;
+use super::image::{Config, Image};
 use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
@@ -32,17 +32,40 @@ pub trait Content: Pieces {
     /// What is being got, by repository: what one does not have, another may.
     fn flights(&self) -> &Flights<(String, Sha256), Fetched>;
 
-    /// The bytes of a manifest, not checked yet, and the type that they were sent as.
-    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>;
+    /// A manifest.
+    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>>;
 
-    /// The bytes of a blob, not checked yet.
-    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
+    /// A blob.
+    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>>;
 }
 
-/// A manifest as it came.
+/// Content as it came: nothing is known of it.
 pub struct Sent {
     pub bytes: Vec<u8>,
     pub content_type: Option<String>,
+}
+
+/// Content that has the digest by which it was asked for.
+pub struct Genuine {
+    bytes: Vec<u8>,
+    content_type: Option<String>,
+}
+
+impl Sent {
+    /// What came, where it is what was asked for; of a signed manifest, what was signed. The error says what it is.
+    pub fn checked(self, digest: &Sha256) -> Result<Genuine, String> {
+        let Self { mut bytes, content_type } = self;
+        let mut came = Sha256::of(&bytes);
+        if came != *digest {
+            bytes = schema1::payload(&bytes).into_owned();
+            came = Sha256::of(&bytes);
+        }
+        if came == *digest {
+            return Ok(Genuine { bytes, content_type });
+        }
+        let sent = content_type.map(|t| format!(" of type `{}`", super::words::shown(&t))).unwrap_or_default();
+        Err(format!("expected content of this digest, but what came is {came} ({} bytes{sent})", bytes.len()))
+    }
 }
 
 /// Finds the image behind a digest.
@@ -216,34 +239,43 @@ impl Search<'_> {
 
 impl Lookup<'_> {
     async fn manifest(&self, digest: Sha256, size: Option<u64>) -> Result<Answer<Manifest>, SourceError> {
-        let bytes = match self.stored(&digest)? {
-            Some(bytes) => Arc::new(bytes),
-            None => match self.content.flights().run(self.place(digest), self.fetch_manifest(digest)).await? {
-                Answer::Found(bytes) => bytes,
-                Answer::Absent(why) => return Ok(Answer::Absent(why)),
-            },
-        };
-        self.check_size(digest, size, bytes.len())?;
-        manifest::parse(&bytes, None).map(Answer::Found).map_err(|e| self.error(digest, &e))
+        self.read(digest, size, || self.content.manifest(&digest), manifest::parse).await
     }
 
-    async fn fetch_manifest(&self, digest: Sha256) -> Fetched {
-        // Whoever was in flight before may have brought it.
-        if let Some(bytes) = self.stored(&digest)? {
-            return Ok(Answer::Found(Arc::new(bytes)));
-        }
-        let Sent { bytes, content_type } = match self.content.manifest(&digest).await? {
-            Answer::Found(sent) => sent,
+    /// Content from the store, or else from where it is got and kept if it can be read: what is no manifest, or no
+    /// config, is nothing to keep.
+    async fn read<'g, T>(
+        &self,
+        digest: Sha256,
+        size: Option<u64>,
+        get: impl FnOnce() -> BoxFuture<'g, Result<Answer<Genuine>, SourceError>>,
+        read: impl Fn(&[u8], Option<&str>) -> Result<T, String>,
+    ) -> Result<Answer<T>, SourceError> {
+        let wrong = |e: String| self.error(digest, &e);
+        // Whoever gets it has read it by then.
+        let mut ours = None;
+        let work = async {
+            let stored = self.stored(&digest)?;
+            let is_stored = stored.is_some();
+            let (bytes, content_type) = match stored {
+                Some(bytes) => (bytes, None),
+                None => match get().await? {
+                    Answer::Found(Genuine { bytes, content_type }) => (bytes, content_type),
+                    Answer::Absent(why) => return Ok(Answer::Absent(why)),
+                },
+            };
+            ours = Some(read(&bytes, content_type.as_deref()).map_err(wrong)?);
+            if !is_stored {
+                self.keep(&digest, &bytes)?;
+            }
+            Ok(Answer::Found(Arc::new(bytes)))
+        };
+        let bytes = match self.content.flights().run(self.place(digest), work).await? {
+            Answer::Found(bytes) => bytes,
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
-        let sent = content_type.as_deref();
-        let bytes = if Sha256::of(&bytes) == digest { bytes } else { schema1::payload(&bytes).into_owned() };
-        if Sha256::of(&bytes) != digest {
-            return Err(self.error(digest, &mismatch(&bytes, sent)));
-        }
-        manifest::parse(&bytes, sent).map_err(|e| self.error(digest, &e))?;
-        self.keep(&bytes)?;
-        Ok(Answer::Found(Arc::new(bytes)))
+        self.check_size(digest, size, bytes.len())?;
+        ours.map_or_else(|| read(&bytes, None), Ok).map(Answer::Found).map_err(wrong)
     }
 
     async fn assemble(
@@ -254,20 +286,11 @@ impl Lookup<'_> {
     ) -> Result<Image, SourceError> {
         let named = &manifest.config;
         let config = named.digest.parse::<Sha256>().map_err(|e| self.error(digest, &format!("its config has {e}")))?;
-        let bytes = match self.stored(&config)? {
-            Some(bytes) => Arc::new(bytes),
-            None => {
-                match self.content.flights().run(self.place(config), self.fetch_config(config, named.size)).await? {
-                    Answer::Found(bytes) => bytes,
-                    Answer::Absent(why) => {
-                        return Err(self.error(digest, &format!("its config {config} is not there ({why})")));
-                    }
-                }
-            }
-        };
-        self.check_size(config, Some(named.size), bytes.len())?;
-        Image::assemble(digest, manifest, Arc::unwrap_or_clone(bytes), described.as_ref())
-            .map_err(|e| self.error(config, &e))
+        let get = || self.content.blob(&config, named.size);
+        match self.read(config, Some(named.size), get, |bytes, _| Config::read(bytes)).await? {
+            Answer::Found(config) => Ok(Image::assemble(digest, manifest, config, described.as_ref())),
+            Answer::Absent(why) => Err(self.error(digest, &format!("its config {config} is not there ({why})"))),
+        }
     }
 
     async fn assemble_v1(
@@ -295,22 +318,6 @@ impl Lookup<'_> {
         Ok(Image::of_schema1(digest, manifest, described.as_ref(), |blob| sizes.get(blob).copied().unwrap_or(0)))
     }
 
-    async fn fetch_config(&self, digest: Sha256, size: u64) -> Fetched {
-        if let Some(bytes) = self.stored(&digest)? {
-            return Ok(Answer::Found(Arc::new(bytes)));
-        }
-        let bytes = match self.content.blob(&digest, size).await? {
-            Answer::Found(bytes) => bytes,
-            Answer::Absent(why) => return Ok(Answer::Absent(why)),
-        };
-        if Sha256::of(&bytes) != digest {
-            return Err(self.error(digest, &mismatch(&bytes, None)));
-        }
-        super::image::check_config(&bytes).map_err(|e| self.error(digest, &e))?;
-        self.keep(&bytes)?;
-        Ok(Answer::Found(Arc::new(bytes)))
-    }
-
     fn place(&self, digest: Sha256) -> (String, Sha256) {
         (self.repo.to_owned(), digest)
     }
@@ -319,8 +326,8 @@ impl Lookup<'_> {
         self.blobs.get(digest).map_err(|e| SourceError::new(format!("cannot read {digest} from the store: {e}")))
     }
 
-    fn keep(&self, bytes: &[u8]) -> Result<(), SourceError> {
-        self.blobs.put(bytes).map(drop).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
+    fn keep(&self, digest: &Sha256, bytes: &[u8]) -> Result<(), SourceError> {
+        self.blobs.put_as(digest, bytes).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
     }
 
     fn check_size(&self, digest: Sha256, expected: Option<u64>, came: usize) -> Result<(), SourceError> {
@@ -350,9 +357,4 @@ impl Lookup<'_> {
     fn error(&self, digest: Sha256, what: &str) -> SourceError {
         SourceError::new(format!("{}@{digest}: {what}", self.repo))
     }
-}
-
-fn mismatch(bytes: &[u8], content_type: Option<&str>) -> String {
-    let sent = content_type.map(|t| format!(" of type `{}`", super::words::shown(t))).unwrap_or_default();
-    format!("expected content of this digest, but what came is {} ({} bytes{sent})", Sha256::of(bytes), bytes.len())
 }

@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::http::{Http, Settings};
-use super::{Shared, layout};
+use super::{Shared, Traffic, layout};
 use crate::pipeline::model::{Node, SourceEntry, Text};
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Shape};
@@ -128,6 +128,11 @@ impl<'a> Setup<'a> {
         Self { patience, ..self }
     }
 
+    /// Where requests are counted.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        self.shared.traffic.clone()
+    }
+
     /// Whether nothing was wrong up to here.
     pub fn is_fine(&self, problems: &Problems) -> bool {
         problems.0.len() == self.before
@@ -241,7 +246,7 @@ impl<'a> Setup<'a> {
             local: address::is_loopback(&address.base),
             certificates,
         };
-        let http = Http::new(settings, self.shared.traffic.clone());
+        let http = Http::new(settings, self.traffic());
         let session = Session::new(http, budget, login, &address.base);
         Endpoint { base: address.base, limit: self.limit(), session, validators: self.shared.validators.clone() }
     }

@@ -227,7 +227,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::registry::image::Image;
+    use crate::registry::image::{Config, Image};
     use crate::registry::manifest::{self, Manifest};
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
     use crate::rules::asks::tests::{compiled, problems_of};
@@ -250,7 +250,7 @@ mod tests {
         let body = br#"{"config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
             "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}}"#;
         let Ok(Manifest::Image(manifest)) = manifest::parse(body, None) else { panic!("no image") };
-        Image::assemble(digest, &manifest, b"{}".to_vec(), None).unwrap()
+        Image::assemble(digest, &manifest, Config::read(b"{}").unwrap(), None)
     }
 
     impl Source for Fake {

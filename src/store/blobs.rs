@@ -104,18 +104,23 @@ impl Blobs {
     /// Keeps bytes (temporary file, then rename), and gives their digest.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Sha256> {
         let digest = Sha256::of(bytes);
-        let path = self.path(&digest);
+        self.put_as(&digest, bytes)?;
+        Ok(digest)
+    }
+
+    /// Keeps bytes whose digest is known to be this one.
+    pub fn put_as(&self, digest: &Sha256, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(digest);
         // Reading is cheaper than writing, and a blob that was damaged in place is mended here.
         if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64)
             && fs::read(&path).is_ok_and(|kept| kept == bytes)
         {
             touch(&path);
-            return Ok(digest);
+            return Ok(());
         }
         let mut temporary = Temporary::create(&self.temporaries())?;
         temporary.file.write_all(bytes)?;
-        temporary.keep(&path)?;
-        Ok(digest)
+        temporary.keep(&path)
     }
 
     /// Keeps a copy of a file, and gives its digests: read once, and written only where the blob is not there.

@@ -9,6 +9,7 @@ mod budget;
 mod build;
 mod cli;
 mod command;
+mod crawl;
 mod determinism;
 mod edges;
 mod engine;

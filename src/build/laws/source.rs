@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
 
-use crate::registry::image::Image;
+use crate::registry::image::{Config, Image};
 use crate::registry::manifest::{self, Manifest};
 use crate::registry::{self, Answer, Effort, Platform, Reference, Source, SourceError, TagFilter, Tags};
 use crate::store::Sha256;
@@ -108,7 +108,7 @@ impl Source for Fake {
                 return Ok(Answer::Absent("another platform".into()));
             }
             let Ok(Manifest::Image(manifest)) = manifest::parse(&body, None) else { panic!("no image") };
-            Ok(Answer::Found(Image::assemble(*digest, &manifest, config, None).unwrap()))
+            Ok(Answer::Found(Image::assemble(*digest, &manifest, Config::read(&config).unwrap(), None)))
         })
     }
 }

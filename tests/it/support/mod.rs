@@ -1,6 +1,7 @@
 //! What the tests stand on: images, a real registry, a server that misbehaves, and a project to build in.
 
 pub mod certificates;
+pub mod clock;
 pub mod fault;
 pub mod front;
 pub mod http;
@@ -11,6 +12,7 @@ pub mod proxy;
 pub mod registry;
 pub mod sample;
 pub mod schema;
+pub mod spoiler;
 pub mod stock;
 pub mod words;
 
