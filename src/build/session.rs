@@ -124,9 +124,6 @@ fn write(
     let blobs = Blobs::open(&session.store).map_err(io("open the store", &session.store))?;
     let (mut engine, receive) = engine(session, order, state, blobs, mode)?;
     session.budgets.set_waits(order.wait_budget);
-    if order.refresh != Selection::default() {
-        session.budgets.ask_again();
-    }
     let watcher = watch_for_stop(&engine, stop);
     let driven = drive(&mut engine, &receive, listener);
     watcher.abort();

@@ -122,7 +122,7 @@ struct Host<'a> {
     host: &'a str,
     /// How often it was sent half as many requests at once as before.
     backed_off: u64,
-    /// How often it sent other content than its digest says, and another was asked.
+    /// How often it sent other content than was asked for.
     wrong_content: u64,
 }
 

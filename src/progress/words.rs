@@ -92,7 +92,7 @@ fn of_host(note: &HostNote) -> String {
     let backed_off = (note.backed_off > 0)
         .then(|| format!("backed off {}, since requests failed or were refused", times(note.backed_off)));
     let wrong = (note.wrong_content > 0)
-        .then(|| format!("sent other content than its digest says {}; another was asked", times(note.wrong_content)));
+        .then(|| format!("sent other content than was asked for {}, which was not taken", times(note.wrong_content)));
     [backed_off, wrong].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -310,7 +310,7 @@ mod tests {
             [
                 "note https://r: backed off 3 times, since requests failed or were refused",
                 "note https://r: backed off once, since requests failed or were refused; \
-                 sent other content than its digest says 2 times; another was asked"
+                 sent other content than was asked for 2 times, which was not taken"
             ]
         );
     }

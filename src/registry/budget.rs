@@ -117,9 +117,8 @@ impl Budgets {
     pub fn of(&self, name: &str, allowance: Option<Allowance>) -> Arc<Budget> {
         let mut all = lock(&self.all);
         let budget = all.entry(name.to_owned()).or_insert_with(|| {
-            let (common, mut ledger) = (self.common.clone(), Ledger::default());
-            common.spent.pauses(name).into_iter().for_each(|pause| ledger.remembers(pause));
-            Arc::new(Budget { name: name.to_owned(), common, ledger: Mutex::new(ledger), ended: Notify::new() })
+            let (common, ledger) = (self.common.clone(), Mutex::default());
+            Arc::new(Budget { name: name.to_owned(), common, ledger, ended: Notify::new() })
         });
         if let Some(allowance) = allowance {
             let mut ledger = budget.ledger();
@@ -134,11 +133,6 @@ impl Budgets {
     /// Whether what is spent is waited for: `--wait-budget`.
     pub fn set_waits(&self, waits: bool) {
         self.common.waits.store(waits, Ordering::Relaxed);
-    }
-
-    /// Servers are asked for what they had no more of in an earlier run.
-    pub fn ask_again(&self) {
-        lock(&self.all).values().for_each(|budget| budget.ledger().forgets());
     }
 
     /// How long the next of those who wait has still to wait.
@@ -158,9 +152,7 @@ impl Budget {
             let ended = self.ended.notified();
             let (turn, ended_before) = {
                 let mut ledger = self.ledger();
-                let turn = ledger.turn(now_ms(), is_pull);
-                self.keep(&mut ledger);
-                (turn, ledger.ended)
+                (ledger.turn(now_ms(), is_pull), ledger.ended)
             };
             let refused = match turn {
                 Turn::Go(at) => {
@@ -217,7 +209,7 @@ impl Budget {
         }
         ledger.spent = self.common.spent.read(&self.name).into();
         ledger.clamp(now_ms());
-        self.common.spent.replace_pulls(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
+        self.common.spent.rewrite(&self.name, &ledger.spent).map_err(|e| cannot_keep(&e))?;
         ledger.taken_over = true;
         Ok(())
     }
@@ -227,13 +219,6 @@ impl Budget {
             return Ok(());
         }
         self.common.spent.add(&self.name, at, back).map_err(|e| cannot_keep(&e))
-    }
-
-    /// Writes what the server has no more of, where that is new. What cannot be written is found out again.
-    fn keep(&self, ledger: &mut Ledger) {
-        if std::mem::take(&mut ledger.news) {
-            let _ = self.common.spent.replace_pauses(&self.name, ledger.pauses(now_ms()));
-        }
     }
 
     /// Sleeps until then, or for a while: the clock may jump, and then it is another time that is waited for.
@@ -265,7 +250,6 @@ impl Pass<'_> {
         if let Some(announced) = Announced::of(headers, now) {
             self.seen = announced.remaining.is_some();
             ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);
-            self.budget.keep(&mut ledger);
         }
     }
 
@@ -273,9 +257,7 @@ impl Pass<'_> {
     pub fn refused(&mut self, why: Deferral) -> Deferral {
         let is_pull = self.at.is_some();
         self.in_vain();
-        let mut ledger = self.budget.ledger();
-        let refused = ledger.refused(why, is_pull, now_ms());
-        self.budget.keep(&mut ledger);
+        let refused = self.budget.ledger().refused(why, is_pull, now_ms());
         Deferral { source: self.budget.name.clone(), ..refused }
     }
 

@@ -297,7 +297,7 @@ impl Remote<'_> {
             };
             endpoint.session.sent_wrong_content();
             if again == 0 {
-                return Err(SourceError::new(format!("{}@{digest}: {wrong}", self.repo)));
+                return Err(SourceError::new(format!("{}@{digest} of {}: {wrong}", self.repo, endpoint.name())));
             }
             again -= 1;
             self.source.traffic.retries.fetch_add(1, Ordering::Relaxed);

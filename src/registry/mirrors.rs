@@ -57,7 +57,7 @@ impl Endpoints {
                 Ok(Answer::Found(found)) if is_right(&found) => return Ok(Answer::Found(found)),
                 Ok(Answer::Found(_)) => {
                     mirror.endpoint.session.sent_wrong_content();
-                    failures.push(format!("{} sent other content than its digest says", mirror.endpoint.name()));
+                    failures.push(format!("{} sent other content than was asked for", mirror.endpoint.name()));
                 }
                 Ok(Answer::Absent(_)) => {}
                 Err(error) => {

@@ -315,7 +315,7 @@ pub struct HostNote {
     pub host: String,
     /// How often it was sent half as many requests at once as before.
     pub backed_off: u64,
-    /// How often it sent other content than its digest says, and another was asked.
+    /// How often it sent other content than was asked for.
     pub wrong_content: u64,
 }
 

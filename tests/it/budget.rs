@@ -193,42 +193,10 @@ fn what_a_registry_announces_is_kept_to_and_not_overdrawn() {
     assert_eq!(pulls(&server).len(), 4, "no pull was refused: {}", report.listing());
     let says = "the registry announces that no pulls of 4 in 1h are left";
     assert!(report.stderr.contains(says) && report.stderr.contains("(in 60 min)"), "{}", report.stderr);
-    // The next run knows it, and asks for nothing.
-    let before = server.seen().len();
-    let report = project.build_exits(exit::DEFERRED, &[]);
-    assert_eq!(server.seen().len(), before, "{}", report.listing());
-    assert!(report.stderr.contains("had no more pulls to give in an earlier run"), "{}", report.stderr);
-    assert!(report.stderr.contains("(in 60 min)") || report.stderr.contains("(in 59 min)"), "{}", report.stderr);
-    // One that is told to ask again finds it out by a HEAD, and spends nothing.
+    // The next run asks again, finds it out by a HEAD, and spends nothing.
     let report = project.build_exits(exit::DEFERRED, &["--refresh"]);
     assert!(report.deferred > 0);
     assert_eq!(pulls(&server).len(), 4);
-}
-
-#[test]
-fn what_a_registry_refused_is_known_to_the_next_run_for_as_long_as_it_said() {
-    let server = behind(stock::registry(), |seen| {
-        let headers = [("Retry-After", "1800"), ("RateLimit-Limit", "100")];
-        is_pull(seen).then(|| fault::reply(StatusCode::TOO_MANY_REQUESTS, &headers, ""))
-    });
-    let project = project(&server, "concurrency: 1, ");
-    project.build_exits(exit::DEFERRED, &[]);
-    let kept = project.read(".layermill/budget");
-    let (word, times) = kept.trim_end().split_once(' ').expect("a line");
-    assert_eq!((word, kept.lines().count()), ("pulls", 1), "{kept}");
-    let mut times = times.split(' ');
-    let [since, until] = [(); 2].map(|()| times.next().and_then(|time| time.parse::<i64>().ok()).expect("a time"));
-    let asked = |since: i64, until: i64| {
-        project.write(".layermill/budget", format!("pulls {since} {until} {}\n", server.url()));
-        let before = pulls(&server).len();
-        project.build_exits(exit::DEFERRED, &[]);
-        pulls(&server).len() - before
-    };
-    assert_eq!(asked(since, until), 0);
-    let hour = 3_600_000;
-    assert_eq!(asked(since - 2 * hour, until - 2 * hour), 1, "its time is over, or the clock went far ahead");
-    assert_eq!(asked(since + 2 * hour, until + 2 * hour), 1, "the clock went back");
-    assert_eq!(asked(since - hour, i64::MAX), 1, "nobody is locked out for ever");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_mirror_that_sends_wrong_bytes_is_passed_over_and_named() {
         let note = hosts.iter().find(|note| note["host"] == mirror.url()).expect("it is named");
         // A manifest, a config; a layer that is counted, since its end tells nothing.
         assert_eq!(note["wrong_content"], 3, "{hosts:?}");
-        let says = format!("{}: sent other content than its digest says 3 times", mirror.url());
+        let says = format!("{}: sent other content than was asked for 3 times", mirror.url());
         assert!(run.stderr.contains(&says), "{run}");
     }
     assert_eq!(hosts.len(), 2, "{hosts:?}");
@@ -131,7 +131,8 @@ fn a_mirror_that_sends_wrong_bytes_is_passed_over_and_named() {
     let broken = Server::start(|_| fault::error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"));
     let project = self::project(&broken.url(), &format!("mirrors: [\"{}\"], ", first.url()));
     let report = project.build_exits(exit::FAILED, &[]);
-    assert!(report.stderr.contains(&format!("{} sent other content", first.url())), "{}", report.stderr);
+    let says = format!(" of {}: expected content of this digest", first.url());
+    assert!(report.stderr.contains(&says), "{}", report.stderr);
 }
 
 #[test]

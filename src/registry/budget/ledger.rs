@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::announced::Announced;
-use super::spent::{Pause, Scope};
 use super::{Allowance, Deferral, Forecast, LONGEST_WITHIN, UNKNOWN_WAIT, millis, span};
 
 #[derive(Debug, Default)]
@@ -26,26 +25,21 @@ pub struct Ledger {
     no_pulls: Option<Refusal>,
     /// There is nothing at all.
     nothing: Option<Refusal>,
-    /// What the server has no more of is not what was kept of it.
-    pub news: bool,
 }
 
 /// Why there is nothing, and for how long that is believed.
 #[derive(Clone, Debug)]
 struct Refusal {
     why: Deferral,
-    pause: Pause,
-    ground: Ground,
+    since: i64,
+    until: i64,
 }
 
-/// Where it is known from until when there is nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ground {
-    EarlierRun,
-    /// The server said it, or it follows from our own pulls.
-    ThisRun,
-    /// Nobody knows. The next run may ask.
-    Guess,
+impl Refusal {
+    /// One by a clock that went back meanwhile is not believed.
+    fn holds(&self, now: i64) -> bool {
+        (self.since..self.until).contains(&now)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -60,8 +54,8 @@ pub enum Turn {
 impl Ledger {
     pub fn turn(&mut self, now: i64, is_pull: bool) -> Turn {
         self.clamp(now);
-        self.nothing = self.nothing.take().filter(|refusal| refusal.pause.holds(now));
-        if self.no_pulls.as_ref().is_some_and(|refusal| !refusal.pause.holds(now)) {
+        self.nothing = self.nothing.take().filter(|refusal| refusal.holds(now));
+        if self.no_pulls.as_ref().is_some_and(|refusal| !refusal.holds(now)) {
             self.no_pulls = None;
             // One finds out how many there are.
             self.left = self.said.remaining.map(|_| 1);
@@ -113,15 +107,9 @@ impl Ledger {
     pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
         self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
         let Some(remaining) = announced.remaining else { return };
-        if remaining > 0 && self.no_pulls.as_ref().is_some_and(|refusal| refusal.ground == Ground::EarlierRun) {
-            self.no_pulls = None;
-            self.news = true;
-        }
-        let was_spent = self.left == Some(0);
         // Answers may come in another order than they were given in: only one that was alone may say that there is more.
         let others = self.flying > own || self.ended != ended;
         self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
-        self.news |= was_spent != (self.left == Some(0));
     }
 
     /// The server refused; only pulls where it `is_pull` that it refused.
@@ -129,49 +117,11 @@ impl Ledger {
         let known = why.until.filter(|until| *until > now).or_else(|| self.given_again(why.window, now));
         let until = known.or_else(|| Some(now.saturating_add(self.window(why.window)?)));
         let why = Deferral { until, ..why };
-        let pause = Pause {
-            scope: if is_pull { Scope::Pulls } else { Scope::All },
-            since: now,
-            until: until.unwrap_or(now + millis(UNKNOWN_WAIT)).min(now + millis(LONGEST_WITHIN)),
-        };
-        let ground = if known.is_some() { Ground::ThisRun } else { Ground::Guess };
-        self.refuse(Refusal { why: why.clone(), pause, ground });
+        let until = until.unwrap_or(now + millis(UNKNOWN_WAIT)).min(now + millis(LONGEST_WITHIN));
+        let refusal = Refusal { why: why.clone(), since: now, until };
+        *(if is_pull { &mut self.no_pulls } else { &mut self.nothing }) = Some(refusal);
         self.left = None;
-        self.news = true;
         why
-    }
-
-    /// What the server had no more of in an earlier run.
-    pub fn remembers(&mut self, pause: Pause) {
-        let what = if pause.scope == Scope::Pulls { "pulls" } else { "requests" };
-        let why = format!("the registry had no more {what} to give in an earlier run (`--refresh` asks again)");
-        let why = Deferral { why, until: Some(pause.until), ..Deferral::default() };
-        self.refuse(Refusal { why, pause, ground: Ground::EarlierRun });
-    }
-
-    /// Finds out anew what the server has.
-    pub fn forgets(&mut self) {
-        for refusal in [&mut self.no_pulls, &mut self.nothing] {
-            self.news |= refusal.take_if(|refusal| refusal.ground == Ground::EarlierRun).is_some();
-        }
-    }
-
-    /// What the next run is to know: what the server has no more of, where it is known until when.
-    pub fn pauses(&self, now: i64) -> Vec<Pause> {
-        let refusals = [&self.no_pulls, &self.nothing].into_iter().flatten();
-        let known = refusals.filter(|refusal| refusal.ground != Ground::Guess).map(|refusal| refusal.pause);
-        // Nobody has wanted more yet.
-        let spent = (self.left == Some(0)).then(|| self.said.until.or_else(|| self.given_again(None, now))).flatten();
-        let spent = spent.map(|until| Pause { scope: Scope::Pulls, since: now, until });
-        known.chain(spent).collect()
-    }
-
-    fn refuse(&mut self, refusal: Refusal) {
-        let place = match refusal.pause.scope {
-            Scope::Pulls => &mut self.no_pulls,
-            Scope::All => &mut self.nothing,
-        };
-        *place = Some(refusal);
     }
 
     /// Times to come are as if they were now: the clock went back, and nobody is to wait until it is there again.
@@ -322,36 +272,6 @@ mod tests {
         let mut l = Ledger::default();
         l.refused(Deferral { until: Some(i64::MAX), ..Deferral::default() }, true, 0);
         assert!(matches!(l.turn(32 * 24 * hour, true), Turn::Go(_)), "nothing is believed for ever");
-    }
-
-    #[test]
-    fn what_an_earlier_run_was_told_ends_where_the_server_says_otherwise() {
-        let mut l = Ledger::default();
-        l.remembers(Pause { scope: Scope::Pulls, since: 0, until: 90 });
-        assert_eq!(refused(l.turn(1, true)).until, Some(90));
-        l.announced(&remaining(0), 0, 0, 2);
-        refused(l.turn(2, true));
-        l.announced(&remaining(4), 0, 0, 3);
-        assert!(l.news && l.pauses(3).is_empty());
-        assert!(matches!(l.turn(3, true), Turn::Go(_)));
-    }
-
-    #[test]
-    fn the_next_run_is_told_what_is_known_and_no_guess() {
-        let known = |l: &Ledger| l.pauses(5).iter().map(|pause| pause.until).collect::<Vec<_>>();
-        let mut l = Ledger::default();
-        l.announced(&remaining(0), 0, 0, 5);
-        assert!(known(&l).is_empty(), "others pulled, nobody knows when");
-        assert_eq!(refused(l.turn(5, true)).until, Some(10_005));
-        assert!(known(&l).is_empty());
-
-        let mut l = Ledger::default();
-        l.turn(2, true);
-        l.announced(&remaining(0), 1, 0, 5);
-        l.ends(true);
-        assert!(l.news && known(&l) == [10_002], "that was the last one");
-        l.announced(&remaining(1), 0, 1, 6);
-        assert!(known(&l).is_empty());
     }
 
     #[test]
