@@ -109,7 +109,6 @@ impl Engine<'_> {
             destinations: self.destinations_of(id),
             placer: self.placer.clone(),
             folders: self.scratch_folders.clone(),
-            log_name: relative(&self.log_of(id), &self.pipeline.root),
             job: self.job(id, answer),
         };
         self.runtime.spawn(making.run(Reply::of(self, id)));
@@ -158,7 +157,7 @@ impl Engine<'_> {
             answer,
             root: self.pipeline.root.clone(),
             scratch: PathBuf::new(),
-            log: self.log_of(id),
+            log: if watched { self.log_of(id) } else { PathBuf::new() },
             blobs: self.blobs.clone(),
             retries: settings.retries,
             attempts: AtomicU32::new(0),

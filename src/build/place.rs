@@ -238,9 +238,13 @@ fn stage(
 ) -> Result<Staged, Failure> {
     let path = match content {
         Content::Bytes(bytes) => {
-            fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
+            let content = Digest::of(&bytes);
+            let is_there = store.is_none() && destination.there.is_some_and(|there| there.content == content);
+            if !is_there {
+                fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
+            }
             if store.is_none() {
-                return Ok(Staged { path: path(), content: Digest::of(&bytes), stored: None });
+                return Ok(Staged { path: path(), content, stored: None });
             }
             path()
         }

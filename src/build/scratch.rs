@@ -35,10 +35,15 @@ impl ScratchFolders {
     /// Takes a folder back, for the next one. One in which something was left is removed.
     pub fn give_back(&self, folder: PathBuf) {
         if is_empty(&folder) {
-            self.free().push(folder);
+            self.give_back_empty(folder);
         } else {
             let _ = fs::remove_dir_all(&folder);
         }
+    }
+
+    /// The same for one in which nothing can be.
+    pub fn give_back_empty(&self, folder: PathBuf) {
+        self.free().push(folder);
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {

@@ -1,5 +1,6 @@
 //! The steps of a run, dense: names are interned, paths are the state's, and what a step waits on is in [`super::waits`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
@@ -265,13 +266,17 @@ impl<'p> Steps<'p> {
 }
 
 /// Text with control characters escaped and the middle of long values left out.
-pub fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 160;
+    // Nearly all are like this, and labels are made by the thousand.
+    if text.len() <= LONGEST && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return text.into();
+    }
     let clean: String =
         text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
     if clean.chars().count() <= LONGEST {
-        return clean;
+        return clean.into();
     }
     let start: String = clean.chars().take(LONGEST / 2).collect();
-    format!("{start}… ({} characters)", text.chars().count())
+    format!("{start}… ({} characters)", text.chars().count()).into()
 }

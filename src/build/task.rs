@@ -85,8 +85,6 @@ pub(super) struct Making {
     pub destinations: Vec<Destination>,
     pub placer: Arc<Placer>,
     pub folders: Arc<ScratchFolders>,
-    /// The path of the log, as it is told.
-    pub log_name: String,
 }
 
 impl Making {
@@ -96,7 +94,12 @@ impl Making {
             Ok(folder) => {
                 self.job.scratch.clone_from(&folder);
                 let outcome = self.outcome(&reply).await;
-                self.folders.give_back(folder);
+                // What was made in memory and is in place has left nothing.
+                if self.rule.lane() != Lane::Process && !self.store && outcome.is_ok() {
+                    self.folders.give_back_empty(folder);
+                } else {
+                    self.folders.give_back(folder);
+                }
                 outcome
             }
         };
@@ -133,7 +136,7 @@ impl Making {
         let _ = std::fs::remove_file(&job.log);
         // A command ends its own children when it is told to stop.
         let made = self.rule.make(job).await;
-        let printed = printed::read(&job.log, &self.log_name);
+        let printed = printed::read(&job.log, &job.root);
         let attempts = job.attempts.load(Ordering::Relaxed);
         if printed.is_some() || attempts > 1 {
             reply.tell(Message::Ran(reply.id, printed, attempts));

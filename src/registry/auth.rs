@@ -186,7 +186,8 @@ impl Session {
                 Ok(carried) => carried,
                 Err(denied) => return Ok(Outcome::Denied(denied)),
             };
-            let mut reply = self.http.attempt(request, carried.header(), effort).await?;
+            // On the heap, since what is moved from future to future on the way up is large.
+            let mut reply = Box::pin(self.http.attempt(request, carried.header(), effort)).await?;
             if let Some(header) = carried.header().filter(|_| !reply.status.is_success()) {
                 self.hide(&mut reply, header, repo).await?;
             }

@@ -16,6 +16,8 @@ use crate::registry::words::size;
 /// What is counted may be large: the time for one attempt is for so many bytes.
 const COUNTED_WITHIN: u64 = 64 << 20;
 const REDIRECTS_MAX: usize = 5;
+/// Room for so much of a body is made before it comes.
+const BODY_HINT_MAX: u64 = 64 << 10;
 /// How much of the body of an error is read.
 const ERROR_LIMIT: u64 = 64 << 10;
 
@@ -163,7 +165,9 @@ impl Http {
         if whole && response.content_length().is_some_and(|n| n > limit) {
             return Err(too_large());
         }
-        let (mut body, mut came) = (Vec::new(), 0);
+        // What is said of its length is no more than a hint.
+        let hint = response.content_length().unwrap_or(0).min(BODY_HINT_MAX);
+        let (mut body, mut came) = (Vec::with_capacity(hint as usize), 0);
         loop {
             let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
