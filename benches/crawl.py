@@ -278,7 +278,7 @@ def main():
     parser.add_argument("--repos", type=int, default=1000)
     parser.add_argument("--tags", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--registry-runs", type=int, default=1)
+    parser.add_argument("--registry-runs", type=int, default=1, help="0 leaves docker-registry out")
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--wrk-seconds", type=int, default=10)
     parser.add_argument("--seed-registry", default=SEED)
@@ -304,7 +304,8 @@ def main():
         static = free_host()
         servers.append(nginx(top, static))
         against_nginx(top, static, rows, a)
-        against_registry(top, host, rows, gets, a)
+        if a.registry_runs:
+            against_registry(top, host, rows, gets, a)
     finally:
         for server in servers:
             server.terminate()
