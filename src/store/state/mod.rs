@@ -33,6 +33,8 @@ mod wire;
 
 /// Bytes of journal that are read so fast that no snapshot is worth its writing.
 const SMALL_JOURNAL: u64 = 1 << 20;
+/// A byte of the journal takes about so many times as long to read as one of a snapshot.
+const REPLAY_COST: u64 = 4;
 
 /// How to open the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +249,7 @@ impl State {
     pub fn compact(&mut self) -> Result<(), StateError> {
         self.sync()?;
         let Some(journal) = &self.journal else { return Ok(()) };
-        let outgrown = journal.len() > SMALL_JOURNAL.max(self.snapshot_len / 2);
+        let outgrown = journal.len() > SMALL_JOURNAL.max(self.snapshot_len / REPLAY_COST);
         if outgrown || self.mended { self.write_snapshot() } else { Ok(()) }
     }
 
