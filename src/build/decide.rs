@@ -104,7 +104,7 @@ impl Engine<'_> {
     fn is_plainly_up_to_date(&self, id: StepId) -> bool {
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings_of(id).plain) else { return false };
-        let asks = match compiled.rule.asks() {
+        let asks = match compiled.rule.common().asks {
             Asks::Never => false,
             Asks::Always => true,
             Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),

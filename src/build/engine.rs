@@ -375,8 +375,8 @@ impl Engine<'_> {
             Decision::Run(run) => {
                 self.steps.step_mut(id).status = Status::Busy;
                 let target = self.steps.step(id).target as usize;
-                let lane = self.rules[target].as_ref().map_or(Lane::Compute, |c| c.rule.lane());
-                self.schedule.push(id, &lane, self.pipeline.targets[target].pool);
+                let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
+                self.schedule.push(id, lane, self.pipeline.targets[target].pool);
                 self.runs.insert(id, run);
             }
         }

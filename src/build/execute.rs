@@ -48,13 +48,13 @@ impl Engine<'_> {
     fn tell_start(&self, id: StepId, listener: &mut dyn Listener) {
         let Some(run) = self.runs.get(&id) else { return };
         let target = self.steps.step(id).target as usize;
-        let lane = self.rules[target].as_ref().map_or(Lane::Compute, |c| c.rule.lane());
+        let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
         let pool = self.pipeline.targets[target].pool.and_then(|(pool, _)| self.pipeline.pools.get(pool));
         listener.hear(&Event::Started(Start {
             id,
             step: &self.steps.label(id),
             work: run.work.word(),
-            lane: match &lane {
+            lane: match lane {
                 Lane::Compute => "compute",
                 Lane::Process => "process",
                 Lane::Source(identity, _) => identity,
@@ -100,7 +100,7 @@ impl Engine<'_> {
     fn make(&mut self, id: StepId, answer: Option<Vec<u8>>) {
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = &self.rules[target] else { return };
-        if let Some(run) = self.runs.get_mut(&id).filter(|_| compiled.rule.lane() == Lane::Process) {
+        if let Some(run) = self.runs.get_mut(&id).filter(|_| compiled.rule.common().lane == Lane::Process) {
             run.attempts = 1;
         }
         let making = Making {
@@ -146,7 +146,7 @@ impl Engine<'_> {
         let named = |name: &Option<String>| JobInput { name: name.clone(), ..JobInput::default() };
         let mut inputs: Vec<JobInput> = target.inputs.iter().map(|i| named(&i.name)).collect();
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
-        let watched = compiled.is_some_and(|c| c.rule.lane() == crate::rules::Lane::Process);
+        let watched = compiled.is_some_and(|c| c.rule.common().lane == crate::rules::Lane::Process);
         self.each_input(id, &mut |position, path, _| {
             inputs[position].paths.push(path.to_owned());
             inputs[position].seen.extend(self.state.file(path).filter(|_| watched));

@@ -213,7 +213,7 @@ impl Engine<'_> {
                 told.fresh = Some(fresh(self.settings_of(id).fresh));
                 told.log = (!outputs.is_empty())
                     .then(|| self.log_of(id))
-                    .filter(|log| compiled.rule.lane() == Lane::Process && log.is_file())
+                    .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
                     .map(|log| relative(&log, &self.pipeline.root));
                 (told.same_as, told.rivals) = self.other_makers(id, compiled);
                 told.again = self.again(id, compiled, record.as_ref(), &told);

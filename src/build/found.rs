@@ -74,7 +74,7 @@ fn meddled(job: &Job, eyes: Option<&Eyes>, path: &str, seen: &FileRecord) -> Opt
 impl Engine<'_> {
     /// Whether a step's rule finds inputs while it runs.
     pub(super) fn finds(&self, id: StepId) -> bool {
-        self.rules[self.steps.step(id).target as usize].as_ref().is_some_and(|c| c.rule.finds())
+        self.rules[self.steps.step(id).target as usize].as_ref().is_some_and(|c| c.rule.common().finds)
     }
 
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.

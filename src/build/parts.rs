@@ -177,7 +177,7 @@ impl Engine<'_> {
     fn each_own_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
         let bindings = &self.steps.target(id).bindings;
         let bound = self.steps.bound(id);
-        for &b in compiled.rule.reads() {
+        for &b in &compiled.rule.common().reads {
             let (binding, value) = (bindings[b].name.as_str(), self.steps.names.get(bound[b].value));
             see(&Part::Value { binding, value });
             if let Some(digest) = self.steps.fingerprint(&bound[b]) {
@@ -187,7 +187,7 @@ impl Engine<'_> {
         if let Some(answer) = answer {
             see(&Part::Answer(answer));
         }
-        if compiled.rule.cached() {
+        if compiled.rule.common().cached {
             self.paths(id).for_each(|path| see(&Part::Output(path)));
         }
     }

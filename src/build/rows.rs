@@ -140,7 +140,12 @@ impl Engine<'_> {
         let (Some(ra), Some(rb)) = (&self.rules[ta], &self.rules[tb]) else { return false };
         let read = |id: StepId, rule: &Compiled| -> Vec<(Id, Option<Sha256>)> {
             let bound = self.steps.bound(id);
-            rule.rule.reads().iter().map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied())).collect()
+            rule.rule
+                .common()
+                .reads
+                .iter()
+                .map(|&i| (bound[i].value, self.steps.fingerprint(&bound[i]).copied()))
+                .collect()
         };
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
         let values = |id: StepId| self.steps.bound(id).iter().map(|b| b.value);

@@ -322,20 +322,21 @@ fn engine<'p>(
 }
 
 fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
-    let mut params = rule.params().to_vec();
+    let common = rule.common();
+    let mut params = common.params.clone();
     let names: Vec<&str> = target.inputs.iter().filter_map(|i| i.name.as_deref()).collect();
     if !names.is_empty() {
         params.push(("inputs".to_owned(), names.join(",")));
     }
     let template = Template {
         keys: KEYS,
-        rule: rule.name().to_owned(),
-        version: rule.version(),
+        rule: common.name.to_owned(),
+        version: common.version,
         params,
-        bindings: rule.reads().iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        bindings: common.reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
         target: Some(target.name.clone()),
-        source: match rule.lane() {
-            Lane::Source(identity, _) => Some(identity),
+        source: match &common.lane {
+            Lane::Source(identity, _) => Some(identity.clone()),
             Lane::Compute | Lane::Process => None,
         },
     };
@@ -343,8 +344,8 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         template_digest: template.hashed(),
         recorded: Digest::of(template.text().as_bytes()),
         template,
-        cached: rule.cached() && target.cache,
-        by_source: matches!(rule.lane(), Lane::Source(..)),
+        cached: common.cached && target.cache,
+        by_source: matches!(common.lane, Lane::Source(..)),
         rule,
     }
 }

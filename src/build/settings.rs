@@ -28,7 +28,7 @@ pub(super) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool)
             missing_is_error: target.missing_is_error,
             retries: target.retries,
             // What a step found while it ran is to be looked at too.
-            plain: settled && !ages && !rule.as_ref().is_some_and(|c| c.rule.finds()),
+            plain: settled && !ages && !rule.as_ref().is_some_and(|c| c.rule.common().finds),
         }
     });
     own.collect()

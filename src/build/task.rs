@@ -95,7 +95,7 @@ impl Making {
                 self.job.scratch.clone_from(&folder);
                 let outcome = self.outcome(&reply).await;
                 // What was made in memory and is in place has left nothing.
-                if self.rule.lane() != Lane::Process && !self.store && outcome.is_ok() {
+                if self.rule.common().lane != Lane::Process && !self.store && outcome.is_ok() {
                     self.folders.give_back_empty(folder);
                 } else {
                     self.folders.give_back(folder);
@@ -125,7 +125,7 @@ impl Making {
 
     async fn made(&self, reply: &Reply) -> Result<Made, Failure> {
         let job = &self.job;
-        if self.rule.lane() != Lane::Process {
+        if self.rule.common().lane != Lane::Process {
             let mut stop = job.cancelled.clone();
             return tokio::select! {
                 made = self.rule.make(job) => made,

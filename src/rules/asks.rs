@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Failure, Job, StepView};
+use super::{Failure, Job, Lane, StepView};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Part, Pattern, Target};
 use crate::pipeline::pattern;
@@ -16,6 +16,11 @@ pub fn source(target: &Target, pipeline: &Pipeline, sources: &[Option<Arc<dyn So
     let name = target.keys.get("source")?.as_public()?;
     let position = pipeline.sources.iter().position(|s| s.name == name)?;
     sources.get(position)?.clone()
+}
+
+/// Steps that ask this source run in its lane.
+pub fn lane(source: &dyn Source) -> Lane {
+    Lane::Source(source.identity().to_owned(), source.concurrency())
 }
 
 /// The text of a key in which bindings are filled in; where it is not given, the binding of the same name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::tagged::{self, Tagged};
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
+use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -55,8 +55,7 @@ struct LayersRule {
     platform: Option<Pattern>,
     ids: Ids,
     is_unpacked: bool,
-    params: Vec<(String, String)>,
-    reads: Vec<usize>,
+    common: Common,
 }
 
 /// Makes the rule of a target.
@@ -96,7 +95,8 @@ pub fn compile(
         [("platform", &*platform_text), ("ids", ids_word), ("sizes", sizes_word)].map(|(n, v)| (n.into(), v.into())),
     );
     let reads = asks::reads([&tagged.repo, &tagged.tag].into_iter().chain(&platform));
-    Some(Arc::new(LayersRule { tagged, platform, ids, is_unpacked, params, reads }))
+    let common = tagged.common(KIND.name, VERSION, params, reads);
+    Some(Arc::new(LayersRule { tagged, platform, ids, is_unpacked, common }))
 }
 
 /// The platform, in which bindings may be filled in; the outer `None` where it is wrong.
@@ -128,33 +128,13 @@ impl LayersRule {
 }
 
 impl Rule for LayersRule {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn version(&self) -> u32 {
-        VERSION
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    fn lane(&self) -> Lane {
-        self.tagged.lane()
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         self.tagged.check(values)?;
         self.platform(values).map(drop)
-    }
-
-    fn asks(&self) -> Asks {
-        self.tagged.asks()
     }
 
     fn question(&self, step: &StepView) -> Option<String> {
@@ -230,6 +210,7 @@ mod tests {
     use crate::registry::image::{Config, Image};
     use crate::registry::manifest::{self, Manifest};
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
+    use crate::rules::Lane;
     use crate::rules::asks::tests::{compiled, problems_of};
     use crate::store::Sha256;
 
@@ -377,9 +358,12 @@ mod tests {
         assert_eq!(rule.question(&step(Some(Sha256::of(b"x")))), None);
         let question = rule.question(&step(None)).unwrap();
         assert_eq!(question, "layers 2\nsource fake\nrepo library/nginx\ntag 1.0\n");
-        assert_eq!(rule.reads(), [0, 1]);
-        assert_eq!(rule.lane(), Lane::Source("fake".into(), 3));
-        assert!(rule.params().iter().all(|(_, value)| !value.contains("fake")), "the key does not know the source");
+        assert_eq!(rule.common().reads, [0, 1]);
+        assert_eq!(rule.common().lane, Lane::Source("fake".into(), 3));
+        assert!(
+            rule.common().params.iter().all(|(_, value)| !value.contains("fake")),
+            "the key does not know the source"
+        );
     }
 
     #[test]

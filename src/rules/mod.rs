@@ -161,40 +161,32 @@ pub enum Asks {
     Unless(usize),
 }
 
+/// What all steps of a target have in common, as its rule knows it.
+pub struct Common {
+    pub name: &'static str,
+    /// Raised when the same inputs come to give other outputs.
+    pub version: u32,
+    /// What the key hashes of the target's text: names and values, before bindings are filled. Never a secret's value.
+    pub params: Vec<(String, String)>,
+    /// The bindings whose values (and fingerprints) it reads, by position.
+    pub reads: Vec<usize>,
+    pub lane: Lane,
+    /// Its outputs go to the store, and come back from there.
+    pub cached: bool,
+    /// Its steps find inputs while they run.
+    pub finds: bool,
+    /// When its steps have a question for a source.
+    pub asks: Asks,
+}
+
 /// How a target's output is made.
 pub trait Rule: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    /// Raised when the same inputs come to give other outputs.
-    fn version(&self) -> u32;
-
-    /// What the key hashes of the target's text: names and values, before bindings are filled. Never a secret's value.
-    fn params(&self) -> &[(String, String)];
-
-    /// The bindings whose values (and fingerprints) it reads, by position.
-    fn reads(&self) -> &[usize];
-
-    fn lane(&self) -> Lane;
-
-    /// Its outputs go to the store, and come back from there.
-    fn cached(&self) -> bool {
-        false
-    }
-
-    /// Its steps find inputs while they run.
-    fn finds(&self) -> bool {
-        false
-    }
+    fn common(&self) -> &Common;
 
     /// Refuses values that it cannot work with, such as a repository's name outside the grammar.
     fn check(&self, values: &[&str]) -> Result<(), String> {
         let _ = values;
         Ok(())
-    }
-
-    /// When its steps have a question for a source.
-    fn asks(&self) -> Asks {
-        Asks::Never
     }
 
     /// The question that this step asks a source, as text that is hashed; `None` where it asks none.

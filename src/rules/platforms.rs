@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::tagged::Tagged;
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Pull, Rule, StepView, asks};
+use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::implied;
 use crate::pipeline::model::Target;
@@ -29,8 +29,7 @@ const VERSION: u32 = 1;
 
 struct PlatformsRule {
     tagged: Tagged,
-    params: Vec<(String, String)>,
-    reads: Vec<usize>,
+    common: Common,
 }
 
 /// Makes the rule of a target.
@@ -54,37 +53,18 @@ pub fn compile(
 }
 
 fn rule(tagged: Tagged, target: &Target) -> Arc<dyn Rule> {
-    let (params, reads) = (tagged.params(target), asks::reads([&tagged.repo, &tagged.tag]));
-    Arc::new(PlatformsRule { tagged, params, reads })
+    let reads = asks::reads([&tagged.repo, &tagged.tag]);
+    let common = tagged.common(KIND.name, VERSION, tagged.params(target), reads);
+    Arc::new(PlatformsRule { tagged, common })
 }
 
 impl Rule for PlatformsRule {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn version(&self) -> u32 {
-        VERSION
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    fn lane(&self) -> Lane {
-        self.tagged.lane()
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         self.tagged.check(values)
-    }
-
-    fn asks(&self) -> Asks {
-        self.tagged.asks()
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

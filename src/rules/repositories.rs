@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Common, Content, Failure, Job, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
@@ -47,8 +47,7 @@ struct RepositoriesRule {
     source: Arc<dyn Source>,
     by: By,
     names: Vec<Pattern>,
-    params: Vec<(String, String)>,
-    reads: Vec<usize>,
+    common: Common,
 }
 
 /// Makes the rule of a target.
@@ -95,7 +94,18 @@ pub fn compile(
     if let By::Search(limit) = by {
         params.push(("limit".into(), limit.to_string()));
     }
-    Some(Arc::new(RepositoriesRule { source: source?, by, reads: asks::reads(&names), names, params }))
+    let source = source?;
+    let common = Common {
+        name: KIND.name,
+        version: VERSION,
+        params,
+        reads: asks::reads(&names),
+        lane: asks::lane(&*source),
+        cached: false,
+        finds: false,
+        asks: Asks::Always,
+    };
+    Some(Arc::new(RepositoriesRule { source, by, names, common }))
 }
 
 impl RepositoriesRule {
@@ -127,24 +137,8 @@ impl RepositoriesRule {
 const NOT_A_NAME: &str = "not a name by the grammar of repositories";
 
 impl Rule for RepositoriesRule {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn version(&self) -> u32 {
-        VERSION
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
@@ -159,10 +153,6 @@ impl Rule for RepositoriesRule {
             By::Search(_) => Ok(()),
         };
         self.names.iter().map(|name| pattern::fill(name, values)).try_for_each(check)
-    }
-
-    fn asks(&self) -> Asks {
-        Asks::Always
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::pipeline::model::Target;
 use crate::pipeline::problem::{Problems, suggest};
 use crate::pipeline::shape::{Key, Kind, Shape};
 
-use super::{Content, Failure, Job, Lane, Made, Rule};
+use super::{Asks, Common, Content, Failure, Job, Lane, Made, Rule};
 
 pub const KIND: Kind = Kind {
     name: "stat",
@@ -33,7 +33,7 @@ const LARGEST: u64 = 256 << 20;
 
 struct Stat {
     columns: Vec<String>,
-    params: Vec<(String, String)>,
+    common: Common,
 }
 
 /// Makes the rule of a target.
@@ -56,8 +56,17 @@ pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>
     if columns.is_empty() {
         columns = DEFAULT.iter().map(|&c| c.to_owned()).collect();
     }
-    let params = vec![("columns".to_owned(), columns.join(","))];
-    Some(Arc::new(Stat { columns, params }))
+    let common = Common {
+        name: "stat",
+        version: 1,
+        params: vec![("columns".to_owned(), columns.join(","))],
+        reads: Vec::new(),
+        lane: Lane::Compute,
+        cached: false,
+        finds: false,
+        asks: Asks::Never,
+    };
+    Some(Arc::new(Stat { columns, common }))
 }
 
 /// What a line needs of a layer file.
@@ -91,24 +100,8 @@ struct Layer {
 }
 
 impl Rule for Stat {
-    fn name(&self) -> &'static str {
-        "stat"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &[]
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Compute
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Asks, Failure, Job, Lane, StepView, asks};
+use super::{Asked, Asks, Common, Failure, Job, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -45,17 +45,15 @@ impl Tagged {
         grammar::tag(&pattern::fill(&self.tag, values))
     }
 
-    pub fn lane(&self) -> Lane {
-        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+    /// What the steps of a rule that is about this tag have in common.
+    pub fn common(&self, name: &'static str, version: u32, params: Vec<(String, String)>, reads: Vec<usize>) -> Common {
+        let (lane, asks) = (asks::lane(&*self.source), self.binding.map_or(Asks::Always, Asks::Unless));
+        Common { name, version, params, reads, lane, cached: false, finds: false, asks }
     }
 
     /// The repository and the tag of a step.
     pub fn of(&self, step: &StepView) -> (String, String) {
         (asks::of_step(&self.repo, step), asks::of_step(&self.tag, step))
-    }
-
-    pub fn asks(&self) -> Asks {
-        self.binding.map_or(Asks::Always, Asks::Unless)
     }
 
     /// The digest that came with the tag from a tag file.

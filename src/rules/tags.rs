@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::{Asked, Asks, Content, Failure, Job, Lane, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Common, Content, Failure, Job, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
@@ -42,8 +42,7 @@ struct TagsRule {
     filter: TagFilter,
     /// The filter as it is written, for questions.
     filter_text: String,
-    params: Vec<(String, String)>,
-    reads: Vec<usize>,
+    common: Common,
 }
 
 /// Makes the rule of a target.
@@ -58,14 +57,24 @@ pub fn compile(
     let omit = globs(target, "omit", problems);
     let source = asks::source(target, pipeline, sources);
     let (repo, (only, only_text), (omit, omit_text)) = (repo?, only?, omit?);
-    Some(Arc::new(TagsRule {
-        source: source?,
-        reads: asks::reads([&repo]),
+    let source = source?;
+    let common = Common {
+        name: KIND.name,
+        version: VERSION,
         params: vec![
             ("repo".into(), pattern::template(&repo, &target.bindings)),
             ("only".into(), only_text.clone()),
             ("omit".into(), omit_text.clone()),
         ],
+        reads: asks::reads([&repo]),
+        lane: asks::lane(&*source),
+        cached: false,
+        finds: false,
+        asks: Asks::Always,
+    };
+    Some(Arc::new(TagsRule {
+        common,
+        source,
         repo,
         filter: TagFilter { only, omit },
         filter_text: format!("only {only_text}\nomit {omit_text}\n"),
@@ -98,32 +107,12 @@ fn globs(target: &Target, key: &str, problems: &mut Problems) -> Option<(Option<
 }
 
 impl Rule for TagsRule {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn version(&self) -> u32 {
-        VERSION
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Source(self.source.identity().to_owned(), self.source.concurrency())
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn check(&self, values: &[&str]) -> Result<(), String> {
         grammar::repository(&pattern::fill(&self.repo, values))
-    }
-
-    fn asks(&self) -> Asks {
-        Asks::Always
     }
 
     fn question(&self, step: &StepView) -> Option<String> {

@@ -13,7 +13,7 @@ use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::pipeline::{Pipeline, pattern};
 
 use self::line::Line;
-use super::{Failure, Job, Lane, Made, Rule};
+use super::{Asks, Common, Failure, Job, Lane, Made, Rule};
 
 mod attempt;
 mod depfile;
@@ -56,8 +56,7 @@ struct Command {
     line: Line,
     depfile: Option<Pattern>,
     sandbox: bool,
-    params: Vec<(String, String)>,
-    reads: Vec<usize>,
+    common: Common,
     env: Vec<(String, Pattern)>,
     /// What it gets of our own environment.
     passed: Vec<(&'static str, OsString)>,
@@ -105,13 +104,22 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
         return None;
     }
 
-    let params = params(target, &line, depfile.as_ref(), &env, sandbox);
     let patterns = || line.patterns().iter().chain(&depfile).chain(env.iter().map(|(_, p)| p));
     let reads: BTreeSet<usize> = patterns().flat_map(pattern::bindings).collect();
     let secrets = patterns().flat_map(|p| &p.parts).flat_map(secrets_of).collect();
-    Some(Arc::new(Command {
-        params,
+    let common = Common {
+        name: KIND.name,
+        version: 1,
+        params: params(target, &line, depfile.as_ref(), &env, sandbox),
         reads: reads.into_iter().collect(),
+        lane: Lane::Process,
+        // A key does not tell what a command with a depfile read: its outputs are not brought back by it.
+        cached: depfile.is_none(),
+        finds: depfile.is_some(),
+        asks: Asks::Never,
+    };
+    Some(Arc::new(Command {
+        common,
         passed: PASSED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect(),
         secrets,
         outputs: target.outputs.iter().map(|o| (o.name.clone(), o.folder)).collect(),
@@ -182,33 +190,8 @@ fn secrets_of(part: &Part) -> Vec<(String, String)> {
 }
 
 impl Rule for Command {
-    fn name(&self) -> &'static str {
-        "command"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn params(&self) -> &[(String, String)] {
-        &self.params
-    }
-
-    fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Process
-    }
-
-    /// A key does not tell what a command with a depfile read: its outputs are not brought back by it.
-    fn cached(&self) -> bool {
-        self.depfile.is_none()
-    }
-
-    fn finds(&self) -> bool {
-        self.depfile.is_some()
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
