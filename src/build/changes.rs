@@ -189,7 +189,7 @@ fn moved(part: &Part<'_>, from: String, to: String) -> Reason {
         Part::Input { path, .. } => Reason::ChangedInput { input: (*path).to_owned(), from, to },
         Part::Fingerprint { value, .. } => Reason::MovedTag { tag: (*value).to_owned(), from, to },
         Part::Set { input, .. } => Reason::ChangedInputs { of: format!("input {input}"), from, to },
-        Part::Answer(_) | Part::Output(_) => Reason::ChangedAnswer { from, to },
+        Part::Answer(_) | Part::Output(_) => Reason::ChangedAnswer { what: None, from, to },
         Part::Value { binding, value } => {
             Reason::OtherValue { binding: (*binding).to_owned(), to: (*value).to_owned() }
         }

@@ -234,7 +234,8 @@ impl Engine<'_> {
         let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
-                run.reasons.add(Reason::ChangedAnswer { from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+                let what = self.difference(id, &from, &bytes);
+                run.reasons.add(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
@@ -254,6 +255,12 @@ impl Engine<'_> {
         }
         self.runs.insert(id, run);
         self.make(id, Some(bytes));
+    }
+
+    /// In what an answer differs from the one before, where that is still there.
+    fn difference(&self, id: StepId, before: &Sha256, now: &[u8]) -> Option<String> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        compiled.rule.difference(&self.blobs.get(before).ok()??, now)
     }
 
     fn made(&mut self, id: StepId, mut run: Run, placed: Placed, listener: &mut dyn Listener) {

@@ -71,8 +71,9 @@ pub enum Reason {
         from: String,
         to: String,
     },
-    /// What it asked its source was answered otherwise.
+    /// What it asked its source was answered otherwise: in what, where its rule can tell.
     ChangedAnswer {
+        what: Option<String>,
         from: String,
         to: String,
     },
@@ -134,7 +135,10 @@ impl fmt::Display for Reason {
             Self::RuleVersion { rule, from, to } => write!(f, "rule version: {rule}, from {from} to {to}"),
             Self::Rule { from, to } => write!(f, "changed rule: from {from} to {to}"),
             Self::MovedTag { tag, from, to } => write!(f, "moved tag: {tag}, from sha256:{from}… to sha256:{to}…"),
-            Self::ChangedAnswer { from, to } => write!(f, "changed answer: from {from} to {to}"),
+            Self::ChangedAnswer { what: None, from, to } => write!(f, "changed answer: from {from} to {to}"),
+            Self::ChangedAnswer { what: Some(what), from, to } => {
+                write!(f, "changed answer: from {from} to {to} ({what})")
+            }
             Self::ChangedQuestion { what, from, to } => {
                 let told = |text: &Option<String>| match text.as_deref() {
                     None => "what was not recorded".to_owned(),
@@ -207,7 +211,8 @@ impl Reason {
             }
             Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
             Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
-            Self::Rule { from, to } | Self::ChangedAnswer { from, to } => (None, Some(from.clone()), Some(to.clone())),
+            Self::Rule { from, to } => (None, Some(from.clone()), Some(to.clone())),
+            Self::ChangedAnswer { what, from, to } => (what.as_deref(), Some(from.clone()), Some(to.clone())),
             Self::MissingOutput(what)
             | Self::NewInput(what)
             | Self::Upstream(what)

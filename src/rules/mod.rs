@@ -208,6 +208,12 @@ pub trait Rule: Send + Sync {
         None
     }
 
+    /// In what an answer differs from the one before, in words.
+    fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {
+        let _ = (before, now);
+        None
+    }
+
     /// Takes over an output that it has no record of: `Some` where the bytes parse as what the rule writes, with the
     /// answer that they hold where the rule has questions.
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {

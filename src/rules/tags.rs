@@ -137,6 +137,21 @@ impl Rule for TagsRule {
         }))
     }
 
+    fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {
+        let read = |bytes| serde_json::from_slice::<BTreeMap<String, String>>(bytes).ok();
+        let (before, now) = (read(before)?, read(now)?);
+        let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
+        let moved = now.iter().filter_map(|(tag, id)| {
+            let was = before.get(tag).filter(|was| *was != id)?;
+            Some(format!("{tag} from {} to {}", short(was), short(id)))
+        });
+        let came = now.keys().filter(|tag| !before.contains_key(*tag)).cloned();
+        let gone = before.keys().filter(|tag| !now.contains_key(*tag)).cloned();
+        let parts = [("moved", moved.collect()), ("came", came.collect()), ("gone", gone.collect::<Vec<_>>())];
+        let parts: Vec<String> = parts.iter().filter_map(|(what, tags)| some_of(what, tags)).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     fn adopt(&self, _: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
         recognise(bytes).map(|tags| Some(render(&tags)))
     }
@@ -148,6 +163,15 @@ impl Rule for TagsRule {
             Ok(Made::Outputs(vec![Content::Bytes(answer)]))
         })
     }
+}
+
+/// The first of these tags, and how many more there are.
+fn some_of(what: &str, tags: &[String]) -> Option<String> {
+    const NAMED: usize = 3;
+    let more = tags.len().saturating_sub(NAMED);
+    let named = tags.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!tags.is_empty()).then(|| format!("{what}: {named}{more}"))
 }
 
 /// The tag file: JSON, sorted by tag, two blanks a level, a newline at its end.
@@ -185,6 +209,24 @@ mod tests {
         assert_eq!(String::from_utf8(file.clone()).unwrap(), expected);
         assert_eq!(recognise(&file), Some(tags));
         assert_eq!(render(&BTreeMap::new()), b"{}\n");
+    }
+
+    #[test]
+    fn lists_of_tags_differ_in_what_moved_came_and_went() {
+        let rule = compiled(
+            "{rule: tags, source: s, repo: library/nginx, output: o.json}",
+            testing::registry("https://r.example.com"),
+        );
+        let list = |tags: &[(&str, &str)]| {
+            let tags = tags.iter().map(|(tag, id)| (tag.to_string(), Sha256::from_hex(&id.repeat(64)).unwrap()));
+            render(&tags.collect())
+        };
+        let before = list(&[("1", "a"), ("2", "a"), ("old", "b")]);
+        let now = list(&[("1", "c"), ("2", "a"), ("n1", "d"), ("n2", "d"), ("n3", "d"), ("n4", "d")]);
+        let difference = rule.difference(&before, &now).unwrap();
+        assert_eq!(difference, "moved: 1 from aaaaaaaa to cccccccc; came: n1, n2, n3 and 1 more; gone: old");
+        assert_eq!(rule.difference(&now, &now), None);
+        assert_eq!(rule.difference(b"[", &now), None);
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn a_changed_question_says_what_it_was() {
         (&"source".into(), &"oci-layout images".into(), &"oci-layout more".into(), &"only".into())
     );
     // What it was answered is a cause, too, and known only then.
-    assert_says(&project.explain("tags"), &["changed answer: from "]);
+    assert_says(&project.explain("tags"), &["changed answer: from ", "came: "]);
 }
 
 #[test]
