@@ -363,7 +363,7 @@ impl Engine<'_> {
     }
 }
 
-fn said(notes: &[String]) -> Option<String> {
+pub(super) fn said(notes: &[String]) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
