@@ -234,7 +234,7 @@ impl Engine<'_> {
         let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
-                run.reasons.add(Reason::ChangedAnswer { from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+                run.reasons.lead(Reason::ChangedAnswer { from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
@@ -262,6 +262,9 @@ impl Engine<'_> {
             // What it wrote belongs to no record.
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
             return self.failed(id, run, failure, listener);
+        }
+        if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
+            run.reasons.lead(Reason::WasAbsent(why));
         }
         let found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
@@ -299,9 +302,13 @@ impl Engine<'_> {
         if let Some(message) = self.doomed.remove(&id) {
             return self.failed(id, run, Failure::new(message), listener);
         }
-        let before = self.state.step(self.path(id, 0)).filter(|before| before.absent.as_ref() == Some(&why));
-        self.remove_outputs(id);
+        let before = self.state.step(self.path(id, 0));
         let mut run = run;
+        if before.as_ref().is_some_and(|before| before.absent.is_none()) {
+            run.reasons.lead(Reason::Gone);
+        }
+        let before = before.filter(|before| before.absent.as_ref() == Some(&why));
+        self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
         let record = StepRecord {

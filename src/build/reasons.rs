@@ -39,6 +39,19 @@ impl Reasons {
         }
     }
 
+    /// One that was found later. It goes first where the first tells only why its source was asked.
+    pub fn lead(&mut self, cause: Reason) {
+        if self.iter().any(|known| *known == cause) {
+            return;
+        }
+        if self.first.only_asks() {
+            let first = std::mem::replace(&mut self.first, cause);
+            self.more.insert(0, first);
+        } else {
+            self.add(cause);
+        }
+    }
+
     /// `None` where nothing is a cause.
     pub fn of(causes: Vec<Reason>) -> Option<Self> {
         let mut causes = causes.into_iter();
@@ -72,12 +85,17 @@ impl Reasons {
         if self.first == Reason::FirstBuild && self.others() == 0 {
             return String::new();
         }
+        self.listed().join("\n")
+    }
+
+    /// The first of them in words, and how many there are behind those.
+    pub fn listed(&self) -> Vec<String> {
         let mut lines: Vec<String> =
             self.iter().take(RECORDED).map(|cause| cause.to_string().replace('\n', " ")).collect();
         if self.others() >= RECORDED {
             lines.push(format!("and {} more", self.others() + 1 - RECORDED));
         }
-        lines.join("\n")
+        lines
     }
 
     /// The causes that a record tells.
@@ -131,6 +149,17 @@ mod tests {
         assert_eq!(of(3).to_string(), "new input: 0.txt (+2 more causes)");
         assert_eq!(of(2000).to_string(), "new input: 0.txt (+1999 more causes)");
         assert_eq!(Reasons::of(vec![Reason::Forced, Reason::Forced]).unwrap().others(), 0);
+    }
+
+    #[test]
+    fn what_came_of_asking_is_told_before_why_it_was_asked() {
+        let answer = Reason::ChangedAnswer { from: "1".into(), to: "2".into() };
+        let (mut asked, mut forced) = (Reasons::from(Reason::Refreshed), Reasons::from(Reason::Forced));
+        asked.lead(answer.clone());
+        asked.lead(answer.clone());
+        forced.lead(answer.clone());
+        assert_eq!(asked.iter().collect::<Vec<_>>(), [&answer, &Reason::Refreshed]);
+        assert_eq!(forced.first, Reason::Forced);
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct Json<'a> {
     /// What a build would do first.
     work: Option<&'static str>,
     reasons: &'a [Reason],
+    /// How many more there are.
+    unlisted_reasons: usize,
     message: Option<&'a str>,
     help: Option<&'a str>,
     outputs: &'a [String],
@@ -111,6 +113,7 @@ fn json(found: &Explanation) -> Json<'_> {
         status: found.standing.word(),
         work: found.work,
         reasons: &found.reasons,
+        unlisted_reasons: found.more_reasons,
         message: found.message.as_deref(),
         help: found.help.as_deref(),
         outputs: &found.outputs,
@@ -171,10 +174,12 @@ impl Lines {
 
     /// The first of them; of the rest, how many there are.
     fn some<T: std::fmt::Display>(&mut self, word: &str, texts: impl ExactSizeIterator<Item = T>, more: usize) {
-        let more = (texts.len() + more).saturating_sub(SHOWN);
+        let listed = texts.len();
+        let named = if more > 0 { format!("the first {listed}") } else { "them".to_owned() };
+        let more = (listed + more).saturating_sub(SHOWN);
         self.all(word, texts.take(SHOWN));
         if more > 0 {
-            self.add(word, format!("… and {more} more (--format json names them)"));
+            self.add(word, format!("… and {more} more (--format json names {named})"));
         }
     }
 }

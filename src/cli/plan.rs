@@ -6,6 +6,7 @@ use crate::build::events::Silence;
 use crate::build::look;
 use crate::build::outcome::RESTORE;
 use crate::build::outcome::{Status, Summary};
+use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
 use crate::progress::words;
@@ -62,6 +63,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
         if detail == Detail::All {
             for cause in account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1)) {
                 let _ = writeln!(text, "{:<8}   and {cause}", "");
+            }
+            if let Some(more) = account.reasons.as_ref().map(Reasons::unlisted).filter(|more| *more > 0) {
+                let _ = writeln!(text, "{:<8}   and {more} more", "");
             }
         }
     }

@@ -152,9 +152,9 @@ pub fn held_up(account: &Account) -> Option<String> {
     }
 }
 
-/// One step that was done, in a line: why, and how long it took.
+/// One step that was done, in a line: all causes for which it ran, and how long it took.
 pub fn step(account: &Account) -> String {
-    let why = account.reasons.as_ref().map(ToString::to_string);
+    let why = account.reasons.as_ref().map(|reasons| reasons.listed().join("; "));
     let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let mut text = format!("{} {}", account.status.word(), escape::line(&account.step));
     // Writing to a String cannot fail.
