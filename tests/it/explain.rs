@@ -7,6 +7,7 @@ use crate::support::words::{self, exit};
 
 mod absent;
 mod causes;
+mod failures;
 mod records;
 
 const PIPELINE: &str = "version: 1
