@@ -281,7 +281,11 @@ impl Engine<'_> {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let (status, why) = match run.work {
-            Work::Restore(_) => (Status::Restored, run.reasons.to_record_of_restored()),
+            Work::Restore(_) => {
+                let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
+                let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
+                (Status::Restored, run.reasons.to_record_of_restored(made))
+            }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
         record.why = Some(why);

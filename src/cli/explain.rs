@@ -77,6 +77,8 @@ struct Made<'a> {
     at: String,
     causes: &'a [String],
     target: Option<&'a str>,
+    /// It was taken over as it was, and not made.
+    adopted: bool,
 }
 
 #[derive(Serialize)]
@@ -143,6 +145,7 @@ fn json(found: &Explanation) -> Json<'_> {
             at: time(m.at),
             causes: &m.causes,
             target: m.target.as_deref(),
+            adopted: m.causes.is_empty(),
         }),
         key: found.key.map(|k| k.to_string()),
         last_failure: found.last_failure.as_ref().map(|f| Failed {

@@ -80,10 +80,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
-        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => match c.total() {
-            1 => "the one step is up to date".to_owned(),
-            total => format!("all {total} steps are up to date"),
-        },
+        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
         _ => format!("{} to run, {} up to date, {} absent", c.stale - restores, c.up_to_date, c.absent),
     };
     if restores > 0 {

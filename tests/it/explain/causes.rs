@@ -218,6 +218,22 @@ fn a_plan_says_restore_where_a_build_restores() {
         &project.explain("part"),
         &["last made changed input: text.txt", "restored from the store, without being run"],
     );
+    // What came back in the place of the same had been made by the run before it, and that is still told.
+    project.remove("result/part.txt");
+    assert_eq!(project.build(&["part"]).restored, 1);
+    let explained = project.explain("part");
+    assert_says(&explained, &["last made missing output: result/part.txt", "restored from the store"]);
+    assert!(!explained.contains("what came back was made at"), "{explained}");
+    project.write("text.txt", "third text\n");
+    project.build(&["part"]);
+    project.remove("result/part.txt");
+    assert_eq!(project.build(&["part"]).restored, 1);
+    let again = project.explain("part");
+    assert_says(
+        &again,
+        &["last made missing output: ", "what came back was made at 20", "Z: changed input: text.txt, from "],
+    );
+    project.write("text.txt", "text\n");
     // Where the store has lost them, both know.
     project.write("text.txt", "other text\n");
     std::fs::remove_dir_all(project.path(".layermill/store/blobs")).expect("removed");

@@ -98,7 +98,7 @@ fn explain_and_status_use_the_same_words() {
     both("missing", "missing");
     project.build(&["next"]);
     both("up to date", "up to date");
-    assert_says(&project.run(&["plan", "flaky"]).stdout, &["the one step is up to date"]);
+    assert_says(&project.run(&["plan", "flaky"]).stdout, &["1 step is up to date"]);
     project.edit("cp {in} {out}\", output: next", "cat {in} > {out}\", output: next");
     both("up to date", "stale");
     project.write("mood.txt", "bad\n");
