@@ -12,7 +12,15 @@ use super::outcome::Status;
 use super::parts::made_part;
 use super::steps::StepId;
 
+/// Why the outputs of a step that finds inputs while it runs are not taken over.
+pub(super) const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
+
 impl Engine<'_> {
+    /// Whether what a step found while it ran is not known, since its outputs were taken over: it has to run.
+    pub(super) fn is_blind(&self, id: StepId, record: &StepRecord) -> bool {
+        record.why.is_none() && record.found.is_empty() && self.finds(id)
+    }
+
     /// Takes over an output without a record, where its rule knows it for one of its own.
     pub(super) fn adopt(
         &self,

@@ -94,11 +94,13 @@ impl<'a> Changes<'a> {
             self.found.append(&mut self.news);
         }
         self.found.extend(crowd);
-        let lost = || self.parts.iter().filter(|(_, known)| !known.seen).map(|(name, _)| name);
-        let count = lost().count();
-        if count > 0 && !self.crowded {
-            let first = lost().filter_map(&input).min();
-            self.found.push(Reason::LostInputs { count, first });
+        if !self.crowded {
+            let lost: Vec<&Name> = self.parts.iter().filter(|(_, known)| !known.seen).map(|(name, _)| name).collect();
+            let mut named: Vec<String> = lost.iter().filter_map(|name| input(name)).collect();
+            let forgotten = lost.len() - named.len();
+            named.sort_unstable();
+            self.found.extend(named.into_iter().map(Reason::LostInput));
+            self.found.extend((forgotten > 0).then_some(Reason::LostInputs(forgotten)));
         }
         let reordered = self.reordered(input);
         self.found.extend(reordered);
@@ -273,8 +275,9 @@ mod tests {
         );
         let (from, to) = (hex(&Digest::of(b"1").short()), hex(&Digest::of(b"2").short()));
         let changed = Reason::ChangedInput { input: "changed".into(), from, to };
-        let lost = Reason::LostInputs { count: 1, first: Some("gone".into()) };
-        assert_eq!(told, [changed, Reason::NewInput("new".into()), lost]);
+        assert_eq!(told, [changed, Reason::NewInput("new".into()), Reason::LostInput("gone".into())]);
+        let told = self::changed(&[input("b", "1"), input("a", "1"), input("c", "1")], &[], &["a", "b"]);
+        assert_eq!(told, [Reason::LostInput("a".into()), Reason::LostInput("b".into()), Reason::LostInputs(1)]);
     }
 
     #[test]

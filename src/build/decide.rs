@@ -9,6 +9,7 @@ use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
+use super::adoption::UNKNOWN_INPUTS;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
@@ -140,7 +141,7 @@ impl Engine<'_> {
             return Decision::Done { status, message: None, record: None };
         };
         let view = self.view(id);
-        let mut record = self.state.step(&view.outputs[0]);
+        let mut record = self.state.step(&view.outputs[0]).filter(|record| !self.is_blind(id, record));
         let mut adopted = None;
         if record.is_none() && !self.forced(id) {
             adopted = self.adopt(id, compiled, &view, files);
@@ -163,8 +164,12 @@ impl Engine<'_> {
             Look::Hashed(r) if outputs.off.is_empty() => Some((*path, *r)),
             _ => None,
         }));
+        let mut notes = Vec::new();
         if self.mode == Mode::Adopt && upstream.is_empty() && self.takes_over(id, compiled, &outputs) {
-            return self.taken_over(id, compiled, &view, &outputs, files);
+            if !compiled.rule.finds() {
+                return self.taken_over(id, compiled, &view, &outputs, files);
+            }
+            notes.push(UNKNOWN_INPUTS.to_owned());
         }
         let run = |reasons, work, record| {
             let intact = outputs.off.is_empty();
@@ -175,7 +180,7 @@ impl Engine<'_> {
                 record,
                 outputs,
                 intact,
-                notes: Vec::new(),
+                notes: notes.clone(),
                 started: None,
                 attempts: 0,
             }))

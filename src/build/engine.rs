@@ -21,6 +21,7 @@ use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict};
 use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
+use super::execute::said;
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
 use super::files::{Eyes, Look};
@@ -366,7 +367,8 @@ impl Engine<'_> {
                 if let Some(why) = self.puts_off(id, &run) {
                     return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
                 }
-                self.account(id, Status::Stale, Some(run.reasons), None, None);
+                let message = said(&run.notes);
+                self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.work = Some(run.work.word());
                 }

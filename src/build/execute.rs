@@ -235,7 +235,7 @@ impl Engine<'_> {
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
                 let what = self.difference(id, &from, &bytes);
-                run.reasons.add(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+                run.reasons.lead(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
@@ -270,6 +270,9 @@ impl Engine<'_> {
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
             return self.failed(id, run, failure, listener);
         }
+        if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
+            run.reasons.lead(Reason::WasAbsent(why));
+        }
         let found = self.keep_found(placed.found);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
@@ -285,7 +288,11 @@ impl Engine<'_> {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let (status, why) = match run.work {
-            Work::Restore(_) => (Status::Restored, run.reasons.to_record_of_restored()),
+            Work::Restore(_) => {
+                let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
+                let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
+                (Status::Restored, run.reasons.to_record_of_restored(made))
+            }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
         record.why = Some(why);
@@ -306,9 +313,13 @@ impl Engine<'_> {
         if let Some(message) = self.doomed.remove(&id) {
             return self.failed(id, run, Failure::new(message), listener);
         }
-        let before = self.state.step(self.path(id, 0)).filter(|before| before.absent.as_ref() == Some(&why));
-        self.remove_outputs(id);
+        let before = self.state.step(self.path(id, 0));
         let mut run = run;
+        if before.as_ref().is_some_and(|before| before.absent.is_none()) {
+            run.reasons.lead(Reason::Gone);
+        }
+        let before = before.filter(|before| before.absent.as_ref() == Some(&why));
+        self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
         let record = StepRecord {
@@ -370,7 +381,7 @@ impl Engine<'_> {
     }
 }
 
-fn said(notes: &[String]) -> Option<String> {
+pub(super) fn said(notes: &[String]) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 

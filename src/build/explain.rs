@@ -10,10 +10,10 @@ use super::again::fresh;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
-use super::failures::Failed;
+use super::failures::{Failed, Failures};
 use super::key::Template;
 use super::neighbourhood::list_of;
-use super::outcome::{Account, Status};
+use super::outcome::{self, Account, Status};
 use super::reason::{Reason, hex};
 use super::reasons::Reasons;
 use super::request::{self, Unknown};
@@ -39,6 +39,8 @@ pub struct Explanation {
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
     pub params: Vec<(String, String)>,
+    /// `retries`, `timeout`, `pool` and `missing`, where the pipeline sets them.
+    pub settings: Vec<(&'static str, String)>,
     /// Its bindings with their values, and the digest that came with a value.
     pub values: Vec<(String, String, Option<String>)>,
     /// What its values were read out of: a step's label, or a list.
@@ -56,7 +58,7 @@ pub struct Explanation {
     pub last_made: Option<LastMade>,
     pub last_asked: Option<LastAsked>,
     pub key: Option<Digest>,
-    /// How it failed when it was last tried, where it did not come to an end since.
+    /// How it failed when it was last tried, where it was not made since.
     pub last_failure: Option<Failed>,
     /// What its command printed when it last ran, where it printed anything.
     pub log: Option<String>,
@@ -73,16 +75,6 @@ pub enum Standing {
     Pending,
     /// No step makes what is recorded.
     Orphan,
-}
-
-impl Standing {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Step(status) => status.word(),
-            Self::Pending => "pending",
-            Self::Orphan => "orphan",
-        }
-    }
 }
 
 /// A file that a step reads.
@@ -133,7 +125,8 @@ pub fn explain(
         .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
         .collect();
     asked.sort_by_key(|&id| (engine.steps.step(id).target, engine.steps.step(id).row));
-    let mut told: Vec<Explanation> = asked.into_iter().map(|id| engine.explanation(id)).collect();
+    let failures = Failures::load(&engine.work_dir);
+    let mut told: Vec<Explanation> = asked.into_iter().map(|id| engine.explanation(id, &failures)).collect();
     told.extend(order.asked.iter().flat_map(|asked| engine.remembered(asked)));
     for (path, unknown) in paths {
         told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
@@ -156,6 +149,15 @@ fn unlisted(session: &Session, order: &Order, problems: Problems) -> Result<Vec<
 }
 
 impl Explanation {
+    /// The word for where it stands, as `status` counts it.
+    pub fn word(&self) -> &'static str {
+        match self.standing {
+            Standing::Step(status) => outcome::standing(status, self.last_failure.as_ref(), self.reasons.first()),
+            Standing::Pending => "pending",
+            Standing::Orphan => "orphan",
+        }
+    }
+
     /// What a record tells of a step, whoever made it.
     pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
         let last_made = LastMade {
@@ -181,7 +183,7 @@ impl Explanation {
 }
 
 impl Engine<'_> {
-    fn explanation(&self, id: StepId) -> Explanation {
+    fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
         let step = self.steps.step(id);
         let target = self.steps.target(id);
         let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
@@ -201,6 +203,10 @@ impl Engine<'_> {
             told.help.clone_from(&account.help);
             told.last_failure.clone_from(&account.last_failure);
         }
+        if step.status.has_outputs() {
+            told.last_failure = self.failed_since(id, failures);
+        }
+        told.settings = self.set_in_pipeline(id);
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.inputs = self.reads(id, record.as_ref());
@@ -300,6 +306,18 @@ impl Engine<'_> {
         }
         reads.extend(record.into_iter().flat_map(found_inputs));
         reads
+    }
+
+    fn set_in_pipeline(&self, id: StepId) -> Vec<(&'static str, String)> {
+        let (target, settings) = (self.steps.target(id), self.settings_of(id));
+        let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
+        let set = [
+            ("retries", settings.retries.map(|retries| retries.to_string())),
+            ("timeout", target.timeout.map(|timeout| format!("{timeout:?}"))),
+            ("pool", pool.map(|((name, size), taken)| format!("{name} ({taken} of {size})"))),
+            ("missing", settings.missing_is_error.then(|| "error".to_owned())),
+        ];
+        set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// A target that is only waited for, and what is the matter with it.

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::state::StepRecord;
+
 use super::engine::Engine;
 use super::explain::time;
 use super::outcome::Status;
+use super::steps::StepId;
 
 const FILE: &str = "failures.json";
 /// Bytes. What is longer was not written by a build.
@@ -28,6 +31,18 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default)]
     pub deferred: bool,
+    /// Why it ran, where it did.
+    #[serde(default)]
+    pub because: Option<String>,
+    /// How often its command was run, where it was.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Its key then, in hex, where that is known before a source has answered.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// What it is made from is not what it was then; told by those who look.
+    #[serde(skip)]
+    pub moved: bool,
 }
 
 impl Failed {
@@ -66,10 +81,11 @@ impl Engine<'_> {
     pub(super) fn keep_failures(&self) {
         let before = Failures::load(&self.work_dir);
         let mut now = before.clone();
-        now.0.retain(|path, _| {
-            self.steps.find_path(&self.state, path).is_none_or(|id| {
-                let status = self.steps.step(id).status;
-                !status.has_outputs() && status != Status::Absent
+        now.0.retain(|path, failed| {
+            self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
+                Status::Absent => false,
+                status if status.has_outputs() => self.is_latest(path, failed),
+                _ => true,
             })
         });
         for (&id, account) in &self.accounts {
@@ -82,7 +98,16 @@ impl Engine<'_> {
             if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
                 message = format!("{message}; build again at {}", time(until));
             }
-            now.0.insert(path.to_owned(), Failed { at: self.clock.now_ms(), message, deferred });
+            let failed = Failed {
+                at: self.clock.now_ms(),
+                message,
+                deferred,
+                because: account.reasons.as_ref().map(ToString::to_string),
+                attempts: account.attempts,
+                key: self.plain_key(id),
+                moved: false,
+            };
+            now.0.insert(path.to_owned(), failed);
         }
         if now != before {
             // It is only told: a disk that is full has been told of already.
@@ -97,12 +122,37 @@ impl Engine<'_> {
             .accounts
             .iter()
             .filter(|(_, account)| account.status == Status::Stale)
-            .filter_map(|(&id, _)| Some((id, failures.get(self.paths(id).next()?)?.clone())))
+            .filter_map(|(&id, _)| Some((id, self.failure_of(id, &failures)?)))
             .collect();
         for (id, failed) in failed {
             if let Some(account) = self.accounts.get_mut(&id) {
                 account.last_failure = Some(failed);
             }
         }
+    }
+
+    /// How a step failed, or was put off, when it was last tried.
+    fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
+        let failed = failures.get(self.paths(id).next()?)?;
+        let moved = failed.key.is_some() && failed.key != self.plain_key(id);
+        Some(Failed { moved, ..failed.clone() })
+    }
+
+    /// The same of a step whose outputs of before stand.
+    pub(super) fn failed_since(&self, id: StepId, failures: &Failures) -> Option<Failed> {
+        self.failure_of(id, failures).filter(|failed| self.is_latest(self.path(id, 0), failed))
+    }
+
+    /// Whether a failure came after all that is recorded of its step: it was tried again, and what is there stands.
+    fn is_latest(&self, path: &str, failed: &Failed) -> bool {
+        let done = |record: StepRecord| record.asked_at.max(record.last_made());
+        !failed.deferred && self.state.step(path).is_some_and(|record| done(record) < failed.at)
+    }
+
+    /// The key of a step that asks its source nothing, in hex.
+    fn plain_key(&self, id: StepId) -> Option<String> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        let asks = compiled.rule.question(&self.view(id)).is_some();
+        (!asks).then(|| self.key(id, compiled, None).to_string())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::failures::Failed;
+use super::reason::Reason;
 use super::reasons::Reasons;
 use crate::registry::{Forecast, HostNote};
 
@@ -71,6 +72,15 @@ impl Status {
             Self::Stale => "stale",
             Self::Interrupted => "interrupted",
         }
+    }
+}
+
+/// The word for where a step stands before a build, by how it failed when it was last tried and why it would run.
+pub fn standing(status: Status, last_failure: Option<&Failed>, because: Option<&Reason>) -> &'static str {
+    match (status, last_failure, because) {
+        (Status::Stale, Some(last), _) => last.word(),
+        (Status::Stale, None, Some(Reason::FirstBuild | Reason::MissingOutput(_))) => "missing",
+        _ => status.word(),
     }
 }
 

@@ -67,7 +67,9 @@ impl Engine<'_> {
         let outputs: Vec<&str> = self.paths(id).take(1).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         if self.may_grow_inputs(id) {
-            found.retain(|cause| !matches!(cause, Reason::LostInputs { .. } | Reason::ChangedInputs { .. }));
+            found.retain(|cause| {
+                !matches!(cause, Reason::LostInput(_) | Reason::LostInputs(_) | Reason::ChangedInputs { .. })
+            });
         }
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
         by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()

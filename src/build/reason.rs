@@ -39,12 +39,10 @@ pub enum Reason {
         from: String,
         to: String,
     },
-    /// How many inputs it had that it has no more.
-    LostInputs {
-        count: usize,
-        /// The first of them by name, where that is still known.
-        first: Option<String>,
-    },
+    /// An input that it has no more.
+    LostInput(String),
+    /// How many more inputs are gone whose names are not known any more.
+    LostInputs(usize),
     Parameter {
         name: String,
         from: Option<String>,
@@ -103,6 +101,8 @@ pub enum Reason {
     Upstream(String),
     /// It was absent, and is asked about again.
     WasAbsent(String),
+    /// It was there when it was last made, and is absent now.
+    Gone,
     /// What it was made from is not in the store any more.
     LostAnswer,
 }
@@ -121,10 +121,9 @@ impl fmt::Display for Reason {
                 write!(f, "upstream rebuilt: {input} by {step}, from {from} to {to}")
             }
             Self::NewInput(input) => write!(f, "new input: {input}"),
-            Self::LostInputs { count: 1, first: None } => write!(f, "one input is gone"),
-            Self::LostInputs { count, first: None } => write!(f, "{count} inputs are gone"),
-            Self::LostInputs { count: 1, first: Some(first) } => write!(f, "an input is gone: {first}"),
-            Self::LostInputs { count, first: Some(first) } => write!(f, "{count} inputs are gone: {first} and others"),
+            Self::LostInput(input) => write!(f, "an input is gone: {input}"),
+            Self::LostInputs(1) => write!(f, "an input is gone whose name is forgotten"),
+            Self::LostInputs(count) => write!(f, "{count} inputs are gone whose names are forgotten"),
             Self::Parameter { name, from, to } => match (from, to) {
                 (Some(from), Some(to)) => write!(f, "changed parameter: {name}, from {from:?} to {to:?}"),
                 (None, Some(to)) => write!(f, "new parameter: {name}, {to:?}"),
@@ -161,21 +160,29 @@ impl fmt::Display for Reason {
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
+            Self::Gone => write!(f, "gone: it was there when it was last made"),
             Self::LostAnswer => write!(f, "its recorded answer is not in the store any more"),
         }
     }
 }
 
 impl Reason {
+    /// It tells why a source was asked, and nothing of what came of that.
+    pub(super) fn only_asks(&self) -> bool {
+        matches!(self, Self::NotFresh { .. } | Self::Refreshed)
+    }
+
     /// A word for machines: what `--format json` calls the kind of reason.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::FirstBuild => "first-build",
             Self::MissingOutput(_) => "missing-output",
             Self::ChangedOutput { .. } => "changed-output",
-            Self::ChangedInput { .. } | Self::ChangedInputs { .. } | Self::NewInput(_) | Self::LostInputs { .. } => {
-                "changed-input"
-            }
+            Self::ChangedInput { .. }
+            | Self::ChangedInputs { .. }
+            | Self::NewInput(_)
+            | Self::LostInput(_)
+            | Self::LostInputs(_) => "changed-input",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
             Self::Parameter { .. } | Self::OtherValue { .. } => "changed-parameter",
             Self::RuleVersion { .. } => "rule-version",
@@ -190,6 +197,7 @@ impl Reason {
             Self::Untold => "untold",
             Self::Upstream(_) => "upstream",
             Self::WasAbsent(_) => "was-absent",
+            Self::Gone => "gone",
             Self::LostAnswer => "lost-answer",
         }
     }
@@ -215,15 +223,17 @@ impl Reason {
             Self::ChangedAnswer { what, from, to } => (what.as_deref(), Some(from.clone()), Some(to.clone())),
             Self::MissingOutput(what)
             | Self::NewInput(what)
+            | Self::LostInput(what)
             | Self::Upstream(what)
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
-            Self::LostInputs { first, .. } => (first.as_deref(), None, None),
             Self::FirstBuild
+            | Self::LostInputs(_)
             | Self::Untold
             | Self::NotFresh { .. }
             | Self::Refreshed
             | Self::Forced
             | Self::WasAbsent(_)
+            | Self::Gone
             | Self::LostAnswer => (None, None, None),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::explain::time;
 use super::reason::Reason;
 
 /// So many causes are kept by themselves; of more, it is counted how many there are.
@@ -13,6 +14,8 @@ const RECORDED: usize = 20;
 
 /// What a record says beside the causes where a step's outputs came back from the store.
 const RESTORED: &str = "restored from the store, without being run";
+/// The beginning of what it then says of how they were made.
+const MADE: &str = "what came back was made at ";
 
 /// Why a step runs: at least one cause, the most telling first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,19 @@ impl Reasons {
         }
     }
 
+    /// One that was found later. It goes first where the first tells only why its source was asked.
+    pub fn lead(&mut self, cause: Reason) {
+        if self.iter().any(|known| *known == cause) {
+            return;
+        }
+        if self.first.only_asks() {
+            let first = std::mem::replace(&mut self.first, cause);
+            self.more.insert(0, first);
+        } else {
+            self.add(cause);
+        }
+    }
+
     /// `None` where nothing is a cause.
     pub fn of(causes: Vec<Reason>) -> Option<Self> {
         let mut causes = causes.into_iter();
@@ -61,10 +77,13 @@ impl Reasons {
         self.unlisted
     }
 
-    /// The same of a step whose outputs came back from the store.
-    pub fn to_record_of_restored(&self) -> String {
-        let causes = if *self == Reason::FirstBuild.into() { self.to_string() } else { self.to_record() };
-        format!("{causes}\n{RESTORED}")
+    /// The same of a step whose outputs came back from the store; `made` is when and why they had been made, where the
+    /// record before this one is of them.
+    pub fn to_record_of_restored(&self, made: Option<(i64, &str)>) -> String {
+        let mut lines = self.listed();
+        lines.push(RESTORED.to_owned());
+        lines.extend(made.and_then(|(at, why)| really_made(at, why)));
+        lines.join("\n")
     }
 
     /// As records keep them: a line a cause, and of a first build, which most are, nothing.
@@ -72,12 +91,17 @@ impl Reasons {
         if self.first == Reason::FirstBuild && self.others() == 0 {
             return String::new();
         }
+        self.listed().join("\n")
+    }
+
+    /// The first of them in words, and how many there are behind those.
+    pub fn listed(&self) -> Vec<String> {
         let mut lines: Vec<String> =
             self.iter().take(RECORDED).map(|cause| cause.to_string().replace('\n', " ")).collect();
         if self.others() >= RECORDED {
             lines.push(format!("and {} more", self.others() + 1 - RECORDED));
         }
-        lines.join("\n")
+        lines
     }
 
     /// The causes that a record tells.
@@ -87,6 +111,14 @@ impl Reasons {
             why => why.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// When and why what a record is of was made, and not only brought back, as far as it tells.
+fn really_made(at: i64, why: &str) -> Option<String> {
+    if why.lines().any(|line| line == RESTORED) {
+        return why.lines().find(|line| line.starts_with(MADE)).map(str::to_owned);
+    }
+    Some(format!("{MADE}{}: {}", time(at), Reasons::recorded(why).join("; ")))
 }
 
 /// In a line: the first cause, and how many there are beside it.
@@ -131,6 +163,29 @@ mod tests {
         assert_eq!(of(3).to_string(), "new input: 0.txt (+2 more causes)");
         assert_eq!(of(2000).to_string(), "new input: 0.txt (+1999 more causes)");
         assert_eq!(Reasons::of(vec![Reason::Forced, Reason::Forced]).unwrap().others(), 0);
+    }
+
+    #[test]
+    fn a_restored_step_keeps_how_its_outputs_were_made() {
+        let causes = Reasons::from(Reason::MissingOutput("a".into()));
+        let once = causes.to_record_of_restored(Some((1000, "")));
+        let made = "what came back was made at 1970-01-01T00:00:01Z: first build";
+        assert_eq!(once, format!("missing output: a\n{RESTORED}\n{made}"));
+        assert_eq!(causes.to_record_of_restored(Some((2000, &once))), once, "the second time as well");
+        let unknown = causes.to_record_of_restored(None);
+        assert_eq!(unknown, format!("missing output: a\n{RESTORED}"));
+        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown))), unknown);
+    }
+
+    #[test]
+    fn what_came_of_asking_is_told_before_why_it_was_asked() {
+        let answer = Reason::ChangedAnswer { from: "1".into(), to: "2".into() };
+        let (mut asked, mut forced) = (Reasons::from(Reason::Refreshed), Reasons::from(Reason::Forced));
+        asked.lead(answer.clone());
+        asked.lead(answer.clone());
+        forced.lead(answer.clone());
+        assert_eq!(asked.iter().collect::<Vec<_>>(), [&answer, &Reason::Refreshed]);
+        assert_eq!(forced.first, Reason::Forced);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use rustix::fs::AtFlags;
 use crate::pipeline::model::InputKind;
 
 use super::decide::Decision;
-use super::engine::{Engine, Leaf};
+use super::engine::{Engine, Leaf, Mode};
 use super::files::{self, Look};
-use super::outcome::Status;
+use super::outcome::{Account, Status};
+use super::reason::Reason;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -34,15 +35,26 @@ impl Engine<'_> {
                                 record: None,
                             });
                         }
+                        Status::Stale if position < target.inputs.len() && self.is_still_absent(step) => {
+                            return Err(self.absent_until_asked(step));
+                        }
                         Status::Stale => stale.push(step),
                         _ => {}
                     }
                 }
                 Wait::None => {}
                 Wait::Group(group) => {
-                    if let Some(step) = self.absent_alone(id, position, group) {
-                        let message = format!("{} is absent", self.steps.label(step));
-                        return Err(Decision::Done { status: Status::Absent, message: Some(message), record: None });
+                    match self.alone(id, position, group) {
+                        Some(step) if self.steps.step(step).status == Status::Absent => {
+                            let message = format!("{} is absent", self.steps.label(step));
+                            return Err(Decision::Done {
+                                status: Status::Absent,
+                                message: Some(message),
+                                record: None,
+                            });
+                        }
+                        Some(step) if self.is_still_absent(step) => return Err(self.absent_until_asked(step)),
+                        _ => {}
                     }
                     if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
                         if self.steps.step(step).status.fails() {
@@ -91,15 +103,30 @@ impl Engine<'_> {
         Decision::Done { status, message: Some(self.steps.label(by)), record: None }
     }
 
-    /// The absent step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
-    fn absent_alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
+    /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it
+    /// still is.
+    fn is_still_absent(&self, step: StepId) -> bool {
+        let only_asked = |account: &Account| account.reasons.iter().all(|why| why.iter().all(Reason::only_asks));
+        self.mode == Mode::Look
+            && self.steps.step(step).status == Status::Stale
+            && self.accounts.get(&step).is_some_and(only_asked)
+            && self.state.step(self.path(step, 0)).is_some_and(|record| record.absent.is_some())
+    }
+
+    fn absent_until_asked(&self, step: StepId) -> Decision {
+        let message = format!("{} was absent, and is asked about again first", self.steps.label(step));
+        Decision::Done { status: Status::Absent, message: Some(message), record: None }
+    }
+
+    /// The step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
+    fn alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
         let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
             return None;
         };
         let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
         let step = self.steps.rows[*of].steps[row as usize];
         let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
-        (one_to_one && self.steps.step(step).status == Status::Absent).then_some(step)
+        one_to_one.then_some(step)
     }
 
     /// A file that no step makes has to be there.

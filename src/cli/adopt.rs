@@ -41,6 +41,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if adopted.len() > named {
         text.push_str(&format!("adopted … and {} more (-v names them)\n", adopted.len() - named));
     }
+    for account in &summary.accounts {
+        if let Some(why) = account.message.as_ref().filter(|_| account.status == Status::Stale) {
+            text.push_str(&format!("left    {}: {why}\n", account.step));
+        }
+    }
     let c = &summary.counts;
     text.push_str(&format!(
         "adopted {}, up to date {}, still to run {}\n",

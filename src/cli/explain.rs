@@ -29,12 +29,15 @@ struct Json<'a> {
     /// What a build would do first.
     work: Option<&'static str>,
     reasons: &'a [Reason],
+    /// How many more there are.
+    unlisted_reasons: usize,
     message: Option<&'a str>,
     help: Option<&'a str>,
     outputs: &'a [String],
     rule: &'a str,
     rule_version: u32,
     parameters: &'a [(String, String)],
+    settings: &'a [(&'static str, String)],
     values: &'a [(String, String, Option<String>)],
     read_out_of: &'a [String],
     source: Option<&'a str>,
@@ -48,6 +51,8 @@ struct Json<'a> {
     key: Option<String>,
     last_failure: Option<Failed<'a>>,
     log: Option<&'a str>,
+    /// The log is of the run that failed last, and not of that which made what is there.
+    log_of_failure: bool,
     again_if: &'a [String],
 }
 
@@ -72,6 +77,8 @@ struct Made<'a> {
     at: String,
     causes: &'a [String],
     target: Option<&'a str>,
+    /// It was taken over as it was, and not made.
+    adopted: bool,
 }
 
 #[derive(Serialize)]
@@ -79,6 +86,12 @@ struct Failed<'a> {
     at: String,
     outcome: &'static str,
     message: &'a str,
+    /// Why it ran, where it did.
+    because: Option<&'a str>,
+    /// How often its command was run.
+    attempts: u32,
+    /// What it is made from is not what it was then.
+    other_inputs: bool,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -108,15 +121,17 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 fn json(found: &Explanation) -> Json<'_> {
     Json {
         step: &found.step,
-        status: found.standing.word(),
+        status: found.word(),
         work: found.work,
         reasons: &found.reasons,
+        unlisted_reasons: found.more_reasons,
         message: found.message.as_deref(),
         help: found.help.as_deref(),
         outputs: &found.outputs,
         rule: &found.rule.0,
         rule_version: found.rule.1,
         parameters: &found.params,
+        settings: &found.settings,
         values: &found.values,
         read_out_of: &found.read_out_of,
         source: found.source.as_deref(),
@@ -130,14 +145,19 @@ fn json(found: &Explanation) -> Json<'_> {
             at: time(m.at),
             causes: &m.causes,
             target: m.target.as_deref(),
+            adopted: m.causes.is_empty(),
         }),
         key: found.key.map(|k| k.to_string()),
         last_failure: found.last_failure.as_ref().map(|f| Failed {
             at: time(f.at),
             outcome: f.word(),
             message: &f.message,
+            because: f.because.as_deref(),
+            attempts: f.attempts,
+            other_inputs: f.moved,
         }),
         log: found.log.as_deref(),
+        log_of_failure: found.log.is_some() && of_failure(found),
         again_if: &found.again,
     }
 }
@@ -171,16 +191,18 @@ impl Lines {
 
     /// The first of them; of the rest, how many there are.
     fn some<T: std::fmt::Display>(&mut self, word: &str, texts: impl ExactSizeIterator<Item = T>, more: usize) {
-        let more = (texts.len() + more).saturating_sub(SHOWN);
+        let listed = texts.len();
+        let named = if more > 0 { format!("the first {listed}") } else { "them".to_owned() };
+        let more = (listed + more).saturating_sub(SHOWN);
         self.all(word, texts.take(SHOWN));
         if more > 0 {
-            self.add(word, format!("… and {more} more (--format json names them)"));
+            self.add(word, format!("… and {more} more (--format json names {named})"));
         }
     }
 }
 
 fn text(found: &Explanation) -> String {
-    let mut lines = Lines(format!("{}: {}\n", found.step, found.standing.word()));
+    let mut lines = Lines(format!("{}: {}\n", found.step, found.word()));
     standing(found, &mut lines);
     made_of(found, &mut lines);
     past(found, &mut lines);
@@ -210,8 +232,17 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         },
     );
     if let Some(failed) = &found.last_failure {
-        lines.add(failed.word(), format!("{}: {}", time(failed.at), failed.message));
+        let attempts = if failed.attempts > 1 { format!(" after {} attempts", failed.attempts) } else { String::new() };
+        lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
+        lines.all("", failed.because.as_ref().map(|why| format!("it ran because: {why}")));
+        lines.all("", failed.moved.then_some("what it is made from has changed since"));
+        lines.all("", (found.work.is_none()).then_some("what was made before stands"));
     }
+}
+
+/// Whether the last run, and so what is left of what it printed, is the one that failed.
+fn of_failure(found: &Explanation) -> bool {
+    found.last_failure.as_ref().is_some_and(|failed| !failed.deferred && failed.because.is_some())
 }
 
 /// What it is made of.
@@ -245,6 +276,9 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     }
     if let Some(fresh) = found.fresh.as_ref().filter(|fresh| found.source.is_some() || *fresh != "exists") {
         lines.add("fresh", fresh);
+    }
+    for (name, value) in &found.settings {
+        lines.add(name, value);
     }
     lines.some("input", found.inputs.iter().map(read), 0);
     lines.all("after", &found.after);
@@ -282,6 +316,7 @@ fn past(found: &Explanation, lines: &mut Lines) {
         let target = found.step.split('@').next().unwrap_or_default();
         lines.all("made by", made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan));
     }
-    lines.all("printed", &found.log);
+    let of = if of_failure(found) { " (by the run that failed)" } else { "" };
+    lines.all("printed", found.log.as_ref().map(|log| format!("{log}{of}")));
     lines.all("key", found.key);
 }

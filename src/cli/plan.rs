@@ -6,6 +6,7 @@ use crate::build::events::Silence;
 use crate::build::look;
 use crate::build::outcome::RESTORE;
 use crate::build::outcome::{Status, Summary};
+use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
 use crate::progress::words;
@@ -63,6 +64,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
             for cause in account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1)) {
                 let _ = writeln!(text, "{:<8}   and {cause}", "");
             }
+            if let Some(more) = account.reasons.as_ref().map(Reasons::unlisted).filter(|more| *more > 0) {
+                let _ = writeln!(text, "{:<8}   and {more} more", "");
+            }
         }
     }
     for (target, because) in &summary.unknown {
@@ -76,7 +80,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
-        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
+        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
         _ => format!("{} to run, {} up to date, {} absent", c.stale - restores, c.up_to_date, c.absent),
     };
     if restores > 0 {

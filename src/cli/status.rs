@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::build::events::Silence;
 use crate::build::look;
-use crate::build::outcome::{Status, Summary};
-use crate::build::reason::Reason;
+use crate::build::outcome::{Status, Summary, standing};
 use crate::pipeline::Pipeline;
 
 use super::error::Error;
@@ -30,6 +29,7 @@ struct Row<'a> {
     missing: usize,
     absent: usize,
     failed: usize,
+    blocked: usize,
     deferred: usize,
 }
 
@@ -48,15 +48,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 }
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
-    let is_missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
     let none = || vec![0; pipeline.targets.len()];
     let (mut missing, mut failed, mut deferred) = (none(), none(), none());
     for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
-        if let Some(last) = &account.last_failure {
-            let tried = if last.deferred { &mut deferred } else { &mut failed };
-            tried[account.target] += 1;
-        } else if account.reasons.iter().any(|r| is_missing(&r.first)) {
-            missing[account.target] += 1;
+        let because = account.reasons.as_ref().map(|reasons| &reasons.first);
+        match standing(account.status, account.last_failure.as_ref(), because) {
+            "failed" => failed[account.target] += 1,
+            "deferred" => deferred[account.target] += 1,
+            "missing" => missing[account.target] += 1,
+            _ => {}
         }
     }
     let targets = pipeline
@@ -77,7 +77,8 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
                 stale: counts.stale - missing - failed - deferred,
                 missing,
                 absent: counts.absent,
-                failed: counts.failed + counts.blocked + failed,
+                failed: counts.failed + failed,
+                blocked: counts.blocked,
                 deferred: counts.deferred + deferred,
             }
         })
@@ -86,13 +87,13 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
 
 fn table(rows: &[Row<'_>]) -> String {
     let width = rows.iter().map(|r| r.target.len()).max().unwrap_or(0).max("target".len());
-    let mut text = format!("{:<width$}  up to date  stale  missing  absent  failed  deferred\n", "target");
+    let mut text = format!("{:<width$}  up to date  stale  missing  absent  failed  blocked  deferred\n", "target");
     for r in rows {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>8}",
-            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed, r.deferred
+            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>7}  {:>8}",
+            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed, r.blocked, r.deferred
         );
     }
     text

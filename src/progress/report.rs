@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
 use crate::build::reason::Reason;
+use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
 use crate::registry::HostNote;
 
@@ -56,6 +57,9 @@ struct Step<'a> {
     /// Its causes beside that one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_reasons: Vec<&'a Reason>,
+    /// How many there are beyond those.
+    #[serde(skip_serializing_if = "is_none")]
+    unlisted_reasons: usize,
     /// What a build would do first; of a plan only.
     #[serde(skip_serializing_if = "Option::is_none")]
     work: Option<&'static str>,
@@ -160,6 +164,10 @@ pub fn time(ms: i64) -> String {
     format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
 }
 
+fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
 pub fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -196,6 +204,7 @@ impl<'a> Report<'a> {
             reason_kind: a.reasons.as_ref().map(|r| r.first.kind()),
             reason: a.reasons.as_ref().map(|r| r.first.to_string()),
             more_reasons: a.reasons.iter().flat_map(|r| r.iter().skip(1)).collect(),
+            unlisted_reasons: a.reasons.as_ref().map_or(0, Reasons::unlisted),
             work: a.work,
             message: a.message.as_deref(),
             help: a.help.as_deref(),

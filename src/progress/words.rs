@@ -152,9 +152,9 @@ pub fn held_up(account: &Account) -> Option<String> {
     }
 }
 
-/// One step that was done, in a line: why, and how long it took.
+/// One step that was done, in a line: all causes for which it ran, and how long it took.
 pub fn step(account: &Account) -> String {
-    let why = account.reasons.as_ref().map(ToString::to_string);
+    let why = account.reasons.as_ref().map(|reasons| reasons.listed().join("; "));
     let why = [why, account.message.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let mut text = format!("{} {}", account.status.word(), escape::line(&account.step));
     // Writing to a String cannot fail.
@@ -237,7 +237,7 @@ pub fn line(summary: &Summary) -> String {
     let head = match (summary.interrupted, idle, c.total()) {
         (true, ..) => format!("interrupted; what is done is kept: {}", parts.join(", ")),
         (_, true, 0) => "nothing to build".to_owned(),
-        (_, true, n) => format!("all {n} steps are up to date"),
+        (_, true, n) => all_up_to_date(n),
         _ => parts.join(", "),
     };
     let retries = match summary.retries {
@@ -255,6 +255,11 @@ pub fn line(summary: &Summary) -> String {
         bytes(summary.bytes),
         seconds(summary.elapsed)
     )
+}
+
+/// There is nothing to do.
+pub fn all_up_to_date(steps: usize) -> String {
+    if steps == 1 { "1 step is up to date".to_owned() } else { format!("all {steps} steps are up to date") }
 }
 
 /// Bytes in units of 1024.
@@ -320,5 +325,7 @@ mod tests {
         let mut s = Summary::default();
         s.counts.up_to_date = 30;
         assert_eq!(plain(&s), "all 30 steps are up to date · no requests, 0 B · 0.00 s");
+        s.counts.up_to_date = 1;
+        assert_eq!(plain(&s), "1 step is up to date · no requests, 0 B · 0.00 s");
     }
 }

@@ -199,6 +199,9 @@ fn an_output_that_is_not_written_is_named() {
     let said = fails(&p);
     assert!(said.contains("the output b.txt was not written"), "{said}");
     assert!(!p.exists("a.txt"), "all or nothing");
+    p.edit("touch {out.a}", "true");
+    let said = fails(&p);
+    assert!(said.contains("the outputs a.txt, b.txt were not written"), "{said}");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use crate::support::images::Format;
 use crate::support::project::Project;
 use crate::support::stock;
-use crate::support::words;
+use crate::support::words::{self, exit};
 
+mod absent;
 mod causes;
+mod failures;
 mod records;
 
 const PIPELINE: &str = "version: 1
@@ -203,5 +205,9 @@ targets:
     project.write("names.txt", "one\ntwo\nthree\n");
     assert_says(&project.explain("all"), &["an input is gone: gen/four.txt"]);
     project.write("names.txt", "one\n");
-    assert_says(&project.explain("all"), &["3 inputs are gone: gen/four.txt and others"]);
+    let gone = ["four", "three", "two"].map(|name| format!("an input is gone: gen/{name}.txt"));
+    let explained = project.explain("all");
+    assert_says(&explained, &gone.each_ref().map(String::as_str));
+    let json = project.run(&["explain", "all", "--format", "json"]).exits(exit::DONE).stdout;
+    assert_says(&json, &gone.each_ref().map(String::as_str));
 }

@@ -52,10 +52,18 @@ impl Command {
             End::Exited(status) if !status.success() => return Err(fail(format!("the command failed: {status}"))),
             End::Exited(_) => {}
         }
-        if let Some(missing) = places.out.iter().position(|path| path.symlink_metadata().is_err()) {
+        let outputs = places.out.iter().zip(&job.step.outputs);
+        let missing: Vec<&str> =
+            outputs.filter(|(path, _)| path.symlink_metadata().is_err()).map(|(_, name)| name.as_str()).collect();
+        let said = match missing.as_slice() {
+            [] => None,
+            [one] => Some((format!("the output {one} was not written"), "it")),
+            all => Some((format!("the outputs {} were not written", all.join(", ")), "them")),
+        };
+        if let Some((message, what)) = said {
             return Err(Failure {
-                help: Some("the command ended well, and did not write it".to_owned()),
-                ..fail(format!("the output {} was not written", job.step.outputs[missing]))
+                help: Some(format!("the command ended well, and did not write {what}")),
+                ..fail(message)
             });
         }
         let found = self.found(job, &places).map_err(fail)?;

@@ -77,7 +77,45 @@ fn a_build_says_in_its_line_that_there_are_more_causes() {
     project.write("text.txt", "other text\n");
     project.remove("result/part.txt");
     let build = project.run(&["build", "part", "-v"]).exits(exit::DONE);
-    assert_says(&build.stderr, &["built part (changed input: text.txt, from ", "(+1 more cause))"]);
+    assert_says(&build.stderr, &["built part (changed input: text.txt, from ", "; missing output: result/part.txt)"]);
+}
+
+#[test]
+fn what_a_source_answered_is_told_before_why_it_was_asked() {
+    let project = images();
+    project.build(&[]);
+    let all: Vec<_> = sample::images().into_iter().filter(|(name, _)| name != "library/redis:latest").collect();
+    std::fs::remove_dir_all(project.path("images")).expect("removed");
+    project.layout("images", &all);
+    project.edit("only: [latest], ", "");
+    project.build(&[]);
+    project.layout("images", &sample::images());
+    let report = project.build(&["--refresh"]);
+    assert!(report.step("tags@repo=library/redis").reason().starts_with("changed answer: "), "{}", report.listing());
+    assert_says(&project.explain("tags"), &["last made changed answer: ", "refreshed by hand"]);
+}
+
+#[test]
+fn of_more_causes_than_are_kept_it_is_counted_how_many_there_are() {
+    let project = project();
+    project.build(&["part"]);
+    let more: Vec<String> = (0..1100).map(|n| format!("many/{n}.txt")).collect();
+    more.iter().for_each(|path| project.write(path, "new\n"));
+    project.edit("inputs: [text.txt]", &format!("inputs: [text.txt, {}]", more.join(", ")));
+    assert_says(&project.explain("part"), &["… and 1080 more (--format json names the first 1000)"]);
+    let json = |verb: &str| -> Value {
+        let json = project.run(&[verb, "part", "--format", "json"]).exits(exit::DONE).stdout;
+        serde_json::from_str(&json).expect("JSON")
+    };
+    let explained = json("explain");
+    assert_eq!(
+        (explained[0]["reasons"].as_array().map(Vec::len), &explained[0]["unlisted_reasons"]),
+        (Some(1000), &100.into())
+    );
+    assert_eq!(json("plan")["steps"][0]["unlisted_reasons"], 100);
+    assert_says(&project.run(&["plan", "part", "-v"]).exits(exit::DONE).stdout, &["  and 100 more\n"]);
+    let build = project.run(&["build", "part", "-v"]).exits(exit::DONE);
+    assert_says(&build.stderr, &["; and 1080 more)"]);
 }
 
 #[test]
@@ -180,6 +218,22 @@ fn a_plan_says_restore_where_a_build_restores() {
         &project.explain("part"),
         &["last made changed input: text.txt", "restored from the store, without being run"],
     );
+    // What came back in the place of the same had been made by the run before it, and that is still told.
+    project.remove("result/part.txt");
+    assert_eq!(project.build(&["part"]).restored, 1);
+    let explained = project.explain("part");
+    assert_says(&explained, &["last made missing output: result/part.txt", "restored from the store"]);
+    assert!(!explained.contains("what came back was made at"), "{explained}");
+    project.write("text.txt", "third text\n");
+    project.build(&["part"]);
+    project.remove("result/part.txt");
+    assert_eq!(project.build(&["part"]).restored, 1);
+    let again = project.explain("part");
+    assert_says(
+        &again,
+        &["last made missing output: ", "what came back was made at 20", "Z: changed input: text.txt, from "],
+    );
+    project.write("text.txt", "text\n");
     // Where the store has lost them, both know.
     project.write("text.txt", "other text\n");
     std::fs::remove_dir_all(project.path(".layermill/store/blobs")).expect("removed");

@@ -261,6 +261,9 @@ fn what_was_taken_over_is_not_told_as_made() {
     let explained = project.explain("get_tag@repo=library/redis");
     assert_says(&explained, &["up to date", "taken over with the file", "over as it was, without being made"]);
     assert!(!explained.contains("last made"), "{explained}");
+    let json = project.run(&["explain", "get_tag", "--format", "json"]).exits(exit::DONE).stdout;
+    let told: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(told[0]["last_made"]["adopted"], true);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub const UNREADABLE: &str = "cannot be read as one";
 
 /// The beginning of the summary of a build that had nothing to do.
 pub fn all_up_to_date(steps: usize) -> String {
-    format!("all {steps} steps are up to date")
+    if steps == 1 { "1 step is up to date".to_owned() } else { format!("all {steps} steps are up to date") }
 }
 
 /// Outcomes in `build --format json`.

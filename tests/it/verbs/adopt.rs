@@ -70,3 +70,26 @@ fn only_what_is_named_is_taken() {
     project.run(&["adopt", "other/side.txt"]).exits(exit::DONE);
     project.plan(&["side", "part"]).assert_only(&["part@name=b"]);
 }
+
+#[test]
+fn a_step_with_a_depfile_is_left_since_what_it_read_is_not_known() {
+    let project = super::Project::new(
+        "version: 1
+targets:
+  dep: {rule: command, run: \"cat d/h.h > {out}; echo '{out}: d/h.h' > d.mk\", depfile: d.mk, output: dep.txt}
+  next: {rule: command, inputs: [dep], run: \"cp {in} {out}\", output: next.txt}
+",
+    );
+    project.write("d/h.h", "one\n");
+    project.build(&["next"]);
+    // With what is recorded of its run, there is nothing to take over.
+    assert_eq!(said(&project, &["adopt", "dep"]), "adopted 0, up to date 1, still to run 0\n");
+    std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    let said = said(&project, &["adopt"]);
+    assert!(said.contains("left    dep: it has a depfile: what it read is known only once it ran\n"), "{said}");
+    assert!(said.ends_with("adopted 0, up to date 0, still to run 2\n"), "{said}");
+    project.write("d/h.h", "two\n");
+    project.plan(&["dep"]).assert_only(&["dep"]);
+    project.build(&["next"]);
+    assert_eq!(project.read("next.txt"), "two\n");
+}

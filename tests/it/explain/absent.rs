@@ -1,0 +1,59 @@
+//! What is absent is told as that, and why it comes and goes.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::sample;
+use crate::support::words::exit;
+
+/// The tags of a repository that is not in `images`, asked about in each build, and what reads them one to one.
+fn absent() -> Project {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, fresh: digest, foreach: {repo: [library/redis]}, output: \"tags/{repo}.json\"}
+  copy: {rule: command, foreach: {repo: [library/redis]}, inputs: [tags], run: \"cp {in} {out}\", output: \"copy/{repo}.json\"}
+",
+    );
+    shelve(&project, |name| !name.starts_with("library/redis:"));
+    project
+}
+
+/// Fills the shelf anew.
+fn shelve(project: &Project, which: impl Fn(&str) -> bool) {
+    let _ = std::fs::remove_dir_all(project.path("images"));
+    let images: Vec<_> = sample::images().into_iter().filter(|(name, _)| which(name)).collect();
+    project.layout("images", &images);
+}
+
+#[test]
+fn what_reads_an_absent_step_is_told_as_absent_until_that_is_asked() {
+    let project = absent();
+    assert_eq!(project.build(&[]).absent, 2);
+    let said = "tags@repo=library/redis was absent, and is asked about again first";
+    assert_says(&project.explain("copy"), &["copy@repo=library/redis: absent", said]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["absent   copy@repo=library/redis", said, "1 to run, 0 up to date, 1 absent"]);
+    let rows = project.run(&["status", "copy", "--format", "json"]).exits(exit::DONE).stdout;
+    let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
+    let copy = rows.as_array().expect("rows").iter().find(|row| row["target"] == "copy").expect("a row");
+    assert_eq!((&copy["absent"], &copy["missing"]), (&1.into(), &0.into()));
+    // Once it is asked, it is seen.
+    shelve(&project, |_| true);
+    assert_eq!(project.build(&[]).built, 2);
+    assert!(project.exists("copy/library/redis.json"));
+}
+
+#[test]
+fn what_comes_and_what_goes_says_so() {
+    let project = absent();
+    project.build(&["tags"]);
+    shelve(&project, |_| true);
+    project.build(&["tags"]);
+    assert_says(&project.explain("tags"), &["last made was absent: ", "freshness: asked each time (digest)"]);
+    shelve(&project, |name| !name.starts_with("library/redis:"));
+    let gone = "gone: it was there when it was last made";
+    let build = project.run(&["build", "tags", "-v"]).exits(exit::DONE);
+    assert_says(&build.stderr, &[&format!("({gone}; freshness: asked each time (digest); ")]);
+    assert_says(&project.explain("tags"), &[&format!("last made {gone}")]);
+}

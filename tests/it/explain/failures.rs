@@ -1,0 +1,109 @@
+//! What is told of attempts that failed: also of those by hand, whose outputs of before stand.
+
+use serde_json::Value;
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+fn flaky() -> Project {
+    let project = Project::new(
+        "version: 1
+pools: {slow: 3}
+targets:
+  flaky:
+    rule: command
+    inputs: [mood.txt]
+    cache: false
+    retries: 1
+    timeout: 30s
+    pool: {slow: 2}
+    run: \"echo ran; test $(cat {in}) = good && ! test -e bad && cp {in} {out}\"
+    output: flaky.txt
+  next: {rule: command, inputs: [flaky], run: \"cp {in} {out}\", output: next.txt}
+",
+    );
+    project.write("mood.txt", "good\n");
+    project
+}
+
+fn told(project: &Project) -> Value {
+    let json = project.run(&["explain", "flaky", "--format", "json"]).exits(exit::DONE).stdout;
+    serde_json::from_str::<Value>(&json).expect("JSON")[0].take()
+}
+
+#[test]
+fn a_forced_attempt_that_failed_is_told_while_the_output_of_before_stands() {
+    let project = flaky();
+    project.build(&["flaky"]);
+    let explained = project.explain("flaky");
+    assert_says(&explained, &["retries   1\n", "timeout   30s\n", "pool      slow (2 of 3)\n", ".log\n"]);
+    assert!(!explained.contains("failed"), "{explained}");
+    project.write("bad", "");
+    project.run(&["build", "flaky", "--force=flaky"]).exits(exit::FAILED);
+    let words = [
+        "flaky: up to date",
+        " after 2 attempts: the command failed: exit status: 1\n",
+        "it ran because: forced by hand",
+        "what was made before stands",
+        ".log (by the run that failed)",
+        "last made first build",
+    ];
+    assert_says(&project.explain("flaky"), &words);
+    // A build that finds nothing to do does not forget it; one that makes it does.
+    project.build(&["flaky"]).assert_nothing_done();
+    assert_says(&project.explain("flaky"), &words);
+    let told = told(&project);
+    let failure = &told["last_failure"];
+    assert_eq!((&failure["because"], &failure["attempts"]), (&"forced by hand".into(), &2.into()));
+    assert_eq!((&failure["other_inputs"], &told["log_of_failure"]), (&false.into(), &true.into()));
+    assert_eq!(told["settings"][2], serde_json::json!(["pool", "slow (2 of 3)"]));
+    project.remove("bad");
+    project.build(&["flaky", "--force"]);
+    let explained = project.explain("flaky");
+    assert!(!explained.contains("failed"), "{explained}");
+    assert!(!project.exists(".layermill/failures.json"));
+}
+
+#[test]
+fn a_failure_of_other_inputs_is_told_as_that() {
+    let project = flaky();
+    project.write("mood.txt", "bad\n");
+    project.run(&["build", "flaky"]).exits(exit::FAILED);
+    let explained = project.explain("flaky");
+    assert_says(&explained, &["flaky: failed\n", "it ran because: first build"]);
+    assert!(!explained.contains("changed since"), "{explained}");
+    project.write("mood.txt", "good\n");
+    assert_says(&project.explain("flaky"), &["flaky: failed\n", "what it is made from has changed since"]);
+    assert_eq!(told(&project)["last_failure"]["other_inputs"], true);
+}
+
+#[test]
+fn explain_and_status_use_the_same_words() {
+    let project = flaky();
+    let status = |target: &str| {
+        let json = project.run(&["status", "--format", "json"]).stdout;
+        let rows: Vec<Value> = serde_json::from_str(&json).expect("rows");
+        let row = rows.into_iter().find(|row| row["target"] == target).expect("a row");
+        let counted = ["up_to_date", "stale", "missing", "absent", "failed", "blocked", "deferred"];
+        let one = counted.into_iter().find(|word| row[word] == 1).expect("one step");
+        one.replace('_', " ")
+    };
+    let both = |flaky: &str, next: &str| {
+        for (target, word) in [("flaky", flaky), ("next", next)] {
+            assert_eq!(status(target), word);
+            assert_says(&project.explain(target), &[&format!("{target}: {word}\n")]);
+        }
+    };
+    both("missing", "missing");
+    project.build(&["next"]);
+    both("up to date", "up to date");
+    assert_says(&project.run(&["plan", "flaky"]).stdout, &["1 step is up to date"]);
+    project.edit("cp {in} {out}\", output: next", "cat {in} > {out}\", output: next");
+    both("up to date", "stale");
+    project.write("mood.txt", "bad\n");
+    project.run(&["build", "next"]).exits(exit::FAILED);
+    both("failed", "stale");
+    project.remove("mood.txt");
+    both("failed", "blocked");
+}
