@@ -14,12 +14,12 @@ use super::failures::Failed;
 use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::{Account, Status};
-use super::reason::{Reason, hex};
+use super::reads::Read;
+use super::reason::Reason;
 use super::reasons::Reasons;
 use super::request::{self, Unknown};
 use super::session::{BuildError, Order, Session, looked, unlooked};
 use super::steps::{Bound, StepId};
-use super::waits::Wait;
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug, Default)]
@@ -83,20 +83,6 @@ impl Standing {
             Self::Orphan => "orphan",
         }
     }
-}
-
-/// A file that a step reads.
-#[derive(Clone, Debug)]
-pub struct Read {
-    pub path: String,
-    /// The start of its digest; none where it is not there.
-    pub digest: Option<String>,
-    /// Of the entry under `inputs:` that it comes from.
-    pub name: Option<String>,
-    /// The step that makes it, and where that stands unless it is well.
-    pub step: Option<(String, Option<&'static str>)>,
-    /// The step found it while it ran.
-    pub found: bool,
 }
 
 /// When a step last ran, or its outputs were brought back or taken over.
@@ -268,40 +254,6 @@ impl Engine<'_> {
         self.steps.rows[parent].steps.iter().find(is_it).copied()
     }
 
-    fn reads(&self, id: StepId, record: Option<&StepRecord>) -> Vec<Read> {
-        let target = self.steps.target(id);
-        let mut reads = Vec::new();
-        for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
-            let mut add = |path: &str, step: Option<StepId>| {
-                let there = step.is_none_or(|s| {
-                    let status = self.steps.step(s).status;
-                    status.has_outputs() || status == Status::Stale
-                });
-                let content = self.state.file(path).filter(|_| there).map(|record| record.content);
-                reads.push(Read {
-                    path: path.to_owned(),
-                    digest: content.map(|content| hex(&content.short())),
-                    name: input.name.clone(),
-                    step: step.map(|s| (self.steps.label(s), self.trouble(s))),
-                    found: false,
-                });
-            };
-            let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
-            match slot.wait {
-                Wait::Step(step) => add_step(step),
-                Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
-                Wait::File(file) => {
-                    if let Some(&path) = self.steps.files.get(file as usize) {
-                        add(self.state.path(path), None);
-                    }
-                }
-                Wait::None => {}
-            }
-        }
-        reads.extend(record.into_iter().flat_map(found_inputs));
-        reads
-    }
-
     /// A target that is only waited for, and what is the matter with it.
     fn waited_for(&self, target: TargetId) -> String {
         let name = self.pipeline.targets[target].name.clone();
@@ -312,7 +264,7 @@ impl Engine<'_> {
     }
 
     /// Where a step stands that is not there as it should be.
-    fn trouble(&self, step: StepId) -> Option<&'static str> {
+    pub(super) fn trouble(&self, step: StepId) -> Option<&'static str> {
         let status = self.steps.step(step).status;
         match self.accounts.get(&step) {
             Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
@@ -338,17 +290,6 @@ impl Engine<'_> {
         let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
         (named(same), named(rivals))
     }
-}
-
-/// The inputs that a record says were found.
-pub(super) fn found_inputs(record: &StepRecord) -> impl Iterator<Item = Read> + '_ {
-    record.found.iter().map(|found| Read {
-        path: found.path.clone(),
-        digest: (found.content != Digest::default()).then(|| hex(&found.content.short())),
-        name: None,
-        step: None,
-        found: true,
-    })
 }
 
 /// Milliseconds since 1970, in UTC to the second.

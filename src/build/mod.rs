@@ -36,6 +36,7 @@ mod parts;
 mod place;
 mod printed;
 mod product;
+pub mod reads;
 pub mod reason;
 pub mod reasons;
 mod remembered;

@@ -6,10 +6,11 @@ use crate::pipeline::pattern;
 
 use super::changes::recorded_inputs;
 use super::engine::Engine;
-use super::explain::{Explanation, Read, Standing, found_inputs};
+use super::explain::{Explanation, Standing};
 use super::files::{self, Look};
 use super::key::{Part, Template};
 use super::outcome::Status;
+use super::reads::{Now, Read};
 use super::reason::hex;
 use super::request::{self, Asked, Unknown};
 use super::session::BuildError;
@@ -218,14 +219,11 @@ impl Engine<'_> {
         let mut told = Explanation::of_record(&record, recorded.as_ref());
         let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
-        let inputs = inputs.into_iter().map(|(path, value)| Read {
-            path,
-            digest: Some(hex(value)),
-            name: None,
-            step: None,
-            found: false,
+        let inputs = inputs.into_iter().map(|(path, &then)| match self.state.file(&path) {
+            Some(_) => self.read(&path, Some(then)),
+            None => Read { path, now: Now::Untold, was: Some(hex(&then)), name: None, step: None, found: false },
         });
-        told.inputs = inputs.chain(found_inputs(&record)).collect();
+        told.inputs = inputs.chain(self.found_inputs(&record)).collect();
         if let Some(recorded) = recorded {
             told.rule = (recorded.rule, recorded.version);
             (told.params, told.source) = (recorded.params, recorded.source);

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::build::explain::{Explanation, Read, Standing, explain, time};
+use crate::build::explain::{Explanation, Standing, explain, time};
 use crate::build::outcome::{RESTORE, Status};
+use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
 
 use super::error::Error;
@@ -55,6 +56,9 @@ struct Json<'a> {
 struct Input<'a> {
     path: &'a str,
     digest: Option<&'a str>,
+    /// What the last run read, where that is another.
+    was: Option<&'a str>,
+    there: Option<bool>,
     name: Option<&'a str>,
     step: Option<&'a str>,
     status: Option<&'static str>,
@@ -145,7 +149,9 @@ fn json(found: &Explanation) -> Json<'_> {
 fn input(read: &Read) -> Input<'_> {
     Input {
         path: &read.path,
-        digest: read.digest.as_deref(),
+        digest: read.digest(),
+        was: read.was.as_deref(),
+        there: read.there(),
         name: read.name.as_deref(),
         step: read.step.as_ref().map(|(step, _)| step.as_str()),
         status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
@@ -253,8 +259,17 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
 fn read(read: &Read) -> String {
     let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
     text.push_str(&read.path);
-    let digest = read.digest.as_deref().map(|digest| format!(" ({digest})"));
-    text.push_str(&digest.unwrap_or_else(|| " (not there)".to_owned()));
+    let now = match &read.now {
+        Now::Is(digest) => Some(digest.as_str()),
+        Now::Unknown => Some("there, not known yet"),
+        Now::Gone if read.was.is_some() => Some("gone"),
+        Now::Gone => Some("not there"),
+        Now::Unusable(why) => Some(why.as_str()),
+        Now::Untold => None,
+    };
+    let was = read.was.as_ref().map(|was| format!("was {was}"));
+    let words: Vec<&str> = now.into_iter().chain(was.as_deref()).collect();
+    let _ = write!(text, " ({})", words.join(", "));
     if let Some((step, trouble)) = &read.step {
         let _ = write!(text, " of {step}");
         let _ = trouble.map(|trouble| write!(text, ", {trouble}"));

@@ -6,6 +6,7 @@ use crate::support::stock;
 use crate::support::words;
 
 mod causes;
+mod reads;
 mod records;
 
 const PIPELINE: &str = "version: 1
