@@ -27,6 +27,7 @@ use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
+use super::possible::AxisValues;
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
@@ -103,6 +104,8 @@ pub(super) struct Engine<'p> {
     pub protected: HashSet<String, RandomState>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
+    /// The values of targets that were not expanded.
+    pub axis_values: AxisValues,
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.

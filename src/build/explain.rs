@@ -17,7 +17,7 @@ use super::outcome::{Account, Status};
 use super::reads::Read;
 use super::reason::Reason;
 use super::reasons::Reasons;
-use super::request::{self, Unknown};
+use super::request::{self, Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, unlooked};
 use super::steps::{Bound, StepId};
 
@@ -112,14 +112,13 @@ pub fn explain(
 ) -> Result<Vec<Explanation>, BuildError> {
     let engine = match looked(session, order, &mut Silence) {
         Ok((engine, _)) => engine,
-        Err(BuildError::Pipeline(problems)) => return unlisted(session, order, problems),
+        Err(BuildError::Pipeline(problems)) => {
+            let told = apart(session, order)?;
+            return if told.is_empty() { unlisted(session, order, problems) } else { Ok(told) };
+        }
         Err(error) => return Err(error),
     };
-    let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
-        .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
-        .collect();
-    asked.sort_by_key(|&id| (engine.steps.step(id).target, engine.steps.step(id).row));
-    let mut told: Vec<Explanation> = asked.into_iter().map(|id| engine.explanation(id)).collect();
+    let mut told = engine.explained(&order.asked);
     told.extend(order.asked.iter().flat_map(|asked| engine.remembered(asked)));
     for (path, unknown) in paths {
         told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
@@ -128,6 +127,27 @@ pub fn explain(
         && let Some(unknown) = engine.not_found(order)
     {
         return Err(unknown.into());
+    }
+    Ok(told)
+}
+
+/// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
+fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
+    let each = order.asked.iter().flat_map(|asked| match asked {
+        Asked::Output(path, makers) => {
+            makers.iter().map(|maker| Asked::Output(path.clone(), vec![maker.clone()])).collect()
+        }
+        Asked::Target(_) | Asked::Steps(..) => vec![asked.clone()],
+    });
+    let each: Vec<Asked> = each.collect();
+    let mut told = Vec::new();
+    for asked in each.iter().filter(|_| each.len() > 1) {
+        let order = Order { asked: vec![asked.clone()], ..order.clone() };
+        match looked(session, &order, &mut Silence) {
+            Ok((engine, _)) => told.extend(engine.explained(&order.asked)),
+            Err(BuildError::Pipeline(problems)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+            Err(error) => return Err(error),
+        }
     }
     Ok(told)
 }
@@ -167,6 +187,14 @@ impl Explanation {
 }
 
 impl Engine<'_> {
+    /// Every step that was asked for, in the order of the targets and their rows.
+    fn explained(&self, asked: &[Asked]) -> Vec<Explanation> {
+        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
+        ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
+        ids.into_iter().map(|id| self.explanation(id)).collect()
+    }
+
     fn explanation(&self, id: StepId) -> Explanation {
         let step = self.steps.step(id);
         let target = self.steps.target(id);
@@ -276,8 +304,9 @@ impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
     fn other_makers(&self, id: StepId, compiled: &Compiled) -> (Vec<String>, Vec<String>) {
         let own = self.steps.step(id).target as usize;
+        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
         let mut others: Vec<TargetId> =
-            self.paths(id).flat_map(|path| request::makers(self.pipeline, path)).map(|(target, _)| target).collect();
+            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
         others.sort_unstable();
         others.dedup();
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);

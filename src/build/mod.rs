@@ -34,6 +34,7 @@ pub mod outcome;
 mod outputs;
 mod parts;
 mod place;
+mod possible;
 mod printed;
 mod product;
 pub mod reads;

@@ -57,7 +57,7 @@ impl Engine<'_> {
     /// The same where it cannot be told which steps there are: why not.
     pub(super) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
         let tell = |Recorded { path, may_be }: Recorded| {
-            let (target, values) = may_be.first()?;
+            let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
             Some(Explanation {
                 standing: Standing::Pending,
                 step: self.label_of(*target, values),
@@ -142,6 +142,9 @@ impl Engine<'_> {
 
     /// A step that comes back once what its values are read out of is built.
     fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
+        if !self.may_have(target, values) {
+            return None;
+        }
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let axes = 0..self.pipeline.targets[target].axes.len();
         let parent =

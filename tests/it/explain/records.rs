@@ -153,6 +153,46 @@ targets:
 }
 
 #[test]
+fn targets_that_cannot_be_built_together_are_told_one_by_one() {
+    let project = Project::new(
+        "version: 1
+targets:
+  left: {rule: command, foreach: {n: [1, both]}, run: \"echo left > {out}\", output: 'out/{n}.txt'}
+  right: {rule: command, foreach: {n: [2, both]}, run: \"echo right > {out}\", output: 'out/{n}.txt'}
+  lone: {rule: command, run: \"echo > {out}\", output: out/lone.txt}
+  all: {rule: command, inputs: [left, right], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    for target in ["left", "right", "lone"] {
+        project.build(&[target]);
+    }
+    // One file of both, by its path, and both of them by name.
+    let words = ["left@n=both: stale", "last made by right", "right@n=both: up to date"];
+    assert_says(&project.explain("out/both.txt"), &words);
+    let both = project.run(&["explain", "left", "right"]).exits(exit::DONE).stdout;
+    assert_says(&both, &[&words[..], &["left@n=1: up to date", "right@n=2: up to date"]].concat());
+    assert!(!both.contains("cannot be told"), "{both}");
+    // Only those that have the value are rivals, and only their steps are told.
+    assert_says(&project.explain("left@n=both"), &["rival     right "]);
+    for (step, other) in [("lone", "left"), ("left@n=1", "right"), ("out/lone.txt", "left@n=lone")] {
+        let explained = project.explain(step);
+        assert!(!explained.contains("rival") && !explained.contains(other), "{explained}");
+    }
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    let rows = ["left ", "right", "all  "].map(|t| status.lines().find(|l| l.starts_with(t)).expect("a row"));
+    assert!(
+        rows.iter().all(|row| row.ends_with("two steps for one file: out/both.txt (left@n=both and right@n=both)"))
+    );
+    assert!(!status.lines().any(|line| line.starts_with("lone") && line.contains("two")), "{status}");
+    let json = project.run(&["status", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json[0]["up_to_date"], &json[0]["stale"]), (&1.into(), &1.into()));
+    // Where they cannot be told by themselves, what they never make is not told of them.
+    let all = project.run(&["explain", "all", "left"]).exits(exit::DONE).stdout;
+    assert!(!all.contains("n=lone"), "{all}");
+}
+
+#[test]
 fn a_renamed_target_rebuilds_nothing_and_says_what_it_was() {
     let project = super::project();
     project.build(&["part"]);
