@@ -94,6 +94,8 @@ pub struct LastMade {
     pub causes: Vec<String>,
     /// The target whose step it was then.
     pub target: Option<String>,
+    /// The step itself, where there is none of its name now.
+    pub step: Option<String>,
 }
 
 /// When a source was last asked, and with what outcome.
@@ -168,6 +170,7 @@ impl Explanation {
             at: if record.why.is_some() { record.last_made() } else { record.asked_at },
             causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
             target: recorded.and_then(|t| t.target.clone()),
+            step: None,
         };
         let asked = record.question != Digest::default() || record.absent.is_some();
         let outcome = match &record.absent {

@@ -295,7 +295,8 @@ fn past(found: &Explanation, lines: &mut Lines) {
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();
-        lines.all("made by", made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan));
+        let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
+        lines.all("made by", by.map(|by| made.step.as_ref().unwrap_or(by)));
     }
     lines.all("printed", &found.log);
     lines.all("key", found.key);

@@ -35,6 +35,8 @@ fn a_step_whose_tag_file_is_gone_is_explained_from_its_record() {
         "rule      layers",
         "source    oci-layout images",
         "last made first build",
+        "repo      library/redis",
+        "tag       latest",
         "output    layers/library/redis/latest.json",
     ];
     for asked in ["get_layer@repo=library/redis,tag=latest", "layers/library/redis/latest.json", "get_layer"] {
@@ -111,7 +113,8 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
             &[
                 "get_tag@repo=library/redis: orphan",
                 "not among those of get_tag",
-                "made by   get_tag",
+                "made by   get_tag@repo=library/redis",
+                "repo      library/redis",
                 "clean --orphans",
             ],
         );
@@ -121,7 +124,16 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
     project.edit("layers/{repo}", "others/{repo}");
     assert_says(
         &project.explain("layers/library/busybox/latest.json"),
-        &["layers/library/busybox/latest.json: orphan", "made by   get_layer", "rule      layers", "clean --orphans"],
+        &[
+            "layers/library/busybox/latest.json: orphan",
+            "made by   get_layer@repo=library/busybox,tag=latest",
+            "rule      layers",
+            "clean --orphans",
+        ],
+    );
+    assert_says(
+        &project.explain("layers/library/busybox/latest.json"),
+        &["repo      library/busybox", "tag       latest"],
     );
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
     project
@@ -324,4 +336,18 @@ targets:
     let rows = project.run(&["status", "tags", "--format", "json"]).exits(exit::DONE).stdout;
     let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
     assert_eq!((&rows[0]["deferred"], &rows[0]["failed"], &rows[0]["missing"]), (&1.into(), &0.into(), &0.into()));
+}
+
+#[test]
+fn the_digest_of_a_tag_is_that_of_the_tag_file_whatever_passes_it_on() {
+    let project = images();
+    project.edit(
+        "select: latest}}, output: \"layers/{repo}/{tag}.json\"",
+        "select: latest}}, platform: all, output: \"layers/{repo}/{tag}/{platform}.json\"",
+    );
+    project.build(&[]);
+    let explained = project.explain("get_layer");
+    let told = "the tag latest has another digest in what get_tag@repo=library/redis makes";
+    assert_says(&explained, &[told, "out of    get_layer.platform@"]);
+    assert!(!explained.contains("digest in what get_layer.platform"), "{explained}");
 }
