@@ -554,12 +554,9 @@ impl Engine<'_> {
             }
         }
         for &target in &self.pipeline.order {
-            let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
-                let stale = |&&s: &&StepId| matches!(self.steps.step(s).status, Status::Stale | Status::Deferred);
-                self.steps.rows[p].steps.iter().find(stale).copied()
-            });
-            if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {
-                summary.unknown.push((target, self.steps.label(step)));
+            let to_come = |status| matches!(status, Status::Stale | Status::Deferred);
+            if self.wanted[target].is_wanted() {
+                summary.unknown.extend(self.unknown(target, &to_come));
             }
         }
         summary

@@ -48,6 +48,8 @@ pub struct Explanation {
     /// The source that it asks or reads, by its identity.
     pub source: Option<String>,
     pub inputs: Vec<Read>,
+    /// Targets that it reads from, and what has to be built before all their steps are told.
+    pub inputs_to_come: Vec<String>,
     /// Targets that are only waited for.
     pub after: Vec<String>,
     /// Other targets that describe this step, and those that make its output otherwise.
@@ -121,7 +123,12 @@ pub fn explain(
         Err(error) => return Err(error),
     };
     let mut told = engine.explained(&order.asked);
-    told.extend(order.asked.iter().flat_map(|asked| engine.remembered(asked)));
+    for asked in &order.asked {
+        let remembered = engine.remembered(asked);
+        let none = remembered.is_empty() && engine.explained(std::slice::from_ref(asked)).is_empty();
+        told.extend(remembered);
+        told.extend(none.then(|| engine.to_come(asked)).into_iter().flatten());
+    }
     for (path, unknown) in paths {
         told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
     }
@@ -221,6 +228,7 @@ impl Engine<'_> {
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.inputs = self.reads(id, record.as_ref());
+        told.inputs_to_come = self.inputs_to_come(id);
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
             Some(compiled) => {

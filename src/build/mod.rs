@@ -49,6 +49,7 @@ mod session;
 mod settings;
 mod steps;
 mod task;
+mod to_come;
 mod upstream;
 mod waits;
 pub mod watch;

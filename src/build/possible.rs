@@ -10,7 +10,9 @@ use super::engine::Engine;
 
 /// The values of the axes that need no output, each read once; none where they cannot be read.
 #[derive(Default)]
-pub(super) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Arc<HashSet<String>>>>>);
+pub(super) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
+
+type Known = Arc<HashSet<String>>;
 
 impl Engine<'_> {
     /// Whether a target may ever have a step of these values, as its lists are now.
@@ -31,7 +33,7 @@ impl Engine<'_> {
         })
     }
 
-    fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Arc<HashSet<String>>> {
+    fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
         let mut known = self.axis_values.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || {
             let kind = &self.pipeline.targets[target].axes[position].kind;

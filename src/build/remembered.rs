@@ -262,12 +262,12 @@ impl Engine<'_> {
         }
     }
 
-    fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
+    pub(super) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
         label(&self.pipeline.targets[target].name, &self.named(target, values))
     }
 
     /// Values by the names of their bindings, in the order of those.
-    fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
+    pub(super) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
         let mut values = values.to_vec();
         values.sort_by_key(|(binding, _)| *binding);
         let name = |binding: usize| self.pipeline.targets[target].bindings[binding].name.clone();
@@ -290,7 +290,7 @@ impl Engine<'_> {
 }
 
 /// A binding's name, its value, and the digest that came with that.
-type Value = (String, String, Option<String>);
+pub(super) type Value = (String, String, Option<String>);
 
 fn label(target: &str, values: &[Value]) -> String {
     let mut label = target.to_owned();

@@ -41,6 +41,7 @@ struct Json<'a> {
     source: Option<&'a str>,
     fresh: Option<&'a str>,
     inputs: Vec<Input<'a>>,
+    inputs_to_come: &'a [String],
     after: &'a [String],
     same_as: &'a [String],
     also_made_by: &'a [String],
@@ -126,6 +127,7 @@ fn json(found: &Explanation) -> Json<'_> {
         source: found.source.as_deref(),
         fresh: found.fresh.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
+        inputs_to_come: &found.inputs_to_come,
         after: &found.after,
         same_as: &found.same_as,
         also_made_by: &found.rivals,
@@ -253,6 +255,7 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         lines.add("fresh", fresh);
     }
     lines.some("input", found.inputs.iter().map(read), 0);
+    lines.all("more", &found.inputs_to_come);
     lines.all("after", &found.after);
 }
 
