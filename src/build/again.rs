@@ -1,6 +1,6 @@
 //! What would make a step run again, in words.
 
-use crate::pipeline::model::Freshness;
+use crate::pipeline::model::{AxisKind, Binding, Freshness, TargetId};
 use crate::store::state::StepRecord;
 
 use super::engine::{Compiled, Engine};
@@ -46,8 +46,10 @@ impl Engine<'_> {
             Freshness::Always if ages => again.push("a build comes: it is never fresh".to_owned()),
             Freshness::Digest | Freshness::Always => {}
         }
-        for (_, value, digest) in &told.values {
-            let file = told.read_out_of.last().map(|step| format!(" in what {step} makes")).unwrap_or_default();
+        let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
+        for (binding, (_, value, digest)) in told.values.iter().enumerate() {
+            let teller = self.teller(target, binding, &values).map(|step| self.steps.label(step));
+            let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
         let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
@@ -62,6 +64,17 @@ impl Engine<'_> {
             _ => again.push("an output is changed or removed".to_owned()),
         }
         again
+    }
+}
+
+impl Engine<'_> {
+    /// The step out of whose output a value was first read: those in between only pass it on.
+    fn teller(&self, target: TargetId, binding: usize, values: &[&str]) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let Binding { axis, parent: theirs, .. } = this.bindings[binding];
+        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+        let step = self.parent_step(target, axis, |b| values.get(b).copied())?;
+        theirs.map_or(Some(step), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
     }
 }
 

@@ -166,7 +166,7 @@ impl Engine<'_> {
         }));
         let mut notes = Vec::new();
         if self.mode == Mode::Adopt && upstream.is_empty() && self.takes_over(id, compiled, &outputs) {
-            if !compiled.rule.finds() {
+            if !compiled.rule.common().finds {
                 return self.taken_over(id, compiled, &view, &outputs, files);
             }
             notes.push(UNKNOWN_INPUTS.to_owned());

@@ -28,6 +28,7 @@ use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
+use super::possible::AxisValues;
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
@@ -104,6 +105,8 @@ pub(super) struct Engine<'p> {
     pub protected: HashSet<String, RandomState>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
+    /// The values of targets that were not expanded.
+    pub axis_values: AxisValues,
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
@@ -553,12 +556,9 @@ impl Engine<'_> {
             }
         }
         for &target in &self.pipeline.order {
-            let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
-                let stale = |&&s: &&StepId| matches!(self.steps.step(s).status, Status::Stale | Status::Deferred);
-                self.steps.rows[p].steps.iter().find(stale).copied()
-            });
-            if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {
-                summary.unknown.push((target, self.steps.label(step)));
+            let to_come = |status| matches!(status, Status::Stale | Status::Deferred);
+            if self.wanted[target].is_wanted() {
+                summary.unknown.extend(self.unknown(target, &to_come));
             }
         }
         summary

@@ -14,12 +14,12 @@ use super::failures::{Failed, Failures};
 use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::{self, Account, Status};
-use super::reason::{Reason, hex};
+use super::reads::Read;
+use super::reason::Reason;
 use super::reasons::Reasons;
-use super::request::{self, Unknown};
+use super::request::{self, Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, unlooked};
 use super::steps::{Bound, StepId};
-use super::waits::Wait;
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,8 @@ pub struct Explanation {
     /// The source that it asks or reads, by its identity.
     pub source: Option<String>,
     pub inputs: Vec<Read>,
+    /// Targets that it reads from, and what has to be built before all their steps are told.
+    pub inputs_to_come: Vec<String>,
     /// Targets that are only waited for.
     pub after: Vec<String>,
     /// Other targets that describe this step, and those that make its output otherwise.
@@ -77,18 +79,14 @@ pub enum Standing {
     Orphan,
 }
 
-/// A file that a step reads.
-#[derive(Clone, Debug)]
-pub struct Read {
-    pub path: String,
-    /// The start of its digest; none where it is not there.
-    pub digest: Option<String>,
-    /// Of the entry under `inputs:` that it comes from.
-    pub name: Option<String>,
-    /// The step that makes it, and where that stands unless it is well.
-    pub step: Option<(String, Option<&'static str>)>,
-    /// The step found it while it ran.
-    pub found: bool,
+impl Standing {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Step(status) => status.word(),
+            Self::Pending => "pending",
+            Self::Orphan => "orphan",
+        }
+    }
 }
 
 /// When a step last ran, or its outputs were brought back or taken over.
@@ -100,6 +98,8 @@ pub struct LastMade {
     pub causes: Vec<String>,
     /// The target whose step it was then.
     pub target: Option<String>,
+    /// The step itself, where there is none of its name now.
+    pub step: Option<String>,
 }
 
 /// When a source was last asked, and with what outcome.
@@ -118,16 +118,20 @@ pub fn explain(
 ) -> Result<Vec<Explanation>, BuildError> {
     let engine = match looked(session, order, &mut Silence) {
         Ok((engine, _)) => engine,
-        Err(BuildError::Pipeline(problems)) => return unlisted(session, order, problems),
+        Err(BuildError::Pipeline(problems)) => {
+            let told = apart(session, order)?;
+            return if told.is_empty() { unlisted(session, order, problems) } else { Ok(told) };
+        }
         Err(error) => return Err(error),
     };
-    let mut asked: Vec<StepId> = (0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX))
-        .filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)))
-        .collect();
-    asked.sort_by_key(|&id| (engine.steps.step(id).target, engine.steps.step(id).row));
     let failures = Failures::load(&engine.work_dir);
-    let mut told: Vec<Explanation> = asked.into_iter().map(|id| engine.explanation(id, &failures)).collect();
-    told.extend(order.asked.iter().flat_map(|asked| engine.remembered(asked)));
+    let mut told = engine.explained(&order.asked, &failures);
+    for asked in &order.asked {
+        let remembered = engine.remembered(asked);
+        let none = remembered.is_empty() && !engine.has_step(asked);
+        told.extend(remembered);
+        told.extend(none.then(|| engine.to_come(asked)).into_iter().flatten());
+    }
     for (path, unknown) in paths {
         told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
     }
@@ -135,6 +139,27 @@ pub fn explain(
         && let Some(unknown) = engine.not_found(order)
     {
         return Err(unknown.into());
+    }
+    Ok(told)
+}
+
+/// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
+fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
+    let each = order.asked.iter().flat_map(|asked| match asked {
+        Asked::Output(path, makers) => {
+            makers.iter().map(|maker| Asked::Output(path.clone(), vec![maker.clone()])).collect()
+        }
+        Asked::Target(_) | Asked::Steps(..) => vec![asked.clone()],
+    });
+    let each: Vec<Asked> = each.collect();
+    let mut told = Vec::new();
+    for asked in each.iter().filter(|_| each.len() > 1) {
+        let order = Order { asked: vec![asked.clone()], ..order.clone() };
+        match looked(session, &order, &mut Silence) {
+            Ok((engine, _)) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
+            Err(BuildError::Pipeline(problems)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+            Err(error) => return Err(error),
+        }
     }
     Ok(told)
 }
@@ -164,6 +189,7 @@ impl Explanation {
             at: if record.why.is_some() { record.last_made() } else { record.asked_at },
             causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
             target: recorded.and_then(|t| t.target.clone()),
+            step: None,
         };
         let asked = record.question != Digest::default() || record.absent.is_some();
         let outcome = match &record.absent {
@@ -183,6 +209,19 @@ impl Explanation {
 }
 
 impl Engine<'_> {
+    /// Every step that was asked for, in the order of the targets and their rows.
+    fn explained(&self, asked: &[Asked], failures: &Failures) -> Vec<Explanation> {
+        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
+        ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
+        ids.into_iter().map(|id| self.explanation(id, failures)).collect()
+    }
+
+    /// Whether this is asked of any step that there is.
+    fn has_step(&self, asked: &Asked) -> bool {
+        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).any(|id| self.is_asked(asked, id))
+    }
+
     fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
         let step = self.steps.step(id);
         let target = self.steps.target(id);
@@ -210,6 +249,7 @@ impl Engine<'_> {
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.inputs = self.reads(id, record.as_ref());
+        told.inputs_to_come = self.inputs_to_come(id);
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
             Some(compiled) => {
@@ -274,40 +314,6 @@ impl Engine<'_> {
         self.steps.rows[parent].steps.iter().find(is_it).copied()
     }
 
-    fn reads(&self, id: StepId, record: Option<&StepRecord>) -> Vec<Read> {
-        let target = self.steps.target(id);
-        let mut reads = Vec::new();
-        for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
-            let mut add = |path: &str, step: Option<StepId>| {
-                let there = step.is_none_or(|s| {
-                    let status = self.steps.step(s).status;
-                    status.has_outputs() || status == Status::Stale
-                });
-                let content = self.state.file(path).filter(|_| there).map(|record| record.content);
-                reads.push(Read {
-                    path: path.to_owned(),
-                    digest: content.map(|content| hex(&content.short())),
-                    name: input.name.clone(),
-                    step: step.map(|s| (self.steps.label(s), self.trouble(s))),
-                    found: false,
-                });
-            };
-            let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
-            match slot.wait {
-                Wait::Step(step) => add_step(step),
-                Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
-                Wait::File(file) => {
-                    if let Some(&path) = self.steps.files.get(file as usize) {
-                        add(self.state.path(path), None);
-                    }
-                }
-                Wait::None => {}
-            }
-        }
-        reads.extend(record.into_iter().flat_map(found_inputs));
-        reads
-    }
-
     fn set_in_pipeline(&self, id: StepId) -> Vec<(&'static str, String)> {
         let (target, settings) = (self.steps.target(id), self.settings_of(id));
         let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
@@ -330,7 +336,7 @@ impl Engine<'_> {
     }
 
     /// Where a step stands that is not there as it should be.
-    fn trouble(&self, step: StepId) -> Option<&'static str> {
+    pub(super) fn trouble(&self, step: StepId) -> Option<&'static str> {
         let status = self.steps.step(step).status;
         match self.accounts.get(&step) {
             Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
@@ -342,8 +348,9 @@ impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
     fn other_makers(&self, id: StepId, compiled: &Compiled) -> (Vec<String>, Vec<String>) {
         let own = self.steps.step(id).target as usize;
+        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
         let mut others: Vec<TargetId> =
-            self.paths(id).flat_map(|path| request::makers(self.pipeline, path)).map(|(target, _)| target).collect();
+            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
         others.sort_unstable();
         others.dedup();
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
@@ -356,17 +363,6 @@ impl Engine<'_> {
         let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
         (named(same), named(rivals))
     }
-}
-
-/// The inputs that a record says were found.
-pub(super) fn found_inputs(record: &StepRecord) -> impl Iterator<Item = Read> + '_ {
-    record.found.iter().map(|found| Read {
-        path: found.path.clone(),
-        digest: (found.content != Digest::default()).then(|| hex(&found.content.short())),
-        name: None,
-        step: None,
-        found: true,
-    })
 }
 
 /// Milliseconds since 1970, in UTC to the second.

@@ -183,6 +183,26 @@ pub struct Pulls {
     pub forecast: Option<Forecast>,
 }
 
+/// A target whose steps are told once something else is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    pub target: usize,
+    /// The first step of what has to be built.
+    pub because: String,
+    /// How many more steps of it have to be.
+    pub more: usize,
+}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "its steps are told once {}", self.because)?;
+        match self.more {
+            0 => write!(f, " is built"),
+            more => write!(f, " (+{more} more) is built"),
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -191,8 +211,8 @@ pub struct Summary {
     pub by_target: Vec<Counts>,
     /// Every step that is not simply up to date, in the order of the targets and their rows.
     pub accounts: Vec<Account>,
-    /// Targets whose steps could not all be told before something else is built, with that something.
-    pub unknown: Vec<(usize, String)>,
+    /// Targets whose steps could not all be told before something else is built.
+    pub unknown: Vec<Unknown>,
     pub requests: u64,
     /// Bytes of bodies received.
     pub bytes: u64,

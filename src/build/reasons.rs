@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_came_of_asking_is_told_before_why_it_was_asked() {
-        let answer = Reason::ChangedAnswer { from: "1".into(), to: "2".into() };
+        let answer = Reason::ChangedAnswer { what: None, from: "1".into(), to: "2".into() };
         let (mut asked, mut forced) = (Reasons::from(Reason::Refreshed), Reasons::from(Reason::Forced));
         asked.lead(answer.clone());
         asked.lead(answer.clone());

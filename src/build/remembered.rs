@@ -6,10 +6,11 @@ use crate::pipeline::pattern;
 
 use super::changes::recorded_inputs;
 use super::engine::Engine;
-use super::explain::{Explanation, Read, Standing, found_inputs};
+use super::explain::{Explanation, Standing};
 use super::files::{self, Look};
 use super::key::{Part, Template};
 use super::outcome::Status;
+use super::reads::{Now, Read};
 use super::reason::hex;
 use super::request::{self, Asked, Unknown};
 use super::session::BuildError;
@@ -56,10 +57,11 @@ impl Engine<'_> {
     /// The same where it cannot be told which steps there are: why not.
     pub(super) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
         let tell = |Recorded { path, may_be }: Recorded| {
-            let (target, values) = may_be.first()?;
+            let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
             Some(Explanation {
                 standing: Standing::Pending,
                 step: self.label_of(*target, values),
+                values: self.named(*target, values),
                 message: Some(format!("its steps cannot be told: {why}")),
                 help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
                 ..self.told_by_record(&path)?
@@ -141,6 +143,9 @@ impl Engine<'_> {
 
     /// A step that comes back once what its values are read out of is built.
     fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
+        if !self.may_have(target, values) {
+            return None;
+        }
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let axes = 0..self.pipeline.targets[target].axes.len();
         let parent =
@@ -154,6 +159,7 @@ impl Engine<'_> {
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Pending;
         told.step = self.label_of(target, values);
+        told.values = self.named(target, values);
         told.message = Some(format!("its values are read out of {parent}: {what}"));
         told.help =
             Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
@@ -198,6 +204,18 @@ impl Engine<'_> {
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Orphan;
         told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
+        // Without a target, the path has to tell by which values it was made.
+        told.values = match of {
+            Some((target, values)) => self.named(*target, values),
+            None => self.values_in(path),
+        };
+        let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
+        if let Some(made) = told.last_made.as_mut() {
+            made.step = made.target.as_ref().map(|target| match own {
+                Some(own) if own != target => label(target, &self.values_in(path)),
+                _ => label(target, &told.values),
+            });
+        }
         told.message = Some(match of {
             Some((target, _)) => format!(
                 "no step makes it any more: these values are not among those of {} now",
@@ -218,14 +236,11 @@ impl Engine<'_> {
         let mut told = Explanation::of_record(&record, recorded.as_ref());
         let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
-        let inputs = inputs.into_iter().map(|(path, value)| Read {
-            path,
-            digest: Some(hex(value)),
-            name: None,
-            step: None,
-            found: false,
+        let inputs = inputs.into_iter().map(|(path, &then)| match self.state.file(&path) {
+            Some(_) => self.read(&path, Some(then)),
+            None => Read { path, now: Now::Untold, was: Some(hex(&then)), name: None, step: None, found: false },
         });
-        told.inputs = inputs.chain(found_inputs(&record)).collect();
+        told.inputs = inputs.chain(self.found_inputs(&record)).collect();
         if let Some(recorded) = recorded {
             told.rule = (recorded.rule, recorded.version);
             (told.params, told.source) = (recorded.params, recorded.source);
@@ -247,15 +262,48 @@ impl Engine<'_> {
         }
     }
 
-    fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
-        let this = &self.pipeline.targets[target];
-        let mut label = this.name.clone();
+    pub(super) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
+        label(&self.pipeline.targets[target].name, &self.named(target, values))
+    }
+
+    /// Values by the names of their bindings, in the order of those.
+    pub(super) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
         let mut values = values.to_vec();
         values.sort_by_key(|(binding, _)| *binding);
-        for (i, (binding, value)) in values.iter().enumerate() {
-            label.push(if i == 0 { '@' } else { ',' });
-            label.push_str(&format!("{}={}", this.bindings[*binding].name, printable(value)));
-        }
-        label
+        let name = |binding: usize| self.pipeline.targets[target].bindings[binding].name.clone();
+        values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
     }
+
+    /// The values that a record has only the digests of, as far as they stand in the path of its output.
+    fn values_in(&self, path: &str) -> Vec<Value> {
+        let Some(record) = self.state.step(path) else { return Vec::new() };
+        let template = self.state.template(&record.template).and_then(Template::parse);
+        let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {
+            let name = Part::Value { binding: &binding, value: "" }.name_hash();
+            let digest = record.parts.iter().find(|part| part.name == name)?.value;
+            let value =
+                pieces(path).find(|value| Part::Value { binding: &binding, value }.value() == digest)?.to_owned();
+            Some((binding, value, None))
+        });
+        found.collect()
+    }
+}
+
+/// A binding's name, its value, and the digest that came with that.
+pub(super) type Value = (String, String, Option<String>);
+
+fn label(target: &str, values: &[Value]) -> String {
+    let mut label = target.to_owned();
+    for (i, (name, value, _)) in values.iter().enumerate() {
+        label.push(if i == 0 { '@' } else { ',' });
+        label.push_str(&format!("{name}={}", printable(value)));
+    }
+    label
+}
+
+/// Every piece of a path: a value may begin and end anywhere in it. Of a long path there are too many to go through.
+fn pieces(path: &str) -> impl Iterator<Item = &str> {
+    const LONGEST: usize = 512;
+    let path = if path.len() > LONGEST { "" } else { path };
+    (0..path.len()).flat_map(move |from| (from + 1..=path.len()).filter_map(move |to| path.get(from..to)))
 }

@@ -26,6 +26,7 @@ use super::files::Eyes;
 use super::key::{KEYS, Template};
 use super::outcome::Summary;
 use super::place::Placer;
+use super::possible::AxisValues;
 use super::request::{self, Asked};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
@@ -298,6 +299,7 @@ fn engine<'p>(
             scratch: Scratch::default(),
             protected: protected(pipeline),
             columns: HashMap::new(),
+            axis_values: AxisValues::default(),
             input_names: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),

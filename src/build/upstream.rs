@@ -74,7 +74,7 @@ impl Engine<'_> {
     }
 
     /// The stale steps of a group: all of them, unless so many wait for so many that one has to do.
-    fn stale_of(&self, group: GroupId) -> Vec<StepId> {
+    pub(super) fn stale_of(&self, group: GroupId) -> Vec<StepId> {
         let this = &self.steps.groups[group as usize];
         let Some(first) = this.stale else { return Vec::new() };
         let of = &self.steps.rows[this.target].steps;

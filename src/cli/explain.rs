@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::build::explain::{Explanation, Read, Standing, explain, time};
+use crate::build::explain::{Explanation, Standing, explain, time};
 use crate::build::outcome::{RESTORE, Status};
+use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
 
 use super::error::Error;
@@ -43,6 +44,7 @@ struct Json<'a> {
     source: Option<&'a str>,
     fresh: Option<&'a str>,
     inputs: Vec<Input<'a>>,
+    inputs_to_come: &'a [String],
     after: &'a [String],
     same_as: &'a [String],
     also_made_by: &'a [String],
@@ -60,6 +62,9 @@ struct Json<'a> {
 struct Input<'a> {
     path: &'a str,
     digest: Option<&'a str>,
+    /// What the last run read, where that is another.
+    was: Option<&'a str>,
+    there: Option<bool>,
     name: Option<&'a str>,
     step: Option<&'a str>,
     status: Option<&'static str>,
@@ -137,6 +142,7 @@ fn json(found: &Explanation) -> Json<'_> {
         source: found.source.as_deref(),
         fresh: found.fresh.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
+        inputs_to_come: &found.inputs_to_come,
         after: &found.after,
         same_as: &found.same_as,
         also_made_by: &found.rivals,
@@ -165,7 +171,9 @@ fn json(found: &Explanation) -> Json<'_> {
 fn input(read: &Read) -> Input<'_> {
     Input {
         path: &read.path,
-        digest: read.digest.as_deref(),
+        digest: read.digest(),
+        was: read.was.as_deref(),
+        there: read.there(),
         name: read.name.as_deref(),
         step: read.step.as_ref().map(|(step, _)| step.as_str()),
         status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
@@ -281,14 +289,24 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         lines.add(name, value);
     }
     lines.some("input", found.inputs.iter().map(read), 0);
+    lines.all("more", &found.inputs_to_come);
     lines.all("after", &found.after);
 }
 
 fn read(read: &Read) -> String {
     let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
     text.push_str(&read.path);
-    let digest = read.digest.as_deref().map(|digest| format!(" ({digest})"));
-    text.push_str(&digest.unwrap_or_else(|| " (not there)".to_owned()));
+    let now = match &read.now {
+        Now::Is(digest) => Some(digest.as_str()),
+        Now::Unknown => Some("there, not known yet"),
+        Now::Gone if read.was.is_some() => Some("gone"),
+        Now::Gone => Some("not there"),
+        Now::Unusable(why) => Some(why.as_str()),
+        Now::Untold => None,
+    };
+    let was = read.was.as_ref().map(|was| format!("was {was}"));
+    let words: Vec<&str> = now.into_iter().chain(was.as_deref()).collect();
+    let _ = write!(text, " ({})", words.join(", "));
     if let Some((step, trouble)) = &read.step {
         let _ = write!(text, " of {step}");
         let _ = trouble.map(|trouble| write!(text, ", {trouble}"));
@@ -314,7 +332,8 @@ fn past(found: &Explanation, lines: &mut Lines) {
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();
-        lines.all("made by", made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan));
+        let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
+        lines.all("made by", by.map(|by| made.step.as_ref().unwrap_or(by)));
     }
     let of = if of_failure(found) { " (by the run that failed)" } else { "" };
     lines.all("printed", found.log.as_ref().map(|log| format!("{log}{of}")));

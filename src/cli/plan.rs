@@ -69,9 +69,8 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
             }
         }
     }
-    for (target, because) in &summary.unknown {
-        let name = &pipeline.targets[*target].name;
-        let _ = writeln!(text, "more     {name}  its steps are told once {because} is built");
+    for unknown in &summary.unknown {
+        let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
     }
     for pulls in &summary.pulls {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::events::Silence;
-use crate::build::look;
 use crate::build::outcome::{Status, Summary, standing};
+use crate::build::request::Asked;
+use crate::build::{BuildError, Order, Session, look};
 use crate::pipeline::Pipeline;
+use crate::pipeline::problem::{Problem, Problems};
 
 use super::error::Error;
 use super::{Format, Global, open, print, print_json};
@@ -21,7 +23,7 @@ pub struct Arguments {
     format: Format,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Row<'a> {
     target: &'a str,
     up_to_date: usize,
@@ -31,6 +33,9 @@ struct Row<'a> {
     failed: usize,
     blocked: usize,
     deferred: usize,
+    /// Why its steps cannot be built together with those of another target, or at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -39,12 +44,63 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.wanted.is_empty() {
         order.asked = open::everything(&session);
     }
-    let summary = look(&session, &order, &mut Silence).map_err(|e| Error::build(e, &session.pipeline))?;
-    let rows = rows(&summary, &session.pipeline);
+    let rows = match look(&session, &order, &mut Silence) {
+        Ok(summary) => rows(&summary, &session.pipeline),
+        Err(BuildError::Pipeline(problems)) if arguments.wanted.is_empty() && are_clashes(&problems, &session) => {
+            apart(&session, &order, &problems)?
+        }
+        Err(error) => return Err(Error::build(error, &session.pipeline)),
+    };
     match arguments.format {
         Format::Json => print_json(&rows),
         Format::Text => print(&table(&rows)),
     }
+}
+
+/// Whether all that is wrong is that steps make the same files: each of their targets can be built by itself.
+fn are_clashes(problems: &Problems, session: &Session) -> bool {
+    let axes = || session.pipeline.targets.iter().flat_map(|target| &target.axes);
+    problems.0.iter().all(|problem| axes().all(|axis| problem.span != Some(axis.span)))
+}
+
+/// The rows of targets that cannot be looked at together: of each by itself.
+fn apart<'p>(session: &'p Session, order: &Order, problems: &Problems) -> Result<Vec<Row<'p>>, Error> {
+    let mut all = Vec::new();
+    for (position, target) in session.pipeline.targets.iter().enumerate().filter(|(_, t)| t.rule.is_some()) {
+        let order = Order { asked: vec![Asked::Target(position)], ..order.clone() };
+        let (found, own) = match look(session, &order, &mut Silence) {
+            Ok(summary) => (rows(&summary, &session.pipeline), None),
+            Err(BuildError::Pipeline(own)) => (Vec::new(), Some(own)),
+            Err(error) => return Err(Error::build(error, &session.pipeline)),
+        };
+        let problem = match &own {
+            Some(own) => told(own.0.iter()),
+            None => told(problems.0.iter().filter(|problem| is_of(problem, &target.name))),
+        };
+        match found.into_iter().find(|row| row.target == target.name) {
+            Some(row) => all.push(Row { problem, ..row }),
+            None => all.extend(problem.map(|problem| Row {
+                target: &target.name,
+                problem: Some(problem),
+                ..Row::default()
+            })),
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a step of a target is among those that a problem names.
+fn is_of(problem: &Problem, target: &str) -> bool {
+    problem.label.split(" and ").any(|step| step.split('@').next() == Some(target))
+}
+
+fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
+    let first = problems.next()?;
+    let more = match problems.count() {
+        0 => String::new(),
+        more => format!(" (+{more} more)"),
+    };
+    Some(format!("{} ({}){more}", first.message, first.label))
 }
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
@@ -80,6 +136,7 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
                 failed: counts.failed + failed,
                 blocked: counts.blocked,
                 deferred: counts.deferred + deferred,
+                problem: None,
             }
         })
         .collect()
@@ -92,8 +149,16 @@ fn table(rows: &[Row<'_>]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>7}  {:>8}",
-            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed, r.blocked, r.deferred
+            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>7}  {:>8}{}",
+            r.target,
+            r.up_to_date,
+            r.stale,
+            r.missing,
+            r.absent,
+            r.failed,
+            r.blocked,
+            r.deferred,
+            r.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
         );
     }
     text

@@ -176,6 +176,8 @@ pub fn is_zero(n: &u32) -> bool {
 struct Unknown<'a> {
     target: &'a str,
     because: &'a str,
+    /// How many more steps have to be built.
+    more: usize,
 }
 
 impl<'a> Totals<'a> {
@@ -213,12 +215,13 @@ impl<'a> Report<'a> {
             seconds: a.took.map(|t| t.as_secs_f64()),
             attempts: a.attempts,
         };
+        let unknown = |u: &'a outcome::Unknown| Unknown { target: name(u.target), because: &u.because, more: u.more };
         Self {
             totals: Totals::of(summary),
             pulls: summary.pulls.iter().map(pulls).collect(),
             set_aside: &summary.set_aside,
             steps: summary.accounts.iter().map(step).collect(),
-            unknown: summary.unknown.iter().map(|(t, because)| Unknown { target: name(*t), because }).collect(),
+            unknown: summary.unknown.iter().map(unknown).collect(),
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::support::words::{self, exit};
 mod absent;
 mod causes;
 mod failures;
+mod reads;
 mod records;
+mod to_come;
 
 const PIPELINE: &str = "version: 1
 vars: {level: three}

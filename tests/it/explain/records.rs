@@ -35,6 +35,8 @@ fn a_step_whose_tag_file_is_gone_is_explained_from_its_record() {
         "rule      layers",
         "source    oci-layout images",
         "last made first build",
+        "repo      library/redis",
+        "tag       latest",
         "output    layers/library/redis/latest.json",
     ];
     for asked in ["get_layer@repo=library/redis,tag=latest", "layers/library/redis/latest.json", "get_layer"] {
@@ -111,7 +113,8 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
             &[
                 "get_tag@repo=library/redis: orphan",
                 "not among those of get_tag",
-                "made by   get_tag",
+                "made by   get_tag@repo=library/redis",
+                "repo      library/redis",
                 "clean --orphans",
             ],
         );
@@ -121,7 +124,16 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
     project.edit("layers/{repo}", "others/{repo}");
     assert_says(
         &project.explain("layers/library/busybox/latest.json"),
-        &["layers/library/busybox/latest.json: orphan", "made by   get_layer", "rule      layers", "clean --orphans"],
+        &[
+            "layers/library/busybox/latest.json: orphan",
+            "made by   get_layer@repo=library/busybox,tag=latest",
+            "rule      layers",
+            "clean --orphans",
+        ],
+    );
+    assert_says(
+        &project.explain("layers/library/busybox/latest.json"),
+        &["repo      library/busybox", "tag       latest"],
     );
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
     project
@@ -150,6 +162,46 @@ targets:
         &project.explain("left@n=2"),
         &["because   made by another target: out/2.txt was last made by right", "made by   right"],
     );
+}
+
+#[test]
+fn targets_that_cannot_be_built_together_are_told_one_by_one() {
+    let project = Project::new(
+        "version: 1
+targets:
+  left: {rule: command, foreach: {n: [1, both]}, run: \"echo left > {out}\", output: 'out/{n}.txt'}
+  right: {rule: command, foreach: {n: [2, both]}, run: \"echo right > {out}\", output: 'out/{n}.txt'}
+  lone: {rule: command, run: \"echo > {out}\", output: out/lone.txt}
+  all: {rule: command, inputs: [left, right], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    for target in ["left", "right", "lone"] {
+        project.build(&[target]);
+    }
+    // One file of both, by its path, and both of them by name.
+    let words = ["left@n=both: stale", "last made by right", "right@n=both: up to date"];
+    assert_says(&project.explain("out/both.txt"), &words);
+    let both = project.run(&["explain", "left", "right"]).exits(exit::DONE).stdout;
+    assert_says(&both, &[&words[..], &["left@n=1: up to date", "right@n=2: up to date"]].concat());
+    assert!(!both.contains("cannot be told"), "{both}");
+    // Only those that have the value are rivals, and only their steps are told.
+    assert_says(&project.explain("left@n=both"), &["rival     right "]);
+    for (step, other) in [("lone", "left"), ("left@n=1", "right"), ("out/lone.txt", "left@n=lone")] {
+        let explained = project.explain(step);
+        assert!(!explained.contains("rival") && !explained.contains(other), "{explained}");
+    }
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    let rows = ["left ", "right", "all  "].map(|t| status.lines().find(|l| l.starts_with(t)).expect("a row"));
+    assert!(
+        rows.iter().all(|row| row.ends_with("two steps for one file: out/both.txt (left@n=both and right@n=both)"))
+    );
+    assert!(!status.lines().any(|line| line.starts_with("lone") && line.contains("two")), "{status}");
+    let json = project.run(&["status", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json[0]["up_to_date"], &json[0]["stale"]), (&1.into(), &1.into()));
+    // Where they cannot be told by themselves, what they never make is not told of them.
+    let all = project.run(&["explain", "all", "left"]).exits(exit::DONE).stdout;
+    assert!(!all.contains("n=lone"), "{all}");
 }
 
 #[test]
@@ -287,4 +339,18 @@ targets:
     let rows = project.run(&["status", "tags", "--format", "json"]).exits(exit::DONE).stdout;
     let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
     assert_eq!((&rows[0]["deferred"], &rows[0]["failed"], &rows[0]["missing"]), (&1.into(), &0.into(), &0.into()));
+}
+
+#[test]
+fn the_digest_of_a_tag_is_that_of_the_tag_file_whatever_passes_it_on() {
+    let project = images();
+    project.edit(
+        "select: latest}}, output: \"layers/{repo}/{tag}.json\"",
+        "select: latest}}, platform: all, output: \"layers/{repo}/{tag}/{platform}.json\"",
+    );
+    project.build(&[]);
+    let explained = project.explain("get_layer");
+    let told = "the tag latest has another digest in what get_tag@repo=library/redis makes";
+    assert_says(&explained, &[told, "out of    get_layer.platform@"]);
+    assert!(!explained.contains("digest in what get_layer.platform"), "{explained}");
 }

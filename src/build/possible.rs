@@ -1,0 +1,44 @@
+//! Which values a target may have, as far as that can be told without its steps.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::pipeline::axis;
+use crate::pipeline::model::{AxisKind, TargetId};
+
+use super::engine::Engine;
+
+/// The values of the axes that need no output, each read once; none where they cannot be read.
+#[derive(Default)]
+pub(super) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
+
+type Known = Arc<HashSet<String>>;
+
+impl Engine<'_> {
+    /// Whether a target may ever have a step of these values, as its lists are now.
+    pub(super) fn may_have(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        let this = &self.pipeline.targets[target];
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value);
+        this.axes.iter().enumerate().all(|(position, axis)| match axis.kind {
+            AxisKind::From { target: parent, .. } => {
+                let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == position);
+                let theirs: Vec<(usize, String)> =
+                    ours.filter_map(|(i, b)| Some((b.parent?, value(i)?.clone()))).collect();
+                self.may_have(parent, &theirs)
+            }
+            _ => match (value(axis.binding), self.values_of_axis(target, position)) {
+                (Some(value), Some(values)) => values.contains(value),
+                _ => true,
+            },
+        })
+    }
+
+    fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
+        let mut known = self.axis_values.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            let kind = &self.pipeline.targets[target].axes[position].kind;
+            axis::static_values(kind, &self.pipeline.root).ok().map(|values| Arc::new(values.into_iter().collect()))
+        };
+        known.entry((target, position)).or_insert_with(read).clone()
+    }
+}

@@ -1,0 +1,118 @@
+//! The files that a step reads: as they are now, and where that is something else, as its last run read them.
+
+use std::collections::HashMap;
+
+use crate::store::Digest;
+use crate::store::state::StepRecord;
+
+use super::engine::Engine;
+use super::files::{self, Look};
+use super::key::Part;
+use super::reason::hex;
+use super::steps::StepId;
+use super::waits::Wait;
+
+/// A file that a step reads.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub path: String,
+    pub now: Now,
+    /// The start of the digest that the last run read, where it is not that of now.
+    pub was: Option<String>,
+    /// Of the entry under `inputs:` that it comes from.
+    pub name: Option<String>,
+    /// The step that makes it, and where that stands unless it is well.
+    pub step: Option<(String, Option<&'static str>)>,
+    /// The step found it while it ran.
+    pub found: bool,
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug)]
+pub enum Now {
+    /// The start of its digest.
+    Is(String),
+    /// It is there, and no build has seen it yet.
+    Unknown,
+    Gone,
+    /// It cannot be read: why.
+    Unusable(String),
+    /// Which file it was is not known any more, or there were many.
+    Untold,
+}
+
+impl Read {
+    /// The start of its digest, where that is known.
+    pub fn digest(&self) -> Option<&str> {
+        match &self.now {
+            Now::Is(digest) => Some(digest),
+            Now::Unknown | Now::Gone | Now::Unusable(_) | Now::Untold => None,
+        }
+    }
+
+    /// Whether it is there, where that can be told.
+    pub fn there(&self) -> Option<bool> {
+        match &self.now {
+            Now::Is(_) | Now::Unknown | Now::Unusable(_) => Some(true),
+            Now::Gone => Some(false),
+            Now::Untold => None,
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// What a step reads: the inputs that it names, and those that its last run found.
+    pub(super) fn reads(&self, id: StepId, record: Option<&StepRecord>) -> Vec<Read> {
+        let target = self.steps.target(id);
+        let parts = record.into_iter().flat_map(|record| &record.parts);
+        let then: HashMap<[u8; 8], [u8; 8]> = parts.map(|part| (part.name, part.value)).collect();
+        let mut reads = Vec::new();
+        for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
+            let mut add = |path: &str, step: Option<StepId>| {
+                let part = Part::Input { path, content: Digest::default() };
+                reads.push(Read {
+                    name: input.name.clone(),
+                    step: step.map(|s| (self.steps.label(s), self.trouble(s))),
+                    ..self.read(path, then.get(&part.name_hash()).copied())
+                });
+            };
+            let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
+            match slot.wait {
+                Wait::Step(step) => add_step(step),
+                Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
+                Wait::File(file) => {
+                    if let Some(&path) = self.steps.files.get(file as usize) {
+                        add(self.state.path(path), None);
+                    }
+                }
+                Wait::None => {}
+            }
+        }
+        reads.extend(record.into_iter().flat_map(|record| self.found_inputs(record)));
+        reads
+    }
+
+    /// The inputs that a record says were found.
+    pub(super) fn found_inputs<'a>(&'a self, record: &'a StepRecord) -> impl Iterator<Item = Read> + 'a {
+        record.found.iter().map(|found| {
+            let then = (found.content != Digest::default()).then(|| found.content.short());
+            Read { found: true, ..self.read(&found.path, then) }
+        })
+    }
+
+    /// A file as it is now, beside the start of the digest that was read then.
+    pub(super) fn read(&self, path: &str, then: Option<[u8; 8]>) -> Read {
+        let known = self.state.file(path);
+        let full = self.pipeline.root.join(path);
+        let seen = known.is_some() || then.is_some();
+        let now = match seen.then(|| files::look_at_input(&full, known)) {
+            Some(Look::Same(now) | Look::Hashed(now)) => Now::Is(hex(&now.content.short())),
+            Some(Look::Unusable(why)) => Now::Unusable(why),
+            // What no build has seen may be large: it is not read here.
+            None if full.exists() => Now::Unknown,
+            Some(Look::Missing) | None => Now::Gone,
+        };
+        let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
+        Read { path: path.to_owned(), now, was, name: None, step: None, found: false }
+    }
+}

@@ -1,0 +1,80 @@
+//! What is told of targets whose steps are read out of what is still to be built.
+
+use crate::pipeline::model::{InputKind, TargetId};
+
+use super::engine::Engine;
+use super::expand::parents_of;
+use super::explain::{Explanation, Standing};
+use super::outcome::{Status, Unknown};
+use super::request::Asked;
+use super::steps::StepId;
+use super::waits::Wait;
+
+impl Engine<'_> {
+    /// What has to be built before all steps of a target are told: what its values are read out of, where that has such a
+    /// standing.
+    pub(super) fn unknown(&self, target: TargetId, standing: &impl Fn(Status) -> bool) -> Option<Unknown> {
+        let behind = |parent: TargetId| {
+            let steps = self.steps.rows[parent].steps.iter().copied();
+            let steps: Vec<StepId> = steps.filter(|&id| standing(self.steps.step(id).status)).collect();
+            match steps.as_slice() {
+                [] => self.unknown(parent, standing).map(|unknown| Unknown { target, ..unknown }),
+                steps => self.unknown_behind(target, steps),
+            }
+        };
+        parents_of(&self.pipeline.targets[target]).find_map(behind)
+    }
+
+    fn unknown_behind(&self, target: TargetId, steps: &[StepId]) -> Option<Unknown> {
+        let (first, more) = steps.split_first()?;
+        Some(Unknown { target, because: self.steps.label(*first), more: more.len() })
+    }
+
+    /// What was asked for where it has no step yet, and may get one.
+    pub(super) fn to_come(&self, asked: &Asked) -> Vec<Explanation> {
+        let none = &[][..];
+        let may_be: Vec<(TargetId, &[(usize, String)])> = match asked {
+            Asked::Target(target) => vec![(*target, none)],
+            Asked::Steps(target, values) => vec![(*target, values)],
+            Asked::Output(_, makers) => makers.iter().map(|(target, values)| (*target, values.as_slice())).collect(),
+        };
+        let tell = |(target, values): (TargetId, &[(usize, String)])| {
+            let unknown = self.unknown(target, &|status| !status.has_outputs() && status != Status::Absent)?;
+            let compiled = self.rules[target].as_ref()?;
+            let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
+            let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
+            Some(Explanation {
+                step: self.label_of(target, values),
+                standing: Standing::Pending,
+                message: Some(unknown.to_string()),
+                help: Some(help),
+                rule: (compiled.template.rule.clone(), compiled.template.version),
+                params: compiled.template.params.clone(),
+                source: compiled.template.source.clone(),
+                values: self.named(target, values),
+                read_out_of: vec![unknown.because],
+                ..Explanation::default()
+            })
+        };
+        may_be.into_iter().filter(|(target, values)| self.may_have(*target, values)).filter_map(tell).collect()
+    }
+
+    /// The targets that a step reads from whose steps are not all told yet.
+    pub(super) fn inputs_to_come(&self, id: StepId) -> Vec<String> {
+        let slots = self.steps.target(id).inputs.iter().zip(self.steps.slots_of(id));
+        let told = slots.filter_map(|(input, slot)| {
+            let (InputKind::Target { target, on, .. }, Wait::Group(group)) = (&input.kind, slot.wait) else {
+                return None;
+            };
+            let unknown = if on.is_empty() {
+                self.unknown(*target, &|status| status == Status::Stale)
+            } else {
+                let mut behind = self.stale_of(group);
+                behind.retain(|step| !self.steps.rows[*target].steps.contains(step));
+                self.unknown_behind(*target, &behind)
+            };
+            Some(format!("{}: {}", self.pipeline.targets[*target].name, unknown?))
+        });
+        told.collect()
+    }
+}
