@@ -84,7 +84,8 @@ impl Engine<'_> {
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     fn may_grow_inputs(&self, id: StepId) -> bool {
-        self.steps.slots_of(id).iter().any(|slot| match slot.wait {
+        let inputs = self.steps.target(id).inputs.len();
+        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
             Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),
             Wait::Step(_) | Wait::File(_) | Wait::None => false,
         })

@@ -19,6 +19,8 @@ impl Engine<'_> {
         // Another input may have failed, which is worse.
         let mut deferred = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            // What it only waits for is read by no one, so that it makes nothing stale.
+            let reads = position < target.inputs.len();
             let partial = self.goes_on_without(id, position);
             match slot.wait {
                 Wait::Step(step) => {
@@ -26,7 +28,7 @@ impl Engine<'_> {
                     match status {
                         _ if status.fails() && !partial => return Err(self.blocked(step)),
                         Status::Deferred if !partial => deferred = deferred.or(Some(step)),
-                        Status::Absent if position < target.inputs.len() => {
+                        Status::Absent if reads => {
                             let message = format!("{} is absent", self.steps.label(step));
                             return Err(Decision::Done {
                                 status: Status::Absent,
@@ -34,7 +36,7 @@ impl Engine<'_> {
                                 record: None,
                             });
                         }
-                        Status::Stale => stale.push(step),
+                        Status::Stale if reads => stale.push(step),
                         _ => {}
                     }
                 }
@@ -50,7 +52,9 @@ impl Engine<'_> {
                         }
                         deferred = deferred.or(Some(step));
                     }
-                    stale.extend(self.stale_of(group));
+                    if reads {
+                        stale.extend(self.stale_of(group));
+                    }
                 }
                 Wait::File(file) => self.check_file(file)?,
             }

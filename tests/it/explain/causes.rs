@@ -204,3 +204,29 @@ targets:
     assert_says(&explained, &["because   upstream: names@set=one is made again"]);
     assert!(!explained.contains("gone"), "{explained}");
 }
+
+#[test]
+fn what_a_step_only_waits_for_is_no_cause() {
+    let project = Project::new(
+        "version: 1
+targets:
+  f: {rule: command, foreach: {x: [a, b]}, inputs: [i.txt], run: \"cp {in} {out}\", output: \"f/{x}.txt\"}
+  one: {rule: command, inputs: [i.txt], run: \"cp {in} {out}\", output: one.txt}
+  w: {rule: command, after: [f, one], run: \"echo w >> runs.log; echo w > {out}\", output: w.txt}
+  all: {inputs: [w]}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.build(&["w"]);
+    project.write("i.txt", "2\n");
+    let plan = project.run(&["plan", "w"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      f@x=a", "run      one", "3 to run, 1 up to date"]);
+    assert!(!plan.contains("w  "), "{plan}");
+    assert_says(&project.explain("w"), &["w: up to date", "after     f (stale)", "after     one (stale)"]);
+    assert_says(&project.explain("all"), &["all: up to date"]);
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    assert!(status.lines().any(|l| l.split_whitespace().take(3).eq(["w", "1", "0"])), "{status}");
+    // And a build agrees.
+    project.build(&["w"]).assert_only(&["f@x=a", "f@x=b", "one"]);
+    assert_eq!(project.read("runs.log"), "w\n");
+}
