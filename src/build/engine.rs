@@ -15,10 +15,10 @@ use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{PathId, State, StateError, StepRecord};
+use crate::store::state::{PathId, State, StateError, StepRecord, StoredOutput};
 
 use super::clock::Clock;
-use super::decide::{Decision, Run, Verdict};
+use super::decide::{Decision, Run, Verdict, Work};
 use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
@@ -366,9 +366,13 @@ impl Engine<'_> {
                 if let Some(why) = self.puts_off(id, &run) {
                     return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
                 }
+                let work = run.work.word();
                 self.account(id, Status::Stale, Some(run.reasons), None, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
-                    account.work = Some(run.work.word());
+                    account.work = Some(work);
+                }
+                if let (Mode::Look, Work::Restore(stored)) = (self.mode, run.work) {
+                    self.will_restore(id, stored);
                 }
                 self.settle_told(id, Status::Stale, listener);
             }
@@ -379,6 +383,14 @@ impl Engine<'_> {
                 self.schedule.push(id, &lane, self.pipeline.targets[target].pool);
                 self.runs.insert(id, run);
             }
+        }
+    }
+
+    /// Where nothing is run: what a step will have made is known, unless values are read out of it and cannot be read.
+    fn will_restore(&mut self, id: StepId, stored: Vec<StoredOutput>) {
+        let is_read = !self.readers[self.steps.step(id).target as usize].is_empty();
+        if !is_read || stored.first().is_some_and(|first| self.blobs.peek(&first.blob).is_some()) {
+            self.steps.restores.insert(id, stored);
         }
     }
 
@@ -550,15 +562,7 @@ impl Engine<'_> {
                 }
             }
         }
-        for &target in &self.pipeline.order {
-            let parent = super::expand::parents_of(&self.pipeline.targets[target]).find_map(|p| {
-                let stale = |&&s: &&StepId| matches!(self.steps.step(s).status, Status::Stale | Status::Deferred);
-                self.steps.rows[p].steps.iter().find(stale).copied()
-            });
-            if let Some(step) = parent.filter(|_| self.wanted[target].is_wanted()) {
-                summary.unknown.push((target, self.steps.label(step)));
-            }
-        }
+        self.tell_doubts(&mut summary);
         summary
     }
 }

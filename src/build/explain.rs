@@ -43,6 +43,8 @@ pub struct Explanation {
     pub values: Vec<(String, String, Option<String>)>,
     /// What its values were read out of: a step's label, or a list.
     pub read_out_of: Vec<String>,
+    /// The step that has to be built before it is seen whether there still is this one, and where that stands.
+    pub in_doubt: Option<(String, &'static str)>,
     /// How long answers are kept, as the pipeline says it.
     pub fresh: Option<String>,
     /// The source that it asks or reads, by its identity.
@@ -203,6 +205,7 @@ impl Engine<'_> {
         }
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
+        told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
         told.inputs = self.reads(id, record.as_ref());
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
@@ -277,7 +280,8 @@ impl Engine<'_> {
                     let status = self.steps.step(s).status;
                     status.has_outputs() || status == Status::Stale
                 });
-                let content = self.state.file(path).filter(|_| there).map(|record| record.content);
+                let restored = step.and_then(|s| self.restored(s, path));
+                let content = restored.or_else(|| self.state.file(path).filter(|_| there).map(|record| record.content));
                 reads.push(Read {
                     path: path.to_owned(),
                     digest: content.map(|content| hex(&content.short())),

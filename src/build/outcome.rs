@@ -183,6 +183,9 @@ pub struct Summary {
     pub accounts: Vec<Account>,
     /// Targets whose steps could not all be told before something else is built, with that something.
     pub unknown: Vec<(usize, String)>,
+    /// For each target, how many of its steps are up to date only if what their values were read out of, which is to be
+    /// built again, still has them (only where nothing is run).
+    pub in_doubt: Vec<usize>,
     pub requests: u64,
     /// Bytes of bodies received.
     pub bytes: u64,

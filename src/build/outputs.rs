@@ -1,5 +1,6 @@
 //! How the outputs of a step compare with what was recorded of them.
 
+use crate::store::Digest;
 use crate::store::state::{FileRecord, PathId};
 
 use super::decide::Outputs;
@@ -19,6 +20,12 @@ impl Engine<'_> {
             outputs.looks.push((path, look));
         }
         outputs
+    }
+
+    /// What an output will hold once it has come back from the store, where nothing is run and it will.
+    pub(super) fn restored(&self, id: StepId, path: &str) -> Option<Digest> {
+        let stored = self.steps.restores.get(&id)?;
+        self.paths(id).zip(stored).find(|(own, _)| *own == path).map(|(_, stored)| stored.content)
     }
 
     pub(super) fn destinations(&self, id: StepId, looks: &[(PathId, Look)]) -> Vec<Destination> {

@@ -36,7 +36,7 @@ impl Engine<'_> {
                                 record: None,
                             });
                         }
-                        Status::Stale if reads => stale.push(step),
+                        _ if reads && self.steps.is_open(step) => stale.push(step),
                         _ => {}
                     }
                 }
@@ -70,8 +70,7 @@ impl Engine<'_> {
         let this = &self.steps.groups[group as usize];
         let Some(first) = this.stale else { return Vec::new() };
         let of = &self.steps.rows[this.target].steps;
-        let stale =
-            this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.step(s).status == Status::Stale);
+        let stale = this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.is_open(s));
         // Where the rows themselves are still to be read, it is what they are read out of.
         let mut all: Vec<StepId> = if this.is_crowded() { Vec::new() } else { stale.collect() };
         if !all.contains(&first) {

@@ -37,6 +37,8 @@ struct Json<'a> {
     parameters: &'a [(String, String)],
     values: &'a [(String, String, Option<String>)],
     read_out_of: &'a [String],
+    /// What has to be built before it is seen whether there still is such a step.
+    in_doubt: Option<&'a str>,
     source: Option<&'a str>,
     fresh: Option<&'a str>,
     inputs: Vec<Input<'a>>,
@@ -119,6 +121,7 @@ fn json(found: &Explanation) -> Json<'_> {
         parameters: &found.params,
         values: &found.values,
         read_out_of: &found.read_out_of,
+        in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
         source: found.source.as_deref(),
         fresh: found.fresh.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
@@ -240,6 +243,9 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         lines.add(name, format!("{value}{digest}"));
     }
     lines.all("out of", &found.read_out_of);
+    if let Some((step, standing)) = &found.in_doubt {
+        lines.add("", format!("{step} is {standing}: whether there still is such a step is seen once that is built"));
+    }
     if let Some(source) = &found.source {
         lines.add("source", source);
     }

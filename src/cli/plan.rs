@@ -77,7 +77,13 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 => format!("all {} steps are up to date", c.total()),
-        _ => format!("{} to run, {} up to date, {} absent", c.stale - restores, c.up_to_date, c.absent),
+        _ => {
+            let doubted = match summary.in_doubt.iter().sum::<usize>().min(c.up_to_date) {
+                0 => String::new(),
+                doubted => format!(" ({doubted} of them as of the last build)"),
+            };
+            format!("{} to run, {} up to date{doubted}, {} absent", c.stale - restores, c.up_to_date, c.absent)
+        }
     };
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");

@@ -31,6 +31,21 @@ struct Row<'a> {
     absent: usize,
     failed: usize,
     deferred: usize,
+    /// Of those that are up to date: the ones whose values were read out of what is to be built again.
+    in_doubt: usize,
+    /// What has to be built before all its steps can be told.
+    told_after: Option<&'a str>,
+}
+
+impl Row<'_> {
+    /// What the numbers do not say.
+    fn note(&self) -> String {
+        match (self.told_after, self.in_doubt) {
+            (None, _) => String::new(),
+            (Some(step), 0) => format!("  its steps are told once {step} is built"),
+            (Some(step), n) => format!("  {n} up to date as of the last build of {step}"),
+        }
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -47,7 +62,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
-fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
+fn rows<'p>(summary: &'p Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
+    let told_after = |target: usize| summary.unknown.iter().find(|(t, _)| *t == target).map(|(_, step)| step.as_str());
     let is_missing = |r: &Reason| matches!(r, Reason::FirstBuild | Reason::MissingOutput(_));
     let none = || vec![0; pipeline.targets.len()];
     let (mut missing, mut failed, mut deferred) = (none(), none(), none());
@@ -63,7 +79,7 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
         .targets
         .iter()
         .enumerate()
-        .filter(|(t, this)| this.rule.is_some() && summary.by_target[*t].total() > 0);
+        .filter(|(t, this)| this.rule.is_some() && (summary.by_target[*t].total() > 0 || told_after(*t).is_some()));
     targets
         .map(|(t, this)| {
             let counts = &summary.by_target[t];
@@ -79,6 +95,8 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
                 absent: counts.absent,
                 failed: counts.failed + counts.blocked + failed,
                 deferred: counts.deferred + deferred,
+                in_doubt: summary.in_doubt[t],
+                told_after: told_after(t),
             }
         })
         .collect()
@@ -91,8 +109,15 @@ fn table(rows: &[Row<'_>]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>8}",
-            r.target, r.up_to_date, r.stale, r.missing, r.absent, r.failed, r.deferred
+            "{:<width$}  {:>10}  {:>5}  {:>7}  {:>6}  {:>6}  {:>8}{}",
+            r.target,
+            r.up_to_date,
+            r.stale,
+            r.missing,
+            r.absent,
+            r.failed,
+            r.deferred,
+            r.note()
         );
     }
     text

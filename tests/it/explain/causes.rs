@@ -193,7 +193,7 @@ fn what_is_still_to_come_is_not_told_as_gone() {
     let project = Project::new(
         "version: 1
 targets:
-  names: {rule: command, foreach: {set: [one, two]}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
+  names: {rule: command, cache: false, foreach: {set: [one, two]}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
   each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'gen/{set}/{n}.out'}
   all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
 ",
@@ -229,4 +229,68 @@ targets:
     // And a build agrees.
     project.build(&["w"]).assert_only(&["f@x=a", "f@x=b", "one"]);
     assert_eq!(project.read("runs.log"), "w\n");
+}
+
+#[test]
+fn values_are_not_read_out_of_what_someone_wrote_over() {
+    for (cache, known) in [("true", true), ("false", false)] {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  lst: {{rule: command, cache: {cache}, inputs: [list.txt], run: \"cp {{in}} {{out}}\", output: lst.txt}}
+  c: {{rule: command, foreach: {{y: {{from: lst, lines: true}}}}, run: \"echo {{y}} > {{out}}\", output: \"c/{{y}}.txt\"}}
+  all: {{rule: command, inputs: [c], run: \"cat {{in}} > {{out}}\", output: all.txt}}
+"
+        ));
+        project.write("list.txt", "k1\nk2\n");
+        project.build(&[]);
+        project.write("lst.txt", "k9\n");
+        let before = project.snapshot();
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert!(!plan.contains("k9"), "{plan}");
+        if known {
+            assert_says(
+                &plan,
+                &["restore  lst  changed output: lst.txt", "0 to run, 3 up to date, 0 absent, 1 to restore"],
+            );
+            assert_says(&project.explain("c@y=k1"), &["c@y=k1: up to date"]);
+            assert_says(&project.explain("all"), &["all: up to date"]);
+        } else {
+            assert_says(&plan, &["run      lst  changed output", "more     c  its steps are told once lst is built"]);
+            assert_says(&project.explain("c@y=k1"), &["c@y=k1: pending", "read out of lst"]);
+            assert_says(&project.explain("all"), &["because   upstream: lst is made again"]);
+        }
+        assert_eq!(before.changes(&project.snapshot()), [""; 0]);
+        let report = project.build(&[]);
+        assert_eq!((report.built, report.restored), if known { (0, 1) } else { (1, 0) });
+    }
+}
+
+#[test]
+fn what_needs_what_comes_back_from_the_store_is_told_by_its_content() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, inputs: [text.txt], run: \"cp {in} {out}\", output: one.txt}
+  two: {rule: command, inputs: [one], run: \"cp {in} {out}\", output: two.txt}
+  three: {rule: command, cache: false, inputs: [two], run: \"cp {in} {out}\", output: three.txt}
+  beside: {rule: command, inputs: [text.txt], run: \"wc -l < {in} > {out}\", output: beside.txt}
+  after: {rule: command, inputs: [beside], run: \"cp {in} {out}\", output: after.txt}
+",
+    );
+    project.write("text.txt", "text\n");
+    project.build(&[]);
+    project.write("text.txt", "other\n");
+    project.build(&[]);
+    project.write("text.txt", "text\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let words = [
+        "restore  one",
+        "restore  two  changed input: one.txt, from ",
+        "run      three  changed input: two.txt, from ",
+    ];
+    assert_says(&plan, &words);
+    assert_says(&plan, &["restore  beside", "1 to run, 1 up to date, 0 absent, 3 to restore"]);
+    let report = project.build(&[]);
+    assert_eq!((report.built, report.restored, report.up_to_date), (1, 3, 1));
 }
