@@ -23,6 +23,7 @@ use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
+use super::failures::Failures;
 use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
@@ -72,6 +73,8 @@ pub(super) struct Engine<'p> {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
     pub deferrals: Deferrals,
+    /// What failed when it was last tried (only where nothing is run).
+    pub failures: Failures,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,

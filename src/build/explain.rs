@@ -99,6 +99,8 @@ pub struct Read {
     pub step: Option<(String, Option<&'static str>)>,
     /// The step found it while it ran.
     pub found: bool,
+    /// The step was made without it.
+    pub left_out: bool,
 }
 
 /// When a step last ran, or its outputs were brought back or taken over.
@@ -224,7 +226,7 @@ impl Engine<'_> {
             None => {
                 told.rule = ("group".to_owned(), 0);
                 let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| Reason::Upstream(self.steps.label(s))).collect();
+                told.reasons = stale.into_iter().map(|s| self.upstream_cause(id, s, None)).collect();
             }
         }
         told.outputs = outputs;
@@ -280,6 +282,8 @@ impl Engine<'_> {
                     let status = self.steps.step(s).status;
                     status.has_outputs() || status == Status::Stale
                 });
+                let left_out = step.zip(record).is_some_and(|(s, record)| self.goes_without(id, s, record));
+                let there = there && !left_out;
                 let restored = step.and_then(|s| self.restored(s, path));
                 let content = restored.or_else(|| self.state.file(path).filter(|_| there).map(|record| record.content));
                 reads.push(Read {
@@ -288,6 +292,7 @@ impl Engine<'_> {
                     name: input.name.clone(),
                     step: step.map(|s| (self.steps.label(s), self.trouble(s))),
                     found: false,
+                    left_out,
                 });
             };
             let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
@@ -352,6 +357,7 @@ pub(super) fn found_inputs(record: &StepRecord) -> impl Iterator<Item = Read> + 
         name: None,
         step: None,
         found: true,
+        left_out: false,
     })
 }
 

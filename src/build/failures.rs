@@ -56,6 +56,10 @@ impl Failures {
         fs::rename(beside, path)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }
@@ -92,7 +96,7 @@ impl Engine<'_> {
 
     /// Marks what would run and failed when it was last tried.
     pub(super) fn mark_failures(&mut self) {
-        let failures = Failures::load(&self.work_dir);
+        let failures = &self.failures;
         let failed: Vec<_> = self
             .accounts
             .iter()

@@ -63,7 +63,11 @@ impl Engine<'_> {
         let old = self.state.template(&record.template).and_then(Template::parse);
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
         self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
-        self.each_recorded_input(id, &mut |part| changes.see(part));
+        self.each_recorded_input(id, &mut |part| {
+            if !self.is_left_out(id, part, record) {
+                changes.see(part);
+            }
+        });
         let outputs: Vec<&str> = self.paths(id).take(1).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         if self.may_grow_inputs(id) {
@@ -71,6 +75,14 @@ impl Engine<'_> {
         }
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
         by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()
+    }
+
+    /// An input that is not to be reckoned with.
+    fn is_left_out(&self, id: StepId, part: &Part<'_>, record: &StepRecord) -> bool {
+        let Part::Input { path, .. } = part else { return false };
+        // Most have none, and inputs are many.
+        let maker = if self.failures.is_empty() { None } else { self.steps.find_path(&self.state, path) };
+        maker.is_some_and(|maker| self.goes_without(id, maker, record))
     }
 
     /// The path whose name has this hash in records, where the state still knows it.

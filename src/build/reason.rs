@@ -100,6 +100,10 @@ pub enum Reason {
     Untold,
     /// An input will be made again; whether it changes is seen then.
     Upstream(String),
+    /// What it was made without, since that failed or was put off, will be tried again.
+    UpstreamThatFailed(String),
+    /// An input is made again only where something that failed does not fail again.
+    UpstreamPerhaps(String),
     /// It was absent, and is asked about again.
     WasAbsent(String),
     /// What it was made from is not in the store any more.
@@ -156,6 +160,10 @@ impl fmt::Display for Reason {
             Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
+            Self::UpstreamThatFailed(step) => {
+                write!(f, "upstream: {step} is tried again, and may fail or be put off as before")
+            }
+            Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
             Self::LostAnswer => write!(f, "its recorded answer is not in the store any more"),
         }
@@ -163,6 +171,11 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// Whether it holds is not known before a build: a step that has no other cause may not run.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(self, Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_))
+    }
+
     /// A word for machines: what `--format json` calls the kind of reason.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -184,7 +197,7 @@ impl Reason {
             Self::Forced => "forced",
             Self::OtherTarget { .. } => "other-target",
             Self::Untold => "untold",
-            Self::Upstream(_) => "upstream",
+            Self::Upstream(_) | Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) => "upstream",
             Self::WasAbsent(_) => "was-absent",
             Self::LostAnswer => "lost-answer",
         }
@@ -211,6 +224,8 @@ impl Reason {
             Self::MissingOutput(what)
             | Self::NewInput(what)
             | Self::Upstream(what)
+            | Self::UpstreamThatFailed(what)
+            | Self::UpstreamPerhaps(what)
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
             Self::LostInputs { first, .. } => (first.as_deref(), None, None),
             Self::FirstBuild

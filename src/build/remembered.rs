@@ -264,6 +264,7 @@ impl Engine<'_> {
             name: None,
             step: None,
             found: false,
+            left_out: false,
         });
         told.inputs = inputs.chain(found_inputs(&record)).collect();
         if let Some(recorded) = recorded {

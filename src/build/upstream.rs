@@ -3,11 +3,16 @@
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::InputKind;
+use crate::store::Digest;
+use crate::store::state::StepRecord;
 
 use super::decide::Decision;
 use super::engine::{Engine, Leaf};
 use super::files::{self, Look};
+use super::key::Part;
 use super::outcome::Status;
+use super::reason::Reason;
+use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -84,6 +89,37 @@ impl Engine<'_> {
     pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
         let input = self.steps.target(id).inputs.get(position);
         input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
+    }
+
+    /// A step was made without this `partial` input, which failed or was put off, and may do so again.
+    pub(super) fn goes_without(&self, id: StepId, input: StepId, record: &StepRecord) -> bool {
+        let target = self.steps.step(input).target as usize;
+        let mut entries = self.steps.target(id).inputs.iter().filter_map(|i| match i.kind {
+            InputKind::Target { target: of, partial, .. } if of == target => Some(partial),
+            _ => None,
+        });
+        let was_read = |path: &str| {
+            let name = Part::Input { path, content: Digest::default() }.name_hash();
+            record.parts.iter().any(|part| part.name == name)
+        };
+        self.steps.is_open(input)
+            && self.failures.get(self.path(input, 0)).is_some()
+            && entries.next() == Some(true)
+            && entries.all(|partial| partial)
+            && !self.paths(input).any(was_read)
+    }
+
+    /// How a stale input is told as a cause.
+    pub(super) fn upstream_cause(&self, id: StepId, input: StepId, record: Option<&StepRecord>) -> Reason {
+        let label = self.steps.label(input);
+        let reasons = self.accounts.get(&input).and_then(|account| account.reasons.as_ref());
+        if record.is_some_and(|record| self.goes_without(id, input, record)) {
+            Reason::UpstreamThatFailed(label)
+        } else if reasons.is_some_and(Reasons::are_uncertain) {
+            Reason::UpstreamPerhaps(label)
+        } else {
+            Reason::Upstream(label)
+        }
     }
 
     fn blocked(&self, by: StepId) -> Decision {

@@ -61,6 +61,8 @@ struct Input<'a> {
     step: Option<&'a str>,
     status: Option<&'static str>,
     found: bool,
+    /// It was made without this.
+    left_out: bool,
 }
 
 #[derive(Serialize)]
@@ -153,6 +155,7 @@ fn input(read: &Read) -> Input<'_> {
         step: read.step.as_ref().map(|(step, _)| step.as_str()),
         status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
         found: read.found,
+        left_out: read.left_out,
     }
 }
 
@@ -209,6 +212,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
             (_, Some("ask")) => Some("asks its source"),
             (_, Some(RESTORE)) => Some("restores its outputs from the store"),
+            (_, Some(_)) if found.reasons.iter().all(Reason::is_uncertain) => Some("may make it"),
             (_, work) => work.map(|_| "makes it"),
         },
     );
@@ -260,7 +264,7 @@ fn read(read: &Read) -> String {
     let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
     text.push_str(&read.path);
     let digest = read.digest.as_deref().map(|digest| format!(" ({digest})"));
-    text.push_str(&digest.unwrap_or_else(|| " (not there)".to_owned()));
+    text.push_str(&digest.unwrap_or_else(|| if read.left_out { " (not read)" } else { " (not there)" }.to_owned()));
     if let Some((step, trouble)) = &read.step {
         let _ = write!(text, " of {step}");
         let _ = trouble.map(|trouble| write!(text, ", {trouble}"));
@@ -283,6 +287,13 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.add("last made", first);
                 lines.all("", more);
                 lines.add("made at", time(made.at));
+                let mut lacking: Vec<_> = found.inputs.iter().filter(|i| i.left_out).map(|i| &i.step).collect();
+                lacking.dedup();
+                match lacking.len() {
+                    0 => {}
+                    1 => lines.add("", "without 1 step that failed or was put off"),
+                    n => lines.add("", format!("without {n} steps that failed or were put off")),
+                }
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();

@@ -294,3 +294,54 @@ targets:
     let report = project.build(&[]);
     assert_eq!((report.built, report.restored, report.up_to_date), (1, 3, 1));
 }
+
+#[test]
+fn a_partial_input_that_failed_is_no_cause_until_it_does_not_fail() {
+    let project = Project::new(
+        "version: 1
+targets:
+  flaky: {rule: command, cache: false, foreach: {w: [good, bad]}, inputs: [i.txt], run: \"test {w} = good || test ! -e no && cp {in} {out}\", output: \"f/{w}.txt\"}
+  part: {rule: command, inputs: [{target: flaky, partial: true}], run: \"cat {in} > {out}\", output: part.txt}
+  one: {rule: command, foreach: {w: [good, bad]}, inputs: [{target: flaky, partial: true}], run: \"cat /dev/null {in} > {out}\", output: \"one/{w}.txt\"}
+  whole: {rule: command, inputs: [part], run: \"cp {in} {out}\", output: whole.txt}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.build(&[]);
+    assert!(!project.explain("part").contains("without 1"));
+    project.write("i.txt", "2\n");
+    project.write("no", "");
+    project.build_exits(exit::FAILED, &[]);
+    let tried = "upstream: flaky@w=bad is tried again, and may fail or be put off as before";
+    assert_says(
+        &project.run(&["plan"]).exits(exit::DONE).stdout,
+        &[
+            "run      flaky@w=bad",
+            &format!("run?     part  {tried}"),
+            &format!("run?     one@w=bad  {tried}"),
+            "run?     whole  upstream: part may be made again",
+            "1 to run, 2 up to date, 0 absent, 3 that may run",
+        ],
+    );
+    for step in ["part", "one@w=bad"] {
+        let explained = project.explain(step);
+        let words = [
+            &format!("because   {tried}"),
+            "a build   may make it",
+            "f/bad.txt (not read) of flaky@w=bad, failed when it was last tried",
+            "without 1 step that failed or was put off",
+        ];
+        assert_says(&explained, &words);
+        assert!(!explained.contains("new input"), "{explained}");
+    }
+    // It fails again, and nothing else runs.
+    project.build_exits(exit::FAILED, &[]).assert_only(&["flaky@w=bad"]);
+    // What moves beside it is a cause for certain.
+    project.write("i.txt", "3\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      part  upstream: flaky@w=good is made again", "run      whole"]);
+    project.write("i.txt", "2\n");
+    project.remove("no");
+    project.build(&[]).assert_only(&["flaky@w=bad", "part", "one@w=bad", "whole"]);
+    assert!(!project.explain("part").contains("without 1"));
+}
