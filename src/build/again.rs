@@ -52,6 +52,12 @@ impl Engine<'_> {
             let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
+        for (binding, parent) in self.parent_steps(self.steps.step(id).target as usize, id) {
+            let (_, value, digest) = &told.values[binding];
+            let ends =
+                format!("{value} is no more in what {} makes: then there is no such step", self.steps.label(parent));
+            again.extend(digest.is_none().then_some(ends));
+        }
         let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
         again.push(format!("{inputs}a parameter or the rule's version changes"));
         match self.steps.step(id).status {

@@ -223,7 +223,7 @@ impl Engine<'_> {
                 causes.extend(self.found_changed(&record, files));
             }
         }
-        causes.extend(upstream.iter().map(|&step| Reason::Upstream(self.steps.label(step))));
+        causes.extend(upstream.iter().map(|&step| self.upstream_cause(id, step, Some(&record))));
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| Reason::Untold.into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             return Decision::Done { status, message: None, record: adopted.map(Box::new) };

@@ -15,15 +15,16 @@ use crate::registry::{Budgets, Traffic};
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{PathId, State, StateError, StepRecord};
+use crate::store::state::{PathId, State, StateError, StepRecord, StoredOutput};
 
 use super::clock::Clock;
-use super::decide::{Decision, Run, Verdict};
+use super::decide::{Decision, Run, Verdict, Work};
 use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
 use super::execute::said;
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
+use super::failures::Failures;
 use super::files::{Eyes, Look};
 use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
@@ -74,6 +75,8 @@ pub(super) struct Engine<'p> {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
     pub deferrals: Deferrals,
+    /// What failed when it was last tried (only where nothing is run).
+    pub failures: Failures,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,
@@ -370,10 +373,13 @@ impl Engine<'_> {
                 if let Some(why) = self.puts_off(id, &run) {
                     return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
                 }
-                let message = said(&run.notes);
+                let (message, work) = (said(&run.notes), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
-                    account.work = Some(run.work.word());
+                    account.work = Some(work);
+                }
+                if let (Mode::Look, Work::Restore(stored)) = (self.mode, run.work) {
+                    self.will_restore(id, stored);
                 }
                 self.settle_told(id, Status::Stale, listener);
             }
@@ -384,6 +390,14 @@ impl Engine<'_> {
                 self.schedule.push(id, lane, self.pipeline.targets[target].pool);
                 self.runs.insert(id, run);
             }
+        }
+    }
+
+    /// Where nothing is run: what a step will have made is known, unless values are read out of it and cannot be read.
+    fn will_restore(&mut self, id: StepId, stored: Vec<StoredOutput>) {
+        let is_read = !self.readers[self.steps.step(id).target as usize].is_empty();
+        if !is_read || stored.first().is_some_and(|first| self.blobs.peek(&first.blob).is_some()) {
+            self.steps.restores.insert(id, stored);
         }
     }
 
@@ -555,12 +569,7 @@ impl Engine<'_> {
                 }
             }
         }
-        for &target in &self.pipeline.order {
-            let to_come = |status| matches!(status, Status::Stale | Status::Deferred);
-            if self.wanted[target].is_wanted() {
-                summary.unknown.extend(self.unknown(target, &to_come));
-            }
-        }
+        self.tell_doubts(&mut summary);
         summary
     }
 }

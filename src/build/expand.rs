@@ -197,16 +197,14 @@ impl Engine<'_> {
     /// The values that each reader of a row's target reads out of it.
     fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<Values> {
         let readers = self.readers[target].iter().filter(|&&r| parent_of(&self.pipeline.targets[r]).is_some());
-        if !self.can_read(step) {
-            return Vec::new();
-        }
-        let path = self.path(step, 0).to_owned();
-        let bytes = std::fs::read(self.pipeline.root.join(&path));
+        let Some(bytes) = self.bytes_to_read(step) else { return Vec::new() };
         readers
             .map(|&reader| {
                 let values = match (&bytes, read_of(&self.pipeline.targets[reader], target)) {
-                    (Ok(bytes), Some(read)) => axis::read_values(read, bytes).map_err(|e| format!("{path}: {e}")),
-                    (Err(error), _) => Err(format!("cannot read {path}: {error}")),
+                    (Ok(bytes), Some(read)) => {
+                        axis::read_values(read, bytes).map_err(|e| format!("{}: {e}", self.path(step, 0)))
+                    }
+                    (Err(error), _) => Err(error.clone()),
                     (_, None) => Ok(Vec::new()),
                 };
                 (reader, values)
@@ -221,10 +219,18 @@ impl Engine<'_> {
         }
     }
 
-    /// Its outputs can be read for values: they are built, or (where nothing is run) there from before.
-    pub(super) fn can_read(&self, step: StepId) -> bool {
+    /// What values are read out of: the output of a step that is built. Where nothing is run, what comes back from the
+    /// store, or what is still there as it was made; `None` where there is none of these.
+    pub(super) fn bytes_to_read(&self, step: StepId) -> Option<Result<Vec<u8>, String>> {
         let status = self.steps.step(step).status;
-        status.has_outputs() || status == Status::Stale && self.pipeline.root.join(self.path(step, 0)).is_file()
+        if let Some(stored) = self.steps.restores.get(&step).and_then(|stored| stored.first()) {
+            return self.blobs.peek(&stored.blob).map(Ok);
+        }
+        let as_made = status == Status::Stale && self.look_at_outputs(step).off.is_empty();
+        (status.has_outputs() || as_made).then(|| {
+            let path = self.path(step, 0);
+            std::fs::read(self.pipeline.root.join(path)).map_err(|e| format!("cannot read {path}: {e}"))
+        })
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Explanation {
     pub values: Vec<(String, String, Option<String>)>,
     /// What its values were read out of: a step's label, or a list.
     pub read_out_of: Vec<String>,
+    /// The step that has to be built before it is seen whether there still is this one, and where that stands.
+    pub in_doubt: Option<(String, &'static str)>,
     /// How long answers are kept, as the pipeline says it.
     pub fresh: Option<String>,
     /// The source that it asks or reads, by its identity.
@@ -248,6 +250,7 @@ impl Engine<'_> {
         told.settings = self.set_in_pipeline(id);
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
+        told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
         told.inputs = self.reads(id, record.as_ref());
         told.inputs_to_come = self.inputs_to_come(id);
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
@@ -267,7 +270,7 @@ impl Engine<'_> {
             None => {
                 told.rule = ("group".to_owned(), 0);
                 let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| Reason::Upstream(self.steps.label(s))).collect();
+                told.reasons = stale.into_iter().map(|s| self.upstream_cause(id, s, None)).collect();
             }
         }
         told.outputs = outputs;

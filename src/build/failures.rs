@@ -71,6 +71,10 @@ impl Failures {
         fs::rename(beside, path)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }
@@ -117,12 +121,12 @@ impl Engine<'_> {
 
     /// Marks what would run and failed when it was last tried.
     pub(super) fn mark_failures(&mut self) {
-        let failures = Failures::load(&self.work_dir);
+        let failures = &self.failures;
         let failed: Vec<_> = self
             .accounts
             .iter()
             .filter(|(_, account)| account.status == Status::Stale)
-            .filter_map(|(&id, _)| Some((id, self.failure_of(id, &failures)?)))
+            .filter_map(|(&id, _)| Some((id, self.failure_of(id, failures)?)))
             .collect();
         for (id, failed) in failed {
             if let Some(account) = self.accounts.get_mut(&id) {

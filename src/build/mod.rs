@@ -13,6 +13,7 @@ pub mod clock;
 pub mod damage;
 mod decide;
 mod deferral;
+mod doubt;
 mod engine;
 pub mod events;
 mod execute;

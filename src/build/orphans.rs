@@ -15,7 +15,6 @@ use super::engine::Engine;
 use super::events::Silence;
 use super::expand::parents_of;
 use super::files::{self, Look};
-use super::outcome::Status;
 use super::place::Placer;
 use super::request;
 use super::session::{BuildError, Order, Session, io, looked, take_lock};
@@ -107,11 +106,10 @@ impl Engine<'_> {
     /// The targets whose steps cannot all be told before something else is built.
     pub(super) fn untold(&self) -> Vec<TargetId> {
         let mut untold = vec![false; self.pipeline.targets.len()];
-        let settled = |status: Status| status.has_outputs() || status == Status::Absent;
         for &target in &self.pipeline.order {
             let rows = |t: TargetId| self.steps.rows[t].steps.iter().copied();
             let from_afar = parents_of(&self.pipeline.targets[target])
-                .any(|parent| untold[parent] || rows(parent).any(|id| !settled(self.steps.step(id).status)));
+                .any(|parent| untold[parent] || rows(parent).any(|id| !self.is_settled(id)));
             let refused = self.rules[target].is_some() && rows(target).any(|id| self.steps.outputs(id).is_empty());
             untold[target] = from_afar || refused || self.waiting.contains(&target);
         }

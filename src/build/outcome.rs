@@ -193,13 +193,19 @@ pub struct Unknown {
     pub more: usize,
 }
 
+impl Unknown {
+    /// What has to be built.
+    pub fn what(&self) -> String {
+        match self.more {
+            0 => self.because.clone(),
+            more => format!("{} (+{more} more)", self.because),
+        }
+    }
+}
+
 impl std::fmt::Display for Unknown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "its steps are told once {}", self.because)?;
-        match self.more {
-            0 => write!(f, " is built"),
-            more => write!(f, " (+{more} more) is built"),
-        }
+        write!(f, "its steps are told once {} is built", self.what())
     }
 }
 
@@ -213,6 +219,9 @@ pub struct Summary {
     pub accounts: Vec<Account>,
     /// Targets whose steps could not all be told before something else is built.
     pub unknown: Vec<Unknown>,
+    /// For each target, how many of its steps are up to date only if what their values were read out of, which is to be
+    /// built again, still has them (only where nothing is run).
+    pub in_doubt: Vec<usize>,
     pub requests: u64,
     /// Bytes of bodies received.
     pub bytes: u64,

@@ -63,7 +63,11 @@ impl Engine<'_> {
         let old = self.state.template(&record.template).and_then(Template::parse);
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
         self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
-        self.each_recorded_input(id, &mut |part| changes.see(part));
+        self.each_recorded_input(id, &mut |part| {
+            if !self.is_left_out(id, part, record) {
+                changes.see(part);
+            }
+        });
         let outputs: Vec<&str> = self.paths(id).take(1).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         if self.may_grow_inputs(id) {
@@ -73,6 +77,14 @@ impl Engine<'_> {
         }
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
         by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()
+    }
+
+    /// An input that is not to be reckoned with.
+    fn is_left_out(&self, id: StepId, part: &Part<'_>, record: &StepRecord) -> bool {
+        let Part::Input { path, .. } = part else { return false };
+        // Most have none, and inputs are many.
+        let maker = if self.failures.is_empty() { None } else { self.steps.find_path(&self.state, path) };
+        maker.is_some_and(|maker| self.goes_without(id, maker, record))
     }
 
     /// The path whose name has this hash in records, where the state still knows it.
@@ -86,7 +98,8 @@ impl Engine<'_> {
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     fn may_grow_inputs(&self, id: StepId) -> bool {
-        self.steps.slots_of(id).iter().any(|slot| match slot.wait {
+        let inputs = self.steps.target(id).inputs.len();
+        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
             Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),
             Wait::Step(_) | Wait::File(_) | Wait::None => false,
         })
@@ -213,6 +226,9 @@ impl Engine<'_> {
     }
 
     fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
+        if let Some(stored) = self.steps.restores.get(&step) {
+            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.content));
+        }
         let status = self.steps.step(step).status;
         if status.has_outputs() || status == super::outcome::Status::Stale {
             self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));

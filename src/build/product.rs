@@ -87,12 +87,11 @@ impl Engine<'_> {
     ) -> Vec<Vec<(usize, Bound)>> {
         let bindings = &self.pipeline.targets[target].bindings;
         let mut choices = Vec::new();
-        for step in self.steps.ordered(group).into_iter().filter(|&s| self.can_read(s)).collect::<Vec<_>>() {
-            let path = self.path(step, 0).to_owned();
-            let values = std::fs::read(self.pipeline.root.join(&path))
-                .map_err(|e| format!("cannot read {path}: {e}"))
-                .and_then(|bytes| axis::read_values(read, &bytes).map_err(|e| format!("{path}: {e}")));
-            match values {
+        for step in self.steps.ordered(group) {
+            let Some(bytes) = self.bytes_to_read(step) else { continue };
+            let read =
+                |bytes: Vec<u8>| axis::read_values(read, &bytes).map_err(|e| format!("{}: {e}", self.path(step, 0)));
+            match bytes.and_then(read) {
                 Err(message) => self.unreadable(step, message),
                 Ok(values) => {
                     for own in self.intern(&values) {

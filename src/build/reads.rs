@@ -25,6 +25,8 @@ pub struct Read {
     pub step: Option<(String, Option<&'static str>)>,
     /// The step found it while it ran.
     pub found: bool,
+    /// The step was made without it.
+    pub left_out: bool,
 }
 
 /// What lies at a path.
@@ -70,11 +72,11 @@ impl Engine<'_> {
         for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
             let mut add = |path: &str, step: Option<StepId>| {
                 let part = Part::Input { path, content: Digest::default() };
-                reads.push(Read {
-                    name: input.name.clone(),
-                    step: step.map(|s| (self.steps.label(s), self.trouble(s))),
-                    ..self.read(path, then.get(&part.name_hash()).copied())
-                });
+                let mut read = self.read(path, then.get(&part.name_hash()).copied());
+                read.name.clone_from(&input.name);
+                read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
+                read.left_out = step.zip(record).is_some_and(|(s, record)| self.goes_without(id, s, record));
+                reads.push(read);
             };
             let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
             match slot.wait {
@@ -113,6 +115,6 @@ impl Engine<'_> {
             Some(Look::Missing) | None => Now::Gone,
         };
         let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
-        Read { path: path.to_owned(), now, was, name: None, step: None, found: false }
+        Read { path: path.to_owned(), now, was, name: None, step: None, found: false, left_out: false }
     }
 }

@@ -99,6 +99,10 @@ pub enum Reason {
     Untold,
     /// An input will be made again; whether it changes is seen then.
     Upstream(String),
+    /// What it was made without, since that failed or was put off, will be tried again.
+    UpstreamThatFailed(String),
+    /// An input is made again only where something that failed does not fail again.
+    UpstreamPerhaps(String),
     /// It was absent, and is asked about again.
     WasAbsent(String),
     /// It was there when it was last made, and is absent now.
@@ -159,6 +163,10 @@ impl fmt::Display for Reason {
             Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
+            Self::UpstreamThatFailed(step) => {
+                write!(f, "upstream: {step} is tried again, and may fail or be put off as before")
+            }
+            Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
             Self::Gone => write!(f, "gone: it was there when it was last made"),
             Self::LostAnswer => write!(f, "its recorded answer is not in the store any more"),
@@ -170,6 +178,11 @@ impl Reason {
     /// It tells why a source was asked, and nothing of what came of that.
     pub(super) fn only_asks(&self) -> bool {
         matches!(self, Self::NotFresh { .. } | Self::Refreshed)
+    }
+
+    /// Whether it holds is not known before a build: a step that has no other cause may not run.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(self, Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_))
     }
 
     /// A word for machines: what `--format json` calls the kind of reason.
@@ -195,7 +208,7 @@ impl Reason {
             Self::Forced => "forced",
             Self::OtherTarget { .. } => "other-target",
             Self::Untold => "untold",
-            Self::Upstream(_) => "upstream",
+            Self::Upstream(_) | Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) => "upstream",
             Self::WasAbsent(_) => "was-absent",
             Self::Gone => "gone",
             Self::LostAnswer => "lost-answer",
@@ -225,6 +238,8 @@ impl Reason {
             | Self::NewInput(what)
             | Self::LostInput(what)
             | Self::Upstream(what)
+            | Self::UpstreamThatFailed(what)
+            | Self::UpstreamPerhaps(what)
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
             Self::FirstBuild
             | Self::LostInputs(_)

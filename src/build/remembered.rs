@@ -149,7 +149,7 @@ impl Engine<'_> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let axes = 0..self.pipeline.targets[target].axes.len();
         let parent =
-            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| !self.is_settled(s));
+            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
         // Of a parent that has no steps yet either, its own parent is what is to be built.
         let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
         let (parent, what) = match parent {
@@ -171,9 +171,15 @@ impl Engine<'_> {
         Some(told)
     }
 
-    fn is_settled(&self, step: StepId) -> bool {
+    /// What can be read out of it is known.
+    pub(super) fn is_settled(&self, step: StepId) -> bool {
         let status = self.steps.step(step).status;
-        status.has_outputs() || status == Status::Absent
+        status.has_outputs() || status == Status::Absent || self.steps.restores.contains_key(&step)
+    }
+
+    /// What can be read out of it is seen once it is built.
+    fn is_to_come(&self, step: StepId) -> bool {
+        !self.is_settled(step) && !self.is_read_as_of_last_build(step)
     }
 
     /// Why a step has not been built.
@@ -184,17 +190,39 @@ impl Engine<'_> {
         why.map_or_else(|| word.to_owned(), |why| format!("it is {word} ({why})"))
     }
 
-    /// The label of what an axis reads out of, where that itself is still to come.
-    fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+    /// What an axis reads out of: a target, and the values that came along from it, as far as a path tells them.
+    fn read_from(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(TargetId, Values)> {
         let this = &self.pipeline.targets[target];
         let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
         let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
-        let theirs: Values =
-            ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone()))).collect();
+        let theirs = ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone())));
+        Some((parent, theirs.collect()))
+    }
+
+    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
+    /// its last answer is there to be read: it will never be settled.
+    fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
+            Some(parent) => self.is_read_as_of_last_build(parent).then_some(parent),
+            None => {
+                let (parent, theirs) = self.read_from(target, axis, values)?;
+                self.always_asked(parent, &theirs)
+            }
+        })
+    }
+
+    fn is_read_as_of_last_build(&self, step: StepId) -> bool {
+        self.is_always_asked(step) && self.bytes_to_read(step).is_some()
+    }
+
+    /// The label of what an axis reads out of, where that itself is still to come.
+    fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+        let (parent, theirs) = self.read_from(target, axis, values)?;
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let grandparents = 0..self.pipeline.targets[parent].axes.len();
         let waits = grandparents.clone().any(|axis| {
-            self.parent_step(parent, axis, lookup).is_some_and(|s| !self.is_settled(s))
+            self.parent_step(parent, axis, lookup).is_some_and(|s| self.is_to_come(s))
                 || self.unborn(parent, axis, &theirs).is_some()
         });
         waits.then(|| self.label_of(parent, &theirs))
@@ -226,6 +254,18 @@ impl Engine<'_> {
         told.help =
             Some("`layermill clean --orphans` removes it, with all others of its kind; `-n` lists them".to_owned());
         told.again = vec!["the pipeline, or what values are read out of, has it again".to_owned()];
+        if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
+            let label = self.steps.label(asked);
+            let why = told.message.unwrap_or_default();
+            told.message = Some(format!("{why}, as of the last build: {label} is asked in each"));
+            let by_source = self.rules[self.steps.step(asked).target as usize].as_ref().is_some_and(|c| c.by_source);
+            told.help = Some(if by_source {
+                "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
+                    .to_owned()
+            } else {
+                format!("`layermill clean --orphans` leaves it, since {label} may have it again")
+            });
+        }
         Some(told)
     }
 
@@ -238,7 +278,15 @@ impl Engine<'_> {
         let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
         let inputs = inputs.into_iter().map(|(path, &then)| match self.state.file(&path) {
             Some(_) => self.read(&path, Some(then)),
-            None => Read { path, now: Now::Untold, was: Some(hex(&then)), name: None, step: None, found: false },
+            None => Read {
+                path,
+                now: Now::Untold,
+                was: Some(hex(&then)),
+                name: None,
+                step: None,
+                found: false,
+                left_out: false,
+            },
         });
         told.inputs = inputs.chain(self.found_inputs(&record)).collect();
         if let Some(recorded) = recorded {

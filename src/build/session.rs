@@ -22,6 +22,7 @@ use super::deferral::Deferrals;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener};
 use super::expand::{Rhythm, Scratch};
+use super::failures::Failures;
 use super::files::Eyes;
 use super::key::{KEYS, Template};
 use super::outcome::Summary;
@@ -279,6 +280,7 @@ fn engine<'p>(
             traffic: session.traffic.clone(),
             budgets: session.budgets.clone(),
             deferrals: Deferrals::default(),
+            failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,

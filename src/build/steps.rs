@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::pipeline::model::{Pipeline, Target, TargetId};
 use crate::store::Sha256;
-use crate::store::state::{PathId, State};
+use crate::store::state::{PathId, State, StoredOutput};
 
 use super::intern::{Id, Interner};
 use super::outcome::Status;
@@ -60,6 +60,8 @@ pub struct Steps<'p> {
     pub files: Vec<PathId>,
     /// Steps that more than one target describes: the targets after the first, with the row there.
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
+    /// Where nothing is run: what a build brings back from the store, output by output.
+    pub restores: HashMap<StepId, Vec<StoredOutput>, RandomState>,
     /// For each path of the state, by its number: who makes it.
     makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.
@@ -102,6 +104,7 @@ impl<'p> Steps<'p> {
             paths: Vec::new(),
             files: Vec::new(),
             shared: HashMap::new(),
+            restores: HashMap::default(),
             makers: Vec::new(),
             folders: HashMap::default(),
             last_folder: String::new(),
@@ -163,6 +166,11 @@ impl<'p> Steps<'p> {
             label.push_str(&printable(value));
         }
         label
+    }
+
+    /// It would be made, so that what it will have made is not known: of what comes back from the store, it is.
+    pub fn is_open(&self, id: StepId) -> bool {
+        self.step(id).status == Status::Stale && !self.restores.contains_key(&id)
     }
 
     /// The step that makes this file or folder.

@@ -13,10 +13,10 @@ use super::waits::Wait;
 impl Engine<'_> {
     /// What has to be built before all steps of a target are told: what its values are read out of, where that has such a
     /// standing.
-    pub(super) fn unknown(&self, target: TargetId, standing: &impl Fn(Status) -> bool) -> Option<Unknown> {
+    pub(super) fn unknown(&self, target: TargetId, standing: &impl Fn(StepId) -> bool) -> Option<Unknown> {
         let behind = |parent: TargetId| {
             let steps = self.steps.rows[parent].steps.iter().copied();
-            let steps: Vec<StepId> = steps.filter(|&id| standing(self.steps.step(id).status)).collect();
+            let steps: Vec<StepId> = steps.filter(|&id| standing(id)).collect();
             match steps.as_slice() {
                 [] => self.unknown(parent, standing).map(|unknown| Unknown { target, ..unknown }),
                 steps => self.unknown_behind(target, steps),
@@ -39,7 +39,10 @@ impl Engine<'_> {
             Asked::Output(_, makers) => makers.iter().map(|(target, values)| (*target, values.as_slice())).collect(),
         };
         let tell = |(target, values): (TargetId, &[(usize, String)])| {
-            let unknown = self.unknown(target, &|status| !status.has_outputs() && status != Status::Absent)?;
+            let unknown = self.unknown(target, &|id| {
+                let status = self.steps.step(id).status;
+                !status.has_outputs() && status != Status::Absent
+            })?;
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
             let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
@@ -67,7 +70,7 @@ impl Engine<'_> {
                 return None;
             };
             let unknown = if on.is_empty() {
-                self.unknown(*target, &|status| status == Status::Stale)
+                self.unknown(*target, &|id| self.steps.step(id).status == Status::Stale)
             } else {
                 let mut behind = self.stale_of(group);
                 behind.retain(|step| !self.steps.rows[*target].steps.contains(step));

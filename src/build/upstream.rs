@@ -3,12 +3,16 @@
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::InputKind;
+use crate::store::Digest;
+use crate::store::state::StepRecord;
 
 use super::decide::Decision;
 use super::engine::{Engine, Leaf, Mode};
 use super::files::{self, Look};
+use super::key::Part;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
+use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -20,6 +24,8 @@ impl Engine<'_> {
         // Another input may have failed, which is worse.
         let mut deferred = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            // What it only waits for is read by no one, so that it makes nothing stale.
+            let reads = position < target.inputs.len();
             let partial = self.goes_on_without(id, position);
             match slot.wait {
                 Wait::Step(step) => {
@@ -27,7 +33,7 @@ impl Engine<'_> {
                     match status {
                         _ if status.fails() && !partial => return Err(self.blocked(step)),
                         Status::Deferred if !partial => deferred = deferred.or(Some(step)),
-                        Status::Absent if position < target.inputs.len() => {
+                        Status::Absent if reads => {
                             let message = format!("{} is absent", self.steps.label(step));
                             return Err(Decision::Done {
                                 status: Status::Absent,
@@ -35,10 +41,10 @@ impl Engine<'_> {
                                 record: None,
                             });
                         }
-                        Status::Stale if position < target.inputs.len() && self.is_still_absent(step) => {
+                        Status::Stale if reads && self.is_still_absent(step) => {
                             return Err(self.absent_until_asked(step));
                         }
-                        Status::Stale => stale.push(step),
+                        _ if reads && self.steps.is_open(step) => stale.push(step),
                         _ => {}
                     }
                 }
@@ -62,7 +68,9 @@ impl Engine<'_> {
                         }
                         deferred = deferred.or(Some(step));
                     }
-                    stale.extend(self.stale_of(group));
+                    if reads {
+                        stale.extend(self.stale_of(group));
+                    }
                 }
                 Wait::File(file) => self.check_file(file)?,
             }
@@ -78,8 +86,7 @@ impl Engine<'_> {
         let this = &self.steps.groups[group as usize];
         let Some(first) = this.stale else { return Vec::new() };
         let of = &self.steps.rows[this.target].steps;
-        let stale =
-            this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.step(s).status == Status::Stale);
+        let stale = this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.is_open(s));
         // Where the rows themselves are still to be read, it is what they are read out of.
         let mut all: Vec<StepId> = if this.is_crowded() { Vec::new() } else { stale.collect() };
         if !all.contains(&first) {
@@ -93,6 +100,37 @@ impl Engine<'_> {
     pub(super) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
         let input = self.steps.target(id).inputs.get(position);
         input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
+    }
+
+    /// A step was made without this `partial` input, which failed or was put off, and may do so again.
+    pub(super) fn goes_without(&self, id: StepId, input: StepId, record: &StepRecord) -> bool {
+        let target = self.steps.step(input).target as usize;
+        let mut entries = self.steps.target(id).inputs.iter().filter_map(|i| match i.kind {
+            InputKind::Target { target: of, partial, .. } if of == target => Some(partial),
+            _ => None,
+        });
+        let was_read = |path: &str| {
+            let name = Part::Input { path, content: Digest::default() }.name_hash();
+            record.parts.iter().any(|part| part.name == name)
+        };
+        self.steps.is_open(input)
+            && self.failures.get(self.path(input, 0)).is_some()
+            && entries.next() == Some(true)
+            && entries.all(|partial| partial)
+            && !self.paths(input).any(was_read)
+    }
+
+    /// How a stale input is told as a cause.
+    pub(super) fn upstream_cause(&self, id: StepId, input: StepId, record: Option<&StepRecord>) -> Reason {
+        let label = self.steps.label(input);
+        let reasons = self.accounts.get(&input).and_then(|account| account.reasons.as_ref());
+        if record.is_some_and(|record| self.goes_without(id, input, record)) {
+            Reason::UpstreamThatFailed(label)
+        } else if reasons.is_some_and(Reasons::are_uncertain) {
+            Reason::UpstreamPerhaps(label)
+        } else {
+            Reason::Upstream(label)
+        }
     }
 
     fn blocked(&self, by: StepId) -> Decision {

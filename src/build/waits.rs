@@ -112,9 +112,8 @@ impl Steps<'_> {
         if status.blocks() {
             self.groups[at].blocked_by = self.earlier(self.groups[at].blocked_by, Some(id));
         }
-        let group = &mut self.groups[at];
-        if status == Status::Stale {
-            group.stale.get_or_insert(id);
+        if self.is_open(id) {
+            self.groups[at].stale.get_or_insert(id);
         }
     }
 

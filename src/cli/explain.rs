@@ -41,6 +41,8 @@ struct Json<'a> {
     settings: &'a [(&'static str, String)],
     values: &'a [(String, String, Option<String>)],
     read_out_of: &'a [String],
+    /// What has to be built before it is seen whether there still is such a step.
+    in_doubt: Option<&'a str>,
     source: Option<&'a str>,
     fresh: Option<&'a str>,
     inputs: Vec<Input<'a>>,
@@ -69,6 +71,8 @@ struct Input<'a> {
     step: Option<&'a str>,
     status: Option<&'static str>,
     found: bool,
+    /// It was made without this.
+    left_out: bool,
 }
 
 #[derive(Serialize)]
@@ -139,6 +143,7 @@ fn json(found: &Explanation) -> Json<'_> {
         settings: &found.settings,
         values: &found.values,
         read_out_of: &found.read_out_of,
+        in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
         source: found.source.as_deref(),
         fresh: found.fresh.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
@@ -178,6 +183,7 @@ fn input(read: &Read) -> Input<'_> {
         step: read.step.as_ref().map(|(step, _)| step.as_str()),
         status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
         found: read.found,
+        left_out: read.left_out,
     }
 }
 
@@ -236,6 +242,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
             (_, Some("ask")) => Some("asks its source"),
             (_, Some(RESTORE)) => Some("restores its outputs from the store"),
+            (_, Some(_)) if found.reasons.iter().all(Reason::is_uncertain) => Some("may make it"),
             (_, work) => work.map(|_| "makes it"),
         },
     );
@@ -279,6 +286,9 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         lines.add(name, format!("{value}{digest}"));
     }
     lines.all("out of", &found.read_out_of);
+    if let Some((step, standing)) = &found.in_doubt {
+        lines.add("", format!("{step} is {standing}: whether there still is such a step is seen once that is built"));
+    }
     if let Some(source) = &found.source {
         lines.add("source", source);
     }
@@ -297,6 +307,7 @@ fn read(read: &Read) -> String {
     let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
     text.push_str(&read.path);
     let now = match &read.now {
+        _ if read.left_out => Some("not read"),
         Now::Is(digest) => Some(digest.as_str()),
         Now::Unknown => Some("there, not known yet"),
         Now::Gone if read.was.is_some() => Some("gone"),
@@ -304,7 +315,7 @@ fn read(read: &Read) -> String {
         Now::Unusable(why) => Some(why.as_str()),
         Now::Untold => None,
     };
-    let was = read.was.as_ref().map(|was| format!("was {was}"));
+    let was = read.was.as_ref().filter(|_| !read.left_out).map(|was| format!("was {was}"));
     let words: Vec<&str> = now.into_iter().chain(was.as_deref()).collect();
     let _ = write!(text, " ({})", words.join(", "));
     if let Some((step, trouble)) = &read.step {
@@ -329,6 +340,13 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.add("last made", first);
                 lines.all("", more);
                 lines.add("made at", time(made.at));
+                let mut lacking: Vec<_> = found.inputs.iter().filter(|i| i.left_out).map(|i| &i.step).collect();
+                lacking.dedup();
+                match lacking.len() {
+                    0 => {}
+                    1 => lines.add("", "without 1 step that failed or was put off"),
+                    n => lines.add("", format!("without {n} steps that failed or were put off")),
+                }
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::build::events::Silence;
 use crate::build::look;
 use crate::build::outcome::RESTORE;
-use crate::build::outcome::{Status, Summary};
+use crate::build::outcome::{Account, Status, Summary};
 use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
@@ -38,6 +38,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
+/// It would run only if something that failed does not fail again.
+fn may_not_run(account: &Account) -> bool {
+    account.status == Status::Stale && account.reasons.as_ref().is_some_and(Reasons::are_uncertain)
+}
+
 /// How many causes are told of each step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
@@ -55,6 +60,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
         let why = why.or_else(|| account.message.clone());
         let word = match account.status {
             Status::Stale if account.work == Some(RESTORE) => RESTORE,
+            Status::Stale if may_not_run(account) => "run?",
             Status::Stale => "run",
             status => status.word(),
         };
@@ -77,11 +83,26 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     }
     let c = &summary.counts;
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
+    let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
-        _ => format!("{} to run, {} up to date, {} absent", c.stale - restores, c.up_to_date, c.absent),
+        _ => {
+            let doubted = match summary.in_doubt.iter().sum::<usize>().min(c.up_to_date) {
+                0 => String::new(),
+                doubted => format!(" ({doubted} of them as of the last build)"),
+            };
+            format!(
+                "{} to run, {} up to date{doubted}, {} absent",
+                c.stale - restores - perhaps,
+                c.up_to_date,
+                c.absent
+            )
+        }
     };
+    if perhaps > 0 {
+        let _ = write!(line, ", {perhaps} that may run");
+    }
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::events::Silence;
-use crate::build::outcome::{Status, Summary, standing};
+use crate::build::outcome::{Status, Summary, Unknown, standing};
 use crate::build::request::Asked;
 use crate::build::{BuildError, Order, Session, look};
 use crate::pipeline::Pipeline;
@@ -33,9 +33,25 @@ struct Row<'a> {
     failed: usize,
     blocked: usize,
     deferred: usize,
+    /// Of those that are up to date: the ones whose values were read out of what is to be built again.
+    in_doubt: usize,
+    /// What has to be built before all its steps can be told.
+    told_after: Option<String>,
     /// Why its steps cannot be built together with those of another target, or at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+impl Row<'_> {
+    /// What the numbers do not say.
+    fn note(&self) -> String {
+        let told = match (&self.told_after, self.in_doubt) {
+            (None, _) => String::new(),
+            (Some(step), 0) => format!("  its steps are told once {step} is built"),
+            (Some(step), n) => format!("  {n} up to date as of the last build of {step}"),
+        };
+        told + &self.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
+    }
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -104,6 +120,7 @@ fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
 }
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
+    let told_after = |target: usize| summary.unknown.iter().find(|u| u.target == target).map(Unknown::what);
     let none = || vec![0; pipeline.targets.len()];
     let (mut missing, mut failed, mut deferred) = (none(), none(), none());
     for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
@@ -119,7 +136,7 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
         .targets
         .iter()
         .enumerate()
-        .filter(|(t, this)| this.rule.is_some() && summary.by_target[*t].total() > 0);
+        .filter(|(t, this)| this.rule.is_some() && (summary.by_target[*t].total() > 0 || told_after(*t).is_some()));
     targets
         .map(|(t, this)| {
             let counts = &summary.by_target[t];
@@ -136,6 +153,8 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
                 failed: counts.failed + failed,
                 blocked: counts.blocked,
                 deferred: counts.deferred + deferred,
+                in_doubt: summary.in_doubt[t],
+                told_after: told_after(t),
                 problem: None,
             }
         })
@@ -158,7 +177,7 @@ fn table(rows: &[Row<'_>]) -> String {
             r.failed,
             r.blocked,
             r.deferred,
-            r.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
+            r.note()
         );
     }
     text

@@ -247,7 +247,7 @@ fn what_is_still_to_come_is_not_told_as_gone() {
     let project = Project::new(
         "version: 1
 targets:
-  names: {rule: command, foreach: {set: [one, two]}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
+  names: {rule: command, cache: false, foreach: {set: [one, two]}, run: \"echo n-{set} > {out}\", output: 'gen/{set}.txt'}
   each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'gen/{set}/{n}.out'}
   all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
 ",
@@ -257,4 +257,145 @@ targets:
     let explained = project.explain("all");
     assert_says(&explained, &["because   upstream: names@set=one is made again"]);
     assert!(!explained.contains("gone"), "{explained}");
+}
+
+#[test]
+fn what_a_step_only_waits_for_is_no_cause() {
+    let project = Project::new(
+        "version: 1
+targets:
+  f: {rule: command, foreach: {x: [a, b]}, inputs: [i.txt], run: \"cp {in} {out}\", output: \"f/{x}.txt\"}
+  one: {rule: command, inputs: [i.txt], run: \"cp {in} {out}\", output: one.txt}
+  w: {rule: command, after: [f, one], run: \"echo w >> runs.log; echo w > {out}\", output: w.txt}
+  all: {inputs: [w]}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.build(&["w"]);
+    project.write("i.txt", "2\n");
+    let plan = project.run(&["plan", "w"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      f@x=a", "run      one", "3 to run, 1 up to date"]);
+    assert!(!plan.contains("w  "), "{plan}");
+    assert_says(&project.explain("w"), &["w: up to date", "after     f (stale)", "after     one (stale)"]);
+    assert_says(&project.explain("all"), &["all: up to date"]);
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    assert!(status.lines().any(|l| l.split_whitespace().take(3).eq(["w", "1", "0"])), "{status}");
+    // And a build agrees.
+    project.build(&["w"]).assert_only(&["f@x=a", "f@x=b", "one"]);
+    assert_eq!(project.read("runs.log"), "w\n");
+}
+
+#[test]
+fn values_are_not_read_out_of_what_someone_wrote_over() {
+    for (cache, known) in [("true", true), ("false", false)] {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  lst: {{rule: command, cache: {cache}, inputs: [list.txt], run: \"cp {{in}} {{out}}\", output: lst.txt}}
+  c: {{rule: command, foreach: {{y: {{from: lst, lines: true}}}}, run: \"echo {{y}} > {{out}}\", output: \"c/{{y}}.txt\"}}
+  all: {{rule: command, inputs: [c], run: \"cat {{in}} > {{out}}\", output: all.txt}}
+"
+        ));
+        project.write("list.txt", "k1\nk2\n");
+        project.build(&[]);
+        project.write("lst.txt", "k9\n");
+        let before = project.snapshot();
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert!(!plan.contains("k9"), "{plan}");
+        if known {
+            assert_says(
+                &plan,
+                &["restore  lst  changed output: lst.txt", "0 to run, 3 up to date, 0 absent, 1 to restore"],
+            );
+            assert_says(&project.explain("c@y=k1"), &["c@y=k1: up to date"]);
+            assert_says(&project.explain("all"), &["all: up to date"]);
+        } else {
+            assert_says(&plan, &["run      lst  changed output", "more     c  its steps are told once lst is built"]);
+            assert_says(&project.explain("c@y=k1"), &["c@y=k1: pending", "read out of lst"]);
+            assert_says(&project.explain("all"), &["because   upstream: lst is made again"]);
+        }
+        assert_eq!(before.changes(&project.snapshot()), [""; 0]);
+        let report = project.build(&[]);
+        assert_eq!((report.built, report.restored), if known { (0, 1) } else { (1, 0) });
+    }
+}
+
+#[test]
+fn what_needs_what_comes_back_from_the_store_is_told_by_its_content() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, inputs: [text.txt], run: \"cp {in} {out}\", output: one.txt}
+  two: {rule: command, inputs: [one], run: \"cp {in} {out}\", output: two.txt}
+  three: {rule: command, cache: false, inputs: [two], run: \"cp {in} {out}\", output: three.txt}
+  beside: {rule: command, inputs: [text.txt], run: \"wc -l < {in} > {out}\", output: beside.txt}
+  after: {rule: command, inputs: [beside], run: \"cp {in} {out}\", output: after.txt}
+",
+    );
+    project.write("text.txt", "text\n");
+    project.build(&[]);
+    project.write("text.txt", "other\n");
+    project.build(&[]);
+    project.write("text.txt", "text\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let words = [
+        "restore  one",
+        "restore  two  changed input: one.txt, from ",
+        "run      three  changed input: two.txt, from ",
+    ];
+    assert_says(&plan, &words);
+    assert_says(&plan, &["restore  beside", "1 to run, 1 up to date, 0 absent, 3 to restore"]);
+    let report = project.build(&[]);
+    assert_eq!((report.built, report.restored, report.up_to_date), (1, 3, 1));
+}
+
+#[test]
+fn a_partial_input_that_failed_is_no_cause_until_it_does_not_fail() {
+    let project = Project::new(
+        "version: 1
+targets:
+  flaky: {rule: command, cache: false, foreach: {w: [good, bad]}, inputs: [i.txt], run: \"test {w} = good || test ! -e no && cp {in} {out}\", output: \"f/{w}.txt\"}
+  part: {rule: command, inputs: [{target: flaky, partial: true}], run: \"cat {in} > {out}\", output: part.txt}
+  one: {rule: command, foreach: {w: [good, bad]}, inputs: [{target: flaky, partial: true}], run: \"cat /dev/null {in} > {out}\", output: \"one/{w}.txt\"}
+  whole: {rule: command, inputs: [part], run: \"cp {in} {out}\", output: whole.txt}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.build(&[]);
+    assert!(!project.explain("part").contains("without 1"));
+    project.write("i.txt", "2\n");
+    project.write("no", "");
+    project.build_exits(exit::FAILED, &[]);
+    let tried = "upstream: flaky@w=bad is tried again, and may fail or be put off as before";
+    assert_says(
+        &project.run(&["plan"]).exits(exit::DONE).stdout,
+        &[
+            "run      flaky@w=bad",
+            &format!("run?     part  {tried}"),
+            &format!("run?     one@w=bad  {tried}"),
+            "run?     whole  upstream: part may be made again",
+            "1 to run, 2 up to date, 0 absent, 3 that may run",
+        ],
+    );
+    for step in ["part", "one@w=bad"] {
+        let explained = project.explain(step);
+        let words = [
+            &format!("because   {tried}"),
+            "a build   may make it",
+            "f/bad.txt (not read) of flaky@w=bad, failed when it was last tried",
+            "without 1 step that failed or was put off",
+        ];
+        assert_says(&explained, &words);
+        assert!(!explained.contains("new input"), "{explained}");
+    }
+    // It fails again, and nothing else runs.
+    project.build_exits(exit::FAILED, &[]).assert_only(&["flaky@w=bad"]);
+    // What moves beside it is a cause for certain.
+    project.write("i.txt", "3\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      part  upstream: flaky@w=good is made again", "run      whole"]);
+    project.write("i.txt", "2\n");
+    project.remove("no");
+    project.build(&[]).assert_only(&["flaky@w=bad", "part", "one@w=bad", "whole"]);
+    assert!(!project.explain("part").contains("without 1"));
 }

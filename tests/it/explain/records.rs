@@ -53,7 +53,7 @@ fn a_step_two_levels_below_what_is_gone_is_explained() {
     let project = Project::new(
         "version: 1
 targets:
-  a: {rule: command, run: \"echo x > {out}\", output: a.txt}
+  a: {rule: command, cache: false, run: \"echo x > {out}\", output: a.txt}
   b: {rule: command, foreach: {n: {from: a, lines: true}}, run: \"echo {n}y > {out}\", output: 'b/{n}.txt'}
   c: {rule: command, foreach: {m: {from: b, lines: true}}, run: \"echo {m} > {out}\", output: 'c/{n}/{m}.txt'}
 ",
@@ -73,7 +73,7 @@ fn a_path_that_can_be_read_in_several_ways_is_explained_as_it_was_made() {
     let project = Project::new(
         "version: 1
 targets:
-  sets: {rule: command, foreach: {set: [x/y]}, run: \"echo p/q > {out}\", output: 'sets/{set}.txt'}
+  sets: {rule: command, cache: false, foreach: {set: [x/y]}, run: \"echo p/q > {out}\", output: 'sets/{set}.txt'}
   each: {rule: command, foreach: {n: {from: sets, lines: true}}, run: \"echo {set} {n} > {out}\", output: 'gen/{set}/{n}.out'}
 ",
     );
@@ -253,7 +253,7 @@ targets:
             "input     {in.left} a.txt (",
             "input     {in.parts} part/1.txt (",
             ") of part@n=1\n",
-            "input     {in.parts} part/2.txt (not there) of part@n=2, failed when it was last tried",
+            "input     {in.parts} part/2.txt (not read) of part@n=2, failed when it was last tried",
             "input     found.h (",
             ") found while it ran",
         ],
@@ -353,4 +353,79 @@ fn the_digest_of_a_tag_is_that_of_the_tag_file_whatever_passes_it_on() {
     let told = "the tag latest has another digest in what get_tag@repo=library/redis makes";
     assert_says(&explained, &[told, "out of    get_layer.platform@"]);
     assert!(!explained.contains("digest in what get_layer.platform"), "{explained}");
+}
+
+#[test]
+fn a_step_that_is_there_as_of_the_last_build_says_so() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [list.txt], run: \"cp {in} {out}\", output: lst.txt}
+  c: {rule: command, foreach: {y: {from: lst, lines: true}}, run: \"echo {y}y > {out}\", output: \"c/{y}.txt\"}
+  d: {rule: command, foreach: {z: {from: c, lines: true}}, run: \"echo {z} > {out}\", output: \"d/{y}/{z}.txt\"}
+",
+    );
+    project.write("list.txt", "k1\nk2\n");
+    project.build(&[]);
+    let doubted = "whether there still is such a step is seen once that is built";
+    let explained = project.explain("c@y=k1");
+    assert_says(&explained, &["again if  k1 is no more in what lst makes: then there is no such step"]);
+    assert!(!explained.contains(doubted), "{explained}");
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    assert!(!status.contains("lst is built") && !status.contains("last build"), "{status}");
+    project.write("list.txt", "k2\n");
+    for step in ["c@y=k1", "d@y=k1,z=k1y"] {
+        assert_says(&project.explain(step), &[&format!("{step}: up to date"), "lst is stale: ", doubted]);
+    }
+    assert_says(
+        &project.run(&["plan"]).exits(exit::DONE).stdout,
+        &[
+            "run      lst",
+            "more     c  its",
+            "more     d  its",
+            "1 to run, 4 up to date (4 of them as of the last build), 0 absent",
+        ],
+    );
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    assert_eq!(status.matches("  2 up to date as of the last build of lst\n").count(), 2, "{status}");
+    project.write("lst.txt", "k9\n");
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    assert_eq!(status.matches("  its steps are told once lst is built\n").count(), 2, "{status}");
+    project.build(&[]);
+    assert_says(&project.explain("c@y=k1"), &["c@y=k1: orphan"]);
+}
+
+#[test]
+fn what_a_list_that_is_asked_in_each_build_has_no_more_is_an_orphan_as_of_the_last_build() {
+    let project = images();
+    project.edit("rule: tags,", "rule: tags, fresh: digest,");
+    project.edit(
+        "targets:",
+        "targets:
+  lst: {rule: command, fresh: always, inputs: [list.txt], run: \"cp {in} {out}\", output: lst.txt}
+  c: {rule: command, foreach: {y: {from: lst, lines: true}}, run: \"echo {y} > {out}\", output: \"c/{y}.txt\"}",
+    );
+    project.write("list.txt", "k1\nk2\n");
+    project.build(&[]);
+    assert_says(
+        &project.explain("c@y=k1"),
+        &["c@y=k1: up to date", "lst is asked in each build: whether there still is"],
+    );
+    project.write("list.txt", "k2\n");
+    project.build(&[]);
+    assert_says(
+        &project.explain("c@y=k1"),
+        &["c@y=k1: orphan", "as of the last build: lst is asked in each", "leaves it"],
+    );
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("c/k1.txt"));
+
+    project.edit("select: latest", "select: {glob: \"6\"}");
+    project.build(&[]);
+    let gone = "get_layer@repo=library/redis,tag=latest";
+    let words =
+        ["tag=latest: orphan", "get_tag@repo=library/redis is asked in each", "`layermill clean --orphans --offline`"];
+    assert_says(&project.explain(gone), &words);
+    project.run(&["clean", "--orphans", "--offline", "--yes"]).exits(exit::DONE);
+    assert!(!project.exists("layers/library/redis/latest.json"));
 }

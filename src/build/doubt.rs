@@ -1,0 +1,77 @@
+//! Steps that there are as of the last build only: what their values were read out of is to be made again.
+
+use std::iter::once;
+
+use crate::pipeline::model::{Freshness, TargetId};
+
+use super::engine::{Engine, Mode};
+use super::expand::parent_of;
+use super::outcome::{Account, Status, Summary};
+use super::reason::Reason;
+use super::steps::StepId;
+
+impl Engine<'_> {
+    /// The step that has to be built before it is seen whether there still is this one.
+    pub(super) fn in_doubt(&self, id: StepId) -> Option<StepId> {
+        let step = self.steps.step(id);
+        let also = self.steps.shared.get(&id).into_iter().flatten().copied();
+        // There is the step as long as one of the targets that describe it has it.
+        let doubts = once((step.target as usize, step.row)).chain(also);
+        let doubts: Option<Vec<StepId>> = doubts.map(|(target, row)| self.row_in_doubt(id, target, row)).collect();
+        doubts?.first().copied()
+    }
+
+    fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
+        let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
+            Some(parent) => {
+                let row = *self.steps.rows[target].parents.get(row as usize)?;
+                vec![self.steps.rows[parent].steps[row as usize]]
+            }
+            None => self.parent_steps(target, id).map(|(_, parent)| parent).collect(),
+        };
+        parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
+    }
+
+    /// The steps that a step's values were read out of, each with the binding whose value that was.
+    pub(super) fn parent_steps(&self, target: TargetId, id: StepId) -> impl Iterator<Item = (usize, StepId)> + '_ {
+        let values = self.steps.values_of(id);
+        let axes = self.pipeline.targets[target].axes.iter().enumerate();
+        axes.filter_map(move |(position, axis)| {
+            Some((axis.binding, self.parent_step(target, position, |b| values.get(b).copied())?))
+        })
+    }
+
+    /// What a build makes of it is still to be seen.
+    fn is_unread(&self, id: StepId) -> bool {
+        self.steps.is_open(id) || self.steps.step(id).status == Status::Deferred
+    }
+
+    /// Its source is asked in each build, whatever was answered: before a build, there is never more than its last answer.
+    pub(super) fn is_always_asked(&self, id: StepId) -> bool {
+        let always =
+            |reason: &Reason| matches!(reason, Reason::NotFresh { fresh: Freshness::Digest | Freshness::Always, .. });
+        match self.accounts.get(&id) {
+            Some(Account { status: Status::Stale, reasons: Some(reasons), .. }) => reasons.iter().all(always),
+            _ => false,
+        }
+    }
+
+    pub(super) fn doubt_word(&self, id: StepId) -> &'static str {
+        if self.is_always_asked(id) { "asked in each build" } else { self.steps.step(id).status.word() }
+    }
+
+    /// Tells a summary which targets may get other steps, and how many of those that are up to date may not be any more.
+    pub(super) fn tell_doubts(&self, summary: &mut Summary) {
+        let targets = &self.pipeline.targets;
+        summary.in_doubt = vec![0; targets.len()];
+        for &target in self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted()) {
+            let Some(unknown) = self.unknown(target, &|id| self.is_unread(id)) else { continue };
+            summary.unknown.push(unknown);
+            if self.mode != Mode::Look {
+                continue;
+            }
+            let well = |id: &&StepId| self.steps.step(**id).status.has_outputs() && self.in_doubt(**id).is_some();
+            summary.in_doubt[target] = self.steps.rows[target].steps.iter().filter(well).count();
+        }
+    }
+}
