@@ -43,7 +43,9 @@ impl Row<'_> {
         match (self.told_after, self.in_doubt) {
             (None, _) => String::new(),
             (Some(step), 0) => format!("  its steps are told once {step} is built"),
-            (Some(step), n) => format!("  {n} up to date as of the last build of {step}"),
+            (Some(step), n) => {
+                format!("  {n} up to date as of the last build; its steps are told once {step} is built")
+            }
         }
     }
 }
