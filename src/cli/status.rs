@@ -48,7 +48,9 @@ impl Row<'_> {
         let told = match (&self.told_after, self.in_doubt) {
             (None, _) => String::new(),
             (Some(step), 0) => format!("  its steps are told once {step} is built"),
-            (Some(step), n) => format!("  {n} up to date as of the last build of {step}"),
+            (Some(step), n) => {
+                format!("  {n} up to date as of the last build; its steps are told once {step} is built")
+            }
         };
         told + &self.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
     }
