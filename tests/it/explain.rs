@@ -8,6 +8,7 @@ use crate::support::words;
 mod causes;
 mod reads;
 mod records;
+mod shown;
 mod to_come;
 
 const PIPELINE: &str = "version: 1
