@@ -148,9 +148,9 @@ impl<'a> Changes<'a> {
         let told = |names: &[Name]| {
             let named = names[at..].iter().take(NAMED).map(|n| input(n).unwrap_or_else(|| hex(n)));
             let more = (names.len() > at + NAMED).then(|| "…".to_owned());
-            Some(named.chain(more).collect::<Vec<_>>().join(", "))
+            named.chain(more).collect::<Vec<_>>().join(", ")
         };
-        Some(Reason::Parameter { name: "inputs".to_owned(), from: told(&recorded), to: told(&now) })
+        Some(Reason::Reordered { from: told(&recorded), to: told(&now) })
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
         let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| input(name, "1"));
         let told = changed(&[a, b, c, d, e], &[a, c, b, e, d], &["a", "b", "c", "d", "e"]);
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-        assert_eq!(told, [r#"changed parameter: inputs, from "b, c, d, …" to "c, b, e, …""#]);
+        assert_eq!(told, ["inputs in another order: from b, c, d, … to c, b, e, …"]);
         // One that came or went puts no other in another order, and neither does one that is read twice.
         assert_eq!(changed(&[a, b, c], &[b, c, d], &[]).len(), 2);
         assert_eq!(changed(&[a, b], &[a, b, a], &[]), []);

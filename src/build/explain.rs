@@ -47,6 +47,8 @@ pub struct Explanation {
     pub read_out_of: Vec<String>,
     /// The step that has to be built before it is seen whether there still is this one, and where that stands.
     pub in_doubt: Option<(String, &'static str)>,
+    /// What its key does not tell: secrets, and what a command reads of its own.
+    pub notes: Vec<String>,
     /// How long answers are kept, as the pipeline says it.
     pub fresh: Option<String>,
     /// The source that it asks or reads, by its identity.
@@ -143,6 +145,25 @@ pub fn explain(
         return Err(unknown.into());
     }
     Ok(told)
+}
+
+/// The steps that are told by this name. A value may hold what else ends one, `,name=`, and a name does not tell all of
+/// a long value: only the steps themselves say which it is.
+pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError> {
+    let name = label.split_once('@').map(|(name, _)| name);
+    let Some(target) = session.pipeline.targets.iter().position(|target| Some(target.name.as_str()) == name) else {
+        return Ok(Vec::new());
+    };
+    let order = Order { asked: vec![Asked::Target(target)], ..Order::default() };
+    let engine = match looked(session, &order, &mut Silence) {
+        Ok((engine, _)) => engine,
+        // The mistake of the pipeline is told where the step is asked for.
+        Err(BuildError::Pipeline(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let ids = engine.steps.rows[target].steps.iter().copied().filter(|&id| engine.steps.label(id) == label);
+    let values = |id| engine.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
+    Ok(ids.map(|id| Asked::Steps(target, values(id))).collect())
 }
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
@@ -258,6 +279,7 @@ impl Engine<'_> {
             Some(compiled) => {
                 told.rule = (compiled.template.rule.clone(), compiled.template.version);
                 told.params.clone_from(&compiled.template.params);
+                told.notes = notes(compiled);
                 told.source.clone_from(&compiled.template.source);
                 told.fresh = Some(fresh(self.settings_of(id).fresh));
                 told.log = (!outputs.is_empty())
@@ -289,7 +311,9 @@ impl Engine<'_> {
     fn read_out_of(&self, id: StepId) -> Vec<String> {
         let target = self.steps.target(id);
         let lists = target.axes.iter().filter_map(|axis| match &axis.kind {
-            AxisKind::List(_) => Some("a list in the pipeline file".to_owned()),
+            AxisKind::List(_) => {
+                Some(format!("the list of `{}` in the pipeline file", target.bindings[axis.binding].name))
+            }
             AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
             kind => list_of(kind).map(str::to_owned),
         });
@@ -366,6 +390,22 @@ impl Engine<'_> {
         let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
         (named(same), named(rivals))
     }
+}
+
+/// What the key of a command does not tell.
+fn notes(compiled: &Compiled) -> Vec<String> {
+    const SECRET: &str = "${secret.";
+    let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
+    let mut notes: Vec<String> = values
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| format!("{name} is a secret: its value is no part of the key"))
+        .collect();
+    notes.sort();
+    notes.dedup();
+    if compiled.rule.common().lane == Lane::Process && !compiled.rule.common().finds {
+        notes.push("what the command reads beside its inputs is not seen: it has no depfile".to_owned());
+    }
+    notes
 }
 
 /// Milliseconds since 1970, in UTC to the second.

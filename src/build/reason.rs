@@ -1,5 +1,6 @@
 //! A cause for which a step runs; [`Reasons`](super::reasons::Reasons) are all those of a step.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -43,6 +44,11 @@ pub enum Reason {
     LostInput(String),
     /// How many more inputs are gone whose names are not known any more.
     LostInputs(usize),
+    /// The same inputs in another order: the first of them that moved.
+    Reordered {
+        from: String,
+        to: String,
+    },
     Parameter {
         name: String,
         from: Option<String>,
@@ -128,10 +134,14 @@ impl fmt::Display for Reason {
             Self::LostInput(input) => write!(f, "an input is gone: {input}"),
             Self::LostInputs(1) => write!(f, "an input is gone whose name is forgotten"),
             Self::LostInputs(count) => write!(f, "{count} inputs are gone whose names are forgotten"),
+            Self::Reordered { from, to } => write!(f, "inputs in another order: from {from} to {to}"),
             Self::Parameter { name, from, to } => match (from, to) {
-                (Some(from), Some(to)) => write!(f, "changed parameter: {name}, from {from:?} to {to:?}"),
-                (None, Some(to)) => write!(f, "new parameter: {name}, {to:?}"),
-                (Some(from), None) => write!(f, "removed parameter: {name}, was {from:?}"),
+                (Some(from), Some(to)) => {
+                    let (from, to) = (differing(from, to), differing(to, from));
+                    write!(f, "changed parameter: {name}, from {from:?} to {to:?}")
+                }
+                (None, Some(to)) => write!(f, "new parameter: {name}, {:?}", differing(to, "")),
+                (Some(from), None) => write!(f, "removed parameter: {name}, was {:?}", differing(from, "")),
                 (None, None) => write!(f, "changed parameter: {name}"),
             },
             Self::OtherValue { binding, to } => write!(f, "changed parameter: {binding}, to {to:?}"),
@@ -148,7 +158,8 @@ impl fmt::Display for Reason {
                     Some("") => "nothing".to_owned(),
                     Some(text) => text.to_owned(),
                 };
-                write!(f, "changed question: {what}, from {} to {}", told(from), told(to))
+                let (from, to) = (told(from), told(to));
+                write!(f, "changed question: {what}, from {} to {}", differing(&from, &to), differing(&to, &from))
             }
             Self::NotFresh { age, fresh } => match fresh {
                 Freshness::Within(limit) => {
@@ -197,7 +208,7 @@ impl Reason {
             | Self::LostInput(_)
             | Self::LostInputs(_) => "changed-input",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
-            Self::Parameter { .. } | Self::OtherValue { .. } => "changed-parameter",
+            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } => "changed-parameter",
             Self::RuleVersion { .. } => "rule-version",
             Self::Rule { .. } => "changed-rule",
             Self::MovedTag { .. } => "moved-tag",
@@ -230,6 +241,7 @@ impl Reason {
             Self::Parameter { name: what, from, to } | Self::ChangedQuestion { what, from, to } => {
                 (Some(what), from.clone(), to.clone())
             }
+            Self::Reordered { from, to } => (Some("inputs"), Some(from.clone()), Some(to.clone())),
             Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
             Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
             Self::Rule { from, to } => (None, Some(from.clone()), Some(to.clone())),
@@ -274,6 +286,22 @@ impl Reason {
         }
         Ok(())
     }
+}
+
+/// A text as it is told beside another: of a long one, what stands around the first difference.
+fn differing<'t>(text: &'t str, other: &str) -> Cow<'t, str> {
+    const WHOLE: usize = 300;
+    const BEFORE: usize = 40;
+    const SHOWN: usize = 160;
+    if text.chars().nth(WHOLE).is_none() {
+        return text.into();
+    }
+    let same = text.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let from = same.saturating_sub(BEFORE);
+    let mut rest = text.chars().skip(from);
+    let shown: String = rest.by_ref().take(SHOWN).collect();
+    let (before, after) = (if from > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
+    format!("{before}{shown}{after}").into()
 }
 
 fn ago(ms: i64) -> String {

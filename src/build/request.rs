@@ -96,6 +96,11 @@ fn parse_values(pipeline: &Pipeline, target: TargetId, text: &str) -> Result<Vec
         let named = piece
             .split_once('=')
             .and_then(|(name, value)| this.bindings.iter().position(|b| b.name == name).map(|b| (b, value.to_owned())));
+        let twice = named.as_ref().map(|(binding, _)| *binding).filter(|b| values.iter().any(|(given, _)| given == b));
+        if let Some(binding) = twice {
+            let message = format!("`{}` is given twice in `{}@{text}`", this.bindings[binding].name, this.name);
+            return Err(Unknown { message, help: None });
+        }
         match (named, values.last_mut()) {
             (Some(named), _) => values.push(named),
             (None, Some((_, value))) if !piece.contains('=') => {

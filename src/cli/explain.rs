@@ -40,6 +40,7 @@ struct Json<'a> {
     parameters: &'a [(String, String)],
     settings: &'a [(&'static str, String)],
     values: &'a [(String, String, Option<String>)],
+    notes: &'a [String],
     read_out_of: &'a [String],
     /// What has to be built before it is seen whether there still is such a step.
     in_doubt: Option<&'a str>,
@@ -109,8 +110,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     order.asked.clear();
     let mut paths = Vec::new();
     for argument in &arguments.steps {
-        match open::parse(&session.pipeline, argument) {
-            Ok(asked) => order.asked.push(asked),
+        match open::steps(&session, argument)? {
+            Ok(asked) => order.asked.extend(asked),
             Err(unknown) => paths.push((open::below(&session.pipeline, argument), unknown)),
         }
     }
@@ -142,6 +143,7 @@ fn json(found: &Explanation) -> Json<'_> {
         parameters: &found.params,
         settings: &found.settings,
         values: &found.values,
+        notes: &found.notes,
         read_out_of: &found.read_out_of,
         in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
         source: found.source.as_deref(),
@@ -195,8 +197,12 @@ struct Lines(String);
 
 impl Lines {
     fn add(&mut self, word: &str, text: impl std::fmt::Display) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "  {word:<9} {text}");
+        let text = text.to_string();
+        for (i, line) in text.lines().enumerate() {
+            let word = if i == 0 { word } else { "" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.0, "  {word:<9} {}", escaped(line));
+        }
     }
 
     fn all<T: std::fmt::Display>(&mut self, word: &str, texts: impl IntoIterator<Item = T>) {
@@ -213,6 +219,11 @@ impl Lines {
             self.add(word, format!("… and {more} more (--format json names {named})"));
         }
     }
+}
+
+/// Nothing in it that a terminal would obey.
+fn escaped(line: &str) -> String {
+    line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 fn text(found: &Explanation) -> String {
@@ -285,6 +296,7 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         let digest = digest.as_ref().map(|digest| format!(" ({digest})")).unwrap_or_default();
         lines.add(name, format!("{value}{digest}"));
     }
+    lines.all("note", &found.notes);
     lines.all("out of", &found.read_out_of);
     if let Some((step, standing)) = &found.in_doubt {
         lines.add("", format!("{step} is {standing}: whether there still is such a step is seen once that is built"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::build::clock::Clock;
+use crate::build::explain::by_label;
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Order, Selection, Session};
 use crate::pipeline::check;
@@ -91,7 +92,11 @@ pub fn order(global: &Global, session: &Session, arguments: &[String]) -> Result
     let asked = if arguments.is_empty() {
         pipeline.default.iter().map(|&t| Asked::Target(t)).collect()
     } else {
-        arguments.iter().map(|a| parse(pipeline, a)).collect::<Result<_, _>>().map_err(unknown)?
+        let mut all = Vec::new();
+        for argument in arguments {
+            all.extend(steps(session, argument)?.map_err(unknown)?);
+        }
+        all
     };
     let jobs = global.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     Ok(Order { asked, jobs, ..Order::default() })
@@ -100,6 +105,17 @@ pub fn order(global: &Global, session: &Session, arguments: &[String]) -> Result
 /// Every target, for verbs that without a name mean all.
 pub fn everything(session: &Session) -> Vec<Asked> {
     request::everything(&session.pipeline)
+}
+
+/// Understands one argument, also where it is the name of a step as it is printed.
+pub fn steps(session: &Session, argument: &str) -> Result<Result<Vec<Asked>, Unknown>, Error> {
+    let parsed = parse(&session.pipeline, argument);
+    // In names, what is no printable character is escaped, and the rest of a long value left out.
+    if parsed.is_ok() && !(argument.contains('@') && argument.contains(['\\', '…'])) {
+        return Ok(parsed.map(|asked| vec![asked]));
+    }
+    let named = by_label(session, argument).map_err(|e| Error::build(e, &session.pipeline))?;
+    Ok(if named.is_empty() { parsed.map(|asked| vec![asked]) } else { Ok(named) })
 }
 
 /// Output paths are relative to the pipeline's folder, or to where the person stands.

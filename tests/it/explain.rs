@@ -10,6 +10,7 @@ mod causes;
 mod failures;
 mod reads;
 mod records;
+mod shown;
 mod to_come;
 
 const PIPELINE: &str = "version: 1

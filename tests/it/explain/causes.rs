@@ -159,7 +159,7 @@ fn inputs_in_another_order_are_told_in_both() {
     project.write("b.txt", "b\n");
     project.build(&["part"]);
     project.edit("[text.txt, a.txt, b.txt]", "[text.txt, b.txt, a.txt]");
-    let said = r#"changed parameter: inputs, from "a.txt, b.txt" to "b.txt, a.txt""#;
+    let said = "inputs in another order: from a.txt, b.txt to b.txt, a.txt";
     assert_says(&project.explain("part"), &[said]);
     assert_says(&project.run(&["plan", "part"]).stdout, &[said]);
     assert_eq!(told(&project, &["part"], "part")["text"], said);
