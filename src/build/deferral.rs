@@ -99,7 +99,7 @@ impl Engine<'_> {
             return None;
         }
         let rule = &self.rules[self.steps.step(id).target as usize].as_ref().filter(|c| c.by_source)?.rule;
-        let answer = made_from.and_then(|digest| self.blobs.get(&digest).ok().flatten());
+        let answer = made_from.and_then(|digest| self.blobs.peek(&digest));
         let pull = rule.pull(&self.view(id), answer.as_deref(), &self.blobs)?;
         let needed = self.deferrals.needed.entry(pull.budget.name().to_owned()).or_insert_with(|| {
             let left = pull.budget.forecast(0).map(|forecast| forecast.left);

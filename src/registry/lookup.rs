@@ -137,10 +137,10 @@ pub async fn platforms(
 }
 
 /// The manifest on the way from a digest to the image of a platform that the store does not have; `None` where it has
-/// all of them.
+/// all of them. It leaves the store as it is.
 pub fn missing_manifest(blobs: &Blobs, mut digest: Sha256, platform: &Platform) -> Option<Sha256> {
     for _ in 0..=DEPTH_MAX {
-        let Ok(Some(bytes)) = blobs.get(&digest) else { return Some(digest) };
+        let Some(bytes) = blobs.peek(&digest) else { return Some(digest) };
         let Ok(Manifest::Index(entries)) = manifest::parse(&bytes, None) else { return None };
         digest = best(entries.iter().filter(|e| !e.attestation), platform)?.descriptor.digest.parse().ok()?;
     }
