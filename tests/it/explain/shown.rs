@@ -92,11 +92,7 @@ targets:
         let refused = step.contains("k=c\\nd");
         assert_says(&project.explain(step), &[&format!("{step}: {}", if refused { "failed" } else { "up to date" })]);
         let build = project.run(&["build", step]).exits(if refused { exit::FAILED } else { exit::DONE });
-        assert!(
-            build.stderr.contains(if refused { "failed 1" } else { "1 step is up to date" }),
-            "{}",
-            build.stderr
-        );
+        assert!(build.stderr.contains(if refused { "failed 1" } else { "1 step is up to date" }), "{}", build.stderr);
     }
     project.run(&["explain", "it@g=plain"]).exits(exit::WRONG).says("no binding `g`");
     project.run(&["explain", "it@f=plain,f=a"]).exits(exit::WRONG).says("`f` is given twice");
