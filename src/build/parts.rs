@@ -226,11 +226,13 @@ impl Engine<'_> {
     }
 
     fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
-        if let Some(stored) = self.steps.restores.get(&step) {
+        let status = self.steps.step(step).status;
+        if status == Status::Stale
+            && let Some(stored) = self.steps.restores.get(&step)
+        {
             return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.content));
         }
-        let status = self.steps.step(step).status;
-        if status.has_outputs() || status == super::outcome::Status::Stale {
+        if status.has_outputs() || status == Status::Stale {
             self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));
         }
     }
