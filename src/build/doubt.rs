@@ -65,7 +65,8 @@ impl Engine<'_> {
         let targets = &self.pipeline.targets;
         summary.in_doubt = vec![0; targets.len()];
         for &target in self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted()) {
-            let Some(unknown) = self.unknown(target, &|id| self.is_unread(id)) else { continue };
+            let open = |id| self.is_unread(id) || self.mode == Mode::Look && self.steps.step(id).status.fails();
+            let Some(unknown) = self.unknown(target, &open) else { continue };
             summary.unknown.push(unknown);
             if self.mode != Mode::Look {
                 continue;

@@ -565,7 +565,9 @@ impl Engine<'_> {
                 let home = step.target as usize == target && step.row as usize == row;
                 if home {
                     summary.counts.add(step.status);
-                    summary.accounts.extend(self.accounts.remove(&id));
+                    if !self.accounts.is_empty() {
+                        summary.accounts.extend(self.accounts.remove(&id));
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Pattern, TargetId};
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
@@ -384,11 +385,26 @@ impl Engine<'_> {
         let same = |target: &TargetId| {
             self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| t == target))
                 || names(*target).eq(names(own))
+                    && self.inputs_in_words(*target) == self.inputs_in_words(own)
                     && self.rules[*target].as_ref().is_some_and(|c| c.template_digest == compiled.template_digest)
         };
         let (same, rivals): (Vec<_>, Vec<_>) = others.into_iter().filter(|&t| t != own).partition(same);
         let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
         (named(same), named(rivals))
+    }
+
+    /// What a target reads, as far as two targets can be compared by it.
+    fn inputs_in_words(&self, target: TargetId) -> Vec<String> {
+        let target = &self.pipeline.targets[target];
+        let text = |p: &Pattern| pattern::template(p, &target.bindings);
+        let inputs = target.inputs.iter().map(|input| match &input.kind {
+            InputKind::Path(path) => text(path),
+            InputKind::Target { target: of, on, partial } => {
+                let on: Vec<_> = on.iter().map(|(binding, value)| (binding, text(value))).collect();
+                format!("{of} {partial} {on:?}")
+            }
+        });
+        inputs.collect()
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Failures(BTreeMap<String, Failed>);
 /// An attempt that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
+    /// The step, since two may be told to make the same file; none in what an older build has left.
+    #[serde(default)]
+    pub step: String,
     /// Milliseconds since 1970.
     pub at: i64,
     pub message: String,
@@ -103,6 +106,7 @@ impl Engine<'_> {
                 message = format!("{message}; build again at {}", time(until));
             }
             let failed = Failed {
+                step: self.steps.label(id),
                 at: self.clock.now_ms(),
                 message,
                 deferred,
@@ -137,7 +141,8 @@ impl Engine<'_> {
 
     /// How a step failed, or was put off, when it was last tried.
     fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        let failed = failures.get(self.paths(id).next()?)?;
+        let is_its_own = |failed: &&Failed| failed.step.is_empty() || failed.step == self.steps.label(id);
+        let failed = failures.get(self.paths(id).next()?).filter(is_its_own)?;
         let moved = failed.key.is_some() && failed.key != self.plain_key(id);
         Some(Failed { moved, ..failed.clone() })
     }

@@ -345,7 +345,9 @@ pub fn safe_path(path: &str) -> Result<(), String> {
     if path.starts_with('/') {
         return Err("a path starts with `/`; paths are relative to the pipeline's folder".into());
     }
-    if let Some(c) = path.chars().find(|c| c.is_control() || *c == '\\') {
+    // Nearly all paths are like this, and each is looked at in every build.
+    let plain = path.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'\\');
+    if !plain && let Some(c) = path.chars().find(|c| c.is_control() || *c == '\\') {
         return Err(format!("a path has the character {c:?}"));
     }
     for segment in path.split('/') {

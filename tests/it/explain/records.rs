@@ -433,3 +433,34 @@ fn what_a_list_that_is_asked_in_each_build_has_no_more_is_an_orphan_as_of_the_la
     project.run(&["clean", "--orphans", "--offline", "--yes"]).exits(exit::DONE);
     assert!(!project.exists("layers/library/redis/latest.json"));
 }
+
+#[test]
+fn targets_that_differ_in_what_they_read_are_rivals_and_each_has_its_own_failures() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t1: {rule: command, foreach: {n: {lines: ./l1}}, inputs: [src/1], run: \"cp {in} {out}\", output: \"r/{n}.txt\"}
+  t2: {rule: command, foreach: {n: {lines: ./l2}}, inputs: [src/2], run: \"cp {in} {out}\", output: \"r/{n}.txt\"}
+  ax: {rule: command, inputs: [./gone], run: \"cp {in} {out}\", output: ax.txt}
+  c: {rule: command, foreach: {y: {from: ax, lines: true}}, run: \"echo {y} > {out}\", output: \"c/{y}.txt\"}
+",
+    );
+    for (file, text) in [("l1", "k\n"), ("l2", "k\n"), ("src/1", "1\n"), ("src/2", "2\n")] {
+        project.write(file, text);
+    }
+    project.build(&["t1"]);
+    let explained = project.explain("t2");
+    assert_says(
+        &explained,
+        &["rival     t1 may make this file", "made by another target: r/k.txt was last made by t1"],
+    );
+    assert!(!explained.contains("the same step"), "{explained}");
+    project.run(&["build", "t1", "t2"]).exits(exit::WRONG);
+    for (step, other) in [("t1@n=k", "t1@n=k)"), ("t2@n=k", "t2@n=k)")] {
+        let explained = project.explain(step);
+        assert!(!explained.contains(&format!("the other is {other}")), "{explained}");
+    }
+    // A target whose list cannot be made is told of, too.
+    let status = project.run(&["status", "c"]).exits(exit::DONE).stdout;
+    assert!(status.contains("c  ") && status.contains("its steps are told once ax is built"), "{status}");
+}
