@@ -71,9 +71,7 @@ impl Engine<'_> {
         }
         again
     }
-}
 
-impl Engine<'_> {
     /// The step out of whose output a value was first read: those in between only pass it on.
     fn teller(&self, target: TargetId, binding: usize, values: &[&str]) -> Option<StepId> {
         let this = &self.pipeline.targets[target];

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::store::state::StepRecord;
-use crate::store::{Digest, Sha256};
+use crate::store::{Digest, Sha256, hex};
 
 use super::key::{Part, Template};
 use super::parts::made_part;
-use super::reason::{Reason, hex};
+use super::reason::Reason;
 
 /// How many paths are named where the order of inputs changed.
 const NAMED: usize = 3;

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
-use crate::store::Sha256;
 use crate::store::state::StepRecord;
+use crate::store::{Sha256, hex};
 
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
@@ -14,7 +14,7 @@ use super::events::{Event, Listener, Start};
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
-use super::reason::{Reason, hex};
+use super::reason::Reason;
 use super::steps::StepId;
 use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 

@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
 use crate::rules::{Failure, Found, Job};
-use crate::store::Digest;
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
+use crate::store::{Digest, hex};
 
 use super::engine::Engine;
 use super::files::{self, Eyes, Look};
-use super::reason::{self, Reason};
+use super::reason::Reason;
 use super::request;
 use super::steps::StepId;
 
@@ -133,12 +133,12 @@ impl Engine<'_> {
                     files.extend(known.map(|(id, _)| (id, now)));
                     return None;
                 }
-                Look::Same(now) | Look::Hashed(now) => reason::hex(&now.content.short()),
+                Look::Same(now) | Look::Hashed(now) => hex(&now.content.short()),
                 Look::Missing => "nothing".to_owned(),
                 Look::Unusable(why) => why,
             };
             let moved = *content == Digest::default();
-            let from = if moved { "what no one can tell".to_owned() } else { reason::hex(&content.short()) };
+            let from = if moved { "what no one can tell".to_owned() } else { hex(&content.short()) };
             Some(Reason::ChangedInput { input: path.clone(), from, to })
         });
         changed.collect()

@@ -1,12 +1,13 @@
 //! How the outputs of a step compare with what was recorded of them.
 
+use crate::store::hex;
 use crate::store::state::{FileRecord, PathId};
 
 use super::decide::Outputs;
 use super::engine::Engine;
 use super::files::{self, Look};
 use super::place::Destination;
-use super::reason::{self, Reason};
+use super::reason::Reason;
 use super::steps::StepId;
 
 impl Engine<'_> {
@@ -47,7 +48,7 @@ fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
         (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
         (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
         (Look::Hashed(now), Some(known)) if now.content != known.content => {
-            changed(reason::hex(&known.content.short()), reason::hex(&now.content.short()))
+            changed(hex(&known.content.short()), hex(&now.content.short()))
         }
         _ => None,
     }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::store::Digest;
 use crate::store::state::StepRecord;
+use crate::store::{Digest, hex};
 
 use super::engine::Engine;
 use super::files::{self, Look};
 use super::key::Part;
-use super::reason::hex;
 use super::steps::StepId;
 use super::waits::Wait;
 

@@ -7,8 +7,6 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::pipeline::model::Freshness;
 
-pub use crate::store::hex;
-
 /// One of the causes for which a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {

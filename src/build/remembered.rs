@@ -4,6 +4,8 @@
 use crate::pipeline::model::{self, AxisKind, TargetId};
 use crate::pipeline::pattern;
 
+use crate::store::hex;
+
 use super::changes::recorded_inputs;
 use super::engine::Engine;
 use super::explain::{Explanation, Standing};
@@ -11,7 +13,6 @@ use super::files::{self, Look};
 use super::key::{Part, Template};
 use super::outcome::Status;
 use super::reads::{Now, Read};
-use super::reason::hex;
 use super::request::{self, Asked, Unknown};
 use super::session::BuildError;
 use super::steps::{StepId, printable};

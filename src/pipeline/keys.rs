@@ -93,7 +93,8 @@ const AXIS: Shape = Shape::Any(&[
     ]),
 ]);
 
-const TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::List(&Shape::Text)]);
+/// A text, or several.
+pub const TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::List(&Shape::Text)]);
 
 const SELECT: Shape = Shape::Any(&[
     Shape::Word(&["all", "latest"]),

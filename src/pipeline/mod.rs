@@ -11,7 +11,7 @@ mod glob;
 mod graph;
 pub mod implied;
 mod inputs;
-mod keys;
+pub mod keys;
 pub mod load;
 mod makers;
 pub mod model;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Failure, Job, Lane, StepView};
+use super::{Asks, Common, Failure, Job, Lane, StepView};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Part, Pattern, Target};
 use crate::pipeline::pattern;
@@ -18,9 +18,16 @@ pub fn source(target: &Target, pipeline: &Pipeline, sources: &[Option<Arc<dyn So
     sources.get(position)?.clone()
 }
 
-/// Steps that ask this source run in its lane.
-pub fn lane(source: &dyn Source) -> Lane {
-    Lane::Source(source.identity().to_owned(), source.concurrency())
+/// What the steps of a rule that asks or reads this source have in common.
+pub fn common(
+    source: &dyn Source,
+    (name, version): (&'static str, u32),
+    params: Vec<(String, String)>,
+    reads: Vec<usize>,
+    asks: Asks,
+) -> Common {
+    let lane = Lane::Source(source.identity().to_owned(), source.concurrency());
+    Common { name, version, params, reads, lane, cached: false, finds: false, asks }
 }
 
 /// The text of a key in which bindings are filled in; where it is not given, the binding of the same name.

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Asked, Asks, Common, Content, Failure, Job, Made, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
+use crate::pipeline::keys::TEXTS;
 use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
@@ -29,8 +30,6 @@ pub const KIND: Kind = Kind {
         },
     ],
 };
-
-const TEXTS: Shape = Shape::Any(&[Shape::Text, Shape::List(&Shape::Text)]);
 
 const VERSION: u32 = 1;
 const LIMIT: usize = 100;
@@ -95,16 +94,7 @@ pub fn compile(
         params.push(("limit".into(), limit.to_string()));
     }
     let source = source?;
-    let common = Common {
-        name: KIND.name,
-        version: VERSION,
-        params,
-        reads: asks::reads(&names),
-        lane: asks::lane(&*source),
-        cached: false,
-        finds: false,
-        asks: Asks::Always,
-    };
+    let common = asks::common(&*source, (KIND.name, VERSION), params, asks::reads(&names), Asks::Always);
     Some(Arc::new(RepositoriesRule { source, by, names, common }))
 }
 

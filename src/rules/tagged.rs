@@ -47,8 +47,8 @@ impl Tagged {
 
     /// What the steps of a rule that is about this tag have in common.
     pub fn common(&self, name: &'static str, version: u32, params: Vec<(String, String)>, reads: Vec<usize>) -> Common {
-        let (lane, asks) = (asks::lane(&*self.source), self.binding.map_or(Asks::Always, Asks::Unless));
-        Common { name, version, params, reads, lane, cached: false, finds: false, asks }
+        let asks = self.binding.map_or(Asks::Always, Asks::Unless);
+        asks::common(&*self.source, (name, version), params, reads, asks)
     }
 
     /// The repository and the tag of a step.

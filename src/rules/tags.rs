@@ -58,20 +58,12 @@ pub fn compile(
     let source = asks::source(target, pipeline, sources);
     let (repo, (only, only_text), (omit, omit_text)) = (repo?, only?, omit?);
     let source = source?;
-    let common = Common {
-        name: KIND.name,
-        version: VERSION,
-        params: vec![
-            ("repo".into(), pattern::template(&repo, &target.bindings)),
-            ("only".into(), only_text.clone()),
-            ("omit".into(), omit_text.clone()),
-        ],
-        reads: asks::reads([&repo]),
-        lane: asks::lane(&*source),
-        cached: false,
-        finds: false,
-        asks: Asks::Always,
-    };
+    let params = vec![
+        ("repo".into(), pattern::template(&repo, &target.bindings)),
+        ("only".into(), only_text.clone()),
+        ("omit".into(), omit_text.clone()),
+    ];
+    let common = asks::common(&*source, (KIND.name, VERSION), params, asks::reads([&repo]), Asks::Always);
     Some(Arc::new(TagsRule {
         common,
         source,

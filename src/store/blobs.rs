@@ -123,9 +123,13 @@ impl Blobs {
             touch(&path);
             return Ok(());
         }
+        self.write(&path, bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut temporary = Temporary::create(&self.temporaries())?;
         temporary.file.write_all(bytes)?;
-        temporary.keep(&path)
+        temporary.keep(path)
     }
 
     /// Keeps a copy of a file, and gives its digests: read once, and written only where the blob is not there.
@@ -162,9 +166,7 @@ impl Blobs {
         let digest = Sha256::of(bytes);
         let path = self.path(&digest);
         if !fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64) {
-            let mut temporary = Temporary::create(&self.temporaries())?;
-            temporary.file.write_all(bytes)?;
-            temporary.keep(&path)?;
+            self.write(&path, bytes)?;
         }
         Ok(digest)
     }

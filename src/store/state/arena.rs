@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::wire::{Cursor, put_varint};
+use super::wire::{Cursor, put_varint, varint_len};
 
 /// Bytes that are read for the details of one step: few have more.
 const ONE: usize = 512;
@@ -41,9 +41,7 @@ impl Arena {
         if old.len() != details.len() {
             return false;
         }
-        let mut length = Vec::new();
-        put_varint(&mut length, details.len() as u64);
-        let start = start + length.len();
+        let start = start + varint_len(details.len() as u64);
         self.fresh[start..start + details.len()].copy_from_slice(details);
         true
     }
