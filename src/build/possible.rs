@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pipeline::axis;
-use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::model::TargetId;
 
 use super::engine::Engine;
 
@@ -19,14 +19,9 @@ impl Engine<'_> {
     pub(super) fn may_have(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let this = &self.pipeline.targets[target];
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value);
-        this.axes.iter().enumerate().all(|(position, axis)| match axis.kind {
-            AxisKind::From { target: parent, .. } => {
-                let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == position);
-                let theirs: Vec<(usize, String)> =
-                    ours.filter_map(|(i, b)| Some((b.parent?, value(i)?.clone()))).collect();
-                self.may_have(parent, &theirs)
-            }
-            _ => match (value(axis.binding), self.values_of_axis(target, position)) {
+        this.axes.iter().enumerate().all(|(position, axis)| match self.read_from(target, position, values) {
+            Some((parent, theirs)) => self.may_have(parent, &theirs),
+            None => match (value(axis.binding), self.values_of_axis(target, position)) {
                 (Some(value), Some(values)) => values.contains(value),
                 _ => true,
             },

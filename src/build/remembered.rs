@@ -3,7 +3,6 @@
 
 use crate::pipeline::model::{self, AxisKind, TargetId};
 use crate::pipeline::pattern;
-
 use crate::store::hex;
 
 use super::changes::recorded_inputs;
@@ -192,7 +191,12 @@ impl Engine<'_> {
     }
 
     /// What an axis reads out of: a target, and the values that came along from it, as far as a path tells them.
-    fn read_from(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(TargetId, Values)> {
+    pub(super) fn read_from(
+        &self,
+        target: TargetId,
+        axis: usize,
+        values: &[(usize, String)],
+    ) -> Option<(TargetId, Values)> {
         let this = &self.pipeline.targets[target];
         let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
         let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
