@@ -186,8 +186,7 @@ impl Session {
                 Ok(carried) => carried,
                 Err(denied) => return Ok(Outcome::Denied(denied)),
             };
-            // On the heap, since what is moved from future to future on the way up is large.
-            let mut reply = Box::pin(self.http.attempt(request, carried.header(), effort)).await?;
+            let mut reply = self.http.attempt(request, carried.header(), effort).await?;
             if let Some(header) = carried.header().filter(|_| !reply.status.is_success()) {
                 self.hide(&mut reply, header, repo).await?;
             }

@@ -327,7 +327,7 @@ impl Lookup<'_> {
     }
 
     fn keep(&self, digest: &Sha256, bytes: &[u8]) -> Result<(), SourceError> {
-        self.blobs.put_as(digest, bytes).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
+        self.blobs.put_missing(digest, bytes).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
     }
 
     fn check_size(&self, digest: Sha256, expected: Option<u64>, came: usize) -> Result<(), SourceError> {

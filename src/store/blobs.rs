@@ -109,21 +109,21 @@ impl Blobs {
     /// Keeps bytes (temporary file, then rename), and gives their digest.
     pub fn put(&self, bytes: &[u8]) -> io::Result<Sha256> {
         let digest = Sha256::of(bytes);
-        self.put_as(&digest, bytes)?;
-        Ok(digest)
-    }
-
-    /// Keeps bytes whose digest is known to be this one.
-    pub fn put_as(&self, digest: &Sha256, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(digest);
+        let path = self.path(&digest);
         // Reading is cheaper than writing, and a blob that was damaged in place is mended here.
         if fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64)
             && fs::read(&path).is_ok_and(|kept| kept == bytes)
         {
             touch(&path);
-            return Ok(());
+        } else {
+            self.write(&path, bytes)?;
         }
-        self.write(&path, bytes)
+        Ok(digest)
+    }
+
+    /// Keeps bytes whose digest is known to be this one, and which were looked for in vain.
+    pub fn put_missing(&self, digest: &Sha256, bytes: &[u8]) -> io::Result<()> {
+        self.write(&self.path(digest), bytes)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 
 use super::hosts::Turn;
@@ -28,8 +29,17 @@ pub enum Came {
 }
 
 impl Http {
-    /// One attempt, redirects included.
-    pub async fn attempt(
+    /// One attempt, redirects included. It is on the heap, since whoever waits for it is moved about, and it is large.
+    pub fn attempt<'a>(
+        &'a self,
+        request: &'a Request,
+        authorization: Option<&'a HeaderValue>,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Reply, Fault>> {
+        Box::pin(self.followed(request, authorization, effort))
+    }
+
+    async fn followed(
         &self,
         request: &Request,
         mut authorization: Option<&HeaderValue>,
@@ -53,7 +63,8 @@ impl Http {
             let began = Instant::now();
             // Credentials are for the origin that asked, and do not come back by a detour.
             authorization = authorization.filter(|_| at == origin);
-            let came = timeout(left, self.exchange(request, &url, authorization)).await;
+            let client = self.clients.of(&url, at == origin, &self.settings).map_err(|e| request.refused(e))?;
+            let came = timeout(left, self.exchange(client, request, &url, authorization)).await;
             let came = came.unwrap_or_else(|_| Err(request.transient(format_args!("not done within {most:?}"))));
             if fault::sign(&came).is_some_and(|sign| turn.tells(sign)) {
                 self.note(&at, |host| host.backed_off += 1);
@@ -90,9 +101,13 @@ impl Http {
     }
 
     /// Sends the request to one place, and takes what comes.
-    async fn exchange(&self, request: &Request, url: &Url, authorization: Option<&HeaderValue>) -> Result<Came, Fault> {
-        let may_know = Origin::of(url) == Origin::of(&request.url);
-        let client = self.clients.of(url, may_know, &self.settings).map_err(|e| request.refused(e))?;
+    async fn exchange(
+        &self,
+        client: &Client,
+        request: &Request,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Came, Fault> {
         let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
         if let Some(value) = authorization {
             sent = sent.header(AUTHORIZATION, value);
@@ -137,26 +152,26 @@ impl Http {
         Ok(())
     }
 
-    async fn receive(&self, request: &Request, response: Response) -> Result<Reply, Fault> {
-        let (status, headers) = (response.status(), response.headers().clone());
+    async fn receive(&self, request: &Request, mut response: Response) -> Result<Reply, Fault> {
+        let status = response.status();
         let limit = if status.is_success() { request.limit } else { ERROR_LIMIT };
         let body = match &request.take {
             _ if request.method == Method::HEAD => Vec::new(),
             Take::Part { .. } if status == StatusCode::OK => Vec::new(),
             Take::Count(counter) if status == StatusCode::OK => {
                 counter.restart();
-                self.body(request, response, limit, true, |_, chunk| counter.take(chunk)).await?
+                self.body(request, &mut response, limit, true, |_, chunk| counter.take(chunk)).await?
             }
-            _ => self.body(request, response, limit, status.is_success(), Vec::extend_from_slice).await?,
+            _ => self.body(request, &mut response, limit, status.is_success(), Vec::extend_from_slice).await?,
         };
-        Ok(Reply { status, headers, body })
+        Ok(Reply { status, headers: std::mem::take(response.headers_mut()), body })
     }
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
     async fn body(
         &self,
         request: &Request,
-        mut response: Response,
+        response: &mut Response,
         limit: u64,
         whole: bool,
         take: impl Fn(&mut Vec<u8>, &[u8]),
