@@ -14,6 +14,15 @@ use crate::store::Sha256;
 /// The largest list of images that is read.
 const INDEX_LIMIT: u64 = 64 << 20;
 
+/// What is expected where images lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An OCI image layout, in a folder or a tar, or else what `docker save` wrote.
+    Layout,
+    /// What `docker save` wrote: a tar with a `manifest.json`.
+    Saved,
+}
+
 /// The images of a layout, by name.
 pub struct Catalog {
     pub files: Files,
@@ -140,14 +149,20 @@ fn full_name(name: &str) -> Option<ImageName> {
 
 impl Catalog {
     /// Reads what is at `path`, a folder or a tar. `repo` is whose bare tags are. The error is in words.
-    pub fn load(path: &Path, repo: Option<&str>, limit: u64) -> Result<Self, String> {
+    pub fn load(path: &Path, form: Form, repo: Option<&str>, limit: u64) -> Result<Self, String> {
         if path.is_dir() {
+            if form == Form::Saved {
+                return Err("a folder: expected an archive that `docker save` wrote".into());
+            }
             let index = read_file(&path.join("index.json"), INDEX_LIMIT)?;
             let index = index.ok_or("no OCI image layout: it has no `index.json`")?;
             return Self::of_layout(Files::Folder(path.to_owned()), &index, repo);
         }
         let archive = Archive::open(path)?;
         let is_saved = archive.contains("manifest.json");
+        if form == Form::Saved && !is_saved {
+            return Err("no archive of `docker save`: it has no `manifest.json`".into());
+        }
         let Some(index) = archive.read("index.json", INDEX_LIMIT)? else {
             if is_saved {
                 return Self::of_saved(&archive, limit);

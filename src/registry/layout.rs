@@ -1,4 +1,4 @@
-//! The `oci-layout` source: an OCI image layout in a folder or a tar, or what `docker save` wrote.
+//! The sources `oci-layout` and `docker-archive`: an OCI image layout in a folder or a tar, and what `docker save` wrote.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::catalog::{Catalog, Located, Named};
+use super::catalog::{Catalog, Form, Located, Named};
 use super::counter::Counter;
 use super::flight::Flights;
 use super::grammar;
@@ -36,19 +36,38 @@ pub const KIND: Kind = Kind {
             required: true,
             doc: "The folder or the tar file, relative to the pipeline's folder.",
         },
-        Key {
-            name: "repo",
-            shape: Shape::Text,
-            required: false,
-            doc: "The repository of images that the layout names by a bare tag.",
-        },
-        Key {
-            name: "manifest_limit",
-            shape: Shape::Int(1, 1 << 30),
-            required: false,
-            doc: "The largest manifest or config that is read, in bytes (default 4194304).",
-        },
+        REPO,
+        LIMIT,
     ],
+};
+
+/// The kind `docker-archive` and its keys.
+pub const ARCHIVE: Kind = Kind {
+    name: "docker-archive",
+    doc: "Images on this machine: an archive that `docker save` wrote.",
+    keys: &[
+        Key {
+            name: "path",
+            shape: Shape::Text,
+            required: true,
+            doc: "The tar file, relative to the pipeline's folder.",
+        },
+        REPO,
+        LIMIT,
+    ],
+};
+
+const REPO: Key = Key {
+    name: "repo",
+    shape: Shape::Text,
+    required: false,
+    doc: "The repository of images that are named by a bare tag.",
+};
+const LIMIT: Key = Key {
+    name: "manifest_limit",
+    shape: Shape::Int(1, 1 << 30),
+    required: false,
+    doc: "The largest manifest or config that is read, in bytes (default 4194304).",
 };
 
 /// The largest manifest or config, unless set.
@@ -64,6 +83,7 @@ pub struct Layout {
     /// As the pipeline names it.
     name: String,
     path: PathBuf,
+    form: Form,
     repo: Option<String>,
     limit: u64,
     flights: Flights<(String, Sha256), Fetched>,
@@ -90,14 +110,16 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         problems.at(repo.span, "not a repository's name", why);
     }
     let repo = repo.and_then(|r| r.as_public());
+    let kind = &entry.kind;
     let identity = match &repo {
-        Some(repo) => format!("oci-layout {name} repo={repo}"),
-        None => format!("oci-layout {name}"),
+        Some(repo) => format!("{kind} {name} repo={repo}"),
+        None => format!("{kind} {name}"),
     };
     (problems.0.len() == before).then(|| Layout {
         identity,
         path: shared.root.join(&name),
         name,
+        form: if *kind == ARCHIVE.name { Form::Saved } else { Form::Layout },
         repo,
         limit: entry.keys.get("manifest_limit").and_then(|n| n.as_u64()).unwrap_or(MANIFEST_LIMIT),
         flights: Flights::default(),
@@ -123,7 +145,11 @@ impl Stamp {
 
 impl Layout {
     async fn catalog(&self) -> Result<Arc<Catalog>, SourceError> {
-        let watched = if self.path.is_dir() { self.path.join("index.json") } else { self.path.clone() };
+        let watched = if self.path.is_dir() && self.form == Form::Layout {
+            self.path.join("index.json")
+        } else {
+            self.path.clone()
+        };
         let stamp = Stamp::of(&watched).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound if self.path.is_dir() => {
                 self.error("no OCI image layout: it has no `index.json`")
@@ -137,9 +163,9 @@ impl Layout {
         {
             return Ok(catalog.clone());
         }
-        let (path, repo, limit) = (self.path.clone(), self.repo.clone(), self.limit);
+        let (path, form, repo, limit) = (self.path.clone(), self.form, self.repo.clone(), self.limit);
         // Layers of an archive may have to be hashed.
-        let loaded = tokio::task::spawn_blocking(move || Catalog::load(&path, repo.as_deref(), limit)).await;
+        let loaded = tokio::task::spawn_blocking(move || Catalog::load(&path, form, repo.as_deref(), limit)).await;
         let catalog = match loaded {
             Ok(Ok(catalog)) => Arc::new(catalog),
             Ok(Err(what)) => return Err(self.error(&what)),
@@ -586,6 +612,22 @@ mod tests {
         assert_eq!(made["layers"][2]["digest"], Sha256::of(b"\x1f\x8bpacked").to_string());
         assert_eq!(made["layers"][2]["mediaType"], "application/vnd.docker.image.rootfs.diff.tar.gzip");
         assert_eq!(image.size, 20_008);
+    }
+
+    #[tokio::test]
+    async fn a_docker_archive_is_what_docker_save_wrote_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        write_tar(&dir.path().join("saved.tar"), &saved(&[("a/layer.tar", b"a")], &["o/busybox:1.0"]), &[]);
+        write_tar(&dir.path().join("layout.tar"), &layout(&[], &[]), &[]);
+        let archive = |path| open("docker-archive", &[("path", path)], &shared(dir.path()));
+        assert_eq!(names(&archive("saved.tar"), "o/busybox").await, ["1.0"]);
+        for (path, expected) in [
+            ("layout.tar", "layout.tar: no archive of `docker save`: it has no `manifest.json`"),
+            (".", ".: a folder: expected an archive that `docker save` wrote"),
+        ] {
+            let error = tags(&archive(path), "o/busybox").await.unwrap_err();
+            assert_eq!(error.message, expected);
+        }
     }
 
     #[tokio::test]

@@ -363,7 +363,7 @@ pub struct Shared {
 }
 
 /// The kinds of sources, for the pipeline's check and schema.
-pub const KINDS: &[Kind] = &[distribution::KIND, dockerhub::KIND, imagelayers::KIND, layout::KIND];
+pub const KINDS: &[Kind] = &[distribution::KIND, dockerhub::KIND, imagelayers::KIND, layout::KIND, layout::ARCHIVE];
 
 /// Makes a source from its entry; what is wrong with the entry goes into `problems`.
 pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Option<Arc<dyn Source>> {
@@ -371,7 +371,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         "registry" => Some(Arc::new(distribution::open(entry, shared, problems)?)),
         "dockerhub" => Some(Arc::new(dockerhub::open(entry, shared, problems)?)),
         "imagelayers" => Some(Arc::new(imagelayers::open(entry, shared, problems)?)),
-        "oci-layout" => Some(Arc::new(layout::open(entry, shared, problems)?)),
+        "oci-layout" | "docker-archive" => Some(Arc::new(layout::open(entry, shared, problems)?)),
         // The check refuses unknown kinds.
         _ => None,
     }

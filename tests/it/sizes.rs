@@ -14,7 +14,7 @@ use crate::support::registry::Registry;
 use crate::support::stock;
 use crate::support::until;
 use crate::support::words::exit;
-use crate::tags_layers::{image, named, over_layout, set_for_layers};
+use crate::tags_layers::{docker_archive, image, named, over_layout, set_for_layers};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -142,6 +142,21 @@ fn uncompressed_sizes_equal_those_of_the_unpacked_layers_and_a_gzip_costs_one_ra
     archived.write("images.tar", tar.into_inner().expect("packed"));
     archived.build(&[]);
     archived.snapshot().assert_same_bytes(&project.snapshot(), "result/");
+}
+
+#[test]
+fn layers_of_a_docker_archive_are_unpacked_to_be_measured() {
+    let made = Layer::of_all_packings(4);
+    let manifest = of(&made);
+    let layers_by_path: Vec<_> =
+        made.iter().enumerate().map(|(n, layer)| (format!("{n}/layer"), layer.blob.bytes.to_vec())).collect();
+    let project = Project::new(&stock::pipeline_for("unused", &["x/y"]));
+    project.edit("{kind: registry, url: \"unused\"}", "{kind: docker-archive, path: saved.tar}");
+    project.write("saved.tar", docker_archive("x/y:latest", &manifest.blobs[0].bytes, &layers_by_path));
+    set_for_layers(&project, UNCOMPRESSED);
+    project.build(&[]);
+    let sizes: Vec<_> = layers(&project, "x/y").iter().map(|l| l["Size"].as_u64().expect("a size")).collect();
+    assert_eq!(sizes, made.map(|l| l.tar.len() as u64));
 }
 
 #[test]

@@ -246,9 +246,25 @@ fn a_layout_an_archive_and_a_registry_give_the_same_bytes() {
     over_archive.snapshot().assert_same_bytes(&over_registry.snapshot(), "result/");
 }
 
+/// What `docker save` writes of an image: manifest.json, the config, and layers by path.
+pub fn docker_archive(name: &str, config: &[u8], layers: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let paths: Vec<_> = layers.iter().map(|(path, _)| path).collect();
+    let list = json!([{"Config": "config.json", "RepoTags": [name], "Layers": paths}]);
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut put = |path: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, bytes).expect("packed");
+    };
+    put("manifest.json", list.to_string().as_bytes());
+    put("config.json", config);
+    layers.iter().for_each(|(path, bytes)| put(path, bytes));
+    tar.into_inner().expect("packed")
+}
+
 #[test]
 fn what_docker_save_writes_can_be_counted() {
-    // manifest.json, the config, and layers that are plain tars.
     let made = stock::redis("7.4.1");
     let manifest = made.manifest(Format::Docker);
     let config = &manifest.blobs[0];
@@ -258,26 +274,11 @@ fn what_docker_save_writes_can_be_counted() {
         tar
     };
     let hex = |digest: &str| digest["sha256:".len()..].to_owned();
-    let config_name = format!("{}.json", hex(&config.digest));
     let layers: Vec<(String, Vec<u8>)> =
         made.layers().map(|l| (format!("{}/layer.tar", hex(&l.diff_id)), unpack(&l.blob.bytes))).collect();
-    let names: Vec<_> = layers.iter().map(|(name, _)| name).collect();
-    let index = json!([{"Config": config_name, "RepoTags": ["library/redis:latest"], "Layers": names}]);
-
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut put = |name: &str, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, bytes).expect("packed");
-    };
-    put("manifest.json", index.to_string().as_bytes());
-    put(&config_name, &config.bytes);
-    layers.iter().for_each(|(name, bytes)| put(name, bytes));
-
     let project = Project::new(&stock::pipeline_for("unused", &["library/redis"]));
-    project.edit("{kind: registry, url: \"unused\"}", "{kind: oci-layout, path: redis.tar}");
-    project.write("redis.tar", tar.into_inner().expect("packed"));
+    project.edit("{kind: registry, url: \"unused\"}", "{kind: docker-archive, path: redis.tar}");
+    project.write("redis.tar", docker_archive("library/redis:latest", &config.bytes, &layers));
     project.build(&[]);
     let unpacked: u64 = made.layers().map(|l| l.unpacked).sum();
     assert_eq!(
