@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::pipeline::model::{AxisKind, Pipeline, Target};
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
+use crate::rules::command::strays;
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
@@ -191,7 +192,12 @@ pub(super) fn take_lock(
     let mut told = false;
     loop {
         match Lock::attempt(&session.work_dir).map_err(io("lock", &session.work_dir))? {
-            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Taken(lock) => {
+                if lock.is_inherited {
+                    end_strays(session, listener);
+                }
+                return Ok(lock);
+            }
             Attempt::Held(_) if *stop.borrow() => return Err(BuildError::Interrupted),
             Attempt::Held(who) if order.no_wait => return Err(BuildError::Locked(who)),
             Attempt::Held(who) => {
@@ -203,6 +209,16 @@ pub(super) fn take_lock(
             }
         }
     }
+}
+
+/// What a killed build started goes on writing to outputs that are to be made now.
+fn end_strays(session: &Session, listener: &mut dyn Listener) {
+    let what = match strays::end(&session.work_dir.join("tmp")) {
+        0 => return,
+        1 => "a process that a killed build had left running was ended".to_owned(),
+        many => format!("{many} processes that a killed build had left running were ended"),
+    };
+    listener.hear(&Event::SetAside { what: &what });
 }
 
 fn holder(who: Option<&Holder>) -> String {

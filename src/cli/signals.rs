@@ -24,6 +24,7 @@ pub fn listen() -> Result<watch::Receiver<bool>, Error> {
             {
                 seen += 1;
                 if seen > 1 {
+                    crate::rules::command::running::kill();
                     crate::progress::leave();
                     std::process::exit(130);
                 }

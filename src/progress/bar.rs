@@ -1,6 +1,6 @@
 //! A bar for terminals: how far, what runs, how fast.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,13 +24,13 @@ const SHOWN_AFTER: Duration = Duration::from_millis(400);
 /// Where a terminal does not say how wide it is.
 const WIDTH: usize = 80;
 
-/// A bar is on the screen.
-static SHOWN: AtomicBool = AtomicBool::new(false);
+/// The bar that is on the screen.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Leaves the bar where it is and goes on below it: for a program that ends at once.
+/// Takes the bar off the screen: for a program that ends at once.
 pub fn leave() {
-    if SHOWN.swap(false, Ordering::Relaxed) {
-        eprintln!();
+    if let Some(bar) = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        bar.finish_and_clear();
     }
 }
 
@@ -49,7 +49,7 @@ impl Bar {
                 return;
             }
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            SHOWN.store(true, Ordering::Relaxed);
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.bar.clone());
         }
         // The last column stays free: some terminals go to the next line once it is filled.
         let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
@@ -63,7 +63,7 @@ impl Bar {
 
     fn clear(&self) {
         self.bar.finish_and_clear();
-        SHOWN.store(false, Ordering::Relaxed);
+        leave();
     }
 }
 

@@ -15,6 +15,8 @@ const TEXT_LIMIT: u64 = 200;
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// Who held it before died with it.
+    pub is_inherited: bool,
 }
 
 /// Who holds the lock, as it wrote itself down.
@@ -46,8 +48,10 @@ impl Lock {
             }
             // Someone may have removed the folder between the two calls: a lock on a file without a name keeps nobody out.
             if same_file(&file, &path)? {
-                let mut lock = Self { file };
-                lock.sign()?;
+                let is_inherited = file.metadata()?.len() > 0;
+                let mut lock = Self { file, is_inherited };
+                // Where the disk is full, one that does not say who it is still holds: how else is it to be emptied?
+                let _ = lock.sign();
                 return Ok(Attempt::Taken(lock));
             }
             fs::create_dir_all(dir)?;
@@ -141,8 +145,11 @@ mod tests {
     fn the_words_of_a_dead_holder_count_for_nothing() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join(NAME), "pid 1\nsince 1\nand much more that once was here\n").unwrap();
-        let _lock = taken(home.path()).unwrap();
+        let lock = taken(home.path()).unwrap();
+        assert!(lock.is_inherited);
         assert_eq!(holder(home.path()).unwrap().pid, std::process::id());
+        drop(lock);
+        assert!(!taken(home.path()).unwrap().is_inherited, "that one ended well");
     }
 
     #[test]

@@ -137,6 +137,48 @@ fn sigterm_does_the_same() {
 }
 
 #[test]
+fn a_second_ctrl_c_kills_what_runs_and_exits_at_once() {
+    let project = Project::new(&SLOW.replace("\"echo slow", "\"trap '' INT TERM; echo slow"));
+    let mut running = project.start(&["build", "slow"]);
+    let child = running.until("the slow step runs", |_| fs::read_to_string(project.path("pid")).ok());
+    running.signal(Signal::INT);
+    // Two that come together are one; the child is given longer than this to end by itself.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(lives(&child));
+    running.signal(Signal::INT);
+    running.wait().exits(exit::INTERRUPTED);
+    until("its children are killed", || (!lives(&child)).then_some(()));
+}
+
+/// It writes its output in place, long after it started, unless `in` says otherwise.
+const LATE: &str = "version: 1
+targets:
+  late:
+    rule: command
+    inputs: [./in]
+    run: \"x=$(cat in); if [ $x = slow ]; then touch started; sleep 1; fi; echo $x > result/late\"
+    output: result/late
+";
+
+#[test]
+fn what_a_killed_build_left_running_is_ended_before_the_next_one_makes_anything() {
+    let project = Project::new(LATE);
+    project.write("in", "slow\n");
+    let mut first = project.start(&["build"]);
+    first.until("its command runs", |_| project.exists("started").then_some(()));
+    first.signal(Signal::KILL);
+    first.wait();
+    project.write("in", "quick\n");
+    let second = project.run(&["build"]).exits(exit::DONE);
+    assert!(second.stderr.contains("that a killed build had left running"), "{second}");
+    assert_eq!(project.read("result/late"), "quick\n");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(project.read("result/late"), "quick\n", "nobody writes it any more");
+    let third = project.run(&["build"]).exits(exit::DONE);
+    assert!(!third.stderr.contains("left running"), "{third}");
+}
+
+#[test]
 fn an_interrupted_build_leaves_no_temporary_files_behind() {
     let project = Project::new(SLOW);
     let mut running = project.start(&["build", "slow"]);

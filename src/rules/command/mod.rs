@@ -21,8 +21,10 @@ mod line;
 mod output;
 mod places;
 mod process;
+pub mod running;
 pub mod sandbox;
 mod simple;
+pub mod strays;
 
 pub const KIND: Kind = Kind {
     name: "command",

@@ -11,8 +11,11 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+
+use super::running::Running;
 
 /// How long a group that was asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -87,6 +90,7 @@ pub(super) async fn wait(
     cancelled: &mut watch::Receiver<bool>,
     listen: impl Future<Output = io::Result<()>>,
 ) -> io::Result<End> {
+    let running = Running::led_by(&child);
     tokio::pin!(listen);
     let late = async {
         match timeout {
@@ -100,7 +104,7 @@ pub(super) async fn wait(
         _ = cancelled.wait_for(|c| *c) => Ok(End::Interrupted),
         deaf = &mut listen => deaf.map(|()| End::Interrupted),
     };
-    let ended = end_group(&mut child);
+    let ended = end_group(&mut child, running.group());
     tokio::pin!(ended);
     tokio::select! {
         ended = &mut ended => ended?,
@@ -111,9 +115,8 @@ pub(super) async fn wait(
 }
 
 /// Asks the whole group to end, and kills what is left of it once its leader is gone, or after a while.
-async fn end_group(child: &mut Child) -> io::Result<()> {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return Ok(()) };
+async fn end_group(child: &mut Child, group: Option<Pid>) -> io::Result<()> {
+    let Some(group) = group else { return Ok(()) };
     // A group that is gone already cannot be signalled, and need not be.
     let _ = kill_process_group(group, Signal::TERM);
     let _ = tokio::time::timeout(GRACE, child.wait()).await;
