@@ -47,12 +47,11 @@ impl Engine<'_> {
         if question.is_some() != answer.is_some() {
             return None;
         }
-        let stamp = files::stamp(&meta);
-        files.push((self.steps.outputs(id)[0], files::record(stamp, Digest::of(&bytes), before)));
+        files.push((self.steps.outputs(id)[0], files::record(&meta, Digest::of(&bytes), before)));
         let record = StepRecord {
             question: question.unwrap_or_default(),
             answer,
-            asked_at: stamp.mtime / 1_000_000,
+            asked_at: files::mtime(&meta) / 1_000_000,
             template: compiled.recorded,
             ..StepRecord::default()
         };

@@ -150,7 +150,7 @@ impl Placer {
             };
         }
         let meta = fs::symlink_metadata(&path).map_err(|e| cannot("look at", &destination.path, &e))?;
-        Ok(files::record(files::stamp(&meta), content, clock::now_ns()))
+        Ok(files::record(&meta, content, clock::now_ns()))
     }
 
     fn put(&self, from: &Path, destination: &Destination) -> io::Result<()> {

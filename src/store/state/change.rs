@@ -30,7 +30,7 @@ impl<'a> Change<'a> {
                 out.push(FILE);
                 put_bytes(out, path.as_bytes());
                 out.extend_from_slice(&record.stamp.size.to_le_bytes());
-                out.extend_from_slice(&record.stamp.mtime.to_le_bytes());
+                out.extend_from_slice(&record.stamp.times.to_le_bytes());
                 out.extend_from_slice(&record.stamp.inode.to_le_bytes());
                 out.extend_from_slice(&record.content.0);
                 out.push(u8::from(record.settled));
@@ -69,7 +69,7 @@ impl<'a> Change<'a> {
         Some(match c.u8()? {
             FILE => {
                 let path = c.text()?;
-                let stamp = Stamp { size: c.u64()?, mtime: c.i64()?, inode: c.u64()? };
+                let stamp = Stamp { size: c.u64()?, times: c.i64()?, inode: c.u64()? };
                 let record = FileRecord { stamp, content: Digest(c.array()?), settled: c.u8()? != 0 };
                 Self::File { path, record }
             }

@@ -7,8 +7,8 @@ use crate::store::{Digest, Sha256};
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// Nanoseconds since 1970.
-    pub mtime: i64,
+    /// When it was last written, and when last changed in any way, in one number that moves with either.
+    pub times: i64,
     pub inode: u64,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn digest(n: u8) -> Digest {
 }
 
 pub(super) fn file_record(n: u8) -> FileRecord {
-    let stamp = Stamp { size: u64::from(n) << 50, mtime: -i64::from(n), inode: u64::from(n) };
+    let stamp = Stamp { size: u64::from(n) << 50, times: -i64::from(n), inode: u64::from(n) };
     FileRecord { stamp, content: digest(n), settled: n.is_multiple_of(2) }
 }
 
