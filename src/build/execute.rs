@@ -263,7 +263,7 @@ impl Engine<'_> {
         compiled.rule.difference(&self.blobs.get(before).ok()??, now)
     }
 
-    fn made(&mut self, id: StepId, mut run: Run, placed: Placed, listener: &mut dyn Listener) {
+    fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {
         let doomed = self.doomed.remove(&id).map(Failure::new);
         if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
             // What it wrote belongs to no record.
@@ -288,15 +288,17 @@ impl Engine<'_> {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let (status, why) = match run.work {
-            Work::Restore(_) => {
+            Work::Restore(ref stored) => {
                 let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
                 let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
-                (Status::Restored, run.reasons.to_record_of_restored(made))
+                let first_made = stored.first().map_or(0, |output| output.made_at);
+                (Status::Restored, run.reasons.to_record_of_restored(made, first_made))
             }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
         record.why = Some(why);
         if !placed.stored.is_empty() {
+            placed.stored.iter_mut().for_each(|output| output.made_at = now);
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);

@@ -83,11 +83,12 @@ impl Reasons {
     }
 
     /// The same of a step whose outputs came back from the store; `made` is when and why they had been made, where the
-    /// record before this one is of them.
-    pub fn to_record_of_restored(&self, made: Option<(i64, &str)>) -> String {
+    /// record before this one is of them, and `first_made` when they first were, as the store knows it, or 0.
+    pub fn to_record_of_restored(&self, made: Option<(i64, &str)>, first_made: i64) -> String {
         let mut lines = self.listed();
         lines.push(RESTORED.to_owned());
-        lines.extend(made.and_then(|(at, why)| really_made(at, why)));
+        let by_store = (first_made != 0).then(|| format!("{MADE}{}", time(first_made)));
+        lines.extend(made.and_then(|(at, why)| really_made(at, why)).or(by_store));
         lines.join("\n")
     }
 
@@ -173,13 +174,16 @@ mod tests {
     #[test]
     fn a_restored_step_keeps_how_its_outputs_were_made() {
         let causes = Reasons::from(Reason::MissingOutput("a".into()));
-        let once = causes.to_record_of_restored(Some((1000, "")));
+        let once = causes.to_record_of_restored(Some((1000, "")), 500);
         let made = "what came back was made at 1970-01-01T00:00:01Z: first build";
         assert_eq!(once, format!("missing output: a\n{RESTORED}\n{made}"));
-        assert_eq!(causes.to_record_of_restored(Some((2000, &once))), once, "the second time as well");
-        let unknown = causes.to_record_of_restored(None);
+        assert_eq!(causes.to_record_of_restored(Some((2000, &once)), 0), once, "the second time as well");
+        let unknown = causes.to_record_of_restored(None, 0);
         assert_eq!(unknown, format!("missing output: a\n{RESTORED}"));
-        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown))), unknown);
+        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown)), 0), unknown);
+        let earlier = causes.to_record_of_restored(None, 1000);
+        assert_eq!(earlier, format!("missing output: a\n{RESTORED}\nwhat came back was made at 1970-01-01T00:00:01Z"));
+        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown)), 1000), earlier);
     }
 
     #[test]

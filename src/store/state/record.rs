@@ -84,6 +84,8 @@ pub struct StoredOutput {
     /// Bytes.
     pub size: u64,
     pub executable: bool,
+    /// When these bytes were first made from that key, milliseconds since 1970; 0 where that is not known.
+    pub made_at: i64,
 }
 
 /// What was damaged and set aside when the state was opened, in words for the person.

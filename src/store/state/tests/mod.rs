@@ -63,6 +63,7 @@ pub(super) fn outputs(n: u8) -> Vec<StoredOutput> {
         blob: Sha256([i; 32]),
         size: u64::from(i) << 33,
         executable: i % 2 == 0,
+        made_at: i64::from(i) << 48,
     };
     (0..n % 4).map(one).collect()
 }
