@@ -10,6 +10,7 @@ use super::engine::{Compiled, Engine, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
 use super::parts::made_part;
+use super::reasons::past;
 use super::steps::StepId;
 
 /// Why the outputs of a step that finds inputs while it runs are not taken over.
@@ -88,6 +89,7 @@ impl Engine<'_> {
             asked_at: self.now_ms,
             template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
+            before: self.state.step(&view.outputs[0]).as_ref().map(past).unwrap_or_default(),
             ..StepRecord::default()
         };
         let mut record = self.keyed(id, record, None);

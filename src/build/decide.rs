@@ -228,7 +228,9 @@ impl Engine<'_> {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             return Decision::Done { status, message: None, record: adopted.map(Box::new) };
         };
-        let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
+        let why_asked = record.asked_because().filter(|_| question.is_some()).map(Reasons::recorded);
+        let why_asked = why_asked.unwrap_or_default().join("\n");
+        let fresh_record = StepRecord { answer, asked_at: record.asked_at, why_asked, ..fresh_record };
         if asks {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             run(reasons, work, self.keyed(id, fresh_record, answer.as_ref()))

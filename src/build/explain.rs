@@ -101,6 +101,8 @@ pub struct LastMade {
     pub at: i64,
     /// In words; none where it was taken over as it was.
     pub causes: Vec<String>,
+    /// When and why it had been made before it was taken over by hand, in words.
+    pub before: Option<String>,
     /// The target whose step it was then.
     pub target: Option<String>,
     /// The step itself, where there is none of its name now.
@@ -113,6 +115,10 @@ pub struct LastAsked {
     /// Milliseconds since 1970.
     pub at: i64,
     pub outcome: &'static str,
+    /// In words; none where that is not known.
+    pub causes: Vec<String>,
+    /// It was not then that the step last ran, and these are not the causes of that.
+    pub otherwise: bool,
 }
 
 /// Explains every step that was asked for; of `paths`, which no target makes, what is recorded, or why there is nothing.
@@ -210,8 +216,9 @@ impl Explanation {
     /// What a record tells of a step, whoever made it.
     pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
         let last_made = LastMade {
-            at: if record.why.is_some() { record.last_made() } else { record.asked_at },
+            at: record.last_made(),
             causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
+            before: (!record.before.is_empty()).then(|| record.before.clone()),
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
         };
@@ -219,12 +226,15 @@ impl Explanation {
         let outcome = match &record.absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
             Some(_) => "absent",
-            None if record.why.is_none() => "taken over with the file",
             None if record.asked_at > record.last_made() => "answer unchanged",
+            None if record.why.is_none() => "taken over with the file",
             None => "answered",
         };
+        let causes = record.asked_because().map(Reasons::recorded).unwrap_or_default();
+        let otherwise = !record.why_asked.is_empty();
+        let last_asked = LastAsked { at: record.asked_at, outcome, causes, otherwise };
         Self {
-            last_asked: (asked && record.asked_at != 0).then_some(LastAsked { at: record.asked_at, outcome }),
+            last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),
             key: Some(record.key),
             ..Self::default()

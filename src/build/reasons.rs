@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::store::state::StepRecord;
+
 use super::explain::time;
 use super::reason::Reason;
 
@@ -116,6 +118,19 @@ impl Reasons {
             "" => vec![Reason::FirstBuild.to_string()],
             why => why.lines().map(str::to_owned).collect(),
         }
+    }
+}
+
+/// When and why what is taken over by hand was made, as the record before that tells.
+pub(super) fn past(record: &StepRecord) -> String {
+    let at = time(record.last_made());
+    match &record.why {
+        Some(why) => {
+            let word = if record.absent.is_some() { "absent since" } else { "made at" };
+            format!("{word} {at}: {}", Reasons::recorded(why).join("; "))
+        }
+        None if record.before.is_empty() => format!("taken over at {at}"),
+        None => record.before.clone(),
     }
 }
 

@@ -51,7 +51,7 @@ struct Json<'a> {
     after: &'a [String],
     same_as: &'a [String],
     also_made_by: &'a [String],
-    asked: Option<Asked>,
+    asked: Option<Asked<'a>>,
     last_made: Option<Made<'a>>,
     key: Option<String>,
     last_failure: Option<Failed<'a>>,
@@ -77,9 +77,10 @@ struct Input<'a> {
 }
 
 #[derive(Serialize)]
-struct Asked {
+struct Asked<'a> {
     at: String,
     outcome: &'static str,
+    causes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -89,6 +90,8 @@ struct Made<'a> {
     target: Option<&'a str>,
     /// It was taken over as it was, and not made.
     adopted: bool,
+    /// When and why it had been made before that.
+    before: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -153,12 +156,13 @@ fn json(found: &Explanation) -> Json<'_> {
         after: &found.after,
         same_as: &found.same_as,
         also_made_by: &found.rivals,
-        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome }),
+        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome, causes: &a.causes }),
         last_made: found.last_made.as_ref().map(|m| Made {
             at: time(m.at),
             causes: &m.causes,
             target: m.target.as_deref(),
             adopted: m.causes.is_empty(),
+            before: m.before.as_deref(),
         }),
         key: found.key.map(|k| k.to_string()),
         last_failure: found.last_failure.as_ref().map(|f| Failed {
@@ -344,10 +348,17 @@ fn read(read: &Read) -> String {
 fn past(found: &Explanation, lines: &mut Lines) {
     if let Some(asked) = &found.last_asked {
         lines.add("asked at", format!("{}: {}", time(asked.at), asked.outcome));
+        let told = asked.causes.iter().filter(|_| asked.otherwise);
+        lines.all("", told.map(|why| format!("it was asked because: {why}")));
     }
     if let Some(made) = &found.last_made {
         match made.causes.as_slice() {
-            [] => lines.add("taken", format!("over as it was, without being made; it is of {}", time(made.at))),
+            [] => {
+                // Of what a source answers, the file tells the time; by hand, it is taken over as of then.
+                let of = if found.source.is_some() { "; it is of" } else { ", at" };
+                lines.add("taken", format!("over as it was, without being made{of} {}", time(made.at)));
+                lines.all("before", &made.before);
+            }
             [first, more @ ..] => {
                 lines.add("last made", first);
                 lines.all("", more);

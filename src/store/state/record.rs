@@ -47,12 +47,24 @@ pub struct StepRecord {
     pub why: Option<String>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,
+    /// Why its source was last asked, in words, a line a cause; empty where `why` tells that: it ran then.
+    pub why_asked: String,
+    /// When and why it had been made before it was taken over, in words; empty where that is not known.
+    pub before: String,
 }
 
 impl StepRecord {
     /// When it last ran, if it ever did.
     pub fn last_made(&self) -> i64 {
         if self.made_at == 0 { self.asked_at } else { self.made_at }
+    }
+
+    /// Why its source was last asked, as far as that is known.
+    pub fn asked_because(&self) -> Option<&str> {
+        match self.why_asked.as_str() {
+            "" => self.why.as_deref().filter(|_| self.made_at == 0),
+            why => Some(why),
+        }
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) fn step_record(n: u8) -> StepRecord {
             vec![]
         },
         why: some(64).then(|| "an input moved ".repeat(usize::from(n % 3))),
-        more_outputs: if some(16) { vec!["b".into(), String::new()] } else { vec![] },
+        more_outputs: if some(16) { vec!["b".into(), "ü".into()] } else { vec![] },
+        why_asked: if n % 3 == 1 { "by hand ü\nold".into() } else { String::new() },
+        before: if n % 5 == 1 { "made then".into() } else { String::new() },
     }
 }
 
