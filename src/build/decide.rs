@@ -13,7 +13,7 @@ use super::adoption::UNKNOWN_INPUTS;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
-use super::outcome::{RESTORE, Status};
+use super::outcome::{ASK, RESTORE, Status};
 use super::place::Destination;
 use super::reason::Reason;
 use super::reasons::Reasons;
@@ -76,7 +76,7 @@ impl Work {
     /// The word for events.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Ask => "ask",
+            Self::Ask => ASK,
             Self::Make(_) => "make",
             Self::Restore(_) => RESTORE,
         }

@@ -1,6 +1,7 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
@@ -77,6 +78,8 @@ pub(super) struct Engine<'p> {
     pub deferrals: Deferrals,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
+    /// Where those of this build are kept, once there is one.
+    pub failure_log: Option<File>,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,
@@ -252,6 +255,7 @@ impl Engine<'_> {
     /// Tells the failures of steps that never became ready.
     fn tell_untold(&mut self, listener: &mut dyn Listener) {
         for id in std::mem::take(&mut self.untold) {
+            self.keep_failure(id, None);
             if let Some(account) = self.accounts.get(&id) {
                 listener.hear(&Event::Finished { id, account });
             }
@@ -367,6 +371,7 @@ impl Engine<'_> {
             }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, None, Some(message), help);
+                self.keep_failure(id, None);
                 self.settle_told(id, Status::Failed, listener);
             }
             Decision::Run(run) if self.mode != Mode::Build => {

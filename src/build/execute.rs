@@ -376,6 +376,7 @@ impl Engine<'_> {
             account.took = run.started.map(|started| started.elapsed());
             account.attempts = run.attempts;
         }
+        self.keep_failure(id, Some(run.work.word()));
         self.settle_told(id, status, listener);
     }
 

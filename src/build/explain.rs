@@ -276,8 +276,8 @@ impl Engine<'_> {
             told.help.clone_from(&account.help);
             told.last_failure.clone_from(&account.last_failure);
         }
-        if step.status.has_outputs() {
-            told.last_failure = self.failed_since(id, failures);
+        if step.status.has_outputs() || step.status == Status::Absent {
+            told.last_failure = self.failure_of(id, failures);
         }
         told.settings = self.set_in_pipeline(id);
         told.values = self.values(id);

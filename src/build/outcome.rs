@@ -9,6 +9,8 @@ use super::reason::Reason;
 use super::reasons::Reasons;
 use crate::registry::{Forecast, HostNote};
 
+/// What is done first of a step whose source is asked.
+pub const ASK: &str = "ask";
 /// What is done first of a step whose outputs come back from the store.
 pub const RESTORE: &str = "restore";
 

@@ -132,7 +132,7 @@ fn write(
     // Whatever commands left in their temporary folder.
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     if mode == Mode::Build {
-        engine.keep_failures();
+        engine.tidy_failures();
     }
     let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
     summary.interrupted = engine.interrupted;
@@ -281,6 +281,7 @@ fn engine<'p>(
             budgets: session.budgets.clone(),
             deferrals: Deferrals::default(),
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
+            failure_log: None,
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::explain::{Explanation, Standing, explain, time};
-use crate::build::outcome::{RESTORE, Status};
+use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
 
@@ -255,7 +255,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         "a build",
         match (found.standing, found.work) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
-            (_, Some("ask")) => Some("asks its source"),
+            (_, Some(ASK)) => Some("asks its source"),
             (_, Some(RESTORE)) => Some("restores its outputs from the store"),
             (_, Some(_)) if found.reasons.iter().all(Reason::is_uncertain) => Some("may make it"),
             (_, work) => work.map(|_| "makes it"),
@@ -266,7 +266,8 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
         lines.all("", failed.because.as_ref().map(|why| format!("it ran because: {why}")));
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
-        lines.all("", (found.work.is_none()).then_some("what was made before stands"));
+        let before = if failed.asked() { "what was answered before stands" } else { "what was made before stands" };
+        lines.all("", found.work.is_none().then_some(before));
     }
 }
 
