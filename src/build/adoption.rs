@@ -89,7 +89,7 @@ impl Engine<'_> {
             asked_at: self.now_ms,
             template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
-            before: self.state.step(&view.outputs[0]).as_ref().map(past).unwrap_or_default(),
+            before: self.record_of(id).as_ref().map(past).unwrap_or_default(),
             ..StepRecord::default()
         };
         let mut record = self.keyed(id, record, None);

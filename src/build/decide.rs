@@ -141,7 +141,7 @@ impl Engine<'_> {
             return Decision::Done { status, message: None, record: None };
         };
         let view = self.view(id);
-        let mut record = self.state.step(&view.outputs[0]).filter(|record| !self.is_blind(id, record));
+        let mut record = self.record_of(id).filter(|record| !self.is_blind(id, record));
         let mut adopted = None;
         if record.is_none() && !self.forced(id) {
             adopted = self.adopt(id, compiled, &view, files);

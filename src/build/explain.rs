@@ -260,7 +260,7 @@ impl Engine<'_> {
         let step = self.steps.step(id);
         let target = self.steps.target(id);
         let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
-        let record = outputs.first().and_then(|path| self.state.step(path));
+        let record = self.record_of(id);
         let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
         let mut told = match &record {
             Some(record) => Explanation::of_record(record, recorded.as_ref()),

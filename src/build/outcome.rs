@@ -237,6 +237,8 @@ pub struct Summary {
     pub deferrals: Vec<Deferred>,
     /// What would have to be fetched (only where nothing is run).
     pub pulls: Vec<Pulls>,
+    /// How many recorded outputs no step makes any more (only where nothing is run, and all targets were looked at).
+    pub orphans: usize,
     /// What was damaged in the state and set aside.
     pub set_aside: Vec<String>,
 }

@@ -121,7 +121,13 @@ impl Engine<'_> {
 
     /// A record that no target's output is of.
     pub(super) fn orphan(&self, path: &str) -> Option<Explanation> {
-        self.orphan_of(&self.recorded_by(path)?, None)
+        let first = self.recorded_by(path)?;
+        let told = self.orphan_of(&first, None)?;
+        if first == path {
+            return Some(told);
+        }
+        // What was made beside it may still be.
+        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
     }
 
     /// Why there is nothing to tell of a path.
@@ -136,6 +142,7 @@ impl Engine<'_> {
         if self.state.step_key(path).is_some() {
             return Some(path.to_owned());
         }
+        self.state.file(path)?;
         let made =
             |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
         self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)

@@ -154,7 +154,13 @@ fn write(
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
     let (mut engine, set_aside) = looked(session, order, listener)?;
-    let summary = engine.summary(started, set_aside);
+    let mut summary = engine.summary(started, set_aside);
+    if engine.wanted.iter().all(|wanted| wanted.all) {
+        let mut orphans = engine.orphan_paths();
+        orphans.sort_unstable();
+        orphans.dedup();
+        summary.orphans = orphans.len();
+    }
     match engine.not_found(order) {
         Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),
         _ => Ok(summary),
@@ -304,6 +310,7 @@ fn engine<'p>(
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
             input_names: OnceLock::new(),
+            kept_by: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             to_expand: Vec::new(),

@@ -121,3 +121,82 @@ fn what_was_taken_over_by_hand_tells_how_it_was_made_before() {
     project.build(&["part", "--force"]);
     assert!(!project.explain("part").contains("before "), "{}", project.explain("part"));
 }
+
+/// Two outputs of each of two steps.
+fn pairs() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  pair: {rule: command, foreach: {n: [1, 2]}, run: \"for file in {out}; do echo {n} > $file; done\", output: ['a/{n}', 'b/{n}']}
+",
+    );
+    project.build(&[]);
+    project
+}
+
+#[test]
+fn outputs_in_another_order_are_told_as_that() {
+    let project = pairs();
+    project.edit("['a/{n}', 'b/{n}']", "['b/{n}', 'a/{n}']");
+    let why = "changed parameter: output, from \"a/1, b/1\" to \"b/1, a/1\"\n";
+    assert_says(&project.explain("pair@n=1"), &["because   changed parameter: output", why, "last made first build"]);
+    project.build(&[]).assert_only(&["pair@n=1", "pair@n=2"]);
+    assert_says(&project.explain("a/1"), &["pair@n=1: up to date\n", &format!("last made {why}")]);
+    project.build(&[]).assert_nothing_done();
+    assert!(!project.run(&["status"]).exits(exit::DONE).stdout.contains("no step makes"));
+    // A third, in the midst, and then only that.
+    project.edit("['b/{n}', 'a/{n}']", "['b/{n}', 'c/{n}', 'a/{n}']");
+    let explained = project.explain("pair@n=1");
+    assert_says(&explained, &["because   new parameter: output, \"c/1\"\n", "missing output: c/1\n"]);
+    assert!(!explained.contains("another step wrote"), "{explained}");
+    project.build(&[]);
+    project.edit("['b/{n}', 'c/{n}', 'a/{n}']", "['c/{n}']");
+    let told = ["removed parameter: output, was \"b/2\"\n", "removed parameter: output, was \"a/2\"\n"];
+    assert_says(&project.explain("pair@n=2"), &told);
+    project.build(&[]);
+    assert_says(&project.explain("pair@n=2"), &told);
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn an_output_that_is_in_its_targets_list_no_more_is_an_orphan() {
+    for (kept, gone) in [("a", "b"), ("b", "a")] {
+        let project = pairs();
+        project.edit("['a/{n}', 'b/{n}']", &format!("['{kept}/{{n}}']"));
+        let orphans = || {
+            let status = project.run(&["status"]).exits(exit::DONE).stdout;
+            assert_says(&status, &["2 outputs that no step makes any more: "]);
+            let listed = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
+            let all = format!("remove  {gone}/1\nremove  {gone}/2\n2 outputs would be removed\n");
+            assert_eq!(listed, all);
+        };
+        let told = || {
+            orphans();
+            let orphan = project.explain(&format!("{gone}/1"));
+            assert_says(&orphan, &[&format!("{gone}/1: orphan\n"), "made by   pair@n=1\n", "last made first build"]);
+        };
+        told();
+        project.build(&[]).assert_only(&["pair@n=1", "pair@n=2"]);
+        told();
+        assert_says(&project.explain("pair"), &["pair@n=1: up to date", &format!("output, was \"{gone}/1\"")]);
+        project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+        assert!(project.exists(&format!("{kept}/1")) && !project.exists(gone));
+        assert!(!project.run(&["status"]).exits(exit::DONE).stdout.contains("no step makes"));
+        project.build(&[]).assert_nothing_done();
+        // In the list again, it is made again, and is no orphan.
+        project.edit(&format!("['{kept}/{{n}}']"), "['a/{n}', 'b/{n}']");
+        project.build(&[]);
+        project.build(&[]).assert_nothing_done();
+        assert!(!project.run(&["status"]).exits(exit::DONE).stdout.contains("no step makes"));
+    }
+}
+
+#[test]
+fn what_is_left_of_a_steps_outputs_is_known_when_its_first_was_cleaned() {
+    let project = pairs();
+    project.edit("['a/{n}', 'b/{n}']", "['b/{n}']");
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("b/1") && !project.exists("a"));
+    let explained = project.explain("pair@n=1");
+    assert_says(&explained, &["because   removed parameter: output, was \"a/1\"\n", "last made first build"]);
+}
