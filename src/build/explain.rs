@@ -154,8 +154,8 @@ pub fn explain(
     Ok(told)
 }
 
-/// The steps that are told by this name. A value may hold what else ends one, `,name=`, and a name does not tell all of
-/// a long value: only the steps themselves say which it is.
+/// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a
+/// name does not tell all of a long value: only the steps themselves say which it is.
 pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError> {
     let name = label.split_once('@').map(|(name, _)| name);
     let Some(target) = session.pipeline.targets.iter().position(|target| Some(target.name.as_str()) == name) else {
@@ -165,12 +165,17 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
     let engine = match looked(session, &order, &mut Silence) {
         Ok((engine, _)) => engine,
         // The mistake of the pipeline is told where the step is asked for.
-        Err(BuildError::Pipeline(_)) => return Ok(Vec::new()),
+        Err(BuildError::Pipeline(_)) => unlooked(session, &order)?.0.0,
         Err(error) => return Err(error),
     };
     let ids = engine.steps.rows[target].steps.iter().copied().filter(|&id| engine.steps.label(id) == label);
     let values = |id| engine.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-    Ok(ids.map(|id| Asked::Steps(target, values(id))).collect())
+    let mut named: Vec<Asked> = ids.map(|id| Asked::Steps(target, values(id))).collect();
+    if named.is_empty() {
+        let recorded = engine.recorded_values(target).into_iter().filter(|v| engine.label_of(target, v) == label);
+        named.extend(recorded.map(|values| Asked::Steps(target, values)));
+    }
+    Ok(named)
 }
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.

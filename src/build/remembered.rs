@@ -70,6 +70,12 @@ impl Engine<'_> {
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
+    /// The values by which a target's steps may have been made that are recorded, and none now.
+    pub(super) fn recorded_values(&self, target: TargetId) -> Vec<Values> {
+        let records = self.records_of(&Asked::Target(target));
+        records.into_iter().flat_map(|record| record.may_be).map(|(_, values)| values).collect()
+    }
+
     /// The records of what was asked for that no step has now, by path.
     fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {

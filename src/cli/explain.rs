@@ -118,7 +118,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
             Err(unknown) => paths.push((open::below(&session.pipeline, argument), unknown)),
         }
     }
-    arguments.by_hand.choose(&session.pipeline, &mut order)?;
+    arguments.by_hand.choose(&session, &mut order)?;
     let found = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
     if found.is_empty() {
         let help =
