@@ -1,7 +1,7 @@
 //! Outputs that were another step's, or stood elsewhere in its list: records are kept by the first output, and a list may
 //! be put in another order, or lose one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::store::state::{PathId, StepRecord};
 
@@ -72,7 +72,8 @@ impl Engine<'_> {
     pub(super) fn left_behind(&self, id: StepId) -> Vec<(PathId, StepRecord)> {
         let outputs = self.steps.outputs(id);
         let known = outputs.iter().copied().filter(|&path| self.state.step_key_at(path).is_some());
-        let records: HashSet<PathId> = known.chain(self.record_path(id)).collect();
+        let mut records: Vec<PathId> = known.chain(self.record_path(id)).collect();
+        records.dedup();
         let mut left = Vec::new();
         for first in records {
             let Some(record) = self.state.step_at(first) else { continue };

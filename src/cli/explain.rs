@@ -266,7 +266,8 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
         lines.all("", failed.because.as_ref().map(|why| format!("it ran because: {why}")));
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
-        let before = if failed.asked() { "what was answered before stands" } else { "what was made before stands" };
+        let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);
+        let before = if answered { "what was answered before stands" } else { "what was made before stands" };
         lines.all("", found.work.is_none().then_some(before));
     }
 }
