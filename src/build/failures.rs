@@ -16,7 +16,7 @@ use super::steps::StepId;
 
 const FILE: &str = "failures.json";
 /// Bytes. What is longer was not written by a build.
-const LIMIT: u64 = 64 << 20;
+const LIMIT: u64 = 256 << 20;
 
 /// By the path of a step's first output. The file has one of these a line, each over those before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +175,10 @@ impl Engine<'_> {
 
     /// How a step failed, or was put off, when it was last tried.
     pub(super) fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        let is_its_own = |failed: &&Failed| failed.step.is_empty() || failed.step == self.steps.label(id);
+        // A target that there is no more was renamed, as far as its files tell.
+        let renamed =
+            |step: &str| self.pipeline.targets.iter().all(|t| Some(t.name.as_str()) != step.split('@').next());
+        let is_its_own = |failed: &&Failed| failed.step == self.steps.label(id) || renamed(&failed.step);
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
         let moved = failed.key.is_some() && failed.key != self.plain_key(id);

@@ -206,3 +206,13 @@ targets:
     let explained = project.explain("wrong@n=1");
     assert!(explained.contains("wrong@n=1: missing\n") && !explained.contains("failed"), "{explained}");
 }
+
+#[test]
+fn a_failure_is_known_under_another_name_of_its_target() {
+    let project = flaky();
+    project.write("mood.txt", "bad\n");
+    project.run(&["build", "flaky"]).exits(exit::FAILED);
+    project.edit("  flaky:", "  shaky:");
+    project.edit("inputs: [flaky]", "inputs: [shaky]");
+    assert_says(&project.explain("shaky"), &["shaky: failed\n", "after 2 attempts", "it ran because: first build"]);
+}
