@@ -13,6 +13,8 @@ use super::parts::made_part;
 use super::reasons::past;
 use super::steps::StepId;
 
+/// What is said of an answer that nobody was asked for.
+pub(super) const TAKEN_OVER: &str = "taken over with the file";
 /// Why the outputs of a step that finds inputs while it runs are not taken over.
 pub(super) const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
 

@@ -9,7 +9,7 @@ use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use super::adoption::UNKNOWN_INPUTS;
+use super::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
@@ -228,8 +228,12 @@ impl Engine<'_> {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             return Decision::Done { status, message: None, record: adopted.map(Box::new) };
         };
-        let why_asked = record.asked_because().filter(|_| question.is_some()).map(Reasons::recorded);
-        let why_asked = why_asked.unwrap_or_default().join("\n");
+        let why_asked = match record.asked_because() {
+            _ if question.is_none() => String::new(),
+            Some(why) => Reasons::recorded(why).join("\n"),
+            None if record.why.is_none() => TAKEN_OVER.to_owned(),
+            None => String::new(),
+        };
         let fresh_record = StepRecord { answer, asked_at: record.asked_at, why_asked, ..fresh_record };
         if asks {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };

@@ -7,6 +7,7 @@ use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
+use super::adoption::TAKEN_OVER;
 use super::again::fresh;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
@@ -231,11 +232,13 @@ impl Explanation {
         let outcome = match &record.absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
             Some(_) => "absent",
+            None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
             None if record.asked_at > record.last_made() => "answer unchanged",
-            None if record.why.is_none() => "taken over with the file",
+            None if record.why.is_none() => TAKEN_OVER,
             None => "answered",
         };
-        let causes = record.asked_because().map(Reasons::recorded).unwrap_or_default();
+        let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
+        let causes = because.map(Reasons::recorded).unwrap_or_default();
         let otherwise = !record.why_asked.is_empty();
         let last_asked = LastAsked { at: record.asked_at, outcome, causes, otherwise };
         Self {

@@ -137,7 +137,10 @@ impl Engine<'_> {
         };
         let kept = Failures([(path.to_owned(), failed)].into());
         // It is only told: a disk that is full has been told of already.
-        let _ = kept.append(&mut self.failure_log, &self.work_dir);
+        if kept.append(&mut self.failure_log, &self.work_dir).is_err() {
+            // The next one begins a line anew.
+            self.failure_log = None;
+        }
     }
 
     /// Forgets what did not fail again in this build.

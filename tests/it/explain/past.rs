@@ -89,6 +89,18 @@ fn what_was_taken_over_and_asked_about_since_tells_both() {
     project.build(&[]);
     let adopted = project.explain("tags");
     assert_says(&adopted, &["taken over with the file"]);
+    project.remove("tags/library/redis.json");
+    project.build(&[]);
+    let remade = project.explain("tags");
+    assert_says(&remade, &["taken over with the file", "last made missing output"]);
+    assert_eq!(line(&remade, "asked at"), line(&adopted, "asked at"));
+    assert!(!remade.contains("it was asked because"), "{remade}");
+
+    project.write("tags/library/redis.json", project.read("tags/library/redis.json"));
+    std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    project.build(&[]);
+    let adopted = project.explain("tags");
+    later();
     project.build(&["--refresh"]).assert_nothing_done();
     let refreshed = project.explain("tags");
     assert_says(&refreshed, &["Z: answer unchanged\n", "it was asked because: refreshed by hand\n"]);
