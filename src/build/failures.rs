@@ -178,9 +178,7 @@ impl Engine<'_> {
 
     /// How a step failed, or was put off, when it was last tried.
     pub(super) fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        // A target that there is no more was renamed, as far as its files tell.
-        let renamed =
-            |step: &str| self.pipeline.targets.iter().all(|t| Some(t.name.as_str()) != step.split('@').next());
+        let renamed = |step: &str| step.split('@').next().is_none_or(|target| self.is_renamed(target));
         let is_its_own = |failed: &&Failed| failed.step == self.steps.label(id) || renamed(&failed.step);
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;

@@ -47,11 +47,20 @@ impl Engine<'_> {
         self.state.step_at(first).is_some_and(still).then_some(first)
     }
 
-    /// Whether the record that is kept by this path is one of this step's target, and no other step's.
+    /// Whether the record that is kept by this path is one of this step's target, also under another name, and no other step's.
     fn was_of(&self, id: StepId, path: PathId) -> bool {
         let target = |record: StepRecord| Template::parse(self.state.template(&record.template)?)?.target;
         self.steps.maker(path).is_none_or(|maker| maker == id)
-            && self.state.step_at(path).and_then(target).as_ref() == Some(&self.steps.target(id).name)
+            && self
+                .state
+                .step_at(path)
+                .and_then(target)
+                .is_some_and(|name| name == self.steps.target(id).name || self.is_renamed(&name))
+    }
+
+    /// Whether there is no target of this name any more: as far as its files tell, it has another one now.
+    pub(super) fn is_renamed(&self, target: &str) -> bool {
+        self.pipeline.targets.iter().all(|t| t.name != target)
     }
 
     /// The outputs that a record is of.

@@ -156,6 +156,13 @@ fn outputs_in_another_order_are_told_as_that() {
     assert_says(&project.explain("a/1"), &["pair@n=1: up to date\n", &format!("last made {why}")]);
     project.build(&[]).assert_nothing_done();
     assert!(!project.run(&["status"]).exits(exit::DONE).stdout.contains("no step makes"));
+    // The same of a target that was renamed at once.
+    project.edit("  pair:", "  twins:");
+    project.edit("['b/{n}', 'a/{n}']", "['a/{n}', 'b/{n}']");
+    assert_says(&project.explain("twins@n=2"), &["from \"b/2, a/2\" to \"a/2, b/2\"\n", "made by   pair\n"]);
+    project.edit("  twins:", "  pair:");
+    project.edit("['a/{n}', 'b/{n}']", "['b/{n}', 'a/{n}']");
+    project.build(&[]).assert_nothing_done();
     // A third, in the midst, and then only that.
     project.edit("['b/{n}', 'a/{n}']", "['b/{n}', 'c/{n}', 'a/{n}']");
     let explained = project.explain("pair@n=1");
