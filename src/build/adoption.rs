@@ -10,8 +10,11 @@ use super::engine::{Compiled, Engine, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
 use super::parts::made_part;
+use super::reasons::past;
 use super::steps::StepId;
 
+/// What is said of an answer that nobody was asked for.
+pub(super) const TAKEN_OVER: &str = "taken over with the file";
 /// Why the outputs of a step that finds inputs while it runs are not taken over.
 pub(super) const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
 
@@ -47,12 +50,11 @@ impl Engine<'_> {
         if question.is_some() != answer.is_some() {
             return None;
         }
-        let stamp = files::stamp(&meta);
-        files.push((self.steps.outputs(id)[0], files::record(stamp, Digest::of(&bytes), before)));
+        files.push((self.steps.outputs(id)[0], files::record(&meta, Digest::of(&bytes), before)));
         let record = StepRecord {
             question: question.unwrap_or_default(),
             answer,
-            asked_at: stamp.mtime / 1_000_000,
+            asked_at: files::mtime(&meta) / 1_000_000,
             template: compiled.recorded,
             ..StepRecord::default()
         };
@@ -89,6 +91,7 @@ impl Engine<'_> {
             asked_at: self.now_ms,
             template: compiled.recorded,
             more_outputs: view.outputs[1..].to_vec(),
+            before: self.record_of(id).as_ref().map(past).unwrap_or_default(),
             ..StepRecord::default()
         };
         let mut record = self.keyed(id, record, None);

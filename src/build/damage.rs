@@ -193,3 +193,21 @@ fn makers(session: &Session, paths: &[String]) -> Vec<Asked> {
     targets.dedup();
     targets.into_iter().map(Asked::Target).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Digest;
+
+    #[test]
+    fn what_no_stamp_tells_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        std::fs::write(&path, "as it is").unwrap();
+        let Look::Hashed(now) = files::look_at_output(&path, None, false) else { panic!("it was never seen") };
+        assert_eq!(read_again(&path, &now), None);
+        let recorded = FileRecord { content: Digest::of(b"as it was"), settled: true, ..now };
+        assert!(matches!(files::look_at_output(&path, Some(recorded), false), Look::Same(_)));
+        assert_eq!(read_again(&path, &recorded), Some(format!("blake3:{}", now.content)));
+    }
+}

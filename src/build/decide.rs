@@ -9,11 +9,11 @@ use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use super::adoption::UNKNOWN_INPUTS;
+use super::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
-use super::outcome::{RESTORE, Status};
+use super::outcome::{ASK, RESTORE, Status};
 use super::place::Destination;
 use super::reason::Reason;
 use super::reasons::Reasons;
@@ -76,7 +76,7 @@ impl Work {
     /// The word for events.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Ask => "ask",
+            Self::Ask => ASK,
             Self::Make(_) => "make",
             Self::Restore(_) => RESTORE,
         }
@@ -141,7 +141,7 @@ impl Engine<'_> {
             return Decision::Done { status, message: None, record: None };
         };
         let view = self.view(id);
-        let mut record = self.state.step(&view.outputs[0]).filter(|record| !self.is_blind(id, record));
+        let mut record = self.record_of(id).filter(|record| !self.is_blind(id, record));
         let mut adopted = None;
         if record.is_none() && !self.forced(id) {
             adopted = self.adopt(id, compiled, &view, files);
@@ -228,7 +228,13 @@ impl Engine<'_> {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             return Decision::Done { status, message: None, record: adopted.map(Box::new) };
         };
-        let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
+        let why_asked = match record.asked_because() {
+            _ if question.is_none() => String::new(),
+            Some(why) => Reasons::recorded(why).join("\n"),
+            None if record.why.is_none() => TAKEN_OVER.to_owned(),
+            None => String::new(),
+        };
+        let fresh_record = StepRecord { answer, asked_at: record.asked_at, why_asked, ..fresh_record };
         if asks {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             run(reasons, work, self.keyed(id, fresh_record, answer.as_ref()))

@@ -1,6 +1,7 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
@@ -77,6 +78,8 @@ pub(super) struct Engine<'p> {
     pub deferrals: Deferrals,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
+    /// Where those of this build are kept, once there is one.
+    pub failure_log: Option<File>,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,
@@ -112,6 +115,8 @@ pub(super) struct Engine<'p> {
     pub axis_values: AxisValues,
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
+    /// The first output of the step that made each further one, as it was recorded when that was first asked for.
+    pub kept_by: OnceLock<HashMap<PathId, PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,
@@ -252,6 +257,7 @@ impl Engine<'_> {
     /// Tells the failures of steps that never became ready.
     fn tell_untold(&mut self, listener: &mut dyn Listener) {
         for id in std::mem::take(&mut self.untold) {
+            self.keep_failure(id, None);
             if let Some(account) = self.accounts.get(&id) {
                 listener.hear(&Event::Finished { id, account });
             }
@@ -367,6 +373,7 @@ impl Engine<'_> {
             }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, None, Some(message), help);
+                self.keep_failure(id, None);
                 self.settle_told(id, Status::Failed, listener);
             }
             Decision::Run(run) if self.mode != Mode::Build => {
@@ -411,7 +418,9 @@ impl Engine<'_> {
             self.state.put_template(&compiled.template.text());
         }
         let paths = self.steps.outputs(id).to_vec();
+        let left = self.left_behind(id);
         self.state.put_step_at(paths[0], record);
+        left.iter().for_each(|(path, record)| self.state.put_step_at(*path, record));
         // Whoever made these by themselves before does not any more.
         for &path in &paths[1..] {
             if self.state.step_key_at(path).is_some() {
@@ -425,6 +434,9 @@ impl Engine<'_> {
 
     /// Removes the outputs of a step that has become absent, where they are ours, and what is remembered of them.
     pub(super) fn remove_outputs(&mut self, id: StepId) {
+        for (path, record) in self.left_behind(id) {
+            self.state.put_step_at(path, &record);
+        }
         for position in 0..self.steps.outputs(id).len() {
             let path = self.path(id, position).to_owned();
             if self.state.file(&path).is_some() {

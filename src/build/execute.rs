@@ -89,7 +89,13 @@ impl Engine<'_> {
     fn make_from(&mut self, id: StepId, answer: Sha256) {
         match self.blobs.get(&answer) {
             Ok(Some(bytes)) => self.make(id, Some(bytes)),
-            Ok(None) => self.ask(id),
+            Ok(None) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.work = Work::Ask;
+                    run.reasons.add(Reason::LostAnswer);
+                }
+                self.ask(id);
+            }
             Err(e) => {
                 let failure = Failure::new(format!("cannot read the recorded answer: {e}"));
                 let _ = self.send.send(Message::Made(id, Err(failure)));
@@ -230,6 +236,7 @@ impl Engine<'_> {
         let record = std::mem::take(&mut run.record);
         run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
         run.record.asked_at = self.clock.now_ms();
+        run.record.why_asked.clear();
         run.notes = notes;
         let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
         if let Some(before) = before {
@@ -243,6 +250,7 @@ impl Engine<'_> {
         }
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
+            run.record.why_asked = run.reasons.listed().join("\n");
             self.remember(id, &run.record);
             // Left-out tags are worth their word also where the rest is as it was.
             let message = said(&run.notes);
@@ -263,7 +271,7 @@ impl Engine<'_> {
         compiled.rule.difference(&self.blobs.get(before).ok()??, now)
     }
 
-    fn made(&mut self, id: StepId, mut run: Run, placed: Placed, listener: &mut dyn Listener) {
+    fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {
         let doomed = self.doomed.remove(&id).map(Failure::new);
         if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
             // What it wrote belongs to no record.
@@ -288,15 +296,17 @@ impl Engine<'_> {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let (status, why) = match run.work {
-            Work::Restore(_) => {
+            Work::Restore(ref stored) => {
                 let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
                 let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
-                (Status::Restored, run.reasons.to_record_of_restored(made))
+                let first_made = stored.first().map_or(0, |output| output.made_at);
+                (Status::Restored, run.reasons.to_record_of_restored(made, first_made))
             }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
         record.why = Some(why);
         if !placed.stored.is_empty() {
+            placed.stored.iter_mut().for_each(|output| output.made_at = now);
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
@@ -322,8 +332,11 @@ impl Engine<'_> {
         self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
+        // Asked again, it is absent for what it was asked then.
+        let why_asked = before.as_ref().map(|_| run.reasons.listed().join("\n"));
         let record = StepRecord {
             absent: Some(why.clone()),
+            why_asked: why_asked.unwrap_or_default(),
             made_at: before.as_ref().map_or(0, StepRecord::last_made),
             why: before.and_then(|before| before.why).or_else(|| Some(run.reasons.to_record())),
             asked_at: self.clock.now_ms(),
@@ -363,6 +376,7 @@ impl Engine<'_> {
             account.took = run.started.map(|started| started.elapsed());
             account.attempts = run.attempts;
         }
+        self.keep_failure(id, Some(run.work.word()));
         self.settle_told(id, status, listener);
     }
 

@@ -7,6 +7,7 @@ use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
+use super::adoption::TAKEN_OVER;
 use super::again::fresh;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
@@ -101,6 +102,8 @@ pub struct LastMade {
     pub at: i64,
     /// In words; none where it was taken over as it was.
     pub causes: Vec<String>,
+    /// When and why it had been made before it was taken over by hand, in words.
+    pub before: Option<String>,
     /// The target whose step it was then.
     pub target: Option<String>,
     /// The step itself, where there is none of its name now.
@@ -113,6 +116,10 @@ pub struct LastAsked {
     /// Milliseconds since 1970.
     pub at: i64,
     pub outcome: &'static str,
+    /// In words; none where that is not known.
+    pub causes: Vec<String>,
+    /// It was not then that the step last ran, and these are not the causes of that.
+    pub otherwise: bool,
 }
 
 /// Explains every step that was asked for; of `paths`, which no target makes, what is recorded, or why there is nothing.
@@ -148,8 +155,8 @@ pub fn explain(
     Ok(told)
 }
 
-/// The steps that are told by this name. A value may hold what else ends one, `,name=`, and a name does not tell all of
-/// a long value: only the steps themselves say which it is.
+/// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a
+/// name does not tell all of a long value: only the steps themselves say which it is.
 pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError> {
     let name = label.split_once('@').map(|(name, _)| name);
     let Some(target) = session.pipeline.targets.iter().position(|target| Some(target.name.as_str()) == name) else {
@@ -159,12 +166,17 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
     let engine = match looked(session, &order, &mut Silence) {
         Ok((engine, _)) => engine,
         // The mistake of the pipeline is told where the step is asked for.
-        Err(BuildError::Pipeline(_)) => return Ok(Vec::new()),
+        Err(BuildError::Pipeline(_)) => unlooked(session, &order)?.0.0,
         Err(error) => return Err(error),
     };
     let ids = engine.steps.rows[target].steps.iter().copied().filter(|&id| engine.steps.label(id) == label);
     let values = |id| engine.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-    Ok(ids.map(|id| Asked::Steps(target, values(id))).collect())
+    let mut named: Vec<Asked> = ids.map(|id| Asked::Steps(target, values(id))).collect();
+    if named.is_empty() {
+        let recorded = engine.recorded_values(target).into_iter().filter(|v| engine.label_of(target, v) == label);
+        named.extend(recorded.map(|values| Asked::Steps(target, values)));
+    }
+    Ok(named)
 }
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
@@ -210,8 +222,9 @@ impl Explanation {
     /// What a record tells of a step, whoever made it.
     pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
         let last_made = LastMade {
-            at: if record.why.is_some() { record.last_made() } else { record.asked_at },
+            at: record.last_made(),
             causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
+            before: (!record.before.is_empty()).then(|| record.before.clone()),
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
         };
@@ -219,12 +232,17 @@ impl Explanation {
         let outcome = match &record.absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
             Some(_) => "absent",
-            None if record.why.is_none() => "taken over with the file",
+            None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
             None if record.asked_at > record.last_made() => "answer unchanged",
+            None if record.why.is_none() => TAKEN_OVER,
             None => "answered",
         };
+        let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
+        let causes = because.map(Reasons::recorded).unwrap_or_default();
+        let otherwise = !record.why_asked.is_empty();
+        let last_asked = LastAsked { at: record.asked_at, outcome, causes, otherwise };
         Self {
-            last_asked: (asked && record.asked_at != 0).then_some(LastAsked { at: record.asked_at, outcome }),
+            last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),
             key: Some(record.key),
             ..Self::default()
@@ -250,7 +268,7 @@ impl Engine<'_> {
         let step = self.steps.step(id);
         let target = self.steps.target(id);
         let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
-        let record = outputs.first().and_then(|path| self.state.step(path));
+        let record = self.record_of(id);
         let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
         let mut told = match &record {
             Some(record) => Explanation::of_record(record, recorded.as_ref()),
@@ -266,8 +284,8 @@ impl Engine<'_> {
             told.help.clone_from(&account.help);
             told.last_failure.clone_from(&account.last_failure);
         }
-        if step.status.has_outputs() {
-            told.last_failure = self.failed_since(id, failures);
+        if step.status.has_outputs() || step.status == Status::Absent {
+            told.last_failure = self.failure_of(id, failures);
         }
         told.settings = self.set_in_pipeline(id);
         told.values = self.values(id);

@@ -1,24 +1,24 @@
 //! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::state::StepRecord;
 
-use super::engine::Engine;
+use super::engine::{Engine, Mode};
 use super::explain::time;
-use super::outcome::Status;
+use super::outcome::{ASK, Status};
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";
 /// Bytes. What is longer was not written by a build.
-const LIMIT: u64 = 64 << 20;
+const LIMIT: u64 = 256 << 20;
 
-/// By the path of a step's first output.
+/// By the path of a step's first output. The file has one of these a line, each over those before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(BTreeMap<String, Failed>);
 
@@ -37,6 +37,9 @@ pub struct Failed {
     /// Why it ran, where it did.
     #[serde(default)]
     pub because: Option<String>,
+    /// What was tried first: `ask`, `make` or `restore`.
+    #[serde(default)]
+    pub work: Option<String>,
     /// How often its command was run, where it was.
     #[serde(default)]
     pub attempts: u32,
@@ -53,15 +56,42 @@ impl Failed {
     pub fn word(&self) -> &'static str {
         if self.deferred { "deferred" } else { "failed" }
     }
+
+    /// Its source did not answer, or nothing came of the answer.
+    pub fn asked(&self) -> bool {
+        self.work.as_deref() == Some(ASK)
+    }
+
+    /// Whether it was tried again since, and not in vain. A source that was to be asked is still to be asked where its
+    /// answer of before was made use of.
+    fn is_over(&self, record: &StepRecord) -> bool {
+        let done = if self.asked() { record.asked_at } else { record.asked_at.max(record.last_made()) };
+        done > self.at
+    }
 }
 
 impl Failures {
     /// Those that builds have left. What cannot be read tells of none.
     pub fn load(work_dir: &Path) -> Self {
-        let Ok(file) = fs::File::open(work_dir.join(FILE)) else { return Self::default() };
+        let Ok(file) = File::open(work_dir.join(FILE)) else { return Self::default() };
         let mut bytes = Vec::new();
-        let read = file.take(LIMIT).read_to_end(&mut bytes);
-        read.ok().and_then(|_| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        if file.take(LIMIT).read_to_end(&mut bytes).is_err() {
+            return Self::default();
+        }
+        // A line that a killed build did not write to its end is left out.
+        let lines = bytes.split(|&byte| byte == b'\n');
+        Self(lines.filter_map(|line| serde_json::from_slice::<Self>(line).ok()).flat_map(|line| line.0).collect())
+    }
+
+    /// Adds one to those that are kept.
+    fn append(&self, log: &mut Option<File>, work_dir: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_vec(self)?;
+        if log.is_none() {
+            *log = Some(File::options().append(true).create(true).open(work_dir.join(FILE))?);
+            text.insert(0, b'\n');
+        }
+        text.push(b'\n');
+        log.as_mut().map_or(Ok(()), |log| log.write_all(&text))
     }
 
     fn save(&self, work_dir: &Path) -> io::Result<()> {
@@ -84,41 +114,48 @@ impl Failures {
 }
 
 impl Engine<'_> {
-    /// Keeps what failed in this build, and forgets what did not fail again.
-    pub(super) fn keep_failures(&self) {
+    /// Keeps that a step failed, or was put off, at once: a build may be killed before its end.
+    pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>) {
+        let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
+        // What waits for others has nothing of its own to tell.
+        let deferred = account.status == Status::Deferred && account.reasons.is_some();
+        let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else { return };
+        let mut message = account.message.clone().unwrap_or_default();
+        if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
+            message = format!("{message}; build again at {}", time(until));
+        }
+        let failed = Failed {
+            step: self.steps.label(id),
+            at: self.clock.now_ms(),
+            message,
+            deferred,
+            because: account.reasons.as_ref().map(|reasons| reasons.listed().join("; ")),
+            work: work.map(str::to_owned),
+            attempts: account.attempts,
+            key: self.plain_key(id),
+            moved: false,
+        };
+        let kept = Failures([(path.to_owned(), failed)].into());
+        // It is only told: a disk that is full has been told of already.
+        if kept.append(&mut self.failure_log, &self.work_dir).is_err() {
+            // The next one begins a line anew.
+            self.failure_log = None;
+        }
+    }
+
+    /// Forgets what did not fail again in this build.
+    pub(super) fn tidy_failures(&self) {
         let before = Failures::load(&self.work_dir);
         let mut now = before.clone();
         now.0.retain(|path, failed| {
             self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
-                Status::Absent => false,
-                status if status.has_outputs() => self.is_latest(path, failed),
+                // That what it needs was not there says nothing of a step that is absent.
+                Status::Absent => failed.because.is_some() && self.stands(path, failed),
+                status if status.has_outputs() => self.stands(path, failed),
                 _ => true,
             })
         });
-        for (&id, account) in &self.accounts {
-            // What waits for others has nothing of its own to tell.
-            let deferred = account.status == Status::Deferred && account.reasons.is_some();
-            let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else {
-                continue;
-            };
-            let mut message = account.message.clone().unwrap_or_default();
-            if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
-                message = format!("{message}; build again at {}", time(until));
-            }
-            let failed = Failed {
-                step: self.steps.label(id),
-                at: self.clock.now_ms(),
-                message,
-                deferred,
-                because: account.reasons.as_ref().map(ToString::to_string),
-                attempts: account.attempts,
-                key: self.plain_key(id),
-                moved: false,
-            };
-            now.0.insert(path.to_owned(), failed);
-        }
-        if now != before {
-            // It is only told: a disk that is full has been told of already.
+        if now != before || self.failure_log.is_some() {
             let _ = now.save(&self.work_dir);
         }
     }
@@ -140,22 +177,18 @@ impl Engine<'_> {
     }
 
     /// How a step failed, or was put off, when it was last tried.
-    fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        let is_its_own = |failed: &&Failed| failed.step.is_empty() || failed.step == self.steps.label(id);
-        let failed = failures.get(self.paths(id).next()?).filter(is_its_own)?;
+    pub(super) fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
+        let renamed = |step: &str| step.split('@').next().is_none_or(|target| self.is_renamed(target));
+        let is_its_own = |failed: &&Failed| failed.step == self.steps.label(id) || renamed(&failed.step);
+        let path = self.paths(id).next()?;
+        let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
         let moved = failed.key.is_some() && failed.key != self.plain_key(id);
         Some(Failed { moved, ..failed.clone() })
     }
 
-    /// The same of a step whose outputs of before stand.
-    pub(super) fn failed_since(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        self.failure_of(id, failures).filter(|failed| self.is_latest(self.path(id, 0), failed))
-    }
-
-    /// Whether a failure came after all that is recorded of its step: it was tried again, and what is there stands.
-    fn is_latest(&self, path: &str, failed: &Failed) -> bool {
-        let done = |record: StepRecord| record.asked_at.max(record.last_made());
-        !failed.deferred && self.state.step(path).is_some_and(|record| done(record) < failed.at)
+    /// Whether a failure came after all that is recorded of its step.
+    fn stands(&self, path: &str, failed: &Failed) -> bool {
+        self.state.step(path).is_none_or(|record| !failed.is_over(&record))
     }
 
     /// The key of a step that asks its source nothing, in hex.

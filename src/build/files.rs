@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, StatxTimestamp, openat, statx};
 
 use crate::store::Digest;
 use crate::store::state::{FileRecord, Stamp};
@@ -35,6 +35,10 @@ impl Look {
         }
     }
 }
+
+/// What a stamp is made of.
+const LOOKED_AT: StatxFlags =
+    StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME).union(StatxFlags::CTIME).union(StatxFlags::INO);
 
 /// Sees whether files are as recorded, at the cost of one short system call each: files that are looked at in a row
 /// mostly lie in one folder, which is kept open.
@@ -71,12 +75,13 @@ impl Eyes {
                 *open = Some((glance, folder.to_owned(), open_folder(&self.root, folder_path).ok()?));
             }
             let (_, _, fd) = open.as_ref()?;
-            statx(fd, name, links, StatxFlags::TYPE | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::INO).ok()
+            statx(fd, name, links, LOOKED_AT).ok()
         });
         seen.is_some_and(|s| {
-            let mtime = s.stx_mtime.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(s.stx_mtime.tv_nsec));
+            let ns = |time: StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
+            let times = times(ns(s.stx_mtime), ns(s.stx_ctime));
             FileType::from_raw_mode(s.stx_mode.into()) == FileType::RegularFile
-                && record.stamp == Stamp { size: s.stx_size, mtime, inode: s.stx_ino }
+                && record.stamp == Stamp { size: s.stx_size, times, inode: s.stx_ino }
         })
     }
 }
@@ -126,29 +131,49 @@ fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> L
     looked.unwrap_or_else(|e| Look::Unusable(e.to_string()))
 }
 
-pub fn stamp(meta: &Metadata) -> Stamp {
-    Stamp {
-        size: meta.len(),
-        mtime: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()),
-        inode: meta.ino(),
-    }
+fn stamp(meta: &Metadata) -> Stamp {
+    Stamp { size: meta.len(), times: times(mtime(meta), ctime(meta)), inode: meta.ino() }
 }
 
-/// A record of a file whose content was read from `before` on: settled only where its last write lies a tick or more
-/// before that, since a later write within the same tick could look the same.
-pub fn record(stamp: Stamp, content: Digest, before: i64) -> FileRecord {
-    FileRecord { stamp, content, settled: stamp.mtime < before - clock::TICK }
+/// When a file was last written, as far as nobody said otherwise. Nanoseconds since 1970.
+pub fn mtime(meta: &Metadata) -> i64 {
+    nanoseconds(meta.mtime(), meta.mtime_nsec())
+}
+
+/// When it was last changed in any way, be it only that its mtime was set: nobody can set this one. Some file systems do
+/// not have it.
+fn ctime(meta: &Metadata) -> i64 {
+    nanoseconds(meta.ctime(), meta.ctime_nsec())
+}
+
+fn nanoseconds(seconds: i64, more: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(more)
+}
+
+/// Both in one number. The factor spreads one of them over all bits, so that both may move by as much and it does, too.
+fn times(mtime: i64, ctime: i64) -> i64 {
+    mtime.wrapping_mul(0x1E37_79B9_7F4A_7C15).wrapping_add(ctime)
+}
+
+fn is_settled(latest: i64, before: i64) -> bool {
+    latest < before - clock::TICK
+}
+
+/// A record of a file whose content was read from `before` on: settled only where its last change lies a tick or more
+/// before that, since a later one within the same tick could look the same.
+pub fn record(meta: &Metadata, content: Digest, before: i64) -> FileRecord {
+    FileRecord { stamp: stamp(meta), content, settled: is_settled(mtime(meta).max(ctime(meta)), before) }
 }
 
 /// Reads and hashes a file.
 fn hash_file(path: &Path) -> io::Result<FileRecord> {
     let before = clock::now_ns();
     let mut file = fs::File::open(path)?;
-    let stamp = stamp(&file.metadata()?);
+    let meta = file.metadata()?;
     let mut hasher = blake3::Hasher::new();
     let size = io::copy(&mut file, &mut hasher)?;
-    let stamp = Stamp { size, ..stamp };
-    Ok(record(stamp, Digest(*hasher.finalize().as_bytes()), before))
+    let record = record(&meta, Digest(*hasher.finalize().as_bytes()), before);
+    Ok(FileRecord { stamp: Stamp { size, ..record.stamp }, ..record })
 }
 
 /// A folder counts as one file: its stamp sums up those of all files in it, its content is the list of their paths,
@@ -161,13 +186,13 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
     for (path, meta) in &files {
         let s = stamp(meta);
         size = size.saturating_add(s.size);
-        newest = newest.max(s.mtime);
+        newest = newest.max(mtime(meta)).max(ctime(meta));
         stamps.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
-        stamps.update(&s.size.to_le_bytes()).update(&s.mtime.to_le_bytes()).update(&s.inode.to_le_bytes());
+        stamps.update(&s.size.to_le_bytes()).update(&s.times.to_le_bytes()).update(&s.inode.to_le_bytes());
         stamps.update(&[u8::from(is_executable(meta))]);
     }
     let inode = u64::from_le_bytes(Digest(*stamps.finalize().as_bytes()).short());
-    let stamp = Stamp { size, mtime: newest, inode };
+    let stamp = Stamp { size, times: newest, inode };
     if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp) {
         return Ok(Look::Same(record));
     }
@@ -177,7 +202,8 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
         content.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
         content.update(&[u8::from(is_executable(meta))]).update(&file.content.0);
     }
-    Ok(Look::Hashed(record(stamp, Digest(*content.finalize().as_bytes()), before)))
+    let content = Digest(*content.finalize().as_bytes());
+    Ok(Look::Hashed(FileRecord { stamp, content, settled: is_settled(newest, before) }))
 }
 
 pub fn is_executable(meta: &Metadata) -> bool {

@@ -30,12 +30,15 @@ pub struct FoundFile {
 
 /// Looks at what a step found.
 pub(super) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure> {
-    let look = |path: &String| match files::look_at_input(&root.join(path), None) {
-        Look::Same(record) | Look::Hashed(record) => {
-            Ok(FoundFile { path: path.clone(), record, moved: record.stamp.mtime >= found.since })
+    let look = |path: &String| {
+        let full = root.join(path);
+        let is_new = |meta: std::fs::Metadata| files::mtime(&meta) >= found.since;
+        let moved = full.metadata().is_ok_and(is_new);
+        match files::look_at_input(&full, None) {
+            Look::Same(record) | Look::Hashed(record) => Ok(FoundFile { path: path.clone(), record, moved }),
+            Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
+            Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
         }
-        Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
-        Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
     };
     found.paths.iter().map(look).collect()
 }

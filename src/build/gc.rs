@@ -17,7 +17,7 @@ use crate::store::{Digest, Sha256};
 
 use super::engine::Engine;
 use super::events::Listener;
-use super::orphans::Fate;
+use super::orphans::{self, Fate};
 use super::place;
 use super::request;
 use super::session::{BuildError, Order, Session, io, looked, take_lock};
@@ -126,7 +126,7 @@ fn forget(session: &Session, paths: &HashSet<String>, actions: Vec<Digest>) -> R
         return Ok(());
     }
     let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
-    paths.iter().for_each(|path| state.remove(path));
+    paths.iter().for_each(|path| orphans::forget(&mut state, path));
     state.forget_actions(actions)?;
     state.close()?;
     Ok(())

@@ -21,6 +21,7 @@ mod expand;
 pub mod explain;
 mod failures;
 pub mod files;
+mod former;
 mod found;
 pub mod gc;
 pub mod graph;

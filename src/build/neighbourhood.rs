@@ -132,7 +132,7 @@ impl Links {
     }
 
     fn add_found(&mut self, engine: &Engine<'_>, id: StepId) {
-        let record = engine.paths(id).next().and_then(|path| engine.state.step(path));
+        let record = engine.record_of(id);
         for found in record.into_iter().flat_map(|r| r.found) {
             let Some(path) = engine.state.find(&found.path) else { continue };
             let spot = engine.steps.find_path(&engine.state, &found.path).map_or(Spot::File(path), Spot::Step);

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::pipeline::model::TargetId;
 use crate::pipeline::pattern;
 use crate::store::Digest;
-use crate::store::state::{Access, FileRecord, State};
+use crate::store::state::{Access, FileRecord, State, StepRecord};
 
 use super::engine::Engine;
 use super::events::Silence;
@@ -85,22 +85,29 @@ pub fn orphans(session: &Session) -> Result<Candidates, BuildError> {
 impl Engine<'_> {
     /// The same, where all targets were looked at.
     pub(super) fn orphans(&self) -> Candidates {
+        let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
+        Candidates { list: judged(&self.pipeline.root, &self.state, self.orphan_paths()), untold }
+    }
+
+    /// The recorded outputs that no step makes, where all targets were looked at.
+    pub(super) fn orphan_paths(&self) -> Vec<String> {
         let untold = self.untold();
         let may_be_made = |path: &str| {
             let outputs = untold.iter().flat_map(|&t| &self.pipeline.targets[t].outputs);
             outputs.into_iter().any(|o| !pattern::match_path(&o.pattern, path).is_empty())
         };
+        let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
+        let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();
+        // Most often every file is a step's first output, or read: then no record has to be read for further ones.
+        let further = self.state.live_ids().any(|id| is_free(id) && !self.steps.is_known(id));
         let mut paths = Vec::new();
         for id in self.state.step_ids() {
-            let more = self.state.step_at(id).map(|step| step.more_outputs).unwrap_or_default();
-            for path in std::iter::once(self.state.path(id)).chain(more.iter().map(String::as_str)) {
-                if self.steps.find_path(&self.state, path).is_none() && !may_be_made(path) {
-                    paths.push(path.to_owned());
-                }
-            }
+            paths.extend(self.steps.maker(id).is_none().then(|| self.state.path(id).to_owned()));
+            let more = further.then(|| self.state.step_at(id)).flatten().map(|step| step.more_outputs);
+            paths.extend(more.into_iter().flatten().filter(|path| self.state.file(path).is_some()));
         }
-        let untold = untold.into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
-        Candidates { list: judged(&self.pipeline.root, &self.state, paths), untold }
+        paths.retain(|path| is_orphan(path));
+        paths
     }
 
     /// The targets whose steps cannot all be told before something else is built.
@@ -114,6 +121,21 @@ impl Engine<'_> {
             untold[target] = from_afar || refused || self.waiting.contains(&target);
         }
         (0..untold.len()).filter(|&t| untold[t]).collect()
+    }
+}
+
+/// Forgets an output. What its step made beside it is still known by its record, and that it made this.
+pub(super) fn forget(state: &mut State, path: &str) {
+    let step = state.step(path);
+    state.remove(path);
+    let Some(step) = step else { return };
+    let mut others: Vec<String> = step.more_outputs.clone();
+    others.retain(|other| state.file(other).is_some() && state.step_key(other).is_none());
+    others.push(path.to_owned());
+    if let [first, more @ ..] = others.as_slice()
+        && !more.is_empty()
+    {
+        state.put_step(first, &StepRecord { more_outputs: more.to_vec(), ..step });
     }
 }
 
@@ -165,7 +187,7 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
         match record.map_or(Fate::Forget, |record| fate(root, path, record)) {
             Fate::Keep(why) if !force => done.kept.push((path.clone(), why)),
             Fate::Forget => {
-                state.remove(path);
+                forget(&mut state, path);
                 done.forgotten += 1;
             }
             Fate::Remove | Fate::Keep(_) => {
@@ -173,7 +195,7 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
                     failed = Some(BuildError::Io { action: "remove", path: path.clone(), source });
                     break;
                 }
-                state.remove(path);
+                forget(&mut state, path);
                 done.removed.push(path.clone());
             }
         }

@@ -9,6 +9,8 @@ use super::reason::Reason;
 use super::reasons::Reasons;
 use crate::registry::{Forecast, HostNote};
 
+/// What is done first of a step whose source is asked.
+pub const ASK: &str = "ask";
 /// What is done first of a step whose outputs come back from the store.
 pub const RESTORE: &str = "restore";
 
@@ -235,6 +237,8 @@ pub struct Summary {
     pub deferrals: Vec<Deferred>,
     /// What would have to be fetched (only where nothing is run).
     pub pulls: Vec<Pulls>,
+    /// How many recorded outputs no step makes any more (only where nothing is run, and all targets were looked at).
+    pub orphans: usize,
     /// What was damaged in the state and set aside.
     pub set_aside: Vec<String>,
 }

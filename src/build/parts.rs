@@ -23,13 +23,14 @@ pub(super) fn made_part(path: &str, content: Digest) -> KeyPart {
 }
 
 impl Engine<'_> {
-    /// Whether the files of a step with several outputs are still what it made.
+    /// Whether the files of a step with several outputs are still what it made, as far as it made them.
     pub(super) fn made_these(&self, id: StepId, record: &StepRecord) -> bool {
         let outputs = self.steps.outputs(id);
         outputs.len() == 1
             || outputs.iter().all(|&path| {
-                let file = self.state.file_at(path);
-                file.is_some_and(|f| record.parts.contains(&made_part(self.state.path(path), f.content)))
+                let Some(file) = self.state.file_at(path) else { return false };
+                let now = made_part(self.state.path(path), file.content);
+                record.parts.iter().find(|part| part.name == now.name).is_none_or(|then| then.value == now.value)
             })
     }
 
@@ -68,8 +69,12 @@ impl Engine<'_> {
                 changes.see(part);
             }
         });
-        let outputs: Vec<&str> = self.paths(id).take(1).chain(record.more_outputs.iter().map(String::as_str)).collect();
+        let outputs = match self.record_path(id) {
+            Some(path) => self.outputs_of_record(path, record),
+            None => self.paths(id).collect(),
+        };
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
+        found.extend(self.reordered_outputs(id, &outputs));
         if self.may_grow_inputs(id) {
             found.retain(|cause| {
                 !matches!(cause, Reason::LostInput(_) | Reason::LostInputs(_) | Reason::ChangedInputs { .. })

@@ -150,7 +150,7 @@ impl Placer {
             };
         }
         let meta = fs::symlink_metadata(&path).map_err(|e| cannot("look at", &destination.path, &e))?;
-        Ok(files::record(files::stamp(&meta), content, clock::now_ns()))
+        Ok(files::record(&meta, content, clock::now_ns()))
     }
 
     fn put(&self, from: &Path, destination: &Destination) -> io::Result<()> {
@@ -278,6 +278,7 @@ fn store_file(path: &Path, blobs: &Blobs) -> io::Result<StoredOutput> {
         blob: kept.blob,
         size: kept.meta.len(),
         executable: files::is_executable(&kept.meta),
+        made_at: 0,
     })
 }
 
@@ -290,7 +291,7 @@ fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<Store
         listed.push(Listed { path, blob: blob.to_string(), executable: files::is_executable(&meta) });
     }
     let blob = blobs.put(&serde_json::to_vec(&Listing { files: listed })?)?;
-    Ok(StoredOutput { content, blob, size, executable: false })
+    Ok(StoredOutput { content, blob, size, executable: false, made_at: 0 })
 }
 
 /// `false` where the store does not have it.

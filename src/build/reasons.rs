@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::store::state::StepRecord;
+
 use super::explain::time;
 use super::reason::Reason;
 
@@ -83,11 +85,12 @@ impl Reasons {
     }
 
     /// The same of a step whose outputs came back from the store; `made` is when and why they had been made, where the
-    /// record before this one is of them.
-    pub fn to_record_of_restored(&self, made: Option<(i64, &str)>) -> String {
+    /// record before this one is of them, and `first_made` when they first were, as the store knows it, or 0.
+    pub fn to_record_of_restored(&self, made: Option<(i64, &str)>, first_made: i64) -> String {
         let mut lines = self.listed();
         lines.push(RESTORED.to_owned());
-        lines.extend(made.and_then(|(at, why)| really_made(at, why)));
+        let by_store = (first_made != 0).then(|| format!("{MADE}{}", time(first_made)));
+        lines.extend(made.and_then(|(at, why)| really_made(at, why)).or(by_store));
         lines.join("\n")
     }
 
@@ -115,6 +118,19 @@ impl Reasons {
             "" => vec![Reason::FirstBuild.to_string()],
             why => why.lines().map(str::to_owned).collect(),
         }
+    }
+}
+
+/// When and why what is taken over by hand was made, as the record before that tells.
+pub(super) fn past(record: &StepRecord) -> String {
+    let at = time(record.last_made());
+    match &record.why {
+        Some(why) => {
+            let word = if record.absent.is_some() { "absent since" } else { "made at" };
+            format!("{word} {at}: {}", Reasons::recorded(why).join("; "))
+        }
+        None if record.before.is_empty() => format!("taken over at {at}"),
+        None => record.before.clone(),
     }
 }
 
@@ -173,13 +189,16 @@ mod tests {
     #[test]
     fn a_restored_step_keeps_how_its_outputs_were_made() {
         let causes = Reasons::from(Reason::MissingOutput("a".into()));
-        let once = causes.to_record_of_restored(Some((1000, "")));
+        let once = causes.to_record_of_restored(Some((1000, "")), 500);
         let made = "what came back was made at 1970-01-01T00:00:01Z: first build";
         assert_eq!(once, format!("missing output: a\n{RESTORED}\n{made}"));
-        assert_eq!(causes.to_record_of_restored(Some((2000, &once))), once, "the second time as well");
-        let unknown = causes.to_record_of_restored(None);
+        assert_eq!(causes.to_record_of_restored(Some((2000, &once)), 0), once, "the second time as well");
+        let unknown = causes.to_record_of_restored(None, 0);
         assert_eq!(unknown, format!("missing output: a\n{RESTORED}"));
-        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown))), unknown);
+        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown)), 0), unknown);
+        let earlier = causes.to_record_of_restored(None, 1000);
+        assert_eq!(earlier, format!("missing output: a\n{RESTORED}\nwhat came back was made at 1970-01-01T00:00:01Z"));
+        assert_eq!(causes.to_record_of_restored(Some((2000, &unknown)), 1000), earlier);
     }
 
     #[test]

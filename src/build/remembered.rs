@@ -70,6 +70,12 @@ impl Engine<'_> {
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
+    /// The values by which a target's steps may have been made that are recorded, and none now.
+    pub(super) fn recorded_values(&self, target: TargetId) -> Vec<Values> {
+        let records = self.records_of(&Asked::Target(target));
+        records.into_iter().flat_map(|record| record.may_be).map(|(_, values)| values).collect()
+    }
+
     /// The records of what was asked for that no step has now, by path.
     fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {
@@ -121,7 +127,13 @@ impl Engine<'_> {
 
     /// A record that no target's output is of.
     pub(super) fn orphan(&self, path: &str) -> Option<Explanation> {
-        self.orphan_of(&self.recorded_by(path)?, None)
+        let first = self.recorded_by(path)?;
+        let told = self.orphan_of(&first, None)?;
+        if first == path {
+            return Some(told);
+        }
+        // What was made beside it may still be.
+        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
     }
 
     /// Why there is nothing to tell of a path.
@@ -136,6 +148,7 @@ impl Engine<'_> {
         if self.state.step_key(path).is_some() {
             return Some(path.to_owned());
         }
+        self.state.file(path)?;
         let made =
             |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
         self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)

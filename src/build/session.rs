@@ -133,7 +133,7 @@ fn write(
     // Whatever commands left in their temporary folder.
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     if mode == Mode::Build {
-        engine.keep_failures();
+        engine.tidy_failures();
     }
     let mut summary = engine.summary(started, set_aside.into_iter().map(|s| s.0).collect());
     summary.interrupted = engine.interrupted;
@@ -155,7 +155,13 @@ fn write(
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
     let (mut engine, set_aside) = looked(session, order, listener)?;
-    let summary = engine.summary(started, set_aside);
+    let mut summary = engine.summary(started, set_aside);
+    if engine.wanted.iter().all(|wanted| wanted.all) {
+        let mut orphans = engine.orphan_paths();
+        orphans.sort_unstable();
+        orphans.dedup();
+        summary.orphans = orphans.len();
+    }
     match engine.not_found(order) {
         Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),
         _ => Ok(summary),
@@ -297,6 +303,7 @@ fn engine<'p>(
             budgets: session.budgets.clone(),
             deferrals: Deferrals::default(),
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
+            failure_log: None,
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,
@@ -319,6 +326,7 @@ fn engine<'p>(
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
             input_names: OnceLock::new(),
+            kept_by: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             to_expand: Vec::new(),

@@ -178,6 +178,11 @@ impl<'p> Steps<'p> {
         self.makers.get(path.index()).map(|m| m.0).filter(|m| m & Maker::FILE == 0)
     }
 
+    /// Whether a step makes or reads what lies at a path.
+    pub fn is_known(&self, path: PathId) -> bool {
+        self.makers.get(path.index()).is_some_and(|&maker| maker != Maker::UNKNOWN)
+    }
+
     /// The step that makes the file or folder of this path.
     pub fn find_path(&self, state: &State, path: &str) -> Option<StepId> {
         self.maker(state.find(path)?)

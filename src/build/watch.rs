@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::pipeline::axis;
@@ -89,8 +90,7 @@ pub fn signature(root: &Path, item: &Item) -> u64 {
 }
 
 fn stamp(meta: &std::fs::Metadata, hasher: &mut impl Hasher) {
-    let stamp = files::stamp(meta);
-    (stamp.size, stamp.mtime, stamp.inode, files::is_executable(meta)).hash(hasher);
+    (meta.len(), files::mtime(meta), meta.ino(), files::is_executable(meta)).hash(hasher);
 }
 
 impl Item {

@@ -33,7 +33,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &arguments.wanted)?;
-    arguments.by_hand.choose(&session.pipeline, &mut order)?;
+    arguments.by_hand.choose(&session, &mut order)?;
     order.fail_fast = arguments.fail_fast;
     order.no_wait = arguments.no_wait;
     order.wait_budget = arguments.wait_budget;

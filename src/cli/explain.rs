@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::explain::{Explanation, Standing, explain, time};
-use crate::build::outcome::{RESTORE, Status};
+use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
 
@@ -51,7 +51,7 @@ struct Json<'a> {
     after: &'a [String],
     same_as: &'a [String],
     also_made_by: &'a [String],
-    asked: Option<Asked>,
+    asked: Option<Asked<'a>>,
     last_made: Option<Made<'a>>,
     key: Option<String>,
     last_failure: Option<Failed<'a>>,
@@ -77,9 +77,10 @@ struct Input<'a> {
 }
 
 #[derive(Serialize)]
-struct Asked {
+struct Asked<'a> {
     at: String,
     outcome: &'static str,
+    causes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -89,6 +90,8 @@ struct Made<'a> {
     target: Option<&'a str>,
     /// It was taken over as it was, and not made.
     adopted: bool,
+    /// When and why it had been made before that.
+    before: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -115,7 +118,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
             Err(unknown) => paths.push((open::below(&session.pipeline, argument), unknown)),
         }
     }
-    arguments.by_hand.choose(&session.pipeline, &mut order)?;
+    arguments.by_hand.choose(&session, &mut order)?;
     let found = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
     if found.is_empty() {
         let help =
@@ -153,12 +156,13 @@ fn json(found: &Explanation) -> Json<'_> {
         after: &found.after,
         same_as: &found.same_as,
         also_made_by: &found.rivals,
-        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome }),
+        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome, causes: &a.causes }),
         last_made: found.last_made.as_ref().map(|m| Made {
             at: time(m.at),
             causes: &m.causes,
             target: m.target.as_deref(),
             adopted: m.causes.is_empty(),
+            before: m.before.as_deref(),
         }),
         key: found.key.map(|k| k.to_string()),
         last_failure: found.last_failure.as_ref().map(|f| Failed {
@@ -251,7 +255,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         "a build",
         match (found.standing, found.work) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
-            (_, Some("ask")) => Some("asks its source"),
+            (_, Some(ASK)) => Some("asks its source"),
             (_, Some(RESTORE)) => Some("restores its outputs from the store"),
             (_, Some(_)) if found.reasons.iter().all(Reason::is_uncertain) => Some("may make it"),
             (_, work) => work.map(|_| "makes it"),
@@ -262,7 +266,9 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
         lines.all("", failed.because.as_ref().map(|why| format!("it ran because: {why}")));
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
-        lines.all("", (found.work.is_none()).then_some("what was made before stands"));
+        let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);
+        let before = if answered { "what was answered before stands" } else { "what was made before stands" };
+        lines.all("", found.work.is_none().then_some(before));
     }
 }
 
@@ -344,10 +350,17 @@ fn read(read: &Read) -> String {
 fn past(found: &Explanation, lines: &mut Lines) {
     if let Some(asked) = &found.last_asked {
         lines.add("asked at", format!("{}: {}", time(asked.at), asked.outcome));
+        let told = asked.causes.iter().filter(|_| asked.otherwise);
+        lines.all("", told.map(|why| format!("it was asked because: {why}")));
     }
     if let Some(made) = &found.last_made {
         match made.causes.as_slice() {
-            [] => lines.add("taken", format!("over as it was, without being made; it is of {}", time(made.at))),
+            [] => {
+                // Of what a source answers, the file tells the time; by hand, it is taken over as of then.
+                let of = if found.source.is_some() { "; it is of" } else { ", at" };
+                lines.add("taken", format!("over as it was, without being made{of} {}", time(made.at)));
+                lines.all("before", &made.before);
+            }
             [first, more @ ..] => {
                 lines.add("last made", first);
                 lines.all("", more);

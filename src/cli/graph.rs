@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::build::Session;
 use crate::build::graph::{Graph, Node, Reach, targets};
 use crate::build::neighbourhood::{Neighbourhood, steps};
 use crate::build::request::Asked;
-use crate::pipeline::Pipeline;
 
 use super::error::Error;
 use super::{Global, open, print, print_json, svg};
@@ -73,7 +73,7 @@ struct JsonEdge<'a> {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let pipeline = &session.pipeline;
-    let (asked, files) = asked(pipeline, arguments)?;
+    let (asked, files) = asked(&session, arguments)?;
     let alone = !arguments.needs && !arguments.needed_by;
     let reach = Reach {
         needs: arguments.needs || alone && arguments.under.is_none(),
@@ -100,14 +100,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 }
 
 /// What is named; a path that no step can make may be a file that steps read.
-fn asked(pipeline: &Pipeline, arguments: &Arguments) -> Result<(Vec<Asked>, Vec<String>), Error> {
+fn asked(session: &Session, arguments: &Arguments) -> Result<(Vec<Asked>, Vec<String>), Error> {
+    let pipeline = &session.pipeline;
     if arguments.wanted.is_empty() && arguments.under.is_none() {
         return Ok((crate::build::request::everything(pipeline), Vec::new()));
     }
     let (mut asked, mut files) = (Vec::new(), Vec::new());
     for name in &arguments.wanted {
-        match open::parse(pipeline, name) {
-            Ok(one) => asked.push(one),
+        match open::steps(session, name)? {
+            Ok(named) => asked.extend(named),
             Err(_) if std::path::Path::new(name).exists() || pipeline.root.join(name).exists() => {
                 files.push(open::below(pipeline, name));
             }

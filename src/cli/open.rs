@@ -28,9 +28,9 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    pub fn choose(&self, pipeline: &Pipeline, order: &mut Order) -> Result<(), Error> {
-        order.refresh = selection(pipeline, self.refresh.as_deref())?;
-        order.force = selection(pipeline, self.force.as_deref())?;
+    pub fn choose(&self, session: &Session, order: &mut Order) -> Result<(), Error> {
+        order.refresh = selection(session, self.refresh.as_deref())?;
+        order.force = selection(session, self.force.as_deref())?;
         Ok(())
     }
 }
@@ -144,13 +144,35 @@ pub fn unknown(unknown: Unknown) -> Error {
 }
 
 /// What `--refresh[=TARGET,…]` and the like choose: targets, steps and output files.
-fn selection(pipeline: &Pipeline, given: Option<&[String]>) -> Result<Selection, Error> {
+fn selection(session: &Session, given: Option<&[String]>) -> Result<Selection, Error> {
     let Some(given) = given else { return Ok(Selection::None) };
     if given.iter().any(String::is_empty) {
         return Ok(Selection::All);
     }
-    let names = given.iter().flat_map(|list| split(pipeline, list));
-    names.map(|name| parse(pipeline, &name)).collect::<Result<_, _>>().map(Selection::Named).map_err(unknown)
+    let mut named = Vec::new();
+    for list in given {
+        named.extend(listed(session, list)?);
+    }
+    Ok(Selection::Named(named))
+}
+
+/// What a list names, or the one that it is the name of: a comma may be part of that.
+fn listed(session: &Session, list: &str) -> Result<Vec<Asked>, Error> {
+    let entries = split(&session.pipeline, list);
+    if entries.len() > 1 && list.contains('@') {
+        let named = by_label(session, list).map_err(|e| Error::build(e, &session.pipeline))?;
+        if !named.is_empty() {
+            return Ok(named);
+        }
+    }
+    let mut all = Vec::new();
+    for entry in &entries {
+        match steps(session, entry)? {
+            Ok(asked) => all.extend(asked),
+            Err(wrong) => return steps(session, list)?.map_err(|_| unknown(wrong)),
+        }
+    }
+    Ok(all)
 }
 
 /// The entries of a list. A comma may also stand within a step: it ends an entry only where another one follows.

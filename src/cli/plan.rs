@@ -28,7 +28,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &arguments.wanted)?;
-    arguments.by_hand.choose(&session.pipeline, &mut order)?;
+    arguments.by_hand.choose(&session, &mut order)?;
     let summary = look(&session, &order, &mut Silence).map_err(|e| Error::build(e, &session.pipeline))?;
     match arguments.format {
         Format::Json => print_json(&Report::of(&summary, &session.pipeline)),

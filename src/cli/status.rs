@@ -62,8 +62,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.wanted.is_empty() {
         order.asked = open::everything(&session);
     }
+    let mut orphans = 0;
     let rows = match look(&session, &order, &mut Silence) {
-        Ok(summary) => rows(&summary, &session.pipeline),
+        Ok(summary) => {
+            orphans = summary.orphans;
+            rows(&summary, &session.pipeline)
+        }
         Err(BuildError::Pipeline(problems)) if arguments.wanted.is_empty() && are_clashes(&problems, &session) => {
             apart(&session, &order, &problems)?
         }
@@ -71,7 +75,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     };
     match arguments.format {
         Format::Json => print_json(&rows),
-        Format::Text => print(&table(&rows)),
+        Format::Text => print(&(table(&rows) + &told_of(orphans))),
     }
 }
 
@@ -161,6 +165,16 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
             }
         })
         .collect()
+}
+
+/// A line where there are any.
+fn told_of(orphans: usize) -> String {
+    let help = "`layermill clean --orphans` lists and removes";
+    match orphans {
+        0 => String::new(),
+        1 => format!("1 output that no step makes any more: {help} it\n"),
+        n => format!("{n} outputs that no step makes any more: {help} them\n"),
+    }
 }
 
 fn table(rows: &[Row<'_>]) -> String {

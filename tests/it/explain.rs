@@ -8,6 +8,7 @@ use crate::support::words::{self, exit};
 mod absent;
 mod causes;
 mod failures;
+mod past;
 mod reads;
 mod records;
 mod shown;

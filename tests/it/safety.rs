@@ -312,3 +312,55 @@ targets:
         assert_eq!(project.read("result/out.txt"), "b5");
     }
 }
+
+#[test]
+fn a_file_that_was_rewritten_and_given_its_old_time_is_seen() {
+    let project = Project::new(
+        "version: 1
+targets:
+  copy: {rule: command, inputs: [./in.txt], run: \"cat {in} > {out}\", output: result/out.txt}
+  pack: {rule: command, inputs: [./folder], run: \"cat {in}/* > {out}\", output: result/pack.txt}
+",
+    );
+    project.write("in.txt", "one");
+    project.write("folder/in.txt", "one");
+    project.build(&[]);
+    // Nothing is left to be looked at twice since it is too new.
+    std::thread::sleep(Duration::from_millis(50));
+    project.build(&[]).assert_nothing_done();
+    let rewrite = |path: &str, text: &str| {
+        let file = File::options().write(true).open(project.path(path)).expect("there");
+        let time = file.metadata().and_then(|meta| meta.modified()).expect("looked at");
+        std::io::Write::write_all(&mut &file, text.as_bytes()).expect("in place, and as long");
+        file.set_modified(time).expect("ours");
+    };
+    rewrite("in.txt", "two");
+    rewrite("folder/in.txt", "two");
+    project.build(&[]).assert_only(&["copy", "pack"]);
+    assert_eq!((project.read("result/out.txt"), project.read("result/pack.txt")), ("two".into(), "two".into()));
+    std::thread::sleep(Duration::from_millis(50));
+    project.build(&[]).assert_nothing_done();
+    rewrite("result/out.txt", "own");
+    project.build(&[]).assert_only(&["copy"]);
+    assert_eq!(project.read("result/out.txt"), "two");
+}
+
+#[test]
+fn what_moves_no_content_runs_nothing() {
+    let project = Project::new(
+        "version: 1
+targets:
+  copy: {rule: command, inputs: [./in.txt], run: \"cat {in} > {out}\", output: result/out.txt}
+",
+    );
+    project.write("in.txt", "one");
+    project.build(&[]);
+    for file in ["in.txt", "result/out.txt"] {
+        for change in ["chmod o-r", "ln F other;:", "mv F away; mv away F;:", "cp -p F copy; mv copy F;:", "touch"] {
+            let line = format!("{change} F; rm -f other").replace('F', file);
+            let done = project.command_of("sh").args(["-ec", &line]).status().expect("a shell");
+            assert!(done.success(), "{line}");
+            project.build(&[]).assert_nothing_done();
+        }
+    }
+}

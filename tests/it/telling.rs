@@ -1,7 +1,6 @@
 //! The finer points of what a build tells: what waits for what, who reads along, and what a terminal is spared.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -215,14 +214,6 @@ targets:
     assert!(output["lines"][0].as_str().is_some_and(|l| l.contains('\u{1b}')), "{output}");
 }
 
-/// The program on a terminal of its own, 100 columns wide; what it draws is `stdout`.
-fn on_a_terminal(project: &Project, args: &str) -> Command {
-    let mut script = project.command_of("script");
-    let line = format!("stty cols 100 rows 24; exec {} {args}", PROGRAM);
-    script.args(["-qefc", &line, "/dev/null"]).env("TERM", "xterm");
-    script
-}
-
 #[test]
 fn a_long_build_has_a_bar_that_names_what_runs_and_is_gone_after_ctrl_c() {
     let project = Project::new(
@@ -231,7 +222,7 @@ targets:
   slow: {rule: command, run: \"sleep 600; echo > {out}\", output: result/slow.txt}
 ",
     );
-    let mut terminal = Running::spawn(on_a_terminal(&project, "build --events events.ndjson --color never"));
+    let mut terminal = Running::spawn(project.at_a_terminal("build --events events.ndjson --color never"));
     let pid = terminal.until("it has begun", |_| {
         let text = std::fs::read_to_string(project.path("events.ndjson")).ok()?;
         serde_json::from_str::<Value>(text.lines().next()?).ok()?["pid"].as_i64()

@@ -77,12 +77,3 @@ fn damage(path: &Path) {
     fs::write(path, bytes).expect("written");
     fs::File::options().write(true).open(path).and_then(|f| f.set_modified(changed)).expect("set");
 }
-
-/// Makes outputs old enough for their stamps to be believed, and lets a build see that.
-fn settle(project: &Project, outputs: &[&str]) {
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    for output in outputs {
-        fs::File::options().write(true).open(project.path(output)).and_then(|f| f.set_modified(long_ago)).expect("set");
-    }
-    project.build(&[]).assert_nothing_done();
-}

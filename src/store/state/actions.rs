@@ -49,9 +49,12 @@ impl Actions {
         }
     }
 
-    /// Whether that changed anything.
+    /// Whether that changed anything: what is made once more was first made before.
     pub fn put(&mut self, key: Digest, outputs: &[StoredOutput]) -> bool {
-        if self.get(&key).as_deref() == Some(outputs) {
+        let undated = |outputs: &[StoredOutput]| -> Vec<_> {
+            outputs.iter().map(|output| StoredOutput { made_at: 0, ..*output }).collect()
+        };
+        if self.get(&key).is_some_and(|known| undated(&known) == undated(outputs)) {
             return false;
         }
         self.replace(key, outputs);
@@ -177,7 +180,10 @@ impl Row {
         let mut c = Cursor(bytes);
         let (key, content, blob) = (Digest(c.array()?), Digest(c.array()?), Sha256(c.array()?));
         let (size, ordinal, count, executable) = (c.u64()?, c.u32()?, c.u32()?, c.u8()? != 0);
-        let output = (count > 0).then_some(StoredOutput { content, blob, size, executable });
+        // An i64 without its highest byte, which is none in a hundred thousand years.
+        let [a, b, d, e, f, g, h] = c.array()?;
+        let made_at = i64::from_le_bytes([a, b, d, e, f, g, h, 0]);
+        let output = (count > 0).then_some(StoredOutput { content, blob, size, executable, made_at });
         Some(Self { key, ordinal, count, output })
     }
 }
@@ -201,6 +207,7 @@ fn write_group(
         row[96..104].copy_from_slice(&output.size.to_le_bytes());
         row[104..108].copy_from_slice(&ordinal.to_le_bytes());
         row[112] = u8::from(output.executable);
+        row[113..CHECK].copy_from_slice(&output.made_at.to_le_bytes()[..7]);
         sink(sealed(&mut row))?;
     }
     Ok(())

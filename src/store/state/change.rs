@@ -21,6 +21,8 @@ const STEP: u8 = 2;
 const TEMPLATE: u8 = 3;
 const ACTION: u8 = 4;
 const REMOVE: u8 = 5;
+/// An action with the time at which it was made.
+const DATED: u8 = 6;
 
 impl<'a> Change<'a> {
     /// Appends it to a frame.
@@ -30,7 +32,7 @@ impl<'a> Change<'a> {
                 out.push(FILE);
                 put_bytes(out, path.as_bytes());
                 out.extend_from_slice(&record.stamp.size.to_le_bytes());
-                out.extend_from_slice(&record.stamp.mtime.to_le_bytes());
+                out.extend_from_slice(&record.stamp.times.to_le_bytes());
                 out.extend_from_slice(&record.stamp.inode.to_le_bytes());
                 out.extend_from_slice(&record.content.0);
                 out.push(u8::from(record.settled));
@@ -47,7 +49,7 @@ impl<'a> Change<'a> {
                 put_bytes(out, text.as_bytes());
             }
             Self::Action { key, outputs } => {
-                out.push(ACTION);
+                out.push(DATED);
                 out.extend_from_slice(&key.0);
                 put_varint(out, outputs.len() as u64);
                 for o in outputs.iter() {
@@ -55,6 +57,7 @@ impl<'a> Change<'a> {
                     out.extend_from_slice(&o.blob.0);
                     out.extend_from_slice(&o.size.to_le_bytes());
                     out.push(u8::from(o.executable));
+                    out.extend_from_slice(&o.made_at.to_le_bytes());
                 }
             }
             Self::Remove { path } => {
@@ -69,7 +72,7 @@ impl<'a> Change<'a> {
         Some(match c.u8()? {
             FILE => {
                 let path = c.text()?;
-                let stamp = Stamp { size: c.u64()?, mtime: c.i64()?, inode: c.u64()? };
+                let stamp = Stamp { size: c.u64()?, times: c.i64()?, inode: c.u64()? };
                 let record = FileRecord { stamp, content: Digest(c.array()?), settled: c.u8()? != 0 };
                 Self::File { path, record }
             }
@@ -81,9 +84,10 @@ impl<'a> Change<'a> {
                 Self::Step { path, key, template, details }
             }
             TEMPLATE => Self::Template { text: c.text()? },
-            ACTION => {
+            kind @ (ACTION | DATED) => {
                 let key = Digest(c.array()?);
-                let outputs = (0..c.varint()?).map(|_| read_output(c)).collect::<Option<Vec<_>>>()?;
+                let dated = kind == DATED;
+                let outputs = (0..c.varint()?).map(|_| read_output(c, dated)).collect::<Option<Vec<_>>>()?;
                 Self::Action { key, outputs: outputs.into() }
             }
             REMOVE => Self::Remove { path: c.text()? },
@@ -92,7 +96,33 @@ impl<'a> Change<'a> {
     }
 }
 
-fn read_output(c: &mut Cursor<'_>) -> Option<StoredOutput> {
+fn read_output(c: &mut Cursor<'_>, dated: bool) -> Option<StoredOutput> {
     let (content, blob) = (Digest(c.array()?), Sha256(c.array()?));
-    Some(StoredOutput { content, blob, size: c.u64()?, executable: c.u8()? != 0 })
+    let (size, executable) = (c.u64()?, c.u8()? != 0);
+    Some(StoredOutput { content, blob, size, executable, made_at: if dated { c.i64()? } else { 0 } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_of_an_older_journal_tells_no_time() {
+        let output =
+            StoredOutput { content: Digest([1; 32]), blob: Sha256([2; 32]), size: 3, executable: true, made_at: 0 };
+        let key = Digest([4; 32]);
+        let old = [&[ACTION][..], &key.0, &[1], &output.content.0, &output.blob.0, &3u64.to_le_bytes(), &[1]].concat();
+        for (bytes, made_at) in [(old, 0), (written(key, StoredOutput { made_at: 5, ..output }), 5)] {
+            let mut c = Cursor(&bytes);
+            let Some(Change::Action { key: k, outputs }) = Change::read(&mut c) else { panic!("it is an action") };
+            assert!(c.is_empty());
+            assert_eq!((k, &outputs[..]), (key, &[StoredOutput { made_at, ..output }][..]));
+        }
+    }
+
+    fn written(key: Digest, output: StoredOutput) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Change::Action { key, outputs: vec![output].into() }.write(&mut bytes);
+        bytes
+    }
 }

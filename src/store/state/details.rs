@@ -8,7 +8,7 @@ const ABSENT: u8 = 1;
 const QUESTION: u8 = 2;
 const ANSWER: u8 = 4;
 const ASKED_AT: u8 = 8;
-const MORE_OUTPUTS: u8 = 16;
+const MORE: u8 = 16;
 const FOUND: u8 = 32;
 const WHY: u8 = 64;
 const MADE_AT: u8 = 128;
@@ -36,6 +36,10 @@ pub struct StepView<'a> {
     /// See [`StepRecord::why`].
     pub why: Option<&'a str>,
     more_outputs: Cursor<'a>,
+    /// See [`StepRecord::why_asked`].
+    pub why_asked: &'a str,
+    /// See [`StepRecord::before`].
+    pub before: &'a str,
 }
 
 impl<'a> StepView<'a> {
@@ -56,7 +60,7 @@ impl<'a> StepView<'a> {
     /// The paths of its outputs after the first.
     pub fn more_outputs(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut rest = self.more_outputs;
-        std::iter::from_fn(move || rest.text())
+        std::iter::from_fn(move || rest.text().filter(|path| !path.is_empty()))
     }
 
     /// The same with everything copied.
@@ -73,6 +77,8 @@ impl<'a> StepView<'a> {
             found: self.found().map(|(path, content)| FoundInput { path: path.to_owned(), content }).collect(),
             why: self.why.map(str::to_owned),
             more_outputs: self.more_outputs().map(str::to_owned).collect(),
+            why_asked: self.why_asked.to_owned(),
+            before: self.before.to_owned(),
         }
     }
 }
@@ -80,6 +86,7 @@ impl<'a> StepView<'a> {
 /// Appends all of the record but its key and template.
 pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
     let asks = record.question != Digest::default();
+    let more = !record.why_asked.is_empty() || !record.before.is_empty();
     let flag = |there: bool, bit: u8| if there { bit } else { 0 };
     out.push(
         flag(record.absent.is_some(), ABSENT)
@@ -88,7 +95,7 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
             | flag(record.asked_at != 0, ASKED_AT)
             | flag(!record.found.is_empty(), FOUND)
             | flag(record.why.is_some(), WHY)
-            | flag(!record.more_outputs.is_empty(), MORE_OUTPUTS)
+            | flag(more || !record.more_outputs.is_empty(), MORE)
             | flag(record.made_at != 0, MADE_AT),
     );
     put_varint(out, record.parts.len() as u64);
@@ -124,6 +131,12 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
     for path in &record.more_outputs {
         put_bytes(out, path.as_bytes());
     }
+    if more {
+        // No output has an empty path: here they end.
+        for text in ["", &record.why_asked, &record.before] {
+            put_bytes(out, text.as_bytes());
+        }
+    }
 }
 
 /// Reads what [`encode`] wrote; `None` where these bytes are not that.
@@ -144,10 +157,27 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
         read_found(&mut c)?;
     }
     let why = if has(WHY) { Some(c.text()?) } else { None };
-    if has(MORE_OUTPUTS) == c.is_empty() {
+    if has(MORE) == c.is_empty() {
         return None;
     }
-    Some(StepView { key, template, absent, question, answer, asked_at, made_at, parts, found, why, more_outputs: c })
+    let more_outputs = c;
+    while !c.is_empty() && !c.text()?.is_empty() {}
+    let (why_asked, before) = if c.is_empty() { ("", "") } else { (c.text()?, c.text()?) };
+    c.is_empty().then_some(StepView {
+        key,
+        template,
+        absent,
+        question,
+        answer,
+        asked_at,
+        made_at,
+        parts,
+        found,
+        why,
+        more_outputs,
+        why_asked,
+        before,
+    })
 }
 
 fn read_found<'a>(c: &mut Cursor<'a>) -> Option<(&'a str, Digest)> {

@@ -9,7 +9,7 @@ use super::record::{FileRecord, Stamp, StepRecord};
 use super::wire::{Cursor, Offset, Rows, offset, position};
 use crate::store::Digest;
 
-/// Bytes of a file's row: size, mtime, inode (8 each), content (32).
+/// Bytes of a file's row: size, times, inode (8 each), content (32).
 pub(super) const FILE_ROW: usize = 56;
 /// Bytes of a step's row: key (32), the number of its template (4), where its details lie (5).
 pub(super) const STEP_ROW: usize = 41;
@@ -56,7 +56,7 @@ impl Memory {
             return None;
         }
         let mut c = Cursor(self.files.get(id.index())?);
-        let stamp = Stamp { size: c.u64()?, mtime: c.i64()?, inode: c.u64()? };
+        let stamp = Stamp { size: c.u64()?, times: c.i64()?, inode: c.u64()? };
         Some(FileRecord { stamp, content: Digest(c.array()?), settled: self.has(id, SETTLED) })
     }
 
@@ -67,7 +67,7 @@ impl Memory {
         }
         let row = self.files.get_mut(id.index()).expect("a path has a row for its file");
         row[..8].copy_from_slice(&record.stamp.size.to_le_bytes());
-        row[8..16].copy_from_slice(&record.stamp.mtime.to_le_bytes());
+        row[8..16].copy_from_slice(&record.stamp.times.to_le_bytes());
         row[16..24].copy_from_slice(&record.stamp.inode.to_le_bytes());
         row[24..].copy_from_slice(&record.content.0);
         let flags = &mut self.flags[id.index()];

@@ -7,8 +7,8 @@ use crate::store::{Digest, Sha256};
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// Nanoseconds since 1970.
-    pub mtime: i64,
+    /// When it was last written, and when last changed in any way, in one number that moves with either.
+    pub times: i64,
     pub inode: u64,
 }
 
@@ -47,12 +47,24 @@ pub struct StepRecord {
     pub why: Option<String>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,
+    /// Why its source was last asked, in words, a line a cause; empty where `why` tells that: it ran then.
+    pub why_asked: String,
+    /// When and why it had been made before it was taken over, in words; empty where that is not known.
+    pub before: String,
 }
 
 impl StepRecord {
     /// When it last ran, if it ever did.
     pub fn last_made(&self) -> i64 {
         if self.made_at == 0 { self.asked_at } else { self.made_at }
+    }
+
+    /// Why its source was last asked, as far as that is known.
+    pub fn asked_because(&self) -> Option<&str> {
+        match self.why_asked.as_str() {
+            "" => self.why.as_deref().filter(|_| self.made_at == 0),
+            why => Some(why),
+        }
     }
 }
 
@@ -84,6 +96,8 @@ pub struct StoredOutput {
     /// Bytes.
     pub size: u64,
     pub executable: bool,
+    /// When these bytes were first made from that key, milliseconds since 1970; 0 where that is not known.
+    pub made_at: i64,
 }
 
 /// What was damaged and set aside when the state was opened, in words for the person.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::sample;
 use crate::support::words::exit;
 
 fn flaky() -> Project {
@@ -106,4 +107,112 @@ fn explain_and_status_use_the_same_words() {
     both("failed", "stale");
     project.remove("mood.txt");
     both("failed", "blocked");
+}
+
+/// The tags of a repository on a shelf that cannot be read.
+fn broken(project: &Project) {
+    project.write("images/index.json", "{");
+    project.run(&["build", "--refresh"]).exits(exit::FAILED);
+}
+
+fn tags_of(repo: &str) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{shelf: {{kind: oci-layout, path: images}}}}
+targets:
+  tags: {{rule: tags, source: shelf, foreach: {{repo: [{repo}]}}, output: \"tags/{{repo}}.json\"}}
+",
+    ));
+    project.layout("images", &sample::images());
+    project
+}
+
+#[test]
+fn a_refresh_that_failed_of_what_is_absent_is_told_until_its_source_answers() {
+    let project = tags_of("library/none");
+    assert_eq!(project.build(&[]).absent, 1);
+    broken(&project);
+    let words = [
+        "tags@repo=library/none: absent\n",
+        "failed    20",
+        "it ran because: refreshed by hand\n",
+        "what was answered before stands\n",
+        "Z: absent\n",
+    ];
+    assert_says(&project.explain("tags"), &words);
+    project.build(&[]).assert_nothing_done();
+    assert_says(&project.explain("tags"), &words);
+    project.layout("images", &sample::images());
+    project.build(&["--refresh"]);
+    assert!(!project.explain("tags").contains("failed"), "{}", project.explain("tags"));
+    assert!(!project.exists(".layermill/failures.json"));
+}
+
+#[test]
+fn a_refresh_that_failed_of_what_was_deleted_is_told_until_its_source_answers() {
+    let project = tags_of("library/redis");
+    project.build(&[]);
+    project.remove("tags/library/redis.json");
+    broken(&project);
+    let why = "it ran because: refreshed by hand; missing output: tags/library/redis.json\n";
+    assert_says(&project.explain("tags"), &["tags@repo=library/redis: failed\n", "because   missing output", why]);
+    // It is made of the answer of before; that it was to be another one is still known.
+    project.build(&[]).assert_only(&["tags@repo=library/redis"]);
+    let words = ["up to date\n", "failed    20", why, "what was answered before stands\n", "last made missing output"];
+    assert_says(&project.explain("tags"), &words);
+    project.build(&[]).assert_nothing_done();
+    assert_says(&project.explain("tags"), &words);
+    project.layout("images", &sample::images());
+    project.build(&["--refresh"]);
+    assert!(!project.explain("tags").contains("failed"), "{}", project.explain("tags"));
+}
+
+#[test]
+fn failures_of_a_build_that_was_killed_are_told() {
+    let project = Project::new(
+        "version: 1
+targets:
+  wrong: {rule: command, foreach: {n: [1, 2]}, run: \"exit {n}\", output: \"out/{n}.txt\"}
+  slow: {rule: command, run: \"sleep 20; echo > {out}\", output: slow.txt}
+",
+    );
+    // What a kill left half-written is passed over.
+    let killed = |before: &str| {
+        project.write(".layermill/failures.json", before);
+        let mut build = project.start(&["build", "-j", "4"]);
+        build.until("both have failed", |_| {
+            (project.read(".layermill/failures.json").matches("exit status").count() == 2).then_some(())
+        });
+        build.signal(rustix::process::Signal::KILL);
+        assert_eq!(build.wait().code, -9);
+        for n in 1..=2 {
+            let status = format!("the command failed: exit status: {n}\n");
+            assert_says(
+                &project.explain(&format!("wrong@n={n}")),
+                &[": failed\n", &status, "it ran because: first build"],
+            );
+        }
+    };
+    killed("");
+    killed("{\"out/1.txt\": {\"step\"");
+    // Made since by a build that was killed, too, it has not failed any more.
+    project.edit("exit {n}", "sleep 0; echo > {out}");
+    let mut build = project.start(&["build", "-j", "4"]);
+    build.until("both are made", |_| (project.exists("out/1.txt") && project.exists("out/2.txt")).then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    build.signal(rustix::process::Signal::KILL);
+    build.wait();
+    project.remove("out/1.txt");
+    let explained = project.explain("wrong@n=1");
+    assert!(explained.contains("wrong@n=1: missing\n") && !explained.contains("failed"), "{explained}");
+}
+
+#[test]
+fn a_failure_is_known_under_another_name_of_its_target() {
+    let project = flaky();
+    project.write("mood.txt", "bad\n");
+    project.run(&["build", "flaky"]).exits(exit::FAILED);
+    project.edit("  flaky:", "  shaky:");
+    project.edit("inputs: [flaky]", "inputs: [shaky]");
+    assert_says(&project.explain("shaky"), &["shaky: failed\n", "after 2 attempts", "it ran because: first build"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -112,6 +112,14 @@ impl Project {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.around.path().join("home"));
         command
+    }
+
+    /// The program on a terminal of its own, 100 columns wide; what it draws is `stdout`.
+    pub fn at_a_terminal(&self, args: &str) -> Command {
+        let mut script = self.command_of("script");
+        let line = format!("stty cols 100 rows 24; exec {PROGRAM} {args}");
+        script.args(["-qefc", &line, "/dev/null"]).env("TERM", "xterm");
+        script
     }
 
     pub fn run(&self, args: &[&str]) -> Run {
@@ -223,13 +231,18 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+    pub fn spawn(command: Command) -> Self {
+        Self::fed(command, Stdio::null())
+    }
+
+    /// The same, with someone who [types](Self::types).
+    pub fn attended(command: Command) -> Self {
+        Self::fed(command, Stdio::piped())
+    }
+
+    fn fed(mut command: Command, stdin: Stdio) -> Self {
+        let mut child =
+            command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stdout = Pipe::drain(child.stdout.take().expect("piped"));
         let stderr = Pipe::drain(child.stderr.take().expect("piped"));
         Self { child: Some(child), stdout, stderr }
@@ -256,6 +269,16 @@ impl Running {
             assert!(found.is_some() || !ended, "it ended before: {what}\n{}", self.stderr());
             found
         })
+    }
+
+    pub fn types(&mut self, text: &str) {
+        let stdin = self.child.as_mut().and_then(|child| child.stdin.as_mut()).expect("it is attended");
+        stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).expect("it listens");
+    }
+
+    /// What it has printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
     }
 
     /// What it has said so far.

@@ -56,3 +56,28 @@ fn what_cannot_be_told_now_is_no_orphan() {
     assert!(!run.stdout.contains("remove  "), "{run}");
     assert!(run.stdout.contains("what get_layer_all may make"), "{run}");
 }
+
+#[test]
+fn at_a_terminal_it_asks_before_anything_goes() {
+    let project = project();
+    project.build(&[]);
+    project.write("numbers.lst", "2\n");
+    let before = project.snapshot();
+    for (answer, goes) in [("n\n", false), ("\n", false), ("\u{4}", false), ("yes, why not\n", false), ("y\n", true)] {
+        let mut terminal = Running::attended(project.at_a_terminal("clean --orphans"));
+        let shown = terminal.until("it asks", |it| Some(it.stdout()).filter(|shown| shown.contains("[y/N]")));
+        assert!(
+            shown.contains("remove  result/part/1.txt\r\n") && shown.contains("remove 1 output? [y/N] "),
+            "{shown:?}"
+        );
+        assert_eq!(before.changes(&project.snapshot()), [""; 0], "it waits for the answer");
+        terminal.types(answer);
+        let run = terminal.wait().exits(exit::DONE);
+        assert!(run.stdout.ends_with(if goes { "1 output removed\r\n" } else { "nothing was removed\r\n" }), "{run}");
+        let gone: &[&str] = if goes { &["result/part/1.txt"] } else { &[] };
+        assert_eq!(before.changes(&project.snapshot()), gone, "{answer:?}");
+    }
+    // Where nothing is to go, nothing is asked.
+    let run = Running::attended(project.at_a_terminal("clean --orphans")).wait().exits(exit::DONE);
+    assert!(!run.stdout.contains("[y/N]"), "{run}");
+}

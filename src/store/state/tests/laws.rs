@@ -108,6 +108,21 @@ fn what_is_the_same_again_is_not_written_again() {
 }
 
 #[test]
+fn what_is_made_once_more_was_made_when_it_first_was() {
+    let home = home();
+    let mut state = open_whole(home.path(), Access::Write);
+    let at = |made_at| outputs(3).into_iter().map(|o| StoredOutput { made_at, ..o }).collect::<Vec<_>>();
+    state.put_action(digest(1), &at(5));
+    state.put_action(digest(1), &at(6));
+    assert_eq!(state.action(&digest(1)), Some(at(5)));
+    state.sync().unwrap();
+    state.write_snapshot().unwrap();
+    state.put_action(digest(1), &at(7));
+    assert_eq!(open_whole(home.path(), Access::Look).action(&digest(1)), Some(at(5)));
+    assert_eq!(state.action(&digest(1)), Some(at(5)));
+}
+
+#[test]
 fn a_template_that_no_step_names_is_forgotten_by_a_later_snapshot() {
     let home = home();
     let mut state = open_whole(home.path(), Access::Write);

@@ -31,7 +31,7 @@ pub(super) fn digest(n: u8) -> Digest {
 }
 
 pub(super) fn file_record(n: u8) -> FileRecord {
-    let stamp = Stamp { size: u64::from(n) << 50, mtime: -i64::from(n), inode: u64::from(n) };
+    let stamp = Stamp { size: u64::from(n) << 50, times: -i64::from(n), inode: u64::from(n) };
     FileRecord { stamp, content: digest(n), settled: n.is_multiple_of(2) }
 }
 
@@ -53,7 +53,9 @@ pub(super) fn step_record(n: u8) -> StepRecord {
             vec![]
         },
         why: some(64).then(|| "an input moved ".repeat(usize::from(n % 3))),
-        more_outputs: if some(16) { vec!["b".into(), String::new()] } else { vec![] },
+        more_outputs: if some(16) { vec!["b".into(), "ü".into()] } else { vec![] },
+        why_asked: if n % 3 == 1 { "by hand ü\nold".into() } else { String::new() },
+        before: if n % 5 == 1 { "made then".into() } else { String::new() },
     }
 }
 
@@ -63,6 +65,7 @@ pub(super) fn outputs(n: u8) -> Vec<StoredOutput> {
         blob: Sha256([i; 32]),
         size: u64::from(i) << 33,
         executable: i % 2 == 0,
+        made_at: i64::from(i) << 48,
     };
     (0..n % 4).map(one).collect()
 }
