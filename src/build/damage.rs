@@ -49,9 +49,17 @@ pub fn verify(
     listener: &mut dyn Listener,
 ) -> Result<Verified, BuildError> {
     let named = !order.asked.is_empty();
+    if !session.work_dir.exists() {
+        return Ok(Verified::default());
+    }
     let (mut verified, broken) = {
         // A file that a build is just writing is not damaged.
-        let _lock = take_lock(session, order, &stop, listener)?;
+        let _lock = match take_lock(session, order, &stop, listener) {
+            Ok(lock) => Some(lock),
+            // Where nothing may be written, no build of ours runs either.
+            Err(BuildError::Io { source, .. }) if !repair && is_closed(&source) => None,
+            Err(error) => return Err(error),
+        };
         let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
         for aside in &set_aside {
             listener.hear(&Event::SetAside { what: &aside.0 });
@@ -78,6 +86,10 @@ pub fn verify(
         }
     }
     Ok(verified)
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// The outputs of all steps that are recorded, whether the pipeline still has them or not.

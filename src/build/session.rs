@@ -139,8 +139,15 @@ fn write(
     summary.interrupted = engine.interrupted;
     let problems = std::mem::take(&mut engine.problems);
     let unknown = engine.not_found(order);
-    engine.state.close()?;
-    driven?;
+    let closed = engine.state.close().map_err(BuildError::from);
+    match driven.and(closed) {
+        Err(error @ BuildError::State(_)) => {
+            // What was done until then is told all the same.
+            listener.hear(&Event::Done(&summary));
+            return Err(error);
+        }
+        other => other?,
+    }
     if !problems.is_empty() {
         return Err(BuildError::Pipeline(problems));
     }

@@ -6,7 +6,7 @@ use crate::progress::report::Report;
 
 use super::error::Error;
 use super::listen::Listening;
-use super::{Format, Global, open, print, print_json, signals};
+use super::{Format, Global, exit, open, print, print_json, signals};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -33,6 +33,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let summary = adopt(&session, &order, stop, &mut listeners).map_err(|e| Error::build(e, &session.pipeline))?;
     if arguments.format == Format::Json {
         return print_json(&Report::of(&summary, &session.pipeline));
+    }
+    if global.quiet {
+        return Ok(exit::DONE);
     }
     let adopted: Vec<&str> =
         summary.accounts.iter().filter(|a| a.status == Status::Adopted).map(|a| a.step.as_str()).collect();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write as _};
 
 use crate::build::orphans::{Candidates, Fate, Removed, orphans, outputs_of, remove};
+use crate::progress::words::counted;
 
 use super::error::Error;
 use super::{Global, exit, open, print};
@@ -37,7 +38,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let found = if arguments.orphans { orphans(&session) } else { outputs_of(&session, &order) }.map_err(wrong)?;
     let to_go = found.list.iter().filter(|c| goes(&c.fate, arguments.force)).count();
     if arguments.dry_run {
-        return print(&format!("{}{} would be removed\n", listed(&found, arguments.force), outputs(to_go)));
+        return print(&format!("{}{} would be removed\n", listed(&found, arguments.force), counted(to_go, "output")));
     }
     if arguments.orphans {
         if to_go > 0 && !arguments.yes {
@@ -85,7 +86,7 @@ fn listed(found: &Candidates, force: bool) -> String {
 fn agreed(count: usize) -> Result<bool, Error> {
     let failed = |e: std::io::Error| Error::failed(format!("cannot ask: {e}"));
     let mut stderr = std::io::stderr();
-    write!(stderr, "remove {}? [y/N] ", outputs(count)).and_then(|()| stderr.flush()).map_err(failed)?;
+    write!(stderr, "remove {}? [y/N] ", counted(count, "output")).and_then(|()| stderr.flush()).map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -101,15 +102,11 @@ fn told(removed: &Removed, verbose: bool) -> String {
     }
     let mut more = String::new();
     if removed.folders > 0 {
-        let _ = write!(more, ", {} empty folders", removed.folders);
+        let _ = write!(more, ", {}", counted(removed.folders, "empty folder"));
     }
     if removed.forgotten > 0 {
-        let _ = write!(more, ", {} records of what is not there", removed.forgotten);
+        let _ = write!(more, ", {} of what is not there", counted(removed.forgotten, "record"));
     }
-    let _ = writeln!(text, "{}{more} removed", outputs(removed.removed.len()));
+    let _ = writeln!(text, "{}{more} removed", counted(removed.removed.len(), "output"));
     text
-}
-
-fn outputs(count: usize) -> String {
-    if count == 1 { "1 output".to_owned() } else { format!("{count} outputs") }
 }

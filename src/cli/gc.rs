@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::build::gc::{Freed, Policy, gc};
 use crate::pipeline::node;
+use crate::progress::words::counted;
 use crate::progress::{self, Style};
 
 use super::error::Error;
@@ -47,15 +48,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 fn text(freed: &Freed, policy: &Policy) -> String {
     let word = if policy.dry { "would free" } else { "freed" };
     let mut text = format!(
-        "{word} {}: {} blobs, {} step results, {} records, {} logs\n",
+        "{word} {}: {}, {}, {}, {}\n",
         progress::bytes(freed.bytes),
-        freed.blobs,
-        freed.actions,
-        freed.records,
-        freed.logs
+        counted(freed.blobs, "blob"),
+        counted(freed.actions, "step result"),
+        counted(freed.records, "record"),
+        counted(freed.logs, "log")
     );
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "kept {}: {} blobs", progress::bytes(freed.kept_bytes), freed.kept_blobs);
+    let _ = writeln!(text, "kept {}: {}", progress::bytes(freed.kept_bytes), counted(freed.kept_blobs, "blob"));
     if policy.max_size.is_some_and(|most| freed.kept_bytes > most) {
         text.push_str("that is more than --max-size, and all of it is needed\n");
     }

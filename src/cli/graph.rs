@@ -88,7 +88,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     } else {
         let under = arguments.under.as_deref().map(|folder| open::below(pipeline, folder));
         let around = Neighbourhood { reach, under, files };
-        steps(&session, &order, &around).map_err(|e| Error::build(e, pipeline))?
+        let graph = steps(&session, &order, &around).map_err(|e| Error::build(e, pipeline))?;
+        if let Some(folder) = arguments.under.as_deref().filter(|_| graph.nodes.is_empty()) {
+            return Err(Error::wrong(format!("no step writes under {folder}"))
+                .help(Some("`layermill graph --steps` names all steps and what they write".to_owned())));
+        }
+        graph
     };
     match arguments.format {
         Format::Text => print(&text(&graph)),
@@ -146,6 +151,7 @@ fn text(graph: &Graph) -> String {
     for (position, node) in graph.nodes.iter().enumerate() {
         // Writing to a String cannot fail.
         let _ = match &node.rule {
+            Some(rule) if node.outputs.is_empty() => writeln!(text, "{} ({rule})", node.name),
             Some(rule) => writeln!(text, "{} ({rule}) -> {}", node.name, node.outputs.join(", ")),
             None => writeln!(text, "{} (file)", node.name),
         };

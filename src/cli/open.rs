@@ -134,7 +134,8 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
 pub fn below(pipeline: &Pipeline, given: &str) -> String {
     let from_here = std::path::absolute(given).ok();
     let below = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok()).and_then(Path::to_str);
-    let given = if pipeline.root.join(given).exists() { given } else { below.unwrap_or(given) };
+    let is_there = Path::new(given).is_relative() && pipeline.root.join(given).exists();
+    let given = if is_there { given } else { below.unwrap_or(given) };
     let plain = given.strip_prefix("./").unwrap_or(given).trim_end_matches('/');
     if plain == "." { String::new() } else { plain.to_owned() }
 }

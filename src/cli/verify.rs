@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::build::Order;
 use crate::build::damage::{Damage, Verified, verify};
+use crate::progress::words::counted;
 use crate::progress::{self, Style};
 
 use super::error::Error;
@@ -100,10 +101,12 @@ fn text(verified: &Verified, repair: bool) -> String {
         let _ = writeln!(text, "{word:<8} {}\n  recorded {}\n  found    {}", d.path, d.recorded, d.found);
     }
     let damaged = verified.damaged.iter().filter(|d| !d.repaired).count();
-    let _ = write!(text, "{} outputs and {} blobs read, ", verified.outputs, verified.blobs);
+    let (outputs, blobs) = (counted(verified.outputs, "output"), counted(verified.blobs, "blob"));
+    let _ = write!(text, "{outputs} and {blobs} read, ");
     let repaired = verified.damaged.len() - damaged;
     let _ = match (damaged, repaired) {
         (0, 0) => writeln!(text, "none is damaged"),
+        (0, 1) => writeln!(text, "one was damaged and is mended"),
         (0, n) => writeln!(text, "{n} were damaged and are mended"),
         (n, 0) => writeln!(text, "{n} damaged"),
         (n, m) => writeln!(text, "{n} damaged, {m} mended"),
@@ -112,7 +115,7 @@ fn text(verified: &Verified, repair: bool) -> String {
         text.push_str(if repair {
             "what is still damaged has no step that makes it now, or its step failed\n"
         } else {
-            "`layermill verify --repair` makes them again\n"
+            "`layermill verify --repair` makes again what a step makes, and removes damaged blobs\n"
         });
     }
     text

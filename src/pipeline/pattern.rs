@@ -41,7 +41,8 @@ pub fn parse(text: &Text, span: Span, source: &str, bindings: &[Binding]) -> Pat
                 rest = &rest[2..];
                 continue;
             }
-            let Some(name) = name_in_braces(rest) else {
+            // What `${…}` means was put in its place before: where it still stands, it is meant as it is.
+            let Some(name) = name_in_braces(rest).filter(|_| !literal.ends_with('$')) else {
                 literal.push_str(&rest[..1]);
                 rest = &rest[1..];
                 continue;
@@ -415,6 +416,7 @@ mod tests {
             (r#"jq '{a: {b: 1}}' {in}"#, r#"jq '{a: {b: 1}}' <in>"#),
             (r#"{"a":{"b":{}}}"#, r#"{"a":{"b":{}}}"#),
             ("x}}", "x}}"),
+            ("${repo} ${in} $ {repo} {repo}{tag}", "${repo} ${in} $ <0> <0><1>"),
             ("{repo", "{repo"),
             ("", ""),
         ] {

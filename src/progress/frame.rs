@@ -19,7 +19,8 @@ const WIDE: usize = 90;
 
 /// The lines to be drawn, none wider than `width`.
 pub fn lines(progress: &Progress, pace: &Pace, running: &Running, elapsed: Duration, width: usize) -> Vec<String> {
-    let mut lines = vec![head(progress, pace, elapsed, width)];
+    let longest = running.oldest().next().map_or(Duration::ZERO, |(_, since)| since);
+    let mut lines = vec![head(progress, pace, longest, elapsed, width)];
     let named: Vec<(&str, Duration)> =
         running.oldest().take_while(|(_, since)| *since >= NAMED_AFTER).take(NAMED).collect();
     for (step, since) in &named {
@@ -32,7 +33,7 @@ pub fn lines(progress: &Progress, pace: &Pace, running: &Running, elapsed: Durat
 }
 
 /// What is told in the first line, each part with its rank: where there is no room for all, the highest go.
-fn head(progress: &Progress, pace: &Pace, elapsed: Duration, width: usize) -> String {
+fn head(progress: &Progress, pace: &Pace, longest: Duration, elapsed: Duration, width: usize) -> String {
     let grows = if progress.grows { "+" } else { "" };
     let mut parts = vec![(0, format!("{}/{}{grows}", progress.done, progress.total))];
     if progress.running > 0 {
@@ -52,7 +53,7 @@ fn head(progress: &Progress, pace: &Pace, elapsed: Duration, width: usize) -> St
     parts.push((7, clock(elapsed)));
     if let Some(wait) = progress.budget_wait {
         parts.push((1, format!("waits for a budget, {} left", about(wait))));
-    } else if let Some(left) = pace.left(progress) {
+    } else if let Some(left) = pace.left(progress, longest) {
         parts.push((1, format!("about {} left", about(left))));
     }
     let bar = bar(progress, width);

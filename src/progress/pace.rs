@@ -38,13 +38,14 @@ impl Pace {
         (requests > 0).then(|| as_float(requests) / span)
     }
 
-    /// How long what is left takes at this pace. Nothing is said while more may be found.
-    pub fn left(&self, progress: &Progress) -> Option<Duration> {
+    /// How long what is left takes at this pace. Nothing is said while more may be found, nor where a step has been
+    /// running for longer than that: it does not keep this pace. `longest` is the one that has run for longest.
+    pub fn left(&self, progress: &Progress, longest: Duration) -> Option<Duration> {
         let remaining = progress.total.saturating_sub(progress.done);
         if progress.grows || remaining == 0 {
             return None;
         }
-        Duration::try_from_secs_f64(as_float(remaining as u64) / self.steps()?).ok()
+        Duration::try_from_secs_f64(as_float(remaining as u64) / self.steps()?).ok().filter(|left| *left >= longest)
     }
 
     fn moved(&self) -> Option<(f64, usize, u64)> {
@@ -77,17 +78,19 @@ mod tests {
         let pace = seen(&[(0, 0), (5, 5), (10, 10)]);
         // 900 of those done were up to date; they make it no faster.
         let progress = Progress { total: 1000, done: 910, ran: 10, ..Progress::default() };
-        assert_eq!(pace.left(&progress), Some(Duration::from_secs(90)));
-        assert_eq!(pace.left(&Progress { grows: true, ..progress }), None, "more may be found");
-        assert_eq!(pace.left(&Progress { done: 1000, ..progress }), None, "nothing is left");
+        assert_eq!(pace.left(&progress, Duration::ZERO), Some(Duration::from_secs(90)));
+        let longest = Duration::from_secs(91);
+        assert_eq!(pace.left(&progress, longest), None, "a step takes longer than all that is left would");
+        assert_eq!(pace.left(&Progress { grows: true, ..progress }, Duration::ZERO), None, "more may be found");
+        assert_eq!(pace.left(&Progress { done: 1000, ..progress }, Duration::ZERO), None, "nothing is left");
     }
 
     #[test]
     fn too_little_is_no_ground_for_a_guess() {
         let progress = Progress { total: 10, ..Progress::default() };
-        assert_eq!(seen(&[(0, 0), (1, 9)]).left(&progress), None);
-        assert_eq!(seen(&[(0, 0), (10, 1)]).left(&progress), None);
-        assert_eq!(seen(&[]).left(&progress), None);
+        assert_eq!(seen(&[(0, 0), (1, 9)]).left(&progress, Duration::ZERO), None);
+        assert_eq!(seen(&[(0, 0), (10, 1)]).left(&progress, Duration::ZERO), None);
+        assert_eq!(seen(&[]).left(&progress, Duration::ZERO), None);
     }
 
     #[test]

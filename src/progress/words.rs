@@ -197,10 +197,15 @@ pub fn progress(progress: &Progress, pace: &Pace, oldest: Option<(&str, Duration
     }
     if let Some(wait) = progress.budget_wait {
         let _ = write!(text, ", waiting for a budget, {} left", frame::about(wait));
-    } else if let Some(left) = pace.left(progress) {
+    } else if let Some(left) = pace.left(progress, oldest.map_or(Duration::ZERO, |(_, since)| since)) {
         let _ = write!(text, ", about {} left", frame::about(left));
     }
     text + "\n"
+}
+
+/// `1 output`, `2 outputs`
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Another build holds the lock.

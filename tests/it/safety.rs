@@ -274,7 +274,7 @@ fn verbs_that_look_work_where_nothing_can_be_written() {
     let project = pieces();
     bound(&project, &["build", "whole"]).exits(exit::DONE);
     chmod(&project, "a-w", "");
-    for verb in [&["plan"][..], &["status"], &["explain", "whole"], &["graph"]] {
+    for verb in [&["plan"][..], &["status"], &["explain", "whole"], &["graph"], &["verify"]] {
         bound(&project, verb).exits(exit::DONE);
     }
     chmod(&project, "u+w", "");

@@ -47,7 +47,10 @@ fn the_steps_that_write_under_a_folder() {
     assert_eq!(nodes(&project, &["--under", "result/parts"]), ["part@name=a", "part@name=b"]);
     assert_eq!(nodes(&project, &["--under", "result/"]), ["part@name=a", "part@name=b", "whole"]);
     assert_eq!(nodes(&project, &["--under", "other", "--needs"]), ["note.txt", "side"]);
-    assert_eq!(nodes(&project, &["--under", "res"]), [""; 0]);
+    let below = project.path("result/parts").display().to_string();
+    assert_eq!(nodes(&project, &["--under", &below]), ["part@name=a", "part@name=b"]);
+    let none = project.run(&["graph", "--under", "res"]).exits(exit::WRONG);
+    assert!(none.stderr.contains("no step writes under res"), "{none}");
 }
 
 #[test]

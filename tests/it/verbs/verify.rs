@@ -31,6 +31,13 @@ fn verify_finds_what_is_damaged_and_repairs_it() {
 }
 
 #[test]
+fn verify_leaves_a_folder_in_which_nothing_was_built_as_it_is() {
+    let project = project();
+    project.run(&["verify"]).exits(exit::DONE);
+    assert!(!project.exists(".layermill"));
+}
+
+#[test]
 fn verify_names_what_is_missing_and_repair_brings_it_back() {
     let project = project();
     project.build(&[]);
