@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -148,12 +148,27 @@ pub fn record(stamp: Stamp, content: Digest, before: i64) -> FileRecord {
 /// Reads and hashes a file.
 fn hash_file(path: &Path) -> io::Result<FileRecord> {
     let before = clock::now_ns();
-    let mut file = fs::File::open(path)?;
+    let file = fs::File::open(path)?;
     let stamp = stamp(&file.metadata()?);
-    let mut hasher = blake3::Hasher::new();
-    let size = io::copy(&mut file, &mut hasher)?;
+    let (size, content) = digest(file, stamp.size)?;
     let stamp = Stamp { size, ..stamp };
-    Ok(record(stamp, Digest(*hasher.finalize().as_bytes()), before))
+    Ok(record(stamp, content, before))
+}
+
+/// The size and the digest of a file that is said to have so many bytes: most are small, and read with one call.
+pub fn digest(mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        let n = match file.read(&mut chunk) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hasher.update(&chunk[..n]);
+        if n == 0 || n < chunk.len() && hasher.count() == said {
+            return Ok((hasher.count(), Digest(*hasher.finalize().as_bytes())));
+        }
+    }
 }
 
 /// A folder counts as one file: its stamp sums up those of all files in it, its content is the list of their paths,
