@@ -266,3 +266,22 @@ fn column(kind: &AxisKind, root: &Path, names: &mut Interner) -> Result<Vec<Boun
     })?;
     Ok(column)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_of_a_file_is_taken_once_whatever_had_a_name_before() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("values"), "b\na\nb\nold\nc\na\nold\n").unwrap();
+        let mut names = Interner::default();
+        names.intern("other");
+        names.intern("old");
+        for _ in 0..2 {
+            let column = column(&AxisKind::Lines("values".into()), dir.path(), &mut names).unwrap();
+            let values: Vec<&str> = column.iter().map(|bound| names.get(bound.value)).collect();
+            assert_eq!(values, ["b", "a", "old", "c"]);
+        }
+    }
+}

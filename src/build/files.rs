@@ -225,3 +225,28 @@ pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_at_its_last_slash() {
+        let cut = ["a", "a/b", "a/é/c.txt"].map(folder_and_name);
+        assert_eq!(cut, [("", "a"), ("a", "b"), ("a/é", "c.txt")]);
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_was_said_of_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for len in [0, 5, (16 << 10) - 1, 16 << 10, 50_000] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            fs::write(&path, &bytes).unwrap();
+            for said in [len as u64, 0, len as u64 + 1] {
+                let read = digest(fs::File::open(&path).unwrap(), said).unwrap();
+                assert_eq!(read, (len as u64, Digest::of(&bytes)), "{len} bytes, {said} said");
+            }
+        }
+    }
+}
