@@ -108,7 +108,7 @@ pub(super) struct Engine<'p> {
     pub rhythm: Rhythm,
     pub scratch: Scratch,
     /// The pipeline file and the lists that it goes over: no step may write them.
-    pub protected: HashSet<String, RandomState>,
+    pub protected: HashSet<PathId, RandomState>,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
     /// The values of targets that were not expanded.

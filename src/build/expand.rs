@@ -1,15 +1,17 @@
 //! From targets to steps: at the start where values are known, and while building where they are read out of outputs.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::pipeline::model::{Axis, AxisKind, Read, Target, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, Pipeline, Read, Target, TargetId};
 use crate::pipeline::{axis, pattern};
 use crate::store::Sha256;
 use crate::store::state::{PathId, State};
 
 use super::engine::Engine;
+use super::intern::{Id, Interner};
 use super::outcome::Status;
 use super::steps::{Bound, NONE, StepId};
 use super::waits::Wait;
@@ -39,22 +41,25 @@ pub struct Pending {
 }
 
 /// Finds paths near where they are expected: those of a target's steps were first put in a rhythm, and so they come back.
+///
+/// By target, and by the place of a path among its outputs and inputs: the last two.
 #[derive(Default)]
-pub(super) struct Rhythm(HashMap<(TargetId, usize), (PathId, PathId), foldhash::fast::RandomState>);
+pub(super) struct Rhythm(Vec<Vec<Option<(PathId, PathId)>>>);
 
 impl Rhythm {
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
+        Self(pipeline.targets.iter().map(|target| vec![None; target.outputs.len() + target.inputs.len()]).collect())
+    }
+
     /// The number of a path that comes after the others of this place.
-    pub(super) fn find(&mut self, state: &mut State, place: (TargetId, usize), path: &str) -> PathId {
-        let last = self.0.get_mut(&place);
-        let guess = last.as_ref().map(|(before, last)| last.in_step(*before));
+    pub(super) fn find(&mut self, state: &mut State, target: TargetId, place: usize, path: &str) -> PathId {
+        let last = &mut self.0[target][place];
+        let guess = last.map(|(before, last)| last.in_step(before));
         let found = match guess.and_then(|guess| state.find_near(path, guess)) {
             Some(found) => found,
             None => state.intern(path),
         };
-        match last {
-            Some((before, last)) => (*before, *last) = (*last, found),
-            None => drop(self.0.insert(place, (found, found))),
-        }
+        *last = Some((last.map_or(found, |(_, last)| last), found));
         found
     }
 }
@@ -84,7 +89,7 @@ impl Engine<'_> {
             }
             let this = &self.pipeline.targets[target];
             for output in &this.outputs {
-                let path = pattern::literal(&output.pattern).filter(|path| self.protected.contains(path));
+                let path = pattern::literal(&output.pattern).filter(|path| self.is_protected(path));
                 if let Some(path) = path {
                     self.problem(output.span, "an output that the pipeline itself is read from", path);
                 }
@@ -101,6 +106,11 @@ impl Engine<'_> {
             }
         }
         self.settle_groups();
+    }
+
+    /// The pipeline itself is read from it.
+    fn is_protected(&self, path: &str) -> bool {
+        self.state.find(path).is_some_and(|path| self.protected.contains(&path))
     }
 
     /// Rows of one set of parents: the product of the static axes (and of `read`, the values that a parent's output
@@ -160,11 +170,8 @@ impl Engine<'_> {
         if let Some(column) = self.columns.get(&name) {
             return Some(column.clone());
         }
-        match axis::static_values(&axis.kind, &self.pipeline.root) {
-            Ok(values) => {
-                let names = &mut self.steps.names;
-                let bound = |value: String| Bound { value: names.intern(&value), fingerprint: NONE };
-                let column: Vec<Bound> = values.into_iter().map(bound).collect();
+        match column(&axis.kind, &self.pipeline.root, &mut self.steps.names) {
+            Ok(column) => {
                 self.columns.insert(name, column.clone());
                 Some(column)
             }
@@ -240,4 +247,41 @@ fn read_of(target: &Target, from: TargetId) -> Option<&Read> {
         AxisKind::From { target, read } if *target == from => Some(read),
         _ => None,
     })
+}
+
+/// The values of an axis that needs no output, interned as they are read: the first of each.
+fn column(kind: &AxisKind, root: &Path, names: &mut Interner) -> Result<Vec<Bound>, String> {
+    let mut column = Vec::new();
+    let known = names.len();
+    // Those of them that had a name before.
+    let mut again: HashSet<Id> = HashSet::new();
+    axis::each_static_value(kind, root, &mut |value| {
+        let before = names.len();
+        let value = names.intern(value);
+        if names.len() > before || (value as usize) < known && again.insert(value) {
+            axis::room_for_one_more(column.len())?;
+            column.push(Bound { value, fingerprint: NONE });
+        }
+        Ok(())
+    })?;
+    Ok(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_of_a_file_is_taken_once_whatever_had_a_name_before() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("values"), "b\na\nb\nold\nc\na\nold\n").unwrap();
+        let mut names = Interner::default();
+        names.intern("other");
+        names.intern("old");
+        for _ in 0..2 {
+            let column = column(&AxisKind::Lines("values".into()), dir.path(), &mut names).unwrap();
+            let values: Vec<&str> = column.iter().map(|bound| names.get(bound.value)).collect();
+            assert_eq!(values, ["b", "a", "old", "c"]);
+        }
+    }
 }

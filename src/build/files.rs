@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -67,7 +67,7 @@ impl Eyes {
         if !record.settled {
             return false;
         }
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (folder, name) = folder_and_name(path);
         let glance = self.glance.load(Ordering::Relaxed);
         let seen = FOLDER.with_borrow_mut(|open| {
             if !open.as_ref().is_some_and(|(g, f, _)| *g == glance && f == folder) {
@@ -90,6 +90,11 @@ impl Eyes {
 fn next_glance() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The folder of a path, empty where it has none, and its name in there. Names are short: this is quicker than a search.
+pub fn folder_and_name(path: &str) -> (&str, &str) {
+    path.bytes().rposition(|byte| byte == b'/').map_or(("", path), |at| (&path[..at], &path[at + 1..]))
 }
 
 fn open_folder(at: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
@@ -168,12 +173,27 @@ pub fn record(meta: &Metadata, content: Digest, before: i64) -> FileRecord {
 /// Reads and hashes a file.
 fn hash_file(path: &Path) -> io::Result<FileRecord> {
     let before = clock::now_ns();
-    let mut file = fs::File::open(path)?;
+    let file = fs::File::open(path)?;
     let meta = file.metadata()?;
-    let mut hasher = blake3::Hasher::new();
-    let size = io::copy(&mut file, &mut hasher)?;
-    let record = record(&meta, Digest(*hasher.finalize().as_bytes()), before);
+    let (size, content) = digest(file, meta.len())?;
+    let record = record(&meta, content, before);
     Ok(FileRecord { stamp: Stamp { size, ..record.stamp }, ..record })
+}
+
+/// The size and the digest of a file that is said to have so many bytes: most are small, and read with one call.
+pub fn digest(mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        let n = match file.read(&mut chunk) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hasher.update(&chunk[..n]);
+        if n == 0 || n < chunk.len() && hasher.count() == said {
+            return Ok((hasher.count(), Digest(*hasher.finalize().as_bytes())));
+        }
+    }
 }
 
 /// A folder counts as one file: its stamp sums up those of all files in it, its content is the list of their paths,
@@ -230,4 +250,29 @@ pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_at_its_last_slash() {
+        let cut = ["a", "a/b", "a/é/c.txt"].map(folder_and_name);
+        assert_eq!(cut, [("", "a"), ("a", "b"), ("a/é", "c.txt")]);
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_was_said_of_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for len in [0, 5, (16 << 10) - 1, 16 << 10, 50_000] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            fs::write(&path, &bytes).unwrap();
+            for said in [len as u64, 0, len as u64 + 1] {
+                let read = digest(fs::File::open(&path).unwrap(), said).unwrap();
+                assert_eq!(read, (len as u64, Digest::of(&bytes)), "{len} bytes, {said} said");
+            }
+        }
+    }
 }

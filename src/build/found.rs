@@ -43,7 +43,8 @@ pub(super) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure
     found.paths.iter().map(look).collect()
 }
 
-/// Whether a command left its inputs as they were when it was decided to run it.
+/// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
+/// folders would tell what is gone, and not what was written where it lies.
 pub(super) fn check_inputs(job: &Job) -> Result<(), Failure> {
     let all: Vec<_> = job.inputs.iter().flat_map(|input| input.paths.iter().zip(&input.seen)).collect();
     let eyes = (all.len() >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();

@@ -250,12 +250,18 @@ fn stage(
         }
         Content::File(made) => made,
     };
-    // A plain file for the store is hashed as it is copied.
-    if let Some(blobs) = store.filter(|_| !destination.folder)
-        && fs::symlink_metadata(&path).is_ok_and(|m| m.is_file())
+    if !destination.folder
+        && let Ok(meta) = fs::symlink_metadata(&path)
+        && meta.is_file()
     {
-        let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
-        return Ok(Staged { path, content: stored.content, stored: Some(stored) });
+        // For the store it is hashed as it is copied.
+        if let Some(blobs) = store {
+            let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+            return Ok(Staged { path, content: stored.content, stored: Some(stored) });
+        }
+        if let Ok((_, content)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
+            return Ok(Staged { path, content, stored: None });
+        }
     }
     match files::look_at_output(&path, None, destination.folder) {
         Look::Same(FileRecord { content, .. }) | Look::Hashed(FileRecord { content, .. }) => {

@@ -25,7 +25,7 @@ impl Engine<'_> {
             Err(message) => Some((None, message)),
             Ok(()) => {
                 self.waits(target, id, &mut waits);
-                match self.steps.claim(id, &paths, &self.state) {
+                match self.steps.claim(id, &paths, &mut self.state) {
                     Ok(()) => {
                         self.steps.set_slots(id, &waits);
                         None
@@ -126,10 +126,11 @@ impl Engine<'_> {
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
             pattern::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
-            if protected.contains(scratch.path.as_str()) {
+            let path = rhythm.find(state, target, position, &scratch.path);
+            if protected.contains(&path) {
                 return Err(format!("the output {} is a file that the pipeline itself is read from", scratch.path));
             }
-            paths.push(rhythm.find(state, (target, position), &scratch.path));
+            paths.push(path);
         }
         Ok(())
     }
@@ -169,7 +170,7 @@ impl Engine<'_> {
                     let bound = steps.bound(id);
                     scratch.path.clear();
                     pattern::fill_into(&mut scratch.path, path, |b| steps.names.get(bound[b].value));
-                    let path = rhythm.find(state, (target, this.outputs.len() + position), &scratch.path);
+                    let path = rhythm.find(state, target, this.outputs.len() + position, &scratch.path);
                     waits.push(match (steps.maker(path), &input.kind) {
                         (Some(step), _) => Wait::Step(step),
                         // The other target has no step of these values.

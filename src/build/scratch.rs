@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, RawDirEntry, openat};
 
 /// The scratch folders of a build.
 #[derive(Debug)]
@@ -51,8 +54,19 @@ impl ScratchFolders {
     }
 }
 
+/// Told with as few calls as there can be: it is asked for after each command.
 fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+    let mut room = [MaybeUninit::uninit(); 512];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = openat(CWD, folder, flags, Mode::empty()) else { return false };
+    let mut entries = RawDir::new(folder, &mut room);
+    while let Some(entry) = entries.next() {
+        match entry.as_ref().map(RawDirEntry::file_name) {
+            Ok(name) if name == c"." || name == c".." => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The one entry: a [`Session`] knows a pipeline and its rules; [`build`] brings steps up to date, [`look`] only looks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
@@ -277,7 +277,7 @@ type Ready<'p> = (Engine<'p>, Receiver<Message>);
 fn engine<'p>(
     session: &'p Session,
     order: &Order,
-    state: State,
+    mut state: State,
     blobs: Blobs,
     mode: Mode,
 ) -> Result<Ready<'p>, BuildError> {
@@ -301,7 +301,6 @@ fn engine<'p>(
             pipeline,
             settings: settings::of(pipeline, &rules, mode != Mode::Adopt && order.force == Selection::None),
             rules,
-            state,
             blobs,
             placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),
             work_dir: session.work_dir.clone(),
@@ -327,9 +326,10 @@ fn engine<'p>(
             eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
             looks: Vec::new(),
             unusable: HashMap::new(),
-            rhythm: Rhythm::default(),
+            rhythm: Rhythm::new(pipeline),
             scratch: Scratch::default(),
-            protected: protected(pipeline),
+            protected: protected(pipeline).iter().map(|path| state.intern(path)).collect(),
+            state,
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
             input_names: OnceLock::new(),
@@ -386,7 +386,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
 }
 
 /// The files that a pipeline is read from, relative to its folder.
-fn protected(pipeline: &Pipeline) -> HashSet<String, foldhash::fast::RandomState> {
+fn protected(pipeline: &Pipeline) -> Vec<String> {
     let file = std::path::absolute(&pipeline.file).ok();
     let file = file.as_deref().and_then(|f| f.strip_prefix(&pipeline.root).ok()).map(|f| f.display().to_string());
     let axes = pipeline.targets.iter().flat_map(|target| &target.axes);

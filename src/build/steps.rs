@@ -9,6 +9,7 @@ use crate::pipeline::model::{Pipeline, Target, TargetId};
 use crate::store::Sha256;
 use crate::store::state::{PathId, State, StoredOutput};
 
+use super::files::folder_and_name;
 use super::intern::{Id, Interner};
 use super::outcome::Status;
 use super::waits::{Group, Rows, Slot, Wait};
@@ -65,7 +66,7 @@ pub struct Steps<'p> {
     /// For each path of the state, by its number: who makes it.
     makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.
-    folders: HashMap<String, StepId, RandomState>,
+    folders: HashMap<PathId, StepId, RandomState>,
     last_folder: String,
 }
 
@@ -237,7 +238,7 @@ impl<'p> Steps<'p> {
     }
 
     /// Claims the paths of a step's outputs for it.
-    pub fn claim(&mut self, id: StepId, paths: &[PathId], state: &State) -> Result<(), Clash> {
+    pub fn claim(&mut self, id: StepId, paths: &[PathId], state: &mut State) -> Result<(), Clash> {
         for &path in paths {
             if let Some(other) = self.maker(path) {
                 return Err(Clash::SameFile(other));
@@ -245,7 +246,7 @@ impl<'p> Steps<'p> {
             if self.makers.get(path.index()).is_some_and(|m| *m != Maker::UNKNOWN) {
                 return Err(Clash::Read);
             }
-            self.claim_folders(id, state.path(path), state)?;
+            self.claim_folders(id, path, state)?;
         }
         self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
         self.paths.extend_from_slice(paths);
@@ -255,25 +256,25 @@ impl<'p> Steps<'p> {
         Ok(())
     }
 
-    fn claim_folders(&mut self, id: StepId, path: &str, state: &State) -> Result<(), Clash> {
-        if let Some(&other) = self.folders.get(path) {
+    fn claim_folders(&mut self, id: StepId, path: PathId, state: &mut State) -> Result<(), Clash> {
+        if let Some(&other) = self.folders.get(&path) {
             return Err(Clash::FileAndFolder(other));
         }
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let (folder, _) = folder_and_name(state.path(path));
         // Steps come in runs that share a folder.
         if folder == self.last_folder {
             return Ok(());
         }
-        for (end, _) in folder.match_indices('/').chain(std::iter::once((folder.len(), ""))) {
-            let ancestor = &folder[..end];
-            if let Some(other) = self.find_path(state, ancestor) {
+        let folder = folder.to_owned();
+        let ends = folder.match_indices('/').map(|(end, _)| end);
+        for end in ends.chain((!folder.is_empty()).then_some(folder.len())) {
+            let ancestor = state.intern(&folder[..end]);
+            if let Some(other) = self.maker(ancestor) {
                 return Err(Clash::FileAndFolder(other));
             }
-            if !self.folders.contains_key(ancestor) {
-                self.folders.insert(ancestor.to_owned(), id);
-            }
+            self.folders.entry(ancestor).or_insert(id);
         }
-        folder.clone_into(&mut self.last_folder);
+        self.last_folder = folder;
         Ok(())
     }
 }

@@ -84,6 +84,8 @@ pub struct Rows {
 pub struct GroupSet {
     pub on: Vec<usize>,
     groups: HashMap<Box<[Id]>, GroupId, RandomState>,
+    /// The one that was asked for last: rows come in runs of one group.
+    last: Option<(Box<[Id]>, GroupId)>,
 }
 
 impl Steps<'_> {
@@ -140,7 +142,7 @@ impl Steps<'_> {
     pub fn group_set(&mut self, target: TargetId, on: &[usize]) -> usize {
         let sets = &mut self.rows[target].group_sets;
         sets.iter().position(|s| s.on == on).unwrap_or_else(|| {
-            sets.push(GroupSet { on: on.to_vec(), groups: HashMap::default() });
+            sets.push(GroupSet { on: on.to_vec(), groups: HashMap::default(), last: None });
             sets.len() - 1
         })
     }
@@ -148,7 +150,12 @@ impl Steps<'_> {
     /// The group with these values, made where it is new (`true`).
     pub fn group(&mut self, target: TargetId, set: usize, values: &[Id]) -> (GroupId, bool) {
         let set = &mut self.rows[target].group_sets[set];
+        // One by one, since a `memcmp` of nothing takes longer than all the rest.
+        if let Some((_, id)) = set.last.as_ref().filter(|(last, _)| last.iter().eq(values)) {
+            return (*id, false);
+        }
         if let Some(&id) = set.groups.get(values) {
+            set.last = Some((values.into(), id));
             return (id, false);
         }
         let id = GroupId::try_from(self.groups.len()).expect("no more groups than steps");

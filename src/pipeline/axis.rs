@@ -14,14 +14,22 @@ pub const MAX_VALUES: usize = 10_000_000;
 /// A value, and the fingerprint of what stands behind it, where that is known: a tag's digest.
 pub type Valued = (String, Option<[u8; 32]>);
 
+/// What is shown values one by one, and may have had enough of them.
+type See<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
+
 /// The values of an axis that does not depend on an output, in order. `root` is the pipeline's folder.
 pub fn static_values(kind: &AxisKind, root: &Path) -> Result<Vec<String>, String> {
+    unique(|see| each_static_value(kind, root, see))
+}
+
+/// Shows these values as they are read: one may come again.
+pub fn each_static_value(kind: &AxisKind, root: &Path, see: See<'_>) -> Result<(), String> {
     match kind {
-        AxisKind::List(values) => Ok(values.clone()),
-        AxisKind::Lines(path) => lines(&read_file(root, path)?).map_err(|e| format!("{path}: {e}")),
-        AxisKind::Csv { path, column } => csv(&read_file(root, path)?, column).map_err(|e| format!("{path}: {e}")),
-        AxisKind::Glob(pattern) => super::glob::walk(root, pattern),
-        AxisKind::From { .. } => Ok(Vec::new()),
+        AxisKind::List(values) => values.iter().try_for_each(|v| see(v)),
+        AxisKind::Lines(path) => lines(&read_file(root, path)?, see).map_err(|e| format!("{path}: {e}")),
+        AxisKind::Csv { path, column } => csv(&read_file(root, path)?, column, see).map_err(|e| format!("{path}: {e}")),
+        AxisKind::Glob(pattern) => super::glob::walk(root, pattern)?.iter().try_for_each(|v| see(v)),
+        AxisKind::From { .. } => Ok(()),
     }
 }
 
@@ -30,9 +38,9 @@ pub fn read_values(read: &Read, bytes: &[u8]) -> Result<Vec<Valued>, String> {
     let bare = |values: Vec<String>| values.into_iter().map(|v| (v, None)).collect();
     match read {
         Read::Tags(select) => super::select::select(select, tags(bytes)?),
-        Read::Lines => lines(bytes).map(bare),
-        Read::Csv(column) => csv(bytes, column).map(bare),
-        Read::Json(pointer) => json(bytes, pointer).map(bare),
+        Read::Lines => unique(|see| lines(bytes, see)).map(bare),
+        Read::Csv(column) => unique(|see| csv(bytes, column, see)).map(bare),
+        Read::Json(pointer) => unique(|see| json(bytes, pointer, see)).map(bare),
     }
 }
 
@@ -69,13 +77,23 @@ impl Unique {
         if seen.find(hash, |&at| values[at] == value).is_some() {
             return Ok(());
         }
-        if values.len() == MAX_VALUES {
-            return Err(format!("more than {MAX_VALUES} values"));
-        }
+        room_for_one_more(values.len())?;
         seen.insert_unique(hash, values.len(), |&at| hasher.hash_one(values[at].as_str()));
         values.push(value.to_owned());
         Ok(())
     }
+}
+
+/// The values that are shown, each once.
+fn unique(show: impl FnOnce(See<'_>) -> Result<(), String>) -> Result<Vec<String>, String> {
+    let mut unique = Unique::default();
+    show(&mut |value| unique.push(value))?;
+    Ok(unique.values)
+}
+
+/// Whether an axis that has so many values may have another.
+pub fn room_for_one_more(values: usize) -> Result<(), String> {
+    if values < MAX_VALUES { Ok(()) } else { Err(format!("more than {MAX_VALUES} values")) }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
@@ -87,19 +105,18 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 }
 
 /// One value a line: trimmed, blank ones and those that start with `#` skipped.
-pub fn lines(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let mut unique = Unique::default();
+fn lines(bytes: &[u8], see: See<'_>) -> Result<(), String> {
     for line in text(bytes)?.lines() {
         let line = line.trim();
         if !line.is_empty() && !line.starts_with('#') {
-            unique.push(line)?;
+            see(line)?;
         }
     }
-    Ok(unique.values)
+    Ok(())
 }
 
 /// The values of one column of a CSV with a header.
-fn csv(bytes: &[u8], column: &str) -> Result<Vec<String>, String> {
+fn csv(bytes: &[u8], column: &str, see: See<'_>) -> Result<(), String> {
     let text = text(bytes)?;
     // Rows may be of unequal length: our own stat file closes each line with a comma.
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
@@ -111,30 +128,28 @@ fn csv(bytes: &[u8], column: &str) -> Result<Vec<String>, String> {
             false => format!("no column `{column}`; there is {}", names.join(", ")),
         });
     };
-    let mut unique = Unique::default();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|e| e.to_string())? {
         match record.get(at).map(str::trim) {
-            Some(value) if !value.is_empty() => unique.push(value)?,
+            Some(value) if !value.is_empty() => see(value)?,
             _ => {}
         }
     }
-    Ok(unique.values)
+    Ok(())
 }
 
 /// The scalars of the array, or the keys of the object, at a JSON pointer.
-fn json(bytes: &[u8], pointer: &str) -> Result<Vec<String>, String> {
+fn json(bytes: &[u8], pointer: &str, see: See<'_>) -> Result<(), String> {
     use serde_json::Value;
     let value: Value = serde_json::from_slice(bytes).map_err(|e| format!("not JSON: {e}"))?;
     let found = value.pointer(pointer).ok_or_else(|| format!("nothing is at `{pointer}`"))?;
-    let mut unique = Unique::default();
     match found {
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
                 match item {
-                    Value::String(s) => unique.push(s)?,
-                    Value::Number(n) => unique.push(&n.to_string())?,
-                    Value::Bool(b) => unique.push(&b.to_string())?,
+                    Value::String(s) => see(s)?,
+                    Value::Number(n) => see(&n.to_string())?,
+                    Value::Bool(b) => see(&b.to_string())?,
                     other => {
                         return Err(format!(
                             "entry {i} of `{pointer}` is {}, expected text or a number",
@@ -144,10 +159,10 @@ fn json(bytes: &[u8], pointer: &str) -> Result<Vec<String>, String> {
                 }
             }
         }
-        Value::Object(entries) => entries.keys().try_for_each(|k| unique.push(k))?,
+        Value::Object(entries) => entries.keys().try_for_each(|k| see(k))?,
         other => return Err(format!("`{pointer}` is {}, expected an array or an object", json_kind(other))),
     }
-    Ok(unique.values)
+    Ok(())
 }
 
 fn json_kind(value: &serde_json::Value) -> &'static str {

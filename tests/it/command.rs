@@ -218,6 +218,35 @@ fn an_input_that_a_command_deletes_or_changes_is_named() {
     }
 }
 
+/// A folder's time tells that a file in it is gone, and not that one was written where it lies: each input is looked at
+/// after the command, however many there are, and however short a time before it they were written.
+#[test]
+fn of_many_inputs_the_one_that_a_command_meddles_with_is_named_wherever_it_lies() {
+    let names: Vec<String> = (0..40).map(|n| format!("in/{}/deep/{n:02}.txt", n % 4)).collect();
+    for (run, what) in [
+        ("rm in/3/deep/39.txt", "deleted"),
+        ("mv in/3/deep/39.txt in/39.txt", "deleted"),
+        (
+            "mv in/3 in/4 && mkdir -p in/3/deep && cp in/4/deep/0* in/4/deep/1* in/4/deep/2* in/3/deep && cp in/4/deep/31.txt \
+          in/4/deep/35.txt in/3/deep",
+            "deleted",
+        ),
+        ("printf edited >> in/3/deep/39.txt", "changed"),
+        ("printf edited > new && mv new in/3/deep/39.txt", "changed"),
+        ("printf edited > new && touch -r in/3/deep/39.txt new && mv new in/3/deep/39.txt", "changed"),
+        ("ln -sf /dev/null in/3/deep/39.txt", "made unreadable"),
+    ] {
+        let p = project(&format!(
+            "  t:\n    rule: command\n    inputs: [{}]\n    run: \"{run}; touch {{out}}\"\n    output: o.txt\n",
+            names.join(", ")
+        ));
+        names.iter().for_each(|name| p.write(name, "text"));
+        let said = fails(&p);
+        assert!(said.contains(&format!("the input in/3/deep/39.txt was {what}")), "{run}: {said}");
+        assert!(!p.exists("o.txt"), "{run}");
+    }
+}
+
 #[test]
 fn a_log_is_there_only_where_something_was_printed() {
     let p = project(

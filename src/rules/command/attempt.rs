@@ -78,8 +78,9 @@ impl Command {
     async fn run(&self, job: &Job, places: &Places) -> Result<(End, Vec<String>), Failure> {
         let (mut output, theirs) = Output::open(&job.log, &self.secrets).map_err(|e| cannot("prepare", &e))?;
         let child = self.start(job, places, &theirs)?;
-        drop(theirs);
         let end = process::wait(child, job.timeout, &mut job.cancelled.clone(), output.listen()).await;
+        // Not before: that no one can print any more would wake us a moment before the end does.
+        drop(theirs);
         let (lines, kept) = output.end();
         let end = end.map_err(|e| cannot("wait for the command", &e))?;
         if matches!(end, End::Exited(status) if status.success()) {

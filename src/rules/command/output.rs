@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
@@ -26,7 +27,9 @@ impl<'a> Output<'a> {
     /// A pipe, and its other end. What comes goes to `log`, secrets by their names.
     pub fn open(log: &'a Path, secrets: &'a [(String, String)]) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-        Ok((Self { pipe: Receiver::from_owned_fd(ours)?, log: Log::new(log, secrets) }, theirs))
+        // Ours alone: a command may not expect that it must try again.
+        fcntl_setfl(&ours, OFlags::NONBLOCK)?;
+        Ok((Self { pipe: Receiver::from_owned_fd_unchecked(ours)?, log: Log::new(log, secrets) }, theirs))
     }
 
     /// Takes in what is printed, for as long as it is polled.

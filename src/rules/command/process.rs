@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -51,10 +51,20 @@ pub(super) fn start(
     let mut command = Command::new(found.as_deref().map_or(program.as_os_str(), Path::as_os_str));
     command.arg0(program).args(arguments).current_dir(folder).env_clear();
     command.envs(env.iter().map(|(name, value)| (name, value)));
-    command.stdin(streams.stdin.map_or_else(Stdio::null, Stdio::from));
+    command.stdin(streams.stdin.map_or_else(nothing, Ok)?);
     command.stdout(streams.stdout.map_or_else(|| streams.printed.try_clone().map(Stdio::from), |f| Ok(f.into()))?);
     command.stderr(streams.printed.try_clone()?).process_group(0);
     command.spawn()
+}
+
+/// A file with nothing in it to read, opened once.
+fn nothing() -> io::Result<File> {
+    static NOTHING: OnceLock<File> = OnceLock::new();
+    if let Some(file) = NOTHING.get() {
+        return file.try_clone();
+    }
+    let file = File::open("/dev/null")?;
+    NOTHING.get_or_init(|| file).try_clone()
 }
 
 /// Where a program lies, looked for as `execvp` does. Remembered, since most steps of a build run the same few.
