@@ -15,7 +15,7 @@ use super::files::Look;
 use super::key::Template;
 use super::outcome::{RESTORE, Status};
 use super::place::Destination;
-use super::reason::Reason;
+use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -111,11 +111,11 @@ impl Engine<'_> {
             Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
         };
         let upstream = self.steps.slots_of(id).iter().all(|slot| match slot.wait {
-            Wait::Step(step) => self.steps.step(step).status.has_outputs(),
+            Wait::Step(step) => self.steps.step(step).status.has_outputs() && self.at_risk(step).is_none(),
             Wait::Group(group) => {
                 let group = &self.steps.groups[group as usize];
                 // A group of one may be absent: that is told at length.
-                group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
+                group.blocked_by.is_none() && group.stale.is_none() && group.at_risk.is_none() && group.rows.len() > 1
             }
             Wait::File(file) => self.looks[file as usize] == Leaf::There,
             Wait::None => true,
@@ -223,10 +223,11 @@ impl Engine<'_> {
                 causes.extend(self.found_changed(&record, files));
             }
         }
-        causes.extend(upstream.iter().map(|&step| self.upstream_cause(id, step, Some(&record))));
+        causes.extend(upstream.iter().map(|&step| self.upstream_cause(step)));
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| Reason::Untold.into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-            return Decision::Done { status, message: None, record: adopted.map(Box::new) };
+            let message = self.may_be_blocked(id).map(|root| as_before(&self.steps.label(root)));
+            return Decision::Done { status, message, record: adopted.map(Box::new) };
         };
         let fresh_record = StepRecord { answer, asked_at: record.asked_at, ..fresh_record };
         if asks {

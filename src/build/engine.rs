@@ -444,7 +444,7 @@ impl Engine<'_> {
         message: Option<String>,
         listener: &mut dyn Listener,
     ) {
-        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) {
+        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) || message.is_some() {
             self.account(id, status, reasons, message, None);
         }
         self.settle_told(id, status, listener);
@@ -464,6 +464,7 @@ impl Engine<'_> {
             self.stop();
         }
         self.stats.done += 1;
+        self.mark_risk(id);
         self.steps.wake_step(id, &mut self.ready);
         let step = self.steps.step(id);
         let (target, row) = (step.target as usize, step.row);

@@ -16,7 +16,7 @@ use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::{self, Account, Status};
 use super::reads::Read;
-use super::reason::Reason;
+use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::request::{self, Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, unlooked};
@@ -293,7 +293,7 @@ impl Engine<'_> {
             None => {
                 told.rule = ("group".to_owned(), 0);
                 let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| self.upstream_cause(id, s, None)).collect();
+                told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
             }
         }
         told.outputs = outputs;
@@ -364,12 +364,14 @@ impl Engine<'_> {
     }
 
     /// Where a step stands that is not there as it should be.
-    pub(super) fn trouble(&self, step: StepId) -> Option<&'static str> {
+    pub(super) fn trouble(&self, step: StepId) -> Option<String> {
         let status = self.steps.step(step).status;
-        match self.accounts.get(&step) {
-            Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
-            Some(Account { last_failure: Some(_), .. }) => Some("failed when it was last tried"),
-            _ => (!status.has_outputs()).then(|| status.word()),
+        match (self.accounts.get(&step), self.at_risk(step)) {
+            (Some(Account { last_failure: Some(last), .. }), _) => {
+                Some(format!("{} when it was last tried", last.word()))
+            }
+            (_, Some(root)) => Some(as_before(&self.steps.label(root))),
+            _ => (!status.has_outputs()).then(|| status.word().to_owned()),
         }
     }
 

@@ -43,6 +43,7 @@ pub mod reason;
 pub mod reasons;
 mod remembered;
 pub mod request;
+mod risk;
 mod rows;
 mod schedule;
 mod scratch;

@@ -10,6 +10,7 @@ mod causes;
 mod failures;
 mod reads;
 mod records;
+mod risk;
 mod shown;
 mod to_come;
 

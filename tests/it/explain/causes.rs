@@ -382,8 +382,8 @@ targets:
         let words = [
             &format!("because   {tried}"),
             "a build   may make it",
-            "f/bad.txt (not read) of flaky@w=bad, failed when it was last tried",
-            "without 1 step that failed or was put off",
+            ", not read by the last run) of flaky@w=bad, failed when it was last tried",
+            "without 1 of the steps that it reads from",
         ];
         assert_says(&explained, &words);
         assert!(!explained.contains("new input"), "{explained}");

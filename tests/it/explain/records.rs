@@ -253,7 +253,7 @@ targets:
             "input     {in.left} a.txt (",
             "input     {in.parts} part/1.txt (",
             ") of part@n=1\n",
-            "input     {in.parts} part/2.txt (not read) of part@n=2, failed when it was last tried",
+            "input     {in.parts} part/2.txt (not there, not read by the last run) of part@n=2, failed when it was last tried",
             "input     found.h (",
             ") found while it ran",
         ],
