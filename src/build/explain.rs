@@ -1,13 +1,13 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, InputKind, Pattern, TargetId};
-use crate::pipeline::pattern;
+use crate::pipeline::model::{AxisKind, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::again::fresh;
+use super::blame::Known;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
@@ -18,8 +18,8 @@ use super::outcome::{self, Account, Status};
 use super::reads::Read;
 use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
-use super::request::{self, Asked, Unknown};
-use super::session::{BuildError, Order, Session, looked, unlooked};
+use super::request::{Asked, Unknown};
+use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
 use super::steps::{Bound, StepId};
 
 /// All that can be said of a step without running anything.
@@ -36,6 +36,8 @@ pub struct Explanation {
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
     pub help: Option<String>,
+    /// Of a blocked step: what is at fault, each with what is the matter with it.
+    pub faults: Vec<String>,
     pub outputs: Vec<String>,
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
@@ -168,6 +170,7 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
 }
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
+/// What needs them both can be built by no one.
 fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
     let each = order.asked.iter().flat_map(|asked| match asked {
         Asked::Output(path, makers) => {
@@ -177,11 +180,15 @@ fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildErro
     });
     let each: Vec<Asked> = each.collect();
     let mut told = Vec::new();
-    for asked in each.iter().filter(|_| each.len() > 1) {
+    for asked in &each {
         let order = Order { asked: vec![asked.clone()], ..order.clone() };
         match looked(session, &order, &mut Silence) {
             Ok((engine, _)) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
-            Err(BuildError::Pipeline(problems)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+            Err(BuildError::Pipeline(problems)) => match looked_through(session, &order) {
+                Ok(engine) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
+                Err(BuildError::Pipeline(_)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+                Err(error) => return Err(error),
+            },
             Err(error) => return Err(error),
         }
     }
@@ -238,7 +245,9 @@ impl Engine<'_> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
-        ids.into_iter().map(|id| self.explanation(id, failures)).collect()
+        let mut known = Known::new();
+        let tell = |id| Explanation { faults: self.faults(id, &mut known), ..self.explanation(id, failures) };
+        ids.into_iter().map(tell).collect()
     }
 
     /// Whether this is asked of any step that there is.
@@ -281,13 +290,14 @@ impl Engine<'_> {
                 told.rule = (compiled.template.rule.clone(), compiled.template.version);
                 told.params.clone_from(&compiled.template.params);
                 told.notes = notes(compiled);
+                told.notes.extend(self.rival_inputs(id));
                 told.source.clone_from(&compiled.template.source);
                 told.fresh = Some(fresh(self.settings_of(id).fresh));
                 told.log = (!outputs.is_empty())
                     .then(|| self.log_of(id))
                     .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
                     .map(|log| relative(&log, &self.pipeline.root));
-                (told.same_as, told.rivals) = self.other_makers(id, compiled);
+                (told.same_as, told.rivals) = self.other_makers(id);
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
             None => {
@@ -373,40 +383,6 @@ impl Engine<'_> {
             (_, Some(root)) => Some(as_before(&self.steps.label(root))),
             _ => (!status.has_outputs()).then(|| status.word().to_owned()),
         }
-    }
-
-    /// The other targets that may make a step's output: those that describe the same step, and those that do not.
-    fn other_makers(&self, id: StepId, compiled: &Compiled) -> (Vec<String>, Vec<String>) {
-        let own = self.steps.step(id).target as usize;
-        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
-        let mut others: Vec<TargetId> =
-            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
-        others.sort_unstable();
-        others.dedup();
-        let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
-        let same = |target: &TargetId| {
-            self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| t == target))
-                || names(*target).eq(names(own))
-                    && self.inputs_in_words(*target) == self.inputs_in_words(own)
-                    && self.rules[*target].as_ref().is_some_and(|c| c.template_digest == compiled.template_digest)
-        };
-        let (same, rivals): (Vec<_>, Vec<_>) = others.into_iter().filter(|&t| t != own).partition(same);
-        let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
-        (named(same), named(rivals))
-    }
-
-    /// What a target reads, as far as two targets can be compared by it.
-    fn inputs_in_words(&self, target: TargetId) -> Vec<String> {
-        let target = &self.pipeline.targets[target];
-        let text = |p: &Pattern| pattern::template(p, &target.bindings);
-        let inputs = target.inputs.iter().map(|input| match &input.kind {
-            InputKind::Path(path) => text(path),
-            InputKind::Target { target: of, on, partial } => {
-                let on: Vec<_> = on.iter().map(|(binding, value)| (binding, text(value))).collect();
-                format!("{of} {partial} {on:?}")
-            }
-        });
-        inputs.collect()
     }
 }
 

@@ -44,6 +44,7 @@ pub mod reasons;
 mod remembered;
 pub mod request;
 mod risk;
+mod rivals;
 mod rows;
 mod schedule;
 mod scratch;

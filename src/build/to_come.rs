@@ -5,10 +5,10 @@ use crate::pipeline::model::{InputKind, TargetId};
 use super::engine::Engine;
 use super::expand::parents_of;
 use super::explain::{Explanation, Standing};
-use super::outcome::{Status, Unknown};
+use super::outcome::Unknown;
 use super::request::Asked;
 use super::steps::StepId;
-use super::waits::Wait;
+use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
     /// What has to be built before all steps of a target are told: what its values are read out of, where that has such a
@@ -30,6 +30,17 @@ impl Engine<'_> {
         Some(Unknown { target, because: self.steps.label(*first), more: more.len() })
     }
 
+    /// The steps that a group's rows are read out of, as far as they have to be built first.
+    fn unsettled_behind(&self, group: GroupId) -> Vec<StepId> {
+        let sources = self.sources(group);
+        let steps = sources.iter().flat_map(|&source| self.steps.ordered(source));
+        let unsettled: Vec<StepId> = steps.filter(|&step| !self.is_settled(step)).collect();
+        if unsettled.is_empty() {
+            return sources.into_iter().flat_map(|source| self.unsettled_behind(source)).collect();
+        }
+        unsettled
+    }
+
     /// What was asked for where it has no step yet, and may get one.
     pub(super) fn to_come(&self, asked: &Asked) -> Vec<Explanation> {
         let none = &[][..];
@@ -39,10 +50,7 @@ impl Engine<'_> {
             Asked::Output(_, makers) => makers.iter().map(|(target, values)| (*target, values.as_slice())).collect(),
         };
         let tell = |(target, values): (TargetId, &[(usize, String)])| {
-            let unknown = self.unknown(target, &|id| {
-                let status = self.steps.step(id).status;
-                !status.has_outputs() && status != Status::Absent
-            })?;
+            let unknown = self.unknown(target, &|id| !self.is_settled(id))?;
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
             let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
@@ -70,11 +78,9 @@ impl Engine<'_> {
                 return None;
             };
             let unknown = if on.is_empty() {
-                self.unknown(*target, &|id| self.steps.step(id).status == Status::Stale)
+                self.unknown(*target, &|id| !self.is_settled(id))
             } else {
-                let mut behind = self.stale_of(group);
-                behind.retain(|step| !self.steps.rows[*target].steps.contains(step));
-                self.unknown_behind(*target, &behind)
+                self.unknown_behind(*target, &self.unsettled_behind(group))
             };
             Some(format!("{}: {}", self.pipeline.targets[*target].name, unknown?))
         });

@@ -35,6 +35,8 @@ struct Json<'a> {
     unlisted_reasons: usize,
     message: Option<&'a str>,
     help: Option<&'a str>,
+    /// Of a blocked step: what is at fault.
+    faults: &'a [String],
     outputs: &'a [String],
     rule: &'a str,
     rule_version: u32,
@@ -138,6 +140,7 @@ fn json(found: &Explanation) -> Json<'_> {
         unlisted_reasons: found.more_reasons,
         message: found.message.as_deref(),
         help: found.help.as_deref(),
+        faults: &found.faults,
         outputs: &found.outputs,
         rule: &found.rule.0,
         rule_version: found.rule.1,
@@ -248,6 +251,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         };
         lines.add(word, message);
     }
+    lines.some("since", found.faults.iter(), 0);
     lines.all("help", &found.help);
     lines.all(
         "a build",

@@ -11,6 +11,7 @@ mod failures;
 mod reads;
 mod records;
 mod risk;
+mod rivals;
 mod shown;
 mod to_come;
 

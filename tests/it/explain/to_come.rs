@@ -42,3 +42,22 @@ fn a_target_without_steps_yet_says_what_they_wait_for() {
     let built = project.explain("st");
     assert!(!built.contains("told once"), "{built}");
 }
+
+#[test]
+fn a_list_that_is_only_restored_keeps_nothing_from_being_told() {
+    let project = project();
+    project.build(&[]);
+    project.remove("t/b.txt");
+    assert_says(&project.run(&["plan"]).stdout, &["restore  t@repo=b"]);
+    for step in ["st", "per@repo=b"] {
+        let explained = project.explain(step);
+        assert_says(&explained, &["up to date", ") of l@repo=b,n=1"]);
+        assert!(!explained.contains("more "), "{explained}");
+    }
+    // One that cannot be made does.
+    project.edit("run: \"echo 1 > {out}\"", "inputs: [none.txt], run: \"cp {in} {out}\"");
+    assert_says(
+        &project.explain("per@repo=b"),
+        &["per@repo=b: blocked", "more      l: its steps are told once t@repo=b"],
+    );
+}
