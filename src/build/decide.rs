@@ -14,7 +14,7 @@ use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
 use super::outcome::{RESTORE, Status};
-use super::place::Destination;
+use super::place::{Destination, listed};
 use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::steps::StepId;
@@ -252,7 +252,7 @@ impl Engine<'_> {
     ) -> Decision {
         let record = self.keyed(id, record, answer.as_ref());
         match answer {
-            Some(digest) if !self.blobs.contains(&digest) => {
+            Some(digest) if !self.is_kept(&digest) => {
                 let mut lost = Reasons::from(Reason::LostAnswer);
                 reasons.iter().for_each(|cause| lost.add(cause.clone()));
                 run(lost, Work::Ask, record)
@@ -266,12 +266,30 @@ impl Engine<'_> {
         if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
-                && stored.iter().all(|s| self.blobs.contains(&s.blob))
+                && self.are_kept(id, &stored)
             {
                 return Work::Restore(stored);
             }
         }
         Work::Make(answer)
+    }
+
+    /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.
+    fn are_kept(&self, id: StepId, stored: &[StoredOutput]) -> bool {
+        let named =
+            |blob: &Sha256| listed(&self.blobs.path(blob)).is_some_and(|all| all.iter().all(|b| self.is_kept(b)));
+        let is_folder = |position: usize| self.steps.target(id).outputs.get(position).is_some_and(|o| o.folder);
+        stored.iter().enumerate().all(|(position, output)| {
+            self.is_kept(&output.blob) && (self.mode != Mode::Look || !is_folder(position) || named(&output.blob))
+        })
+    }
+
+    /// Who builds reads the blob, and sees then whether it is whole. Who looks has to read it for that.
+    fn is_kept(&self, blob: &Sha256) -> bool {
+        match self.mode {
+            Mode::Look => self.blobs.is_whole(blob),
+            Mode::Build | Mode::Adopt => self.blobs.contains(blob),
+        }
     }
 
     /// Why the answer (or, for a rule without questions, the output) is not to be believed any more.

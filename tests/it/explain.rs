@@ -8,6 +8,7 @@ use crate::support::words::{self, exit};
 mod absent;
 mod causes;
 mod failures;
+mod kept;
 mod reads;
 mod records;
 mod risk;
