@@ -55,7 +55,12 @@ impl Engine<'_> {
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
         again.extend(self.ends(target, &values));
-        let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
+        let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
+            (true, true) => "",
+            (false, true) => "an input, ",
+            (true, false) => "an input that is to come, ",
+            (false, false) => "an input, or one that is to come, ",
+        };
         again.push(format!("{inputs}a parameter or the rule's version changes"));
         match self.steps.step(id).status {
             Status::Absent => {}

@@ -20,6 +20,7 @@ use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
+use super::settings::Settings;
 use super::steps::{Bound, StepId};
 
 /// All that can be said of a step without running anything.
@@ -278,12 +279,15 @@ impl Engine<'_> {
         if step.status.has_outputs() {
             told.last_failure = self.failed_since(id, failures);
         }
-        told.settings = self.set_in_pipeline(id);
+        told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
         told.inputs = self.reads(id, record.as_ref());
         told.inputs_to_come = self.inputs_to_come(id);
+        if let Some(record) = record.as_ref().filter(|_| !told.inputs_to_come.is_empty()) {
+            told.inputs.extend(self.read_before(id, record, &told.inputs));
+        }
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
             Some(compiled) => {
@@ -352,8 +356,8 @@ impl Engine<'_> {
         self.steps.rows[parent].steps.iter().find(is_it).copied()
     }
 
-    fn set_in_pipeline(&self, id: StepId) -> Vec<(&'static str, String)> {
-        let (target, settings) = (self.steps.target(id), self.settings_of(id));
+    pub(super) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {
+        let target = &self.pipeline.targets[target];
         let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
         let set = [
             ("retries", settings.retries.map(|retries| retries.to_string())),
@@ -365,9 +369,11 @@ impl Engine<'_> {
     }
 
     /// A target that is only waited for, and what is the matter with it.
-    fn waited_for(&self, target: TargetId) -> String {
+    pub(super) fn waited_for(&self, target: TargetId) -> String {
         let name = self.pipeline.targets[target].name.clone();
-        match self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step)) {
+        let trouble = || self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step));
+        let unknown = || self.unknown(target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
+        match trouble().or_else(unknown) {
             Some(trouble) => format!("{name} ({trouble})"),
             None => name,
         }
@@ -387,7 +393,7 @@ impl Engine<'_> {
 }
 
 /// What the key of a command does not tell.
-fn notes(compiled: &Compiled) -> Vec<String> {
+pub(super) fn notes(compiled: &Compiled) -> Vec<String> {
     const SECRET: &str = "${secret.";
     let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
     let mut notes: Vec<String> = values

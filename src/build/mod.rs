@@ -25,6 +25,7 @@ mod found;
 pub mod gc;
 pub mod graph;
 mod groups;
+mod in_words;
 mod intern;
 mod key;
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::pipeline::model::{InputKind, TargetId};
 
+use super::again::fresh;
 use super::engine::Engine;
 use super::expand::parents_of;
-use super::explain::{Explanation, Standing};
+use super::explain::{Explanation, Standing, notes};
 use super::outcome::Unknown;
 use super::request::Asked;
 use super::steps::StepId;
@@ -54,6 +55,16 @@ impl Engine<'_> {
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
             let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
+            let this = &self.pipeline.targets[target];
+            let (mut inputs, mut inputs_to_come) = (Vec::new(), Vec::new());
+            for input in &this.inputs {
+                match self.input_to_come(target, input, values) {
+                    Ok(reads) => inputs.extend(reads),
+                    Err(words) => inputs_to_come.push(words),
+                }
+            }
+            let mut read_out_of = vec![unknown.because.clone()];
+            read_out_of.extend(self.values_to_come(target, values));
             Some(Explanation {
                 step: self.label_of(target, values),
                 standing: Standing::Pending,
@@ -63,7 +74,15 @@ impl Engine<'_> {
                 params: compiled.template.params.clone(),
                 source: compiled.template.source.clone(),
                 values: self.named(target, values),
-                read_out_of: vec![unknown.because],
+                outputs: self.outputs_to_come(target, values),
+                read_out_of,
+                inputs,
+                inputs_to_come,
+                after: this.after.iter().map(|&t| self.waited_for(t)).collect(),
+                notes: notes(compiled),
+                settings: self.set_in_pipeline(target, self.settings[target]),
+                fresh: Some(fresh(self.settings[target].fresh)),
+                again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
                 ..Explanation::default()
             })
         };
@@ -82,7 +101,14 @@ impl Engine<'_> {
             } else {
                 self.unknown_behind(*target, &self.unsettled_behind(group))
             };
-            Some(format!("{}: {}", self.pipeline.targets[*target].name, unknown?))
+            let unknown = unknown?;
+            let bound = self.steps.values_of(id);
+            let known: Vec<_> = bound.into_iter().map(str::to_owned).enumerate().collect();
+            let files = match self.input_to_come(self.steps.step(id).target as usize, input, &known) {
+                Ok(reads) => reads.into_iter().map(|read| read.path).collect::<Vec<_>>().join(", "),
+                Err(words) => words,
+            };
+            Some(format!("{}: {unknown} ({files})", self.pipeline.targets[*target].name))
         });
         told.collect()
     }
