@@ -14,9 +14,9 @@ use super::execute::relative;
 use super::failures::{Failed, Failures};
 use super::key::Template;
 use super::neighbourhood::list_of;
-use super::outcome::{self, Account, Status};
+use super::outcome::{self, Status};
 use super::reads::Read;
-use super::reason::{Reason, as_before};
+use super::reason::Reason;
 use super::reasons::Reasons;
 use super::request::{Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
@@ -366,29 +366,6 @@ impl Engine<'_> {
             ("missing", settings.missing_is_error.then(|| "error".to_owned())),
         ];
         set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-
-    /// A target that is only waited for, and what is the matter with it.
-    pub(super) fn waited_for(&self, target: TargetId) -> String {
-        let name = self.pipeline.targets[target].name.clone();
-        let trouble = || self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step));
-        let unknown = || self.unknown(target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
-        match trouble().or_else(unknown) {
-            Some(trouble) => format!("{name} ({trouble})"),
-            None => name,
-        }
-    }
-
-    /// Where a step stands that is not there as it should be.
-    pub(super) fn trouble(&self, step: StepId) -> Option<String> {
-        let status = self.steps.step(step).status;
-        match (self.accounts.get(&step), self.at_risk(step)) {
-            (Some(Account { last_failure: Some(last), .. }), _) => {
-                Some(format!("{} when it was last tried", last.word()))
-            }
-            (_, Some(root)) => Some(as_before(&self.steps.label(root))),
-            _ => (!status.has_outputs()).then(|| status.word().to_owned()),
-        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! What may fail again as it did when it was last tried, and block what needs it: told where nothing is run.
 
+use crate::pipeline::model::TargetId;
+
 use super::engine::Engine;
 use super::expand::parent_of;
+use super::outcome::Account;
+use super::reason::as_before;
 use super::steps::StepId;
 use super::waits::Wait;
 
@@ -50,19 +54,18 @@ impl Engine<'_> {
         }
     }
 
-    /// The steps at risk that a step reads from and would do without.
+    /// The steps at risk that a step reads from and would do without, beside those that are made again anyway.
     pub(super) fn may_go_without(&self, id: StepId, position: usize) -> Vec<StepId> {
-        let wait = self.steps.slots_of(id)[position].wait;
         if self.steps.at_risk.is_empty() || !self.goes_on_without(id, position) {
             return Vec::new();
         }
-        match wait {
-            Wait::Step(step) => Some(step).filter(|&step| self.at_risk(step).is_some()).into_iter().collect(),
-            Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => {
-                self.steps.ordered(group).into_iter().filter(|&step| self.at_risk(step).is_some()).collect()
-            }
+        let mut steps = match self.steps.slots_of(id)[position].wait {
+            Wait::Step(step) => vec![step],
+            Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => self.steps.ordered(group),
             Wait::Group(_) | Wait::File(_) | Wait::None => Vec::new(),
-        }
+        };
+        steps.retain(|&step| self.at_risk(step).is_some() && !self.steps.is_open(step));
+        steps
     }
 
     /// All that a step reads of another, or of what is read out of it, comes in by entries that are `partial`.
@@ -80,5 +83,28 @@ impl Engine<'_> {
         });
         let mut by = by.peekable();
         by.peek().is_some() && by.all(|position| self.goes_on_without(id, position))
+    }
+
+    /// A target that is only waited for, and what is the matter with it.
+    pub(super) fn waited_for(&self, target: TargetId) -> String {
+        let name = self.pipeline.targets[target].name.clone();
+        let trouble = || self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step));
+        let unknown = || self.unknown(target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
+        match trouble().or_else(unknown) {
+            Some(trouble) => format!("{name} ({trouble})"),
+            None => name,
+        }
+    }
+
+    /// Where a step stands that is not there as it should be.
+    pub(super) fn trouble(&self, step: StepId) -> Option<String> {
+        let status = self.steps.step(step).status;
+        match (self.accounts.get(&step), self.at_risk(step)) {
+            (Some(Account { last_failure: Some(last), .. }), _) => {
+                Some(format!("{} when it was last tried", last.word()))
+            }
+            (_, Some(root)) => Some(as_before(&self.steps.label(root))),
+            _ => (!status.has_outputs()).then(|| status.word().to_owned()),
+        }
     }
 }

@@ -17,7 +17,8 @@ use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
-    /// What the inputs leave of a step: an end to it, or the stale steps that it waits for where nothing is run.
+    /// What the inputs leave of a step: an end to it, or the steps that it waits for where nothing is run, since they are
+    /// stale, or may be blocked.
     pub(super) fn upstream(&self, id: StepId) -> Result<Vec<StepId>, Decision> {
         let target = self.steps.target(id);
         let mut stale = Vec::new();
@@ -74,8 +75,7 @@ impl Engine<'_> {
                 }
                 Wait::File(file) => self.check_file(file)?,
             }
-            let more = self.may_go_without(id, position).into_iter().filter(|&step| !self.steps.is_open(step));
-            stale.extend(more);
+            stale.extend(self.may_go_without(id, position));
         }
         if let Some(step) = deferred {
             return Err(self.ended_by(Status::Deferred, step));
