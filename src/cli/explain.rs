@@ -245,7 +245,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
     if let Some(message) = &found.message {
         let word = match found.standing {
             Standing::Step(Status::Blocked) => "blocked by",
-            Standing::Step(Status::UpToDate) => MAY_BE_BLOCKED,
+            Standing::Step(Status::UpToDate | Status::Stale) => MAY_BE_BLOCKED,
             Standing::Step(Status::Deferred) if found.reasons.is_empty() => "waits for",
             _ => "says",
         };

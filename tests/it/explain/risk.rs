@@ -66,6 +66,16 @@ fn what_hangs_on_a_failure_is_told_as_what_may_happen() {
 }
 
 #[test]
+fn what_has_a_cause_of_its_own_to_run_may_be_blocked_too() {
+    let project = project();
+    project.edit("echo 1 > {out}", "echo 2 > {out}");
+    let cause = "changed parameter: run, from \"echo 1 > {out}\" to \"echo 2 > {out}\"";
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("run      waits  {cause} (blocked? {BAD})")]);
+    assert_says(&project.explain("waits"), &[&format!("because   {cause}"), &format!("blocked?  {BAD}")]);
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("waits").outcome, "blocked");
+}
+
+#[test]
 fn once_it_does_not_fail_what_was_left_out_is_still_told_as_not_read() {
     let project = project();
     project.remove("no");
