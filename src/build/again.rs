@@ -1,13 +1,14 @@
 //! What would make a step run again, in words.
 
-use crate::pipeline::model::{AxisKind, Binding, Freshness, TargetId};
+use crate::pipeline::model::{AxisKind, Binding, Freshness, Read, Select, TargetId};
 use crate::store::state::StepRecord;
 
 use super::engine::{Compiled, Engine};
 use super::explain::{Explanation, time};
+use super::neighbourhood::list_of;
 use super::outcome::Status;
 use super::reason;
-use super::steps::StepId;
+use super::steps::{StepId, printable};
 
 impl Engine<'_> {
     /// What would make a step run again.
@@ -21,6 +22,7 @@ impl Engine<'_> {
         let Some(record) = record else {
             return vec![match self.steps.step(id).status {
                 Status::Absent => "what it reads is not absent any more".to_owned(),
+                Status::Failed | Status::Blocked => "a build comes once what is at fault is mended".to_owned(),
                 _ => "a build comes: it was never made".to_owned(),
             }];
         };
@@ -52,13 +54,13 @@ impl Engine<'_> {
             let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
-        for (binding, parent) in self.parent_steps(self.steps.step(id).target as usize, id) {
-            let (_, value, digest) = &told.values[binding];
-            let ends =
-                format!("{value} is no more in what {} makes: then there is no such step", self.steps.label(parent));
-            again.extend(digest.is_none().then_some(ends));
-        }
-        let inputs = if told.inputs.is_empty() { "" } else { "an input, " };
+        again.extend(self.ends(target, &values));
+        let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
+            (true, true) => "",
+            (false, true) => "an input, ",
+            (true, false) => "an input that is to come, ",
+            (false, false) => "an input, or one that is to come, ",
+        };
         again.push(format!("{inputs}a parameter or the rule's version changes"));
         match self.steps.step(id).status {
             Status::Absent => {}
@@ -70,6 +72,31 @@ impl Engine<'_> {
             _ => again.push("an output is changed or removed".to_owned()),
         }
         again
+    }
+
+    /// When a value is no more in what it was read out of; the same of those that came along with it.
+    fn ends(&self, target: TargetId, values: &[&str]) -> Vec<String> {
+        let this = &self.pipeline.targets[target];
+        let mut ends = Vec::new();
+        for (position, axis) in this.axes.iter().enumerate() {
+            let parent = self.parent_step(target, position, |b| values.get(b).copied());
+            let made = || Some(format!("what {} makes", self.steps.label(parent?)));
+            let gone = match &axis.kind {
+                AxisKind::List(_) => None,
+                AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
+                AxisKind::From {
+                    read: Read::Tags(Select::All) | Read::Lines | Read::Csv(_) | Read::Json(_), ..
+                } => made().map(|made| format!("in {made}")),
+                AxisKind::From { read: Read::Tags(_), .. } => made().map(|made| format!("chosen out of {made}")),
+                kind => list_of(kind).map(|list| format!("in {list}")),
+            };
+            if let Some(parent) = parent {
+                ends.extend(self.ends(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
+            }
+            let value = printable(values[axis.binding]);
+            ends.extend(gone.map(|gone| format!("{value} is no more {gone}: then there is no such step")));
+        }
+        ends
     }
 
     /// The step out of whose output a value was first read: those in between only pass it on.

@@ -12,7 +12,7 @@ use super::waits::{GroupId, Wait};
 
 /// What may be held up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Node {
+pub(super) enum Node {
     Step(StepId),
     Group(GroupId),
 }
@@ -20,10 +20,13 @@ enum Node {
 /// The steps at fault, ascending. Steps in a row behind each other share one list.
 type Roots = Rc<[StepId]>;
 
+/// Those of each node that was asked about.
+pub(super) type Known = HashMap<Node, Roots>;
+
 impl Engine<'_> {
     /// How many steps each failure blocks, directly or through others.
     pub(super) fn blame(&self) -> HashMap<StepId, usize> {
-        let mut roots: HashMap<Node, Roots> = HashMap::new();
+        let mut roots = Known::new();
         // Counted by list first: where many steps share a long one, it is gone through once.
         let mut lists: HashMap<*const StepId, (Roots, usize)> = HashMap::new();
         let counted = self.all_blocked().filter(|&id| self.rules[self.steps.step(id).target as usize].is_some());
@@ -40,13 +43,26 @@ impl Engine<'_> {
         blocks
     }
 
+    /// The steps at fault for which one is blocked, each with what is the matter with it.
+    pub(super) fn faults(&self, id: StepId, known: &mut Known) -> Vec<String> {
+        if self.steps.step(id).status != Status::Blocked {
+            return Vec::new();
+        }
+        let roots = self.roots_of(Node::Step(id), known);
+        let fault = |root: &StepId| {
+            let why = self.accounts.get(root).and_then(|account| account.message.as_deref());
+            format!("{}: {}", self.steps.label(*root), why.unwrap_or(self.steps.step(*root).status.word()))
+        };
+        roots.iter().map(fault).collect()
+    }
+
     fn all_blocked(&self) -> impl Iterator<Item = StepId> + '_ {
         (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX))
             .filter(|&id| self.steps.step(id).status == Status::Blocked)
     }
 
     /// Depth first with a stack of its own, since chains may be longer than a thread's stack is deep.
-    fn roots_of(&self, node: Node, known: &mut HashMap<Node, Roots>) -> Roots {
+    fn roots_of(&self, node: Node, known: &mut Known) -> Roots {
         let mut stack = vec![node];
         while let Some(&top) = stack.last() {
             if known.contains_key(&top) {
@@ -98,7 +114,7 @@ impl Engine<'_> {
     }
 
     /// The groups that the rows of a group are read out of.
-    fn sources(&self, group: GroupId) -> Vec<GroupId> {
+    pub(super) fn sources(&self, group: GroupId) -> Vec<GroupId> {
         let this = &self.steps.groups[group as usize];
         match this.read_out_of {
             Some(from) => vec![from],

@@ -14,8 +14,8 @@ use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::key::Template;
 use super::outcome::{ASK, RESTORE, Status};
-use super::place::Destination;
-use super::reason::Reason;
+use super::place::{Destination, listed};
+use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -111,11 +111,11 @@ impl Engine<'_> {
             Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
         };
         let upstream = self.steps.slots_of(id).iter().all(|slot| match slot.wait {
-            Wait::Step(step) => self.steps.step(step).status.has_outputs(),
+            Wait::Step(step) => self.steps.step(step).status.has_outputs() && self.at_risk(step).is_none(),
             Wait::Group(group) => {
                 let group = &self.steps.groups[group as usize];
                 // A group of one may be absent: that is told at length.
-                group.blocked_by.is_none() && group.stale.is_none() && group.rows.len() > 1
+                group.blocked_by.is_none() && group.stale.is_none() && group.at_risk.is_none() && group.rows.len() > 1
             }
             Wait::File(file) => self.looks[file as usize] == Leaf::There,
             Wait::None => true,
@@ -223,10 +223,11 @@ impl Engine<'_> {
                 causes.extend(self.found_changed(&record, files));
             }
         }
-        causes.extend(upstream.iter().map(|&step| self.upstream_cause(id, step, Some(&record))));
+        causes.extend(upstream.iter().map(|&step| self.upstream_cause(step)));
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| Reason::Untold.into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-            return Decision::Done { status, message: None, record: adopted.map(Box::new) };
+            let message = self.may_be_blocked(id).map(|root| as_before(&self.steps.label(root)));
+            return Decision::Done { status, message, record: adopted.map(Box::new) };
         };
         let why_asked = match record.asked_because() {
             _ if question.is_none() => String::new(),
@@ -257,7 +258,7 @@ impl Engine<'_> {
     ) -> Decision {
         let record = self.keyed(id, record, answer.as_ref());
         match answer {
-            Some(digest) if !self.blobs.contains(&digest) => {
+            Some(digest) if !self.is_kept(&digest) => {
                 let mut lost = Reasons::from(Reason::LostAnswer);
                 reasons.iter().for_each(|cause| lost.add(cause.clone()));
                 run(lost, Work::Ask, record)
@@ -271,12 +272,30 @@ impl Engine<'_> {
         if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
-                && stored.iter().all(|s| self.blobs.contains(&s.blob))
+                && self.are_kept(id, &stored)
             {
                 return Work::Restore(stored);
             }
         }
         Work::Make(answer)
+    }
+
+    /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.
+    fn are_kept(&self, id: StepId, stored: &[StoredOutput]) -> bool {
+        let named =
+            |blob: &Sha256| listed(&self.blobs.path(blob)).is_some_and(|all| all.iter().all(|b| self.is_kept(b)));
+        let is_folder = |position: usize| self.steps.target(id).outputs.get(position).is_some_and(|o| o.folder);
+        stored.iter().enumerate().all(|(position, output)| {
+            self.is_kept(&output.blob) && (self.mode != Mode::Look || !is_folder(position) || named(&output.blob))
+        })
+    }
+
+    /// Who builds reads the blob, and sees then whether it is whole. Who looks has to read it for that.
+    fn is_kept(&self, blob: &Sha256) -> bool {
+        match self.mode {
+            Mode::Look => self.blobs.is_whole(blob),
+            Mode::Build | Mode::Adopt => self.blobs.contains(blob),
+        }
     }
 
     /// Why the answer (or, for a rule without questions, the output) is not to be believed any more.

@@ -31,6 +31,7 @@ use super::key::Template;
 use super::outcome::{Account, Counts, Status, Summary};
 use super::place::Placer;
 use super::possible::AxisValues;
+use super::reason::as_before;
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
@@ -380,7 +381,10 @@ impl Engine<'_> {
                 if let Some(why) = self.puts_off(id, &run) {
                     return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
                 }
-                let (message, work) = (said(&run.notes), run.work.word());
+                let certain = !run.reasons.are_uncertain();
+                let blocked =
+                    || self.may_be_blocked(id).filter(|_| certain).map(|root| as_before(&self.steps.label(root)));
+                let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.work = Some(work);
@@ -456,7 +460,7 @@ impl Engine<'_> {
         message: Option<String>,
         listener: &mut dyn Listener,
     ) {
-        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) {
+        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) || message.is_some() {
             self.account(id, status, reasons, message, None);
         }
         self.settle_told(id, status, listener);
@@ -476,6 +480,7 @@ impl Engine<'_> {
             self.stop();
         }
         self.stats.done += 1;
+        self.mark_risk(id);
         self.steps.wake_step(id, &mut self.ready);
         let step = self.steps.step(id);
         let (target, row) = (step.target as usize, step.row);

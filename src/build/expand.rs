@@ -100,7 +100,7 @@ impl Engine<'_> {
             }
             if parents_of(this).next().is_none() {
                 self.expand_product(target, &[], None);
-                self.close_target(target, None, None);
+                self.close_target(target, &[]);
             } else if parent_of(&self.pipeline.targets[target]).is_none() {
                 self.wait_for_parents(target);
             }

@@ -1,7 +1,6 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, InputKind, Pattern, TargetId};
-use crate::pipeline::pattern;
+use crate::pipeline::model::{AxisKind, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
@@ -9,18 +8,20 @@ use crate::store::state::StepRecord;
 
 use super::adoption::TAKEN_OVER;
 use super::again::fresh;
+use super::blame::Known;
 use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
 use super::failures::{Failed, Failures};
 use super::key::Template;
 use super::neighbourhood::list_of;
-use super::outcome::{self, Account, Status};
+use super::outcome::{self, Status};
 use super::reads::Read;
 use super::reason::Reason;
 use super::reasons::Reasons;
-use super::request::{self, Asked, Unknown};
-use super::session::{BuildError, Order, Session, looked, unlooked};
+use super::request::{Asked, Unknown};
+use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
+use super::settings::Settings;
 use super::steps::{Bound, StepId};
 
 /// All that can be said of a step without running anything.
@@ -37,6 +38,8 @@ pub struct Explanation {
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
     pub help: Option<String>,
+    /// Of a blocked step: what is at fault, each with what is the matter with it.
+    pub faults: Vec<String>,
     pub outputs: Vec<String>,
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
@@ -180,6 +183,7 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
 }
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
+/// What needs them both can be built by no one.
 fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
     let each = order.asked.iter().flat_map(|asked| match asked {
         Asked::Output(path, makers) => {
@@ -189,11 +193,15 @@ fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildErro
     });
     let each: Vec<Asked> = each.collect();
     let mut told = Vec::new();
-    for asked in each.iter().filter(|_| each.len() > 1) {
+    for asked in &each {
         let order = Order { asked: vec![asked.clone()], ..order.clone() };
         match looked(session, &order, &mut Silence) {
             Ok((engine, _)) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
-            Err(BuildError::Pipeline(problems)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+            Err(BuildError::Pipeline(problems)) => match looked_through(session, &order) {
+                Ok(engine) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
+                Err(BuildError::Pipeline(_)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+                Err(error) => return Err(error),
+            },
             Err(error) => return Err(error),
         }
     }
@@ -256,7 +264,9 @@ impl Engine<'_> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
-        ids.into_iter().map(|id| self.explanation(id, failures)).collect()
+        let mut known = Known::new();
+        let tell = |id| Explanation { faults: self.faults(id, &mut known), ..self.explanation(id, failures) };
+        ids.into_iter().map(tell).collect()
     }
 
     /// Whether this is asked of any step that there is.
@@ -287,31 +297,35 @@ impl Engine<'_> {
         if step.status.has_outputs() || step.status == Status::Absent {
             told.last_failure = self.failure_of(id, failures);
         }
-        told.settings = self.set_in_pipeline(id);
+        told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
         told.inputs = self.reads(id, record.as_ref());
         told.inputs_to_come = self.inputs_to_come(id);
+        if let Some(record) = record.as_ref().filter(|_| !told.inputs_to_come.is_empty()) {
+            told.inputs.extend(self.read_before(id, record, &told.inputs));
+        }
         told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
         match &self.rules[step.target as usize] {
             Some(compiled) => {
                 told.rule = (compiled.template.rule.clone(), compiled.template.version);
                 told.params.clone_from(&compiled.template.params);
                 told.notes = notes(compiled);
+                told.notes.extend(self.rival_inputs(id));
                 told.source.clone_from(&compiled.template.source);
                 told.fresh = Some(fresh(self.settings_of(id).fresh));
                 told.log = (!outputs.is_empty())
                     .then(|| self.log_of(id))
                     .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
                     .map(|log| relative(&log, &self.pipeline.root));
-                (told.same_as, told.rivals) = self.other_makers(id, compiled);
+                (told.same_as, told.rivals) = self.other_makers(id);
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
             None => {
                 told.rule = ("group".to_owned(), 0);
                 let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| self.upstream_cause(id, s, None)).collect();
+                told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
             }
         }
         told.outputs = outputs;
@@ -360,8 +374,8 @@ impl Engine<'_> {
         self.steps.rows[parent].steps.iter().find(is_it).copied()
     }
 
-    fn set_in_pipeline(&self, id: StepId) -> Vec<(&'static str, String)> {
-        let (target, settings) = (self.steps.target(id), self.settings_of(id));
+    pub(super) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {
+        let target = &self.pipeline.targets[target];
         let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
         let set = [
             ("retries", settings.retries.map(|retries| retries.to_string())),
@@ -371,63 +385,10 @@ impl Engine<'_> {
         ];
         set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
-
-    /// A target that is only waited for, and what is the matter with it.
-    fn waited_for(&self, target: TargetId) -> String {
-        let name = self.pipeline.targets[target].name.clone();
-        match self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step)) {
-            Some(trouble) => format!("{name} ({trouble})"),
-            None => name,
-        }
-    }
-
-    /// Where a step stands that is not there as it should be.
-    pub(super) fn trouble(&self, step: StepId) -> Option<&'static str> {
-        let status = self.steps.step(step).status;
-        match self.accounts.get(&step) {
-            Some(Account { last_failure: Some(last), .. }) if last.deferred => Some("deferred when it was last tried"),
-            Some(Account { last_failure: Some(_), .. }) => Some("failed when it was last tried"),
-            _ => (!status.has_outputs()).then(|| status.word()),
-        }
-    }
-
-    /// The other targets that may make a step's output: those that describe the same step, and those that do not.
-    fn other_makers(&self, id: StepId, compiled: &Compiled) -> (Vec<String>, Vec<String>) {
-        let own = self.steps.step(id).target as usize;
-        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
-        let mut others: Vec<TargetId> =
-            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
-        others.sort_unstable();
-        others.dedup();
-        let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
-        let same = |target: &TargetId| {
-            self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| t == target))
-                || names(*target).eq(names(own))
-                    && self.inputs_in_words(*target) == self.inputs_in_words(own)
-                    && self.rules[*target].as_ref().is_some_and(|c| c.template_digest == compiled.template_digest)
-        };
-        let (same, rivals): (Vec<_>, Vec<_>) = others.into_iter().filter(|&t| t != own).partition(same);
-        let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
-        (named(same), named(rivals))
-    }
-
-    /// What a target reads, as far as two targets can be compared by it.
-    fn inputs_in_words(&self, target: TargetId) -> Vec<String> {
-        let target = &self.pipeline.targets[target];
-        let text = |p: &Pattern| pattern::template(p, &target.bindings);
-        let inputs = target.inputs.iter().map(|input| match &input.kind {
-            InputKind::Path(path) => text(path),
-            InputKind::Target { target: of, on, partial } => {
-                let on: Vec<_> = on.iter().map(|(binding, value)| (binding, text(value))).collect();
-                format!("{of} {partial} {on:?}")
-            }
-        });
-        inputs.collect()
-    }
 }
 
 /// What the key of a command does not tell.
-fn notes(compiled: &Compiled) -> Vec<String> {
+pub(super) fn notes(compiled: &Compiled) -> Vec<String> {
     const SECRET: &str = "${secret.";
     let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
     let mut notes: Vec<String> = values

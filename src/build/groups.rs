@@ -8,7 +8,7 @@ use super::engine::Engine;
 use super::expand::{Pending, parent_of, parents_of};
 use super::intern::Id;
 use super::steps::StepId;
-use super::waits::{GroupId, Wait};
+use super::waits::{Group, GroupId, Wait};
 
 impl Engine<'_> {
     /// Groups must be known before the rows that fall into them.
@@ -98,26 +98,30 @@ impl Engine<'_> {
 
     /// No more rows can come into `group`, since all of `from` has been read.
     fn close_group(&mut self, group: GroupId, from: GroupId) {
-        let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
-        let blocked_by = self.steps.earlier(own, inherited);
-        let stale = self.steps.groups[from as usize].stale;
+        self.inherit(group, from);
         let group = &mut self.steps.groups[group as usize];
         group.closed = true;
+        group.read_out_of = Some(from);
+    }
+
+    /// What is the matter with the steps that rows were read out of is the matter with the rows.
+    fn inherit(&mut self, group: GroupId, from: GroupId) {
+        let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
+        let blocked_by = self.steps.earlier(own, inherited);
+        let Group { stale, at_risk, .. } = self.steps.groups[from as usize];
+        let group = &mut self.steps.groups[group as usize];
         // Where nothing is run, what a stale step will give is not known.
         group.stale = group.stale.or(stale);
-        group.read_out_of = Some(from);
+        group.at_risk = group.at_risk.or(at_risk);
         group.blocked_by = blocked_by;
     }
 
-    /// No more rows can come to a target.
-    pub(super) fn close_target(&mut self, target: TargetId, blocked_by: Option<StepId>, stale: Option<StepId>) {
+    /// No more rows can come to a target, since all of `from` has been read.
+    pub(super) fn close_target(&mut self, target: TargetId, from: &[GroupId]) {
         self.closed[target] = true;
         for group in self.steps.groups_of(target).collect::<Vec<_>>() {
-            let blocked_by = self.steps.earlier(self.steps.groups[group as usize].blocked_by, blocked_by);
-            let g = &mut self.steps.groups[group as usize];
-            g.closed = true;
-            g.stale = g.stale.or(stale);
-            g.blocked_by = blocked_by;
+            from.iter().for_each(|&from| self.inherit(group, from));
+            self.steps.groups[group as usize].closed = true;
             self.check_group.push(group);
         }
     }

@@ -26,6 +26,7 @@ mod found;
 pub mod gc;
 pub mod graph;
 mod groups;
+mod in_words;
 mod intern;
 mod key;
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub mod reason;
 pub mod reasons;
 mod remembered;
 pub mod request;
+mod risk;
+mod rivals;
 mod rows;
 mod schedule;
 mod scratch;

@@ -80,8 +80,15 @@ impl Engine<'_> {
                 !matches!(cause, Reason::LostInput(_) | Reason::LostInputs(_) | Reason::ChangedInputs { .. })
             });
         }
+        found.retain(|cause| !self.is_made_anew(cause));
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
         by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()
+    }
+
+    /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
+    fn is_made_anew(&self, cause: &Reason) -> bool {
+        let Reason::ChangedInput { input, .. } = cause else { return false };
+        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
     }
 
     /// An input that is not to be reckoned with.

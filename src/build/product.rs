@@ -5,7 +5,7 @@ use crate::pipeline::model::{AxisKind, Read, TargetId};
 
 use super::engine::Engine;
 use super::expand::parents_of;
-use super::steps::{Bound, StepId};
+use super::steps::Bound;
 use super::waits::GroupId;
 
 impl Engine<'_> {
@@ -39,27 +39,24 @@ impl Engine<'_> {
             .collect();
         self.waiting.retain(|t| !due.contains(t));
         for target in due {
-            let (blocked, stale) = self.expand_joined(target);
-            self.close_target(target, blocked, stale);
+            let from = self.expand_joined(target);
+            self.close_target(target, &from);
         }
     }
 
     /// The rows of a target that reads from several: each combination of what is read out of them.
-    /// Gives a step that could not be read, and one that is stale, where there are any.
-    fn expand_joined(&mut self, target: TargetId) -> (Option<StepId>, Option<StepId>) {
+    /// Gives the groups of those: only now is it known which of their steps could be read.
+    fn expand_joined(&mut self, target: TargetId) -> Vec<GroupId> {
         let this = &self.pipeline.targets[target];
-        let (mut blocked, mut stale) = (None, None);
+        let mut groups = Vec::new();
         let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
         for (position, axis) in this.axes.iter().enumerate() {
             let choices = match &axis.kind {
                 AxisKind::From { target: from, read } => {
                     let set = self.steps.group_set(*from, &[]);
                     let (group, _) = self.steps.group(*from, set, &[]);
-                    let choices = self.joined_choices(target, position, group, read);
-                    // Only now is it known which of its rows could be read.
-                    blocked = self.steps.earlier(blocked, self.steps.groups[group as usize].blocked_by);
-                    stale = stale.or(self.steps.groups[group as usize].stale);
-                    choices
+                    groups.push(group);
+                    self.joined_choices(target, position, group, read)
                 }
                 _ => {
                     let values = self.static_values(target, axis).unwrap_or_default();
@@ -74,7 +71,7 @@ impl Engine<'_> {
                 self.add_step(target, &bound, None);
             }
         }
-        (blocked, stale)
+        groups
     }
 
     /// Every value of one axis, with the bindings that come along from the row it was read from.

@@ -21,10 +21,10 @@ pub struct Read {
     /// Of the entry under `inputs:` that it comes from.
     pub name: Option<String>,
     /// The step that makes it, and where that stands unless it is well.
-    pub step: Option<(String, Option<&'static str>)>,
+    pub step: Option<(String, Option<String>)>,
     /// The step found it while it ran.
     pub found: bool,
-    /// The step was made without it.
+    /// The last run did not read it.
     pub left_out: bool,
 }
 
@@ -68,13 +68,16 @@ impl Engine<'_> {
         let parts = record.into_iter().flat_map(|record| &record.parts);
         let then: HashMap<[u8; 8], [u8; 8]> = parts.map(|part| (part.name, part.value)).collect();
         let mut reads = Vec::new();
-        for (input, slot) in target.inputs.iter().zip(self.steps.slots_of(id)) {
+        for (position, (input, slot)) in target.inputs.iter().zip(self.steps.slots_of(id)).enumerate() {
+            // Of a crowd it is only known what all of it was.
+            let crowd = Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+            let is_told = record.is_some_and(|record| record.absent.is_none()) && !then.contains_key(&crowd);
             let mut add = |path: &str, step: Option<StepId>| {
                 let part = Part::Input { path, content: Digest::default() };
                 let mut read = self.read(path, then.get(&part.name_hash()).copied());
                 read.name.clone_from(&input.name);
                 read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
-                read.left_out = step.zip(record).is_some_and(|(s, record)| self.goes_without(id, s, record));
+                read.left_out = is_told && !then.contains_key(&part.name_hash());
                 reads.push(read);
             };
             let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));

@@ -103,7 +103,7 @@ pub enum Reason {
     Untold,
     /// An input will be made again; whether it changes is seen then.
     Upstream(String),
-    /// What it was made without, since that failed or was put off, will be tried again.
+    /// What failed or was put off, so that it was made without that, or without what needs that, will be tried again.
     UpstreamThatFailed(String),
     /// An input is made again only where something that failed does not fail again.
     UpstreamPerhaps(String),
@@ -172,9 +172,7 @@ impl fmt::Display for Reason {
             Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
-            Self::UpstreamThatFailed(step) => {
-                write!(f, "upstream: {step} is tried again, and may fail or be put off as before")
-            }
+            Self::UpstreamThatFailed(step) => write!(f, "upstream: {}", as_before(step)),
             Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
             Self::Gone => write!(f, "gone: it was there when it was last made"),
@@ -300,6 +298,11 @@ fn differing<'t>(text: &'t str, other: &str) -> Cow<'t, str> {
     let shown: String = rest.by_ref().take(SHOWN).collect();
     let (before, after) = (if from > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
     format!("{before}{shown}{after}").into()
+}
+
+/// What is to be said of a step that failed, or was put off, when it was last tried.
+pub(super) fn as_before(step: &str) -> String {
+    format!("{step} is tried again, and may fail or be put off as before")
 }
 
 fn ago(ms: i64) -> String {

@@ -155,7 +155,7 @@ impl Engine<'_> {
     }
 
     /// A step that comes back once what its values are read out of is built.
-    fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
+    pub(super) fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
         if !self.may_have(target, values) {
             return None;
         }

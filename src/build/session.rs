@@ -21,7 +21,7 @@ use crate::store::state::{Access, SetAside, State, StateError};
 use super::clock::{self, Clock};
 use super::deferral::Deferrals;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
-use super::events::{Event, Listener};
+use super::events::{Event, Listener, Silence};
 use super::expand::{Rhythm, Scratch};
 use super::failures::Failures;
 use super::files::Eyes;
@@ -181,11 +181,23 @@ pub(super) fn looked<'p>(
     order: &Order,
     listener: &mut dyn Listener,
 ) -> Result<(Engine<'p>, Vec<String>), BuildError> {
-    let ((mut engine, receive), set_aside) = unlooked(session, order)?;
+    let (ready, set_aside) = unlooked(session, order)?;
+    let engine = at_an_end(ready, listener)?;
+    Ok((engine, set_aside.into_iter().map(|s| s.0).collect()))
+}
+
+/// The same where steps clash: those are told as failed, where a build would not begin.
+pub(super) fn looked_through<'p>(session: &'p Session, order: &Order) -> Result<Engine<'p>, BuildError> {
+    let ((mut engine, receive), _) = unlooked(session, order)?;
+    engine.before_build = false;
+    at_an_end((engine, receive), &mut Silence)
+}
+
+fn at_an_end<'p>((mut engine, receive): Ready<'p>, listener: &mut dyn Listener) -> Result<Engine<'p>, BuildError> {
     drive(&mut engine, &receive, listener)?;
     engine.mark_failures();
     match std::mem::take(&mut engine.problems) {
-        problems if problems.is_empty() => Ok((engine, set_aside.into_iter().map(|s| s.0).collect())),
+        problems if problems.is_empty() => Ok(engine),
         problems => Err(BuildError::Pipeline(problems)),
     }
 }

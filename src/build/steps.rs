@@ -63,6 +63,9 @@ pub struct Steps<'p> {
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
     /// Where nothing is run: what a build brings back from the store, output by output.
     pub restores: HashMap<StepId, Vec<StoredOutput>, RandomState>,
+    /// Where nothing is run: steps that may be blocked, or not be there, and the step that failed when it was last tried
+    /// and may do so again.
+    pub at_risk: HashMap<StepId, StepId, RandomState>,
     /// For each path of the state, by its number: who makes it.
     makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.
@@ -106,6 +109,7 @@ impl<'p> Steps<'p> {
             files: Vec::new(),
             shared: HashMap::new(),
             restores: HashMap::default(),
+            at_risk: HashMap::default(),
             makers: Vec::new(),
             folders: HashMap::default(),
             last_folder: String::new(),

@@ -2,13 +2,14 @@
 
 use crate::pipeline::model::{InputKind, TargetId};
 
+use super::again::fresh;
 use super::engine::Engine;
 use super::expand::parents_of;
-use super::explain::{Explanation, Standing};
-use super::outcome::{Status, Unknown};
+use super::explain::{Explanation, Standing, notes};
+use super::outcome::Unknown;
 use super::request::Asked;
 use super::steps::StepId;
-use super::waits::Wait;
+use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
     /// What has to be built before all steps of a target are told: what its values are read out of, where that has such a
@@ -30,6 +31,17 @@ impl Engine<'_> {
         Some(Unknown { target, because: self.steps.label(*first), more: more.len() })
     }
 
+    /// The steps that a group's rows are read out of, as far as they have to be built first.
+    fn unsettled_behind(&self, group: GroupId) -> Vec<StepId> {
+        let sources = self.sources(group);
+        let steps = sources.iter().flat_map(|&source| self.steps.ordered(source));
+        let unsettled: Vec<StepId> = steps.filter(|&step| !self.is_settled(step)).collect();
+        if unsettled.is_empty() {
+            return sources.into_iter().flat_map(|source| self.unsettled_behind(source)).collect();
+        }
+        unsettled
+    }
+
     /// What was asked for where it has no step yet, and may get one.
     pub(super) fn to_come(&self, asked: &Asked) -> Vec<Explanation> {
         let none = &[][..];
@@ -39,13 +51,20 @@ impl Engine<'_> {
             Asked::Output(_, makers) => makers.iter().map(|(target, values)| (*target, values.as_slice())).collect(),
         };
         let tell = |(target, values): (TargetId, &[(usize, String)])| {
-            let unknown = self.unknown(target, &|id| {
-                let status = self.steps.step(id).status;
-                !status.has_outputs() && status != Status::Absent
-            })?;
+            let unknown = self.unknown(target, &|id| !self.is_settled(id))?;
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
             let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
+            let this = &self.pipeline.targets[target];
+            let (mut inputs, mut inputs_to_come) = (Vec::new(), Vec::new());
+            for input in &this.inputs {
+                match self.input_to_come(target, input, values) {
+                    Ok(reads) => inputs.extend(reads),
+                    Err(words) => inputs_to_come.push(words),
+                }
+            }
+            let mut read_out_of = vec![unknown.because.clone()];
+            read_out_of.extend(self.values_to_come(target, values));
             Some(Explanation {
                 step: self.label_of(target, values),
                 standing: Standing::Pending,
@@ -55,7 +74,15 @@ impl Engine<'_> {
                 params: compiled.template.params.clone(),
                 source: compiled.template.source.clone(),
                 values: self.named(target, values),
-                read_out_of: vec![unknown.because],
+                outputs: self.outputs_to_come(target, values),
+                read_out_of,
+                inputs,
+                inputs_to_come,
+                after: this.after.iter().map(|&t| self.waited_for(t)).collect(),
+                notes: notes(compiled),
+                settings: self.set_in_pipeline(target, self.settings[target]),
+                fresh: Some(fresh(self.settings[target].fresh)),
+                again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
                 ..Explanation::default()
             })
         };
@@ -70,13 +97,18 @@ impl Engine<'_> {
                 return None;
             };
             let unknown = if on.is_empty() {
-                self.unknown(*target, &|id| self.steps.step(id).status == Status::Stale)
+                self.unknown(*target, &|id| !self.is_settled(id))
             } else {
-                let mut behind = self.stale_of(group);
-                behind.retain(|step| !self.steps.rows[*target].steps.contains(step));
-                self.unknown_behind(*target, &behind)
+                self.unknown_behind(*target, &self.unsettled_behind(group))
             };
-            Some(format!("{}: {}", self.pipeline.targets[*target].name, unknown?))
+            let unknown = unknown?;
+            let bound = self.steps.values_of(id);
+            let known: Vec<_> = bound.into_iter().map(str::to_owned).enumerate().collect();
+            let files = match self.input_to_come(self.steps.step(id).target as usize, input, &known) {
+                Ok(reads) => reads.into_iter().map(|read| read.path).collect::<Vec<_>>().join(", "),
+                Err(words) => words,
+            };
+            Some(format!("{}: {unknown} ({files})", self.pipeline.targets[*target].name))
         });
         told.collect()
     }

@@ -17,7 +17,8 @@ use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
-    /// What the inputs leave of a step: an end to it, or the stale steps that it waits for where nothing is run.
+    /// What the inputs leave of a step: an end to it, or the steps that it waits for where nothing is run, since they are
+    /// stale, or may be blocked.
     pub(super) fn upstream(&self, id: StepId) -> Result<Vec<StepId>, Decision> {
         let target = self.steps.target(id);
         let mut stale = Vec::new();
@@ -74,6 +75,7 @@ impl Engine<'_> {
                 }
                 Wait::File(file) => self.check_file(file)?,
             }
+            stale.extend(self.may_go_without(id, position));
         }
         if let Some(step) = deferred {
             return Err(self.ended_by(Status::Deferred, step));
@@ -102,30 +104,21 @@ impl Engine<'_> {
         input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
     }
 
-    /// A step was made without this `partial` input, which failed or was put off, and may do so again.
+    /// A step was made without this `partial` input, which may not come again.
     pub(super) fn goes_without(&self, id: StepId, input: StepId, record: &StepRecord) -> bool {
-        let target = self.steps.step(input).target as usize;
-        let mut entries = self.steps.target(id).inputs.iter().filter_map(|i| match i.kind {
-            InputKind::Target { target: of, partial, .. } if of == target => Some(partial),
-            _ => None,
-        });
         let was_read = |path: &str| {
             let name = Part::Input { path, content: Digest::default() }.name_hash();
             record.parts.iter().any(|part| part.name == name)
         };
-        self.steps.is_open(input)
-            && self.failures.get(self.path(input, 0)).is_some()
-            && entries.next() == Some(true)
-            && entries.all(|partial| partial)
-            && !self.paths(input).any(was_read)
+        self.at_risk(input).is_some() && self.reads_in_part(id, input) && !self.paths(input).any(was_read)
     }
 
     /// How a stale input is told as a cause.
-    pub(super) fn upstream_cause(&self, id: StepId, input: StepId, record: Option<&StepRecord>) -> Reason {
+    pub(super) fn upstream_cause(&self, input: StepId) -> Reason {
         let label = self.steps.label(input);
         let reasons = self.accounts.get(&input).and_then(|account| account.reasons.as_ref());
-        if record.is_some_and(|record| self.goes_without(id, input, record)) {
-            Reason::UpstreamThatFailed(label)
+        if let Some(root) = self.at_risk(input) {
+            Reason::UpstreamThatFailed(self.steps.label(root))
         } else if reasons.is_some_and(Reasons::are_uncertain) {
             Reason::UpstreamPerhaps(label)
         } else {

@@ -52,6 +52,8 @@ pub struct Group {
     pub read_out_of: Option<GroupId>,
     /// A step of it that would run, where nothing is run.
     pub stale: Option<StepId>,
+    /// What may fail again and block what needs it, where nothing is run.
+    pub at_risk: Option<StepId>,
     /// The digest of all that its steps made, once it is complete and someone asked.
     pub digest: OnceLock<Digest>,
     /// Slots that hold it.
@@ -117,6 +119,7 @@ impl Steps<'_> {
         if self.is_open(id) {
             self.groups[at].stale.get_or_insert(id);
         }
+        self.groups[at].at_risk = self.groups[at].at_risk.or(self.at_risk.get(&id).copied());
     }
 
     /// The one of two steps that comes first by name, so that it is the same one whatever came first; one that failed
@@ -168,6 +171,7 @@ impl Steps<'_> {
             blocked_by: None,
             read_out_of: None,
             stale: None,
+            at_risk: None,
             digest: OnceLock::new(),
             readers: 0,
             first_waiter: NONE,

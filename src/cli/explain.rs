@@ -10,6 +10,7 @@ use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
 
 use super::error::Error;
+use super::plan::MAY_BE_BLOCKED;
 use super::{Format, Global, open, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,8 @@ struct Json<'a> {
     unlisted_reasons: usize,
     message: Option<&'a str>,
     help: Option<&'a str>,
+    /// Of a blocked step: what is at fault.
+    faults: &'a [String],
     outputs: &'a [String],
     rule: &'a str,
     rule_version: u32,
@@ -70,9 +73,9 @@ struct Input<'a> {
     there: Option<bool>,
     name: Option<&'a str>,
     step: Option<&'a str>,
-    status: Option<&'static str>,
+    status: Option<&'a str>,
     found: bool,
-    /// It was made without this.
+    /// The last run did not read it.
     left_out: bool,
 }
 
@@ -140,6 +143,7 @@ fn json(found: &Explanation) -> Json<'_> {
         unlisted_reasons: found.more_reasons,
         message: found.message.as_deref(),
         help: found.help.as_deref(),
+        faults: &found.faults,
         outputs: &found.outputs,
         rule: &found.rule.0,
         rule_version: found.rule.1,
@@ -187,7 +191,7 @@ fn input(read: &Read) -> Input<'_> {
         there: read.there(),
         name: read.name.as_deref(),
         step: read.step.as_ref().map(|(step, _)| step.as_str()),
-        status: read.step.as_ref().and_then(|(_, trouble)| *trouble),
+        status: read.step.as_ref().and_then(|(_, trouble)| trouble.as_deref()),
         found: read.found,
         left_out: read.left_out,
     }
@@ -245,11 +249,13 @@ fn standing(found: &Explanation, lines: &mut Lines) {
     if let Some(message) = &found.message {
         let word = match found.standing {
             Standing::Step(Status::Blocked) => "blocked by",
+            Standing::Step(Status::UpToDate | Status::Stale) => MAY_BE_BLOCKED,
             Standing::Step(Status::Deferred) if found.reasons.is_empty() => "waits for",
             _ => "says",
         };
         lines.add(word, message);
     }
+    lines.some("since", found.faults.iter(), 0);
     lines.all("help", &found.help);
     lines.all(
         "a build",
@@ -325,7 +331,6 @@ fn read(read: &Read) -> String {
     let mut text = read.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
     text.push_str(&read.path);
     let now = match &read.now {
-        _ if read.left_out => Some("not read"),
         Now::Is(digest) => Some(digest.as_str()),
         Now::Unknown => Some("there, not known yet"),
         Now::Gone if read.was.is_some() => Some("gone"),
@@ -333,12 +338,13 @@ fn read(read: &Read) -> String {
         Now::Unusable(why) => Some(why.as_str()),
         Now::Untold => None,
     };
-    let was = read.was.as_ref().filter(|_| !read.left_out).map(|was| format!("was {was}"));
+    let was = read.was.as_ref().map(|was| format!("was {was}"));
+    let was = was.or_else(|| read.left_out.then(|| "not read by the last run".to_owned()));
     let words: Vec<&str> = now.into_iter().chain(was.as_deref()).collect();
     let _ = write!(text, " ({})", words.join(", "));
     if let Some((step, trouble)) = &read.step {
         let _ = write!(text, " of {step}");
-        let _ = trouble.map(|trouble| write!(text, ", {trouble}"));
+        let _ = trouble.as_ref().map(|trouble| write!(text, ", {trouble}"));
     }
     if read.found {
         text.push_str(" found while it ran");
@@ -365,12 +371,13 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.add("last made", first);
                 lines.all("", more);
                 lines.add("made at", time(made.at));
-                let mut lacking: Vec<_> = found.inputs.iter().filter(|i| i.left_out).map(|i| &i.step).collect();
+                let mut lacking: Vec<_> =
+                    found.inputs.iter().filter(|i| i.left_out).filter_map(|i| i.step.as_ref()).collect();
                 lacking.dedup();
                 match lacking.len() {
                     0 => {}
-                    1 => lines.add("", "without 1 step that failed or was put off"),
-                    n => lines.add("", format!("without {n} steps that failed or were put off")),
+                    1 => lines.add("", "without 1 of the steps that it reads from"),
+                    n => lines.add("", format!("without {n} of the steps that it reads from")),
                 }
             }
         }

@@ -38,6 +38,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
+/// The word for what is up to date, and waits for what may fail again.
+pub(super) const MAY_BE_BLOCKED: &str = "blocked?";
+
 /// It would run only if something that failed does not fail again.
 fn may_not_run(account: &Account) -> bool {
     account.status == Status::Stale && account.reasons.as_ref().is_some_and(Reasons::are_uncertain)
@@ -62,10 +65,15 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
             Status::Stale if account.work == Some(RESTORE) => RESTORE,
             Status::Stale if may_not_run(account) => "run?",
             Status::Stale => "run",
+            Status::UpToDate => MAY_BE_BLOCKED,
             status => status.word(),
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{word:<8} {}  {}", account.step, why.unwrap_or_default());
+        let _ = write!(text, "{word:<8} {}  {}", account.step, why.unwrap_or_default());
+        let last = account.last_failure.as_ref().map(|last| format!(" ({} when it was last tried)", last.word()));
+        let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
+        let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
+        let _ = writeln!(text, "{}{}", last.unwrap_or_default(), blocked.unwrap_or_default());
         if detail == Detail::All {
             for cause in account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1)) {
                 let _ = writeln!(text, "{:<8}   and {cause}", "");
@@ -84,6 +92,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let c = &summary.counts;
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
     let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();
+    let doomed = summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
@@ -102,6 +111,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     };
     if perhaps > 0 {
         let _ = write!(line, ", {perhaps} that may run");
+    }
+    if doomed > 0 {
+        let _ = write!(line, ", {doomed} that may be blocked");
     }
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");

@@ -101,6 +101,16 @@ impl Blobs {
         self.path(digest).is_file()
     }
 
+    /// Whether the blob is there and its bytes are those of its digest; of a large one, whether it is there.
+    pub fn is_whole(&self, digest: &Sha256) -> bool {
+        const READ: u64 = 64 << 20;
+        match fs::metadata(self.path(digest)) {
+            Ok(meta) if meta.is_file() && meta.len() <= READ => self.rehash(digest).is_ok_and(|is| is == Some(*digest)),
+            Ok(meta) => meta.is_file(),
+            Err(_) => false,
+        }
+    }
+
     /// Where the blob lies, or would lie.
     pub fn path(&self, digest: &Sha256) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())

@@ -8,9 +8,12 @@ use crate::support::words::{self, exit};
 mod absent;
 mod causes;
 mod failures;
+mod kept;
 mod past;
 mod reads;
 mod records;
+mod risk;
+mod rivals;
 mod shown;
 mod to_come;
 

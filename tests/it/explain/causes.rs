@@ -389,8 +389,8 @@ targets:
         let words = [
             &format!("because   {tried}"),
             "a build   may make it",
-            "f/bad.txt (not read) of flaky@w=bad, failed when it was last tried",
-            "without 1 step that failed or was put off",
+            ", not read by the last run) of flaky@w=bad, failed when it was last tried",
+            "without 1 of the steps that it reads from",
         ];
         assert_says(&explained, &words);
         assert!(!explained.contains("new input"), "{explained}");
@@ -405,4 +405,31 @@ targets:
     project.remove("no");
     project.build(&[]).assert_only(&["flaky@w=bad", "part", "one@w=bad", "whole"]);
     assert!(!project.explain("part").contains("without 1"));
+}
+
+#[test]
+fn what_is_made_again_before_it_is_read_is_no_change_yet() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, cache: false, inputs: [i.txt], run: \"cp {in} {out}\", output: one.txt}
+  two: {rule: command, cache: false, inputs: [one, j.txt], run: \"cat {in} > {out}\", output: two.txt}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.write("j.txt", "1\n");
+    project.build(&[]);
+    project.write("i.txt", "2\n");
+    project.build(&["one"]);
+    assert_says(&project.run(&["plan"]).stdout, &["run      two  changed input: one.txt, from "]);
+    // What lies there now is not what will be read.
+    project.write("i.txt", "1\n");
+    let explained = project.explain("two");
+    assert_says(&explained, &["because   upstream: one is made again"]);
+    assert!(!explained.contains("changed input"), "{explained}");
+    project.build(&[]).assert_only(&["one"]);
+    // What else moved is told beside it.
+    project.write("i.txt", "2\n");
+    project.write("j.txt", "2\n");
+    assert_says(&project.explain("two"), &["because   changed input: j.txt", "because   upstream: one is made again"]);
 }

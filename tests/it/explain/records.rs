@@ -253,7 +253,7 @@ targets:
             "input     {in.left} a.txt (",
             "input     {in.parts} part/1.txt (",
             ") of part@n=1\n",
-            "input     {in.parts} part/2.txt (not read) of part@n=2, failed when it was last tried",
+            "input     {in.parts} part/2.txt (not there, not read by the last run) of part@n=2, failed when it was last tried",
             "input     found.h (",
             ") found while it ran",
         ],
@@ -463,4 +463,35 @@ targets:
     // A target whose list cannot be made is told of, too.
     let status = project.run(&["status", "c"]).exits(exit::DONE).stdout;
     assert!(status.contains("c  ") && status.contains("its steps are told once ax is built"), "{status}");
+}
+
+#[test]
+fn each_value_says_where_it_goes_when_its_step_goes() {
+    let project = images();
+    project.edit(
+        "  get_layer:",
+        "  part: {rule: command, foreach: {file: {glob: 'in/*.txt'}, w: [a]}, run: \"echo {file} {w} > {out}\", output: 'out/{w}/{file}'}
+  col: {rule: command, foreach: {c: {csv: t.csv, column: name}}, run: \"echo {c} > {out}\", output: 'col/{c}'}
+  get_layer:",
+    );
+    project.write("in/x.txt", "");
+    project.write("t.csv", "name\none\n");
+    project.build(&[]);
+    let ends = |text: &str, from: &str| format!("again if  {text} is no more {from}: then there is no such step");
+    let redis = ends("library/redis", "in repos.txt");
+    let latest = ends("latest", "chosen out of what get_tag@repo=library/redis makes");
+    assert_says(&project.explain("tags/library/redis.json"), &[&redis]);
+    assert_says(&project.explain("layers/library/redis/latest.json"), &[&redis, &latest, "the tag latest has another"]);
+    let of_glob = project.explain("part");
+    assert_says(&of_glob, &[&ends("in/x.txt", "among the files of in/*.txt")]);
+    assert_eq!(of_glob.matches("no such step").count(), 1, "{of_glob}");
+    assert_says(&project.explain("col"), &[&ends("one", "in t.csv")]);
+    project.edit("select: latest", "select: all");
+    assert_says(
+        &project.explain("layers/library/redis/latest.json"),
+        &[&ends("latest", "in what get_tag@repo=library/redis makes")],
+    );
+    // And so it is.
+    project.write("repos.txt", "library/busybox\n");
+    assert_says(&project.explain("layers/library/redis/latest.json"), &["latest: orphan"]);
 }

@@ -42,3 +42,94 @@ fn a_target_without_steps_yet_says_what_they_wait_for() {
     let built = project.explain("st");
     assert!(!built.contains("told once"), "{built}");
 }
+
+#[test]
+fn a_list_that_is_only_restored_keeps_nothing_from_being_told() {
+    let project = project();
+    project.build(&[]);
+    project.remove("t/b.txt");
+    assert_says(&project.run(&["plan"]).stdout, &["restore  t@repo=b"]);
+    for step in ["st", "per@repo=b"] {
+        let explained = project.explain(step);
+        assert_says(&explained, &["up to date", ") of l@repo=b,n=1"]);
+        assert!(!explained.contains("more "), "{explained}");
+    }
+    // One that cannot be made does.
+    project.edit("run: \"echo 1 > {out}\"", "inputs: [none.txt], run: \"cp {in} {out}\"");
+    assert_says(
+        &project.explain("per@repo=b"),
+        &["per@repo=b: blocked", "more      l: its steps are told once t@repo=b"],
+    );
+}
+
+#[test]
+fn what_can_be_said_of_steps_and_inputs_that_are_still_to_come_is_said() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  t: {rule: command, cache: false, foreach: {repo: {lines: repos.txt}}, run: \"echo 1 > {out}\", output: \"t/{repo}.txt\"}
+  l: {rule: command, foreach: {n: {from: t, lines: true}}, inputs: [\"in/{repo}.csv\", \"d/{repo}-{n}\", side.txt], run: \"cat {in} > {out}\", output: \"r/{repo}/{n}.txt\"}
+  k: {rule: command, retries: 2, foreach: {o: {from: l, json: /a}, f: {glob: \"*.csv\"}}, inputs: [l], after: [all, l], run: \"cat {in} > {out}\", output: \"k/{repo}/{n}/{o}{f}\"}
+  all: {rule: command, inputs: {every: l, names: side.txt}, run: \"cat {in} > {out}\", output: all.txt}
+  per: {rule: command, foreach: {repo: [b]}, inputs: [l], run: \"cat {in} > {out}\", output: \"per/{repo}.txt\"}
+  one: {rule: command, inputs: [r/a/1.txt], run: \"cat {in} > {out}\", output: one.txt}
+",
+    );
+    for (file, text) in
+        [("repos.txt", "a\nb\n"), ("side.txt", ""), ("in/a.csv", ""), ("d/a-1", ""), ("in/b.csv", ""), ("d/b-1", "")]
+    {
+        project.write(file, text);
+    }
+    assert_says(
+        &project.explain("l"),
+        &[
+            "l: pending",
+            "output    r/{repo}/{n}.txt",
+            "out of    {repo}: each line of repos.txt",
+            "out of    {n}: each line of t/{repo}.txt",
+            "input     side.txt (there, not known yet)",
+            "more      in/{repo}.csv",
+            "more      d/{repo}-{n}",
+            "again if  a build comes: it makes each step that comes of what t@repo=a (+1 more) makes",
+        ],
+    );
+    // As far as values are known, they are filled in.
+    assert_says(
+        &project.explain("r/a/1.txt"),
+        &["l@repo=a,n=1: pending", "output    r/a/1.txt", "input     in/a.csv (", "input     d/a-1 ("],
+    );
+    assert_says(
+        &project.explain("k@repo=a"),
+        &[
+            "output    k/a/{n}/{o}{f}",
+            "{o}: each entry of /a in r/a/{n}.txt",
+            "{f}: each file of *.csv",
+            "more      r/a/{n}.txt of l",
+            "retries   2",
+            "after     all (stale)",
+            "after     l (its steps are told once t@repo=a (+1 more) is built)",
+        ],
+    );
+    // The same of what reads them.
+    assert_says(
+        &project.explain("all"),
+        &[
+            "more      l: its steps are told once t@repo=a (+1 more) is built (r/{repo}/{n}.txt of l, {repo}: each line of repos.txt, {n}: each line of t/{repo}.txt)",
+        ],
+    );
+    assert_says(&project.explain("per"), &["is built (r/b/{n}.txt of l, {n}: each line of t/b.txt)"]);
+    assert_says(&project.explain("one"), &["more      l: its steps are told once t@repo=a is built (r/a/1.txt)"]);
+    project.build(&["all", "one", "per"]);
+    project.remove("t/a.txt");
+    // What was read before, and is to come again, is told as it lies there.
+    let all = project.explain("all");
+    assert_says(&all, &["{in.every} r/b/1.txt (", "{in.every} r/a/1.txt (", ") of l@repo=a,n=1, pending"]);
+    assert_says(&all, &["again if  an input, or one that is to come, a parameter"]);
+    assert_says(&project.explain("one"), &["input     r/a/1.txt (", ") of l@repo=a,n=1, pending"]);
+    let per = project.explain("per");
+    assert_says(&per, &["again if  an input, a parameter", "input     r/b/1.txt ("]);
+    assert!(!per.contains("pending"), "{per}");
+    project.build(&["all"]);
+    assert!(!project.explain("all").contains("pending"));
+}

@@ -1,0 +1,74 @@
+//! What is said to come back from the store does.
+
+use std::fs;
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::sample;
+
+/// Writes over the blobs of the store that hold this, and leaves their lengths.
+fn damage(project: &Project, content: &str) {
+    let mut damaged = 0;
+    for blob in fs::read_dir(project.path(".layermill/store/blobs/sha256")).expect("blobs") {
+        let path = blob.expect("a blob").path();
+        let bytes = fs::read(&path).expect("read");
+        if bytes.windows(content.len()).any(|window| window == content.as_bytes()) {
+            fs::write(&path, vec![b'x'; bytes.len()]).expect("written");
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "no blob has {content}");
+}
+
+#[test]
+fn what_is_damaged_in_the_store_is_made_again_and_told_so() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [i.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo each-{n} > {out}\", output: \"each/{n}.txt\"}
+  folder: {rule: command, inputs: [i.txt], run: \"mkdir -p {out}/sub; echo in the folder > {out}/sub/a\", output: folder/}
+  whole: {rule: command, inputs: [i.txt], run: \"echo whole > {out}\", output: whole.txt}
+",
+    );
+    project.write("i.txt", "list-one\n");
+    project.build(&[]);
+    damage(&project, "list-one");
+    damage(&project, "in the folder");
+    fs::remove_file(project.path("list.txt")).expect("removed");
+    fs::remove_dir_all(project.path("folder")).expect("removed");
+    project.remove("whole.txt");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &["run      list  ", "run      folder  ", "restore  whole  ", "2 to run", "1 to restore"]);
+    assert_says(&plan, &["more     each  its steps are told once list is built"]);
+    assert_says(&project.explain("list"), &["a build   makes it"]);
+    let report = project.build(&[]);
+    for (step, outcome) in [("list", "built"), ("folder", "built"), ("whole", "restored")] {
+        assert_eq!(report.step(step).outcome, outcome, "{}", report.listing());
+    }
+    // Made again, it is whole there too.
+    fs::remove_dir_all(project.path("folder")).expect("removed");
+    assert_says(&project.run(&["plan"]).stdout, &["restore  folder  ", "0 to run"]);
+    assert_eq!((project.build(&[]).restored, project.read("folder/sub/a")), (1, "in the folder\n".to_owned()));
+}
+
+#[test]
+fn an_answer_that_is_damaged_in_the_store_is_asked_for_again_and_told_so() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  get_tag: {rule: tags, source: shelf, foreach: {repo: [library/redis]}, output: \"tags/{repo}.json\"}
+",
+    );
+    project.layout("images", &sample::images());
+    project.build(&[]);
+    project.remove("tags/library/redis.json");
+    assert_says(&project.explain("get_tag"), &["a build   makes it"]);
+    damage(&project, "latest");
+    assert_says(
+        &project.explain("get_tag"),
+        &["its recorded answer is not in the store any more", "a build   asks its source"],
+    );
+    project.build(&[]).assert_only(&["get_tag@repo=library/redis"]);
+}

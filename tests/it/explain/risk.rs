@@ -1,0 +1,113 @@
+//! What may fail again as it did before: what hangs on it is told so, before a build.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+const BAD: &str = "a@w=bad is tried again, and may fail or be put off as before";
+const LIST: &str = "list is tried again, and may fail or be put off as before";
+
+/// After a build in which a step failed, and another that values are read out of.
+fn project() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, cache: false, foreach: {w: [good, bad]}, inputs: [i.txt], run: \"test {w} = good || test ! -e no && cp {in} {out}\", output: \"a/{w}.txt\"}
+  b: {rule: command, cache: false, foreach: {w: [good, bad]}, inputs: [a], run: \"cp {in} {out}\", output: \"b/{w}.txt\"}
+  some: {rule: command, cache: false, inputs: [{target: b, partial: true}], run: \"cat /dev/null {in} > {out}\", output: some.txt}
+  whole: {rule: command, cache: false, inputs: [some], run: \"cp {in} {out}\", output: whole.txt}
+  list: {rule: command, cache: false, inputs: [j.txt], run: \"test ! -e no && cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  listed: {rule: command, cache: false, inputs: [{target: each, partial: true}], run: \"cat /dev/null {in} > {out}\", output: listed.txt}
+  waits: {rule: command, cache: false, after: [a], run: \"echo 1 > {out}\", output: waits.txt}
+  next: {rule: command, cache: false, inputs: [waits], run: \"cp {in} {out}\", output: next.txt}
+  rest: {rule: command, cache: false, inputs: [{target: next, partial: true}], run: \"cat /dev/null {in} > {out}\", output: rest.txt}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.write("j.txt", "1\n2\n");
+    project.build(&[]);
+    project.write("i.txt", "2\n");
+    project.write("j.txt", "1\n2\n3\n");
+    project.write("no", "");
+    project.build_exits(exit::FAILED, &[]);
+    project
+}
+
+#[test]
+fn what_hangs_on_a_failure_is_told_as_what_may_happen() {
+    let project = project();
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let words = [
+        "(failed when it was last tried)".to_owned(),
+        format!("run?     b@w=bad  upstream: {BAD}"),
+        format!("run?     some  upstream: {BAD}"),
+        "run?     whole  upstream: some may be made again".to_owned(),
+        format!("run?     listed  upstream: {LIST}"),
+        format!("blocked? waits  {BAD}"),
+        format!("blocked? next  {BAD}"),
+        format!("run?     rest  upstream: {BAD}"),
+        "2 to run, 6 up to date (2 of them as of the last build), 0 absent, 5 that may run, 2 that may be blocked"
+            .to_owned(),
+    ];
+    words.iter().for_each(|word| assert_says(&plan, &[word]));
+    assert_says(&project.explain("waits"), &["waits: up to date", &format!("blocked?  {BAD}"), "after     a (failed"]);
+    assert_says(
+        &project.explain("some"),
+        &["a build   may make it", &format!(", not read by the last run) of b@w=bad, {BAD}"), "without 1 of the steps"],
+    );
+    assert_says(&project.explain("listed"), &[&format!(" of each@n=1, {LIST}"), "without 2 of the steps"]);
+    // It all fails again.
+    let report = project.build_exits(exit::FAILED, &[]);
+    report.assert_only(&["a@w=bad", "b@w=bad", "list", "waits", "next"]);
+    for step in ["b@w=bad", "waits", "next"] {
+        assert_eq!(report.step(step).outcome, "blocked", "{}", report.listing());
+    }
+}
+
+#[test]
+fn what_has_a_cause_of_its_own_to_run_may_be_blocked_too() {
+    let project = project();
+    project.edit("echo 1 > {out}", "echo 2 > {out}");
+    let cause = "changed parameter: run, from \"echo 1 > {out}\" to \"echo 2 > {out}\"";
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("run      waits  {cause} (blocked? {BAD})")]);
+    assert_says(&project.explain("waits"), &[&format!("because   {cause}"), &format!("blocked?  {BAD}")]);
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("waits").outcome, "blocked");
+}
+
+#[test]
+fn once_it_does_not_fail_what_was_left_out_is_still_told_as_not_read() {
+    let project = project();
+    project.remove("no");
+    project.build(&["b", "list"]);
+    assert_says(&project.run(&["plan"]).stdout, &["run      some  new input: b/bad.txt"]);
+    assert_says(
+        &project.explain("some"),
+        &["because   new input: b/bad.txt", "a build   makes it", ", not read by the last run) of b@w=bad\n"],
+    );
+    // What was there to be blocked is up to date, and none of this is told any more.
+    let plan = project.run(&["plan"]).stdout;
+    assert!(!plan.contains("blocked?") && !plan.contains("run?"), "{plan}");
+    project.build(&[]).assert_only(&["some", "whole", "each@n=3", "listed", "rest"]);
+    let explained = project.explain("some");
+    assert!(!explained.contains("not read") && !explained.contains("without"), "{explained}");
+}
+
+#[test]
+fn what_is_new_to_a_step_was_not_read_by_its_last_run() {
+    let project = Project::new(
+        "version: 1
+targets:
+  each: {rule: command, foreach: {n: {lines: names.txt}}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  all: {rule: command, inputs: [each, side.txt], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("names.txt", "one\n");
+    project.write("side.txt", "");
+    project.build(&[]);
+    project.write("names.txt", "one\ntwo\n");
+    project.build(&["each"]);
+    let explained = project.explain("all");
+    assert_eq!(explained.matches("not read by the last run").count(), 1, "{explained}");
+    assert_says(&explained, &["not read by the last run) of each@n=two"]);
+}
