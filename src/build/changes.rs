@@ -37,6 +37,7 @@ pub struct Changes<'a> {
     inputs: Vec<Name>,
     /// What was recorded file by file is told as a crowd now.
     crowded: bool,
+    names_outputs: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -55,6 +56,7 @@ impl<'a> Changes<'a> {
             parts: recorded.collect(),
             inputs: Vec::new(),
             crowded: false,
+            names_outputs: false,
         }
     }
 
@@ -62,6 +64,7 @@ impl<'a> Changes<'a> {
         let (name, now) = (part.name_hash(), part.value());
         let known = self.parts.entry(name).or_default();
         known.seen = true;
+        self.names_outputs |= matches!(part, Part::Output(_));
         if matches!(part, Part::Input { .. }) {
             // One file may be an input twice.
             if std::mem::replace(&mut known.input, true) {
@@ -104,6 +107,14 @@ impl<'a> Changes<'a> {
         }
         let reordered = self.reordered(input);
         self.found.extend(reordered);
+        // Only keys of steps that are kept in the store hold their outputs: these come and go with that, as they are.
+        self.found.retain(|cause| match cause {
+            Reason::Parameter { name, from: None, to: Some(now) } if name == "output" => {
+                !outputs.contains(&now.as_str())
+            }
+            Reason::Parameter { name, to: None, .. } if name == "output" => self.names_outputs,
+            _ => true,
+        });
         self.found
     }
 

@@ -224,7 +224,7 @@ impl Engine<'_> {
             }
         }
         causes.extend(upstream.iter().map(|&step| self.upstream_cause(step)));
-        let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| Reason::Untold.into())) else {
+        let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| self.unexplained(&record).into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.may_be_blocked(id).map(|root| as_before(&self.steps.label(root)));
             return Decision::Done { status, message, record: adopted.map(Box::new) };
@@ -243,6 +243,14 @@ impl Engine<'_> {
             self.remake(id, compiled, reasons, answer, fresh_record, run)
         } else {
             run(reasons, Work::Make(answer), fresh_record)
+        }
+    }
+
+    /// Why the key of a step moved of which all that is recorded is as it was.
+    fn unexplained(&self, record: &StepRecord) -> Reason {
+        match self.state.template(&record.template) {
+            Some(_) => Reason::Rearranged,
+            None => Reason::Untold,
         }
     }
 
@@ -272,12 +280,26 @@ impl Engine<'_> {
         if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
+                && self.are_young(id, &stored)
                 && self.are_kept(id, &stored)
             {
                 return Work::Restore(stored);
             }
         }
         Work::Make(answer)
+    }
+
+    /// Whether stored outputs are still good: to bring them back makes them no younger.
+    fn are_young(&self, id: StepId, stored: &[StoredOutput]) -> bool {
+        stored.first().is_none_or(|first| !self.is_past(first.made_at, self.settings_of(id).fresh))
+    }
+
+    /// Whether what is of this time is older than `fresh` allows. A clock that went back makes things of the future:
+    /// their age is not known, so they are old.
+    fn is_past(&self, at: i64, fresh: Freshness) -> bool {
+        let Freshness::Within(limit) = fresh else { return false };
+        let age = self.now_ms - at;
+        age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.
@@ -322,8 +344,7 @@ impl Engine<'_> {
         let age = self.now_ms - record.asked_at;
         let old = match settings.fresh {
             Freshness::Exists => false,
-            // A clock that went back makes an answer from the future: its age is not known, so it is old.
-            Freshness::Within(limit) => age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX),
+            Freshness::Within(_) => self.is_past(record.asked_at, settings.fresh),
             Freshness::Digest => compiled.by_source,
             Freshness::Always => true,
         };

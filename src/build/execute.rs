@@ -288,19 +288,22 @@ impl Engine<'_> {
         let mut record = std::mem::take(&mut run.record);
         record.found = found;
         let now = self.clock.now_ms();
+        let made_then = match &run.work {
+            Work::Restore(stored) => stored.first().map(|output| output.made_at).filter(|at| *at != 0),
+            Work::Ask | Work::Make(_) => None,
+        };
         if record.answer.is_none() || record.asked_at == 0 {
-            record.asked_at = now;
+            record.asked_at = made_then.unwrap_or(now);
         }
         record.made_at = if matches!(run.work, Work::Ask) || record.asked_at == now { 0 } else { now };
         if placed.files.len() > 1 {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }
         let (status, why) = match run.work {
-            Work::Restore(ref stored) => {
+            Work::Restore(_) => {
                 let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
                 let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
-                let first_made = stored.first().map_or(0, |output| output.made_at);
-                (Status::Restored, run.reasons.to_record_of_restored(made, first_made))
+                (Status::Restored, run.reasons.to_record_of_restored(made, made_then.unwrap_or(0)))
             }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };

@@ -99,6 +99,8 @@ pub enum Reason {
         path: String,
         target: String,
     },
+    /// It reads the same files, which `inputs` names otherwise.
+    Rearranged,
     /// Its key moved, and the record does not tell by what.
     Untold,
     /// An input will be made again; whether it changes is seen then.
@@ -170,6 +172,7 @@ impl fmt::Display for Reason {
             Self::Refreshed => write!(f, "refreshed by hand"),
             Self::Forced => write!(f, "forced by hand"),
             Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
+            Self::Rearranged => write!(f, "changed parameter: inputs, which name the same files otherwise"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
             Self::UpstreamThatFailed(step) => write!(f, "upstream: {}", as_before(step)),
@@ -204,7 +207,9 @@ impl Reason {
             | Self::LostInput(_)
             | Self::LostInputs(_) => "changed-input",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
-            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } => "changed-parameter",
+            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } | Self::Rearranged => {
+                "changed-parameter"
+            }
             Self::RuleVersion { .. } => "rule-version",
             Self::Rule { .. } => "changed-rule",
             Self::MovedTag { .. } => "moved-tag",
@@ -251,6 +256,7 @@ impl Reason {
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
             Self::FirstBuild
             | Self::LostInputs(_)
+            | Self::Rearranged
             | Self::Untold
             | Self::NotFresh { .. }
             | Self::Refreshed

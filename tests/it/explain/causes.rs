@@ -433,3 +433,45 @@ targets:
     project.write("j.txt", "2\n");
     assert_says(&project.explain("two"), &["because   changed input: j.txt", "because   upstream: one is made again"]);
 }
+
+#[test]
+fn what_comes_back_from_the_store_is_no_younger_than_it_was() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t: {rule: command, run: \"echo run >> log; echo made > {out}\", output: o/t.txt, fresh: 4s}
+",
+    );
+    let runs = || project.read("log").lines().count();
+    project.build(&[]);
+    project.remove("o/t.txt");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!((project.build(&[]).restored, runs()), (1, 1));
+    std::thread::sleep(std::time::Duration::from_millis(2200));
+    assert!(project.explain("t").contains("freshness"), "it was made more than 4 s ago, and restored since");
+    project.remove("o/t.txt");
+    assert_eq!((project.build(&[]).built, runs()), (1, 2), "the store's copy is too old as well");
+}
+
+#[test]
+fn inputs_that_are_named_otherwise_and_a_depfile_that_goes_are_told_as_that() {
+    let pipeline = |inputs: &str, depfile: &str| {
+        format!(
+            "version: 1
+targets:
+  it: {{rule: command, foreach: {{w: [a, b]}}, run: \"echo {{w}} > {{out}}\", output: \"o/{{w}}.txt\"}}
+  ag: {{rule: command, inputs: [{inputs}], run: \"cat {{in}} > {{out}}; echo '{{out}}: names' > deps\", {depfile}output: agg.txt}}
+"
+        )
+    };
+    let project = Project::new(&pipeline("it", "depfile: deps, "));
+    project.write("names", "");
+    project.build(&[]);
+    project.write("pipeline.yaml", pipeline("it", ""));
+    let told = project.explain("ag");
+    assert!(told.contains("removed parameter: depfile") && !told.contains("parameter: output"), "{told}");
+    project.build(&[]);
+    project.write("pipeline.yaml", pipeline("o/a.txt, o/b.txt", ""));
+    let told = project.explain("ag");
+    assert!(told.contains("changed parameter: inputs, which name the same files otherwise"), "{told}");
+}
