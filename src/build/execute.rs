@@ -272,10 +272,13 @@ impl Engine<'_> {
     }
 
     fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {
-        let doomed = self.doomed.remove(&id).map(Failure::new);
-        if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
-            // What it wrote belongs to no record.
+        if let Some(message) = self.doomed.remove(&id) {
+            // What it wrote is of two steps, and belongs to no record.
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
+            return self.failed(id, run, Failure::new(message), listener);
+        }
+        if let Some(failure) = self.undeclared(id, &placed.found) {
+            // What it was made from before is still recorded, also where what it wrote now lies there instead.
             return self.failed(id, run, failure, listener);
         }
         if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
