@@ -81,3 +81,25 @@ fn at_a_terminal_it_asks_before_anything_goes() {
     let run = Running::attended(project.at_a_terminal("clean --orphans")).wait().exits(exit::DONE);
     assert!(!run.stdout.contains("[y/N]"), "{run}");
 }
+
+#[test]
+fn a_step_of_two_targets_stands_alike_in_both() {
+    let project = images();
+    project.build(&["get_layer_latest", "get_layer_all"]);
+    project.run(&["clean", "get_layer_latest"]).exits(exit::DONE);
+    let status = json(&project, exit::DONE, &["status", "get_layer_latest", "get_layer_all", "--format", "json"]);
+    let rows = status.as_array().expect("rows").iter();
+    let rows: Vec<_> = rows.map(|row| (row["target"].as_str(), &row["stale"], &row["missing"])).collect();
+    let (none, two) = (Value::from(0), Value::from(2));
+    assert_eq!(
+        rows,
+        [
+            (Some("get_tag"), &none, &none),
+            (Some("get_layer_latest"), &none, &two),
+            (Some("get_layer_all"), &none, &two)
+        ]
+    );
+    for step in ["get_layer_latest", "get_layer_all"].map(|t| format!("{t}@repo=library/redis,tag=latest")) {
+        assert!(project.explain(&step).contains("library/redis,tag=latest: missing"), "{}", project.explain(&step));
+    }
+}
