@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::store::blobs::Blobs;
 use crate::store::state::{Access, FileRecord, State};
 
-use super::events::{Event, Listener, Silence};
+use super::events::{Listener, Silence};
 use super::files::{self, Look};
 use super::outcome::Summary;
 use super::request::{self, Asked};
@@ -52,10 +52,7 @@ pub fn verify(
     let (mut verified, broken) = {
         // A file that a build is just writing is not damaged.
         let _lock = take_lock(session, order, &stop, listener)?;
-        let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-        for aside in &set_aside {
-            listener.hear(&Event::SetAside { what: &aside.0 });
-        }
+        let (state, _) = session.open_state(Access::Look)?;
         let paths = if named { asked_paths(session, order)? } else { recorded_paths(&state) };
         let found = check_outputs(&session.pipeline.root, &state, &paths);
         let mut verified = Verified { outputs: paths.len(), damaged: found, ..Verified::default() };
@@ -71,7 +68,7 @@ pub fn verify(
     if repair && !broken.is_empty() {
         let asked = makers(session, &broken);
         verified.build = Some(build(session, &Order { asked, ..order.clone() }, stop, listener)?);
-        let (state, _) = State::open(&session.work_dir.join("state"), Access::Look)?;
+        let (state, _) = session.open_state(Access::Look)?;
         let still = check_outputs(&session.pipeline.root, &state, &broken);
         for damage in verified.damaged.iter_mut().filter(|d| !d.is_blob) {
             damage.repaired = still.iter().all(|s| s.path != damage.path);
@@ -103,7 +100,7 @@ fn asked_paths(session: &Session, order: &Order) -> Result<Vec<String>, BuildErr
     let asked = ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)));
     let mut paths: Vec<String> = asked.flat_map(|id| engine.paths(id).map(str::to_owned)).collect();
     // The state on disk is asked, not the engine's: that one knows also what was just looked at.
-    let (state, _) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (state, _) = session.open_state(Access::Look)?;
     paths.retain(|path| state.file(path).is_some());
     paths.sort();
     Ok(paths)
@@ -165,7 +162,7 @@ fn check_store(session: &Session, repair: bool, verified: &mut Verified) -> Resu
 
 /// Makes the next build read these files whatever their stamps say.
 fn distrust(session: &Session, paths: &[String]) -> Result<(), BuildError> {
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
     for path in paths {
         if let Some(record) = state.file(path) {
             state.put_file(path, FileRecord { settled: false, ..record });

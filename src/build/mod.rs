@@ -8,6 +8,7 @@ mod adoption;
 mod again;
 mod asked;
 mod blame;
+mod bystander;
 mod changes;
 pub mod clock;
 pub mod damage;
@@ -56,5 +57,6 @@ mod upstream;
 mod waits;
 pub mod watch;
 
+pub use bystander::Bystander;
 pub use engine::Selection;
 pub use session::{BuildError, Order, Session, adopt, build, look};

@@ -175,7 +175,7 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
     let placer = Placer::new(root).map_err(io("open", root))?;
     let (_, never) = watch::channel(false);
     let _lock = take_lock(session, order, &never, &mut Silence)?;
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
     let mut failed = None;
     for candidate in &candidates.list {
         let path = &candidate.path;
