@@ -364,7 +364,9 @@ impl Engine<'_> {
             }
             None => Status::Failed,
         };
-        let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
+        // The last attempt may have printed nothing, and one before it all that can help.
+        let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
+        let log = log.map(|log| relative(&log, &self.pipeline.root));
         let Failure { message, help, output, .. } = failure;
         self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
     }
