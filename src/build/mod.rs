@@ -27,6 +27,7 @@ mod found;
 pub mod gc;
 pub mod graph;
 mod groups;
+mod inside;
 mod intern;
 mod key;
 #[cfg(test)]
