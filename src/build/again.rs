@@ -6,7 +6,7 @@ use crate::store::state::StepRecord;
 use super::engine::{Compiled, Engine};
 use super::explain::{Explanation, time};
 use super::outcome::Status;
-use super::reason;
+use super::reason::{self, Aged};
 use super::steps::StepId;
 
 impl Engine<'_> {
@@ -37,9 +37,13 @@ impl Engine<'_> {
             Freshness::Exists => {}
             Freshness::Within(limit) if ages => {
                 let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-                let from = time(record.asked_at.saturating_add(limit));
-                let (what, before) = (if asks { "asked" } else { "made" }, fresh(self.settings_of(id).fresh));
-                again.push(format!("a build comes after {from}: it was {what} {before} before"));
+                let what = if asks { Aged::Answer } else { Aged::Output }.word();
+                again.push(if record.asked_at > self.now_ms {
+                    format!("a build comes before {}: the clock went back since it was {what}", time(record.asked_at))
+                } else {
+                    let (from, before) = (record.asked_at.saturating_add(limit), fresh(self.settings_of(id).fresh));
+                    format!("a build comes after {}: it was {what} {before} before", time(from))
+                });
             }
             Freshness::Within(_) => {}
             Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),

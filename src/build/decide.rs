@@ -15,7 +15,7 @@ use super::files::Look;
 use super::key::Template;
 use super::outcome::{ASK, RESTORE, Status};
 use super::place::Destination;
-use super::reason::Reason;
+use super::reason::{Aged, Reason};
 use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -308,7 +308,8 @@ impl Engine<'_> {
             Freshness::Digest => compiled.by_source,
             Freshness::Always => true,
         };
-        causes.extend(old.then_some(Reason::NotFresh { age, fresh: settings.fresh }));
+        let what = if question.is_some() { Aged::Answer } else { Aged::Output };
+        causes.extend(old.then_some(Reason::NotFresh { what, age, fresh: settings.fresh }));
         causes
     }
 
