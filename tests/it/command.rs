@@ -219,6 +219,28 @@ fn an_input_that_a_command_deletes_or_changes_is_named() {
 }
 
 #[test]
+fn all_inputs_that_a_command_deletes_or_changes_are_named_up_to_some() {
+    let many: Vec<String> = (10..28).map(|n| format!("in/m/{n}")).collect();
+    let step = |name: &str, more: &str, run: &str| {
+        format!(
+            "  {name}:\n    rule: command\n    inputs: [in/a, in/b, in/d/x{more}]\n    run: \"{run}; touch {{out}}\"\n    output: o/{name}\n"
+        )
+    };
+    let few = step("few", "", "rm in/a in/d/x; echo more >> in/b");
+    let lots = step("lots", &format!(", {}", many.join(", ")), "rm in/a in/d/x in/m/1*; echo more >> in/b");
+    for (text, deleted) in
+        [(few, "in/a, in/d/x".to_owned()), (lots, format!("in/a, in/d/x, {} and 2 more", many[..8].join(", ")))]
+    {
+        let p = project(&text);
+        ["in/a", "in/b", "in/d/x"].iter().for_each(|path| p.write(path, "x"));
+        many.iter().for_each(|path| p.write(path, "x"));
+        let said = fails(&p);
+        let words = format!("the inputs {deleted} were deleted, and the input in/b was changed while the command ran");
+        assert_eq!(said, words);
+    }
+}
+
+#[test]
 fn a_log_is_there_only_where_something_was_printed() {
     let p = project(
         r#"  quiet: {rule: command, run: "touch {out}", output: q.txt}
