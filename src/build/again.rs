@@ -21,7 +21,7 @@ impl Engine<'_> {
         let Some(record) = record else {
             return vec![match self.steps.step(id).status {
                 Status::Absent => "what it reads is not absent any more".to_owned(),
-                _ => "a build comes: it was never made".to_owned(),
+                _ => "a build comes: it is not recorded as made".to_owned(),
             }];
         };
         let asks = compiled.rule.question(&self.view(id)).is_some();

@@ -202,7 +202,8 @@ impl Engine<'_> {
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
         let mut causes = self.ask_again(id, compiled, &record, question);
-        let asks = !causes.is_empty();
+        // Another question is asked also where no record tells what is other about it.
+        let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
         let same = !asks && upstream.is_empty() && record.key == self.key(id, compiled, answer.as_ref());
         if let Some(why) = record.absent.clone().filter(|_| same) {
             if self.settings_of(id).missing_is_error {
