@@ -7,7 +7,7 @@ use super::engine::{Compiled, Engine};
 use super::explain::{Explanation, time};
 use super::neighbourhood::list_of;
 use super::outcome::Status;
-use super::reason;
+use super::reason::{self, Aged};
 use super::steps::{StepId, printable};
 
 impl Engine<'_> {
@@ -23,7 +23,7 @@ impl Engine<'_> {
             return vec![match self.steps.step(id).status {
                 Status::Absent => "what it reads is not absent any more".to_owned(),
                 Status::Failed | Status::Blocked => "a build comes once what is at fault is mended".to_owned(),
-                _ => "a build comes: it was never made".to_owned(),
+                _ => "a build comes: it is not recorded as made".to_owned(),
             }];
         };
         let asks = compiled.rule.question(&self.view(id)).is_some();
@@ -39,9 +39,13 @@ impl Engine<'_> {
             Freshness::Exists => {}
             Freshness::Within(limit) if ages => {
                 let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-                let from = time(record.asked_at.saturating_add(limit));
-                let (what, before) = (if asks { "asked" } else { "made" }, fresh(self.settings_of(id).fresh));
-                again.push(format!("a build comes after {from}: it was {what} {before} before"));
+                let what = if asks { Aged::Answer } else { Aged::Output }.word();
+                again.push(if record.asked_at > self.now_ms {
+                    format!("a build comes before {}: the clock went back since it was {what}", time(record.asked_at))
+                } else {
+                    let (from, before) = (record.asked_at.saturating_add(limit), fresh(self.settings_of(id).fresh));
+                    format!("a build comes after {}: it was {what} {before} before", time(from))
+                });
             }
             Freshness::Within(_) => {}
             Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),

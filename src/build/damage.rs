@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use crate::store::blobs::Blobs;
 use crate::store::state::{Access, FileRecord, State};
 
-use super::events::{Event, Listener, Silence};
+use super::events::{Listener, Silence};
 use super::files::{self, Look};
+use super::inside;
 use super::outcome::Summary;
 use super::request::{self, Asked};
 use super::session::{BuildError, Order, Session, build, io, looked, take_lock};
@@ -36,6 +37,8 @@ pub struct Damage {
     pub recorded: String,
     /// The digest that it has, or what else is wrong with it.
     pub found: String,
+    /// Of a folder, the files in it that are not as they were made, and what is wrong with each, where that can be told.
+    pub inside: Vec<(String, String)>,
     /// It is as recorded again; a damaged blob is gone, and made or fetched again when it is needed.
     pub repaired: bool,
 }
@@ -60,12 +63,9 @@ pub fn verify(
             Err(BuildError::Io { source, .. }) if !repair && is_closed(&source) => None,
             Err(error) => return Err(error),
         };
-        let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
-        for aside in &set_aside {
-            listener.hear(&Event::SetAside { what: &aside.0 });
-        }
+        let (state, _) = session.open_state(Access::Look)?;
         let paths = if named { asked_paths(session, order)? } else { recorded_paths(&state) };
-        let found = check_outputs(&session.pipeline.root, &state, &paths);
+        let found = check_outputs(session, &state, &paths);
         let mut verified = Verified { outputs: paths.len(), damaged: found, ..Verified::default() };
         let broken: Vec<String> = verified.damaged.iter().map(|d| d.path.clone()).collect();
         if !named {
@@ -79,8 +79,8 @@ pub fn verify(
     if repair && !broken.is_empty() {
         let asked = makers(session, &broken);
         verified.build = Some(build(session, &Order { asked, ..order.clone() }, stop, listener)?);
-        let (state, _) = State::open(&session.work_dir.join("state"), Access::Look)?;
-        let still = check_outputs(&session.pipeline.root, &state, &broken);
+        let (state, _) = session.open_state(Access::Look)?;
+        let still = check_outputs(session, &state, &broken);
         for damage in verified.damaged.iter_mut().filter(|d| !d.is_blob) {
             damage.repaired = still.iter().all(|s| s.path != damage.path);
         }
@@ -115,21 +115,26 @@ fn asked_paths(session: &Session, order: &Order) -> Result<Vec<String>, BuildErr
     let asked = ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id)));
     let mut paths: Vec<String> = asked.flat_map(|id| engine.paths(id).map(str::to_owned)).collect();
     // The state on disk is asked, not the engine's: that one knows also what was just looked at.
-    let (state, _) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (state, _) = session.open_state(Access::Look)?;
     paths.retain(|path| state.file(path).is_some());
     paths.sort();
     Ok(paths)
 }
 
-fn check_outputs(root: &Path, state: &State, paths: &[String]) -> Vec<Damage> {
+fn check_outputs(session: &Session, state: &State, paths: &[String]) -> Vec<Damage> {
+    let (root, blobs) = (&session.pipeline.root, Blobs::look(&session.store));
     let check = |path: &String| {
         let record = state.file(path)?;
-        let found = read_again(&root.join(path), &record)?;
+        let full = root.join(path);
+        let found = read_again(&full, &record)?;
+        let inside =
+            if full.is_dir() { inside::damaged(&full, path, record.content, state, &blobs) } else { Vec::new() };
         Some(Damage {
             path: path.clone(),
             is_blob: false,
             recorded: format!("blake3:{}", record.content),
             found,
+            inside,
             repaired: false,
         })
     };
@@ -166,6 +171,7 @@ fn check_store(session: &Session, repair: bool, verified: &mut Verified) -> Resu
                 is_blob: true,
                 recorded: stored.digest.to_string(),
                 found,
+                inside: Vec::new(),
                 repaired: repair && blobs.remove(&stored.digest).is_ok(),
             })
         })
@@ -177,7 +183,7 @@ fn check_store(session: &Session, repair: bool, verified: &mut Verified) -> Resu
 
 /// Makes the next build read these files whatever their stamps say.
 fn distrust(session: &Session, paths: &[String]) -> Result<(), BuildError> {
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
     for path in paths {
         if let Some(record) = state.file(path) {
             state.put_file(path, FileRecord { settled: false, ..record });

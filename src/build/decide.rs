@@ -15,7 +15,7 @@ use super::files::Look;
 use super::key::Template;
 use super::outcome::{ASK, RESTORE, Status};
 use super::place::{Destination, listed};
-use super::reason::{Reason, as_before};
+use super::reason::{Aged, Reason, as_before};
 use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -202,7 +202,8 @@ impl Engine<'_> {
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
         let mut causes = self.ask_again(id, compiled, &record, question);
-        let asks = !causes.is_empty();
+        // Another question is asked also where no record tells what is other about it.
+        let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
         let same = !asks && upstream.is_empty() && record.key == self.key(id, compiled, answer.as_ref());
         if let Some(why) = record.absent.clone().filter(|_| same) {
             if self.settings_of(id).missing_is_error {
@@ -348,7 +349,8 @@ impl Engine<'_> {
             Freshness::Digest => compiled.by_source,
             Freshness::Always => true,
         };
-        causes.extend(old.then_some(Reason::NotFresh { age, fresh: settings.fresh }));
+        let what = if question.is_some() { Aged::Answer } else { Aged::Output };
+        causes.extend(old.then_some(Reason::NotFresh { what, age, fresh: settings.fresh }));
         causes
     }
 

@@ -28,7 +28,7 @@ use super::expand::{Rhythm, Scratch};
 use super::failures::Failures;
 use super::files::{Eyes, Look};
 use super::key::Template;
-use super::outcome::{Account, Counts, Status, Summary};
+use super::outcome::{Account, Counts, Standings, Status, Summary};
 use super::place::Placer;
 use super::possible::AxisValues;
 use super::reason::as_before;
@@ -552,6 +552,16 @@ impl Engine<'_> {
         self.problems.at(span, message, label);
     }
 
+    /// How the steps that would run stand, for each target: a step of several counts for each of them.
+    fn standings(&self) -> Vec<Standings> {
+        let mut standings = vec![Standings::default(); self.pipeline.targets.len()];
+        for (&id, account) in self.accounts.iter().filter(|(_, account)| account.status == Status::Stale) {
+            let others = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+            others.chain([account.target]).for_each(|target| standings[target].add(account));
+        }
+        standings
+    }
+
     /// Everything as it stands, in the order of the targets and their rows.
     pub(super) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
         for (id, blocks) in self.blame() {
@@ -561,6 +571,7 @@ impl Engine<'_> {
         }
         let mut summary = Summary {
             by_target: vec![Counts::default(); self.pipeline.targets.len()],
+            standings: self.standings(),
             requests: self.traffic.requests(),
             bytes: self.traffic.bytes(),
             retries: self.traffic.retries(),

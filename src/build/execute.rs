@@ -272,10 +272,13 @@ impl Engine<'_> {
     }
 
     fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {
-        let doomed = self.doomed.remove(&id).map(Failure::new);
-        if let Some(failure) = doomed.or_else(|| self.undeclared(id, &placed.found)) {
-            // What it wrote belongs to no record.
+        if let Some(message) = self.doomed.remove(&id) {
+            // What it wrote is of two steps, and belongs to no record.
             placed.files.iter().for_each(|(path, _)| self.state.remove(path));
+            return self.failed(id, run, Failure::new(message), listener);
+        }
+        if let Some(failure) = self.undeclared(id, &placed.found) {
+            // What it was made from before is still recorded, also where what it wrote now lies there instead.
             return self.failed(id, run, failure, listener);
         }
         if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
@@ -364,7 +367,9 @@ impl Engine<'_> {
             }
             None => Status::Failed,
         };
-        let log = (!failure.output.is_empty()).then(|| relative(&self.log_of(id), &self.pipeline.root));
+        // The last attempt may have printed nothing, and one before it all that can help.
+        let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
+        let log = log.map(|log| relative(&log, &self.pipeline.root));
         let Failure { message, help, output, .. } = failure;
         self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
     }

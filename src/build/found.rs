@@ -1,5 +1,6 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -17,6 +18,13 @@ use super::steps::StepId;
 
 /// From so many inputs on, to keep their folders open is cheaper than to go to each from the root.
 const EYES_FROM: usize = 16;
+
+/// What was done to an input, and its path.
+type Meddled<'p> = (&'static str, &'p str);
+
+const DELETED: &str = "deleted";
+const CHANGED: &str = "changed";
+const MADE_UNREADABLE: &str = "made unreadable";
 
 /// A file that a step found, as it is after it ran.
 #[derive(Clone, Debug)]
@@ -46,33 +54,56 @@ pub(super) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure
 /// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
 /// folders would tell what is gone, and not what was written where it lies.
 pub(super) fn check_inputs(job: &Job) -> Result<(), Failure> {
-    let all: Vec<_> = job.inputs.iter().flat_map(|input| input.paths.iter().zip(&input.seen)).collect();
+    let all: Vec<(&str, &FileRecord)> =
+        job.inputs.iter().flat_map(|input| input.paths.iter().map(String::as_str).zip(&input.seen)).collect();
     let eyes = (all.len() >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();
-    let look = |(path, seen): &(&String, &FileRecord)| meddled(job, eyes.as_ref(), path, seen);
-    let meddled = match &eyes {
-        Some(_) => all.par_iter().with_min_len(EYES_FROM).find_map_first(look),
-        None => all.iter().find_map(look),
+    let look = |(path, seen)| meddled(job, eyes.as_ref(), path, seen);
+    let meddled: Vec<Meddled<'_>> = match &eyes {
+        Some(_) => all.par_iter().with_min_len(EYES_FROM).copied().filter_map(look).collect(),
+        None => all.iter().copied().filter_map(look).collect(),
     };
-    meddled.map_or(Ok(()), Err)
+    if meddled.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
+        ..Failure::new(format!("{} while the command ran", told(&meddled)))
+    })
 }
 
-fn meddled(job: &Job, eyes: Option<&Eyes>, path: &str, seen: &FileRecord) -> Option<Failure> {
+/// What was done to which inputs, in words; of many, the first are named.
+fn told(meddled: &[Meddled<'_>]) -> String {
+    const NAMED: usize = 10;
+    let sentence = |done: &&str| {
+        // One path may be that of two inputs.
+        let paths: BTreeSet<&str> = meddled.iter().filter(|(what, _)| what == done).map(|(_, path)| *path).collect();
+        let paths = Vec::from_iter(paths);
+        let more = match paths.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match paths.as_slice() {
+            [] => None,
+            [path] => Some(format!("the input {path} was {done}")),
+            paths => Some(format!("the inputs {}{more} were {done}", paths[..paths.len().min(NAMED)].join(", "))),
+        }
+    };
+    [DELETED, CHANGED, MADE_UNREADABLE].iter().filter_map(sentence).collect::<Vec<_>>().join(", and ")
+}
+
+fn meddled<'p>(job: &Job, eyes: Option<&Eyes>, path: &'p str, seen: &FileRecord) -> Option<Meddled<'p>> {
     // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
     let seen = FileRecord { settled: true, ..*seen };
     if eyes.is_some_and(|eyes| eyes.same(path, &seen, AtFlags::empty())) {
         return None;
     }
-    let what = match files::look_at_input(&job.root.join(path), Some(seen)) {
-        Look::Same(_) => return None,
-        Look::Hashed(now) if now.content == seen.content => return None,
-        Look::Hashed(_) => "changed",
-        Look::Missing => "deleted",
-        Look::Unusable(_) => "made unreadable",
-    };
-    Some(Failure {
-        help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
-        ..Failure::new(format!("the input {path} was {what} while the command ran"))
-    })
+    match files::look_at_input(&job.root.join(path), Some(seen)) {
+        Look::Same(_) => None,
+        Look::Hashed(now) if now.content == seen.content => None,
+        Look::Hashed(_) => Some((CHANGED, path)),
+        Look::Missing => Some((DELETED, path)),
+        Look::Unusable(_) => Some((MADE_UNREADABLE, path)),
+    }
 }
 
 impl Engine<'_> {

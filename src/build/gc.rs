@@ -125,7 +125,7 @@ fn forget(session: &Session, paths: &HashSet<String>, actions: Vec<Digest>) -> R
     if paths.is_empty() && actions.is_empty() {
         return Ok(());
     }
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
     paths.iter().for_each(|path| orphans::forget(&mut state, path));
     state.forget_actions(actions)?;
     state.close()?;

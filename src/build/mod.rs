@@ -8,6 +8,7 @@ mod adoption;
 mod again;
 mod asked;
 mod blame;
+mod bystander;
 mod changes;
 pub mod clock;
 pub mod damage;
@@ -27,6 +28,7 @@ pub mod gc;
 pub mod graph;
 mod groups;
 mod in_words;
+mod inside;
 mod intern;
 mod key;
 #[cfg(test)]
@@ -59,5 +61,6 @@ mod upstream;
 mod waits;
 pub mod watch;
 
+pub use bystander::Bystander;
 pub use engine::Selection;
 pub use session::{BuildError, Order, Session, adopt, build, look};

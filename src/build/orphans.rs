@@ -45,6 +45,8 @@ pub struct Candidates {
     pub list: Vec<Candidate>,
     /// Targets whose steps cannot all be told now: what they may make is not listed.
     pub untold: Vec<String>,
+    /// No step makes them: what is recorded of the steps that did goes, too.
+    pub are_orphans: bool,
 }
 
 /// What went.
@@ -72,7 +74,8 @@ pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildE
         let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
         paths.extend(files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()));
     }
-    Ok(Candidates { list: judged(&session.pipeline.root, &engine.state, paths), untold: Vec::new() })
+    let list = judged(&session.pipeline.root, &engine.state, paths);
+    Ok(Candidates { list, untold: Vec::new(), are_orphans: false })
 }
 
 /// The recorded outputs that no step of the pipeline makes, with all its targets expanded.
@@ -86,7 +89,8 @@ impl Engine<'_> {
     /// The same, where all targets were looked at.
     pub(super) fn orphans(&self) -> Candidates {
         let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
-        Candidates { list: judged(&self.pipeline.root, &self.state, self.orphan_paths()), untold }
+        let list = judged(&self.pipeline.root, &self.state, self.orphan_paths());
+        Candidates { list, untold, are_orphans: true }
     }
 
     /// The recorded outputs that no step makes, where all targets were looked at.
@@ -139,6 +143,14 @@ pub(super) fn forget(state: &mut State, path: &str) {
     }
 }
 
+/// Forgets an output, and not its step: why and from what that was made, and what its source answered, is worth keeping
+/// for when it is made again.
+fn forget_file(state: &mut State, path: &str) {
+    let step = state.step(path);
+    state.remove(path);
+    step.iter().for_each(|step| state.put_step(path, step));
+}
+
 fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> {
     paths.sort();
     paths.dedup();
@@ -165,7 +177,7 @@ fn fate(root: &Path, path: &str, record: FileRecord) -> Fate {
 }
 
 /// Removes what was listed, as far as it still is what was listed; with `force`, also what was changed since it was
-/// made. Their records go with them.
+/// made.
 pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: bool) -> Result<Removed, BuildError> {
     let mut done = Removed::default();
     if candidates.list.is_empty() {
@@ -175,7 +187,8 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
     let placer = Placer::new(root).map_err(io("open", root))?;
     let (_, never) = watch::channel(false);
     let _lock = take_lock(session, order, &never, &mut Silence)?;
-    let (mut state, _) = State::open(&session.work_dir.join("state"), Access::Write)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
+    let forget = if candidates.are_orphans { forget } else { forget_file };
     let mut failed = None;
     for candidate in &candidates.list {
         let path = &candidate.path;

@@ -136,6 +136,27 @@ impl Counts {
     }
 }
 
+/// How many of the steps that would run stand how, as [`standing`] says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
+    pub stale: usize,
+    pub missing: usize,
+    pub failed: usize,
+    pub deferred: usize,
+}
+
+impl Standings {
+    pub fn add(&mut self, account: &Account) {
+        let because = account.reasons.as_ref().map(|reasons| &reasons.first);
+        *match standing(account.status, account.last_failure.as_ref(), because) {
+            "failed" => &mut self.failed,
+            "deferred" => &mut self.deferred,
+            "missing" => &mut self.missing,
+            _ => &mut self.stale,
+        } += 1;
+    }
+}
+
 /// A step that is worth a word.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -217,6 +238,8 @@ pub struct Summary {
     pub counts: Counts,
     /// The same for each target, in file order.
     pub by_target: Vec<Counts>,
+    /// For each target, those of its steps that would run (only where nothing is run).
+    pub standings: Vec<Standings>,
     /// Every step that is not simply up to date, in the order of the targets and their rows.
     pub accounts: Vec<Account>,
     /// Targets whose steps could not all be told before something else is built.

@@ -54,15 +54,15 @@ pub struct Placer {
 
 /// A folder in the store: what it holds.
 #[derive(Serialize, Deserialize)]
-struct Listing {
-    files: Vec<Listed>,
+pub(super) struct Listing {
+    pub files: Vec<Listed>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Listed {
-    path: String,
-    blob: String,
-    executable: bool,
+pub(super) struct Listed {
+    pub path: String,
+    pub blob: String,
+    pub executable: bool,
 }
 
 impl Placer {

@@ -85,8 +85,10 @@ pub enum Reason {
         from: Option<String>,
         to: Option<String>,
     },
-    /// Its answer is older than `fresh` allows: how old, in milliseconds.
+    /// Its answer, or its output where it asks nothing, is older than `fresh` allows: how old, in milliseconds. Less than
+    /// 0 where the clock went back since.
     NotFresh {
+        what: Aged,
         age: i64,
         fresh: Freshness,
     },
@@ -115,6 +117,25 @@ pub enum Reason {
     Gone,
     /// What it was made from is not in the store any more.
     LostAnswer,
+}
+
+/// What grows old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aged {
+    /// What a source answered.
+    Answer,
+    /// What a step that asks nothing made.
+    Output,
+}
+
+impl Aged {
+    /// What was done when it was new.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answer => "asked",
+            Self::Output => "made",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -161,9 +182,10 @@ impl fmt::Display for Reason {
                 let (from, to) = (told(from), told(to));
                 write!(f, "changed question: {what}, from {} to {}", differing(&from, &to), differing(&to, &from))
             }
-            Self::NotFresh { age, fresh } => match fresh {
+            Self::NotFresh { what, age, fresh } => match fresh {
                 Freshness::Within(limit) => {
-                    write!(f, "freshness: asked {} ago, limit {}", ago(*age), self::limit(limit.as_secs()))
+                    let limit = self::limit(limit.as_secs());
+                    write!(f, "freshness: {} {}, limit {limit}", what.word(), when(*age))
                 }
                 Freshness::Digest => write!(f, "freshness: asked each time (digest)"),
                 Freshness::Always => write!(f, "freshness: always"),
@@ -311,8 +333,9 @@ pub(super) fn as_before(step: &str) -> String {
     format!("{step} is tried again, and may fail or be put off as before")
 }
 
-fn ago(ms: i64) -> String {
-    span(u64::try_from(ms.max(0) / 1000).unwrap_or(0))
+fn when(age: i64) -> String {
+    let seconds = span(age.unsigned_abs() / 1000);
+    if age < 0 { format!("{seconds} in the future, as the clock says now") } else { format!("{seconds} ago") }
 }
 
 /// A limit as it is written: in the largest unit that tells all of it.

@@ -18,6 +18,7 @@ use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, SetAside, State, StateError};
 
+use super::bystander::Bystander;
 use super::clock::{self, Clock};
 use super::deferral::Deferrals;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
@@ -49,6 +50,7 @@ pub struct Session {
     pub store: PathBuf,
     pub offline: bool,
     pub clock: Clock,
+    pub bystander: Bystander,
 }
 
 /// What is to be done.
@@ -204,7 +206,7 @@ fn at_an_end<'p>((mut engine, receive): Ready<'p>, listener: &mut dyn Listener) 
 
 /// An engine that knows the records, and no step yet.
 pub(super) fn unlooked<'p>(session: &'p Session, order: &Order) -> Result<(Ready<'p>, Vec<SetAside>), BuildError> {
-    let (state, set_aside) = State::open(&session.work_dir.join("state"), Access::Look)?;
+    let (state, set_aside) = session.open_state(Access::Look)?;
     Ok((engine(session, order, state, Blobs::look(&session.store), Mode::Look)?, set_aside))
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::build::clock::Clock;
 use crate::build::explain::by_label;
 use crate::build::request::{self, Asked, Unknown};
-use crate::build::{Order, Selection, Session};
+use crate::build::{Bystander, Order, Selection, Session};
 use crate::pipeline::check;
 use crate::pipeline::model::{Pipeline, SourceEntry, Target};
 use crate::pipeline::shape::Vocabulary;
 use crate::registry::{Budgets, Logins, Shared, Traffic, Validators};
-use crate::{registry, rules};
+use crate::{progress, registry, rules};
 
 use super::Global;
 use super::error::Error;
@@ -63,7 +63,17 @@ pub fn session(global: &Global) -> Result<Session, Error> {
         let mut compile = |target: &Target| rules::compile(target, &pipeline, &sources, &mut problems);
         let rules = pipeline.targets.iter().map(|t| if t.faulty { None } else { compile(t) }).collect();
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
-        Session { pipeline, rules, traffic, budgets, work_dir, store, offline: global.offline, clock: Clock::System }
+        Session {
+            pipeline,
+            rules,
+            traffic,
+            budgets,
+            work_dir,
+            store,
+            offline: global.offline,
+            clock: Clock::System,
+            bystander: Bystander::new(progress::damage),
+        }
     });
     match session {
         Some(session) if problems.is_empty() => Ok(session),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::events::Silence;
-use crate::build::outcome::{Status, Summary, Unknown, standing};
+use crate::build::outcome::{Summary, Unknown};
 use crate::build::request::Asked;
 use crate::build::{BuildError, Order, Session, look};
 use crate::pipeline::Pipeline;
@@ -127,17 +127,6 @@ fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
 
 fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     let told_after = |target: usize| summary.unknown.iter().find(|u| u.target == target).map(Unknown::what);
-    let none = || vec![0; pipeline.targets.len()];
-    let (mut missing, mut failed, mut deferred) = (none(), none(), none());
-    for account in summary.accounts.iter().filter(|a| a.status == Status::Stale) {
-        let because = account.reasons.as_ref().map(|reasons| &reasons.first);
-        match standing(account.status, account.last_failure.as_ref(), because) {
-            "failed" => failed[account.target] += 1,
-            "deferred" => deferred[account.target] += 1,
-            "missing" => missing[account.target] += 1,
-            _ => {}
-        }
-    }
     let targets = pipeline
         .targets
         .iter()
@@ -146,19 +135,16 @@ fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     targets
         .map(|(t, this)| {
             let counts = &summary.by_target[t];
-            // A step of several targets is told under the first.
-            let failed = failed[t].min(counts.stale);
-            let deferred = deferred[t].min(counts.stale - failed);
-            let missing = missing[t].min(counts.stale - failed - deferred);
+            let standings = &summary.standings[t];
             Row {
                 target: &this.name,
                 up_to_date: counts.up_to_date,
-                stale: counts.stale - missing - failed - deferred,
-                missing,
+                stale: standings.stale,
+                missing: standings.missing,
                 absent: counts.absent,
-                failed: counts.failed + failed,
+                failed: counts.failed + standings.failed,
                 blocked: counts.blocked,
-                deferred: counts.deferred + deferred,
+                deferred: counts.deferred + standings.deferred,
                 in_doubt: summary.in_doubt[t],
                 told_after: told_after(t),
                 problem: None,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::build::Order;
 use crate::build::damage::{Damage, Verified, verify};
 use crate::progress::words::counted;
-use crate::progress::{self, Style};
+use crate::progress::{self, Style, escape};
 
 use super::error::Error;
 use super::{Format, Global, exit, open, print, print_json, signals};
@@ -41,7 +41,16 @@ struct JsonDamage<'a> {
     kind: &'static str,
     recorded: &'a str,
     found: &'a str,
+    /// Of a folder: its files that are not as they were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inside: Vec<JsonInside<'a>>,
     repaired: bool,
+}
+
+#[derive(Serialize)]
+struct JsonInside<'a> {
+    path: &'a str,
+    found: &'a str,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -86,7 +95,8 @@ fn json(verified: &Verified) -> Json<'_> {
 
 fn json_damage(d: &Damage) -> JsonDamage<'_> {
     let kind = if d.is_blob { "blob" } else { "output" };
-    JsonDamage { path: &d.path, kind, recorded: &d.recorded, found: &d.found, repaired: d.repaired }
+    let inside = d.inside.iter().map(|(path, found)| JsonInside { path, found }).collect();
+    JsonDamage { path: &d.path, kind, recorded: &d.recorded, found: &d.found, inside, repaired: d.repaired }
 }
 
 fn text(verified: &Verified, repair: bool) -> String {
@@ -99,6 +109,9 @@ fn text(verified: &Verified, repair: bool) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{word:<8} {}\n  recorded {}\n  found    {}", d.path, d.recorded, d.found);
+        for (path, found) in &d.inside {
+            let _ = writeln!(text, "  in it    {}: {found}", escape::line(path));
+        }
     }
     let damaged = verified.damaged.iter().filter(|d| !d.repaired).count();
     let (outputs, blobs) = (counted(verified.outputs, "output"), counted(verified.blobs, "blob"));

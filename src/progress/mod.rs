@@ -40,7 +40,7 @@ pub enum Style {
 /// The listeners of a style, which write to the standard error; and what GitHub Actions wants, where it runs this.
 pub fn listeners(style: Style) -> Fan {
     let runner = github::is_runner();
-    let reader = if runner { Reader::Actions } else { Reader::Person };
+    let reader = reader();
     let shown: Box<dyn Listener> = match style {
         Style::Bar => Box::new(bar::Bar::new()),
         Style::Plain => Box::new(Plain::new(Tells::Failures, reader)),
@@ -49,6 +49,16 @@ pub fn listeners(style: Style) -> Fan {
     };
     let page = github::Page::wanted().filter(|_| runner).map(|page| Box::new(page) as Box<dyn Listener>);
     Fan(std::iter::once(shown).chain(page).collect())
+}
+
+/// Who reads the standard error.
+fn reader() -> Reader {
+    if github::is_runner() { Reader::Actions } else { Reader::Person }
+}
+
+/// Tells of damage to the state where nothing is built.
+pub fn damage(what: &str) {
+    Plain::new(Tells::Wrong, reader()).hear(&Event::SetAside { what });
 }
 
 /// Several listeners to one stream.

@@ -201,13 +201,10 @@ impl Blobs {
 
     /// The digest that a blob's bytes really have, read in pieces. `None` where it is not there.
     pub fn rehash(&self, digest: &Sha256) -> io::Result<Option<Sha256>> {
-        let mut file = match File::open(self.path(digest)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let mut hasher = sha2::Sha256::new();
-        io::copy(&mut file, &mut hasher)?;
-        Ok(Some(Sha256(hasher.finalize().into())))
+        match Sha256::of_file(&self.path(digest)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            done => done.map(Some),
+        }
     }
 
     /// Removes a blob, where it is there.

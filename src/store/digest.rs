@@ -1,6 +1,9 @@
 //! The two digests: BLAKE3 for what is ours, SHA-256 for what registries name.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A BLAKE3 hash of content, or a step's key.
@@ -38,6 +41,14 @@ impl Sha256 {
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Of a file's bytes, which are read in pieces.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        use sha2::Digest as _;
+        let mut hasher = sha2::Sha256::new();
+        io::copy(&mut File::open(path)?, &mut hasher)?;
+        Ok(Self(hasher.finalize().into()))
     }
 
     /// The 64 hex digits alone.

@@ -6,6 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
 /// The file's name in its folder.
 const NAME: &str = "lock";
 /// More than any holder writes; what else lies there is not read.
@@ -72,6 +75,14 @@ impl Drop for Lock {
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }
+}
+
+/// Whether another process that still runs holds the lock in `dir`, as far as can be told without touching it.
+pub(super) fn is_held_by_another(dir: &Path) -> bool {
+    let holder = File::open(dir.join(NAME)).ok().and_then(|mut file| Holder::read(&mut file));
+    let pid = holder.filter(|who| who.pid != std::process::id()).and_then(|who| i32::try_from(who.pid).ok());
+    let runs = |pid| test_kill_process(pid) != Err(Errno::SRCH);
+    pid.and_then(Pid::from_raw).is_some_and(runs)
 }
 
 impl Holder {

@@ -128,13 +128,70 @@ fn with_limit(project: &Project, bytes: usize, round: &str) -> Run {
 
 #[test]
 fn killed_in_the_middle_of_a_journal_write_the_next_build_continues() {
-    let mut killed = 0;
+    let (mut killed, mut said) = (0, 0);
     for limit in (400..16_000).step_by(520) {
         let project = pieces();
         killed += usize::from(with_limit(&project, limit, "one").code == -Signal::XFSZ.as_raw());
-        recovers(&project, "one");
+        said += usize::from(recovers(&project, "one").contains("was not written to its end"));
     }
     assert!(killed >= 10, "only {killed} were killed in a write");
+    assert!(said >= 10, "what was lost was told of {said} times only");
+}
+
+#[test]
+fn damage_is_told_by_every_verb_that_looks_and_nothing_is_touched() {
+    let looks: [&[&str]; 10] = [
+        &["plan"],
+        &["plan", "--format", "json"],
+        &["explain", "piece@n=1"],
+        &["explain", "whole", "--format", "json"],
+        &["status"],
+        &["status", "--format", "json"],
+        &["graph", "--steps"],
+        &["clean", "-n"],
+        &["clean", "--orphans", "-n"],
+        &["gc", "-n", "--format", "json"],
+    ];
+    let flipped: fn(&Path) = |path| flip(path, 60);
+    let cut: fn(&Path) = |path| File::options().write(true).open(path).and_then(|f| f.set_len(2000)).expect("cut");
+    for (harm, words) in [(flipped, " (a build sets it aside); "), (cut, "was not written to its end")] {
+        let project = pieces();
+        let journal = project.path(".layermill/state/journal-1");
+        project.build(&["whole"]);
+        harm(&journal);
+        let before = fs::read(&journal).expect("read");
+        for args in looks {
+            let run = project.run(args).exits(exit::DONE);
+            assert_eq!(run.stderr.matches("the journal journal-1 of the state ").count(), 1, "{args:?}\n{run}");
+            assert!(run.stderr.contains(words), "{args:?}\n{run}");
+            if args.contains(&"json") {
+                serde_json::from_str::<serde_json::Value>(&run.stdout).expect("JSON alone");
+            }
+        }
+        assert_eq!(fs::read(&journal).expect("read"), before);
+        // One who writes records says where it is kept.
+        let run = project.run(&["verify"]);
+        assert!(run.stderr.contains(words), "{run}");
+        let said = project.build(&["whole"]).stderr;
+        assert!(said.contains("the journal journal-1 of the state "), "{said}");
+        project.build(&["whole"]).assert_nothing_done();
+    }
+}
+
+#[test]
+fn what_a_build_is_just_writing_is_no_damage() {
+    let project = pieces();
+    project.build(&["whole"]);
+    let journal = project.path(".layermill/state/journal-1");
+    File::options().write(true).open(&journal).and_then(|f| f.set_len(2000)).expect("cut");
+    // This process runs; one that is gone was killed.
+    fs::write(project.path(".layermill/lock"), format!("pid {}\nsince 1\n", std::process::id())).expect("written");
+    let run = project.run(&["status"]).exits(exit::DONE);
+    assert_eq!(run.stderr, "", "{run}");
+    let mut gone = Command::new("true").spawn().expect("started");
+    gone.wait().expect("ended");
+    fs::write(project.path(".layermill/lock"), format!("pid {}\nsince 1\n", gone.id())).expect("written");
+    project.run(&["status"]).exits(exit::DONE).says("was not written to its end");
 }
 
 #[test]

@@ -101,6 +101,38 @@ targets:
 }
 
 #[test]
+fn what_each_attempt_printed_is_kept_and_the_last_lines_are_those_of_the_last() {
+    let pipeline = |end: &str| {
+        Project::new(&format!(
+            "version: 1
+targets:
+  made:
+    rule: command
+    retries: 1
+    run: \"echo try >> tries; n=$(wc -l < tries); {end}\"
+    output: result/made.txt
+"
+        ))
+    };
+    let project = pipeline("printf \\\"out of $n\\\"; test $n = 2 && echo made > {out}");
+    let events = told(&project, &[]);
+    let printed = ["out of 1", "[attempt 1: the command failed: exit status: 1]", "out of 2"];
+    assert_eq!(of_step(&events, "output", "made")["lines"], serde_json::json!(printed));
+
+    let project = pipeline("test $n = 1 && echo no such host; exit $n");
+    let run = project.run(&["build", "--format", "json", "--events", "events"]).exits(exit::FAILED);
+    let events = self::events(&project.read("events"));
+    let printed = ["no such host", "[attempt 1: the command failed: exit status: 1]"];
+    assert_eq!(of_step(&events, "output", "made")["lines"], serde_json::json!(printed));
+    let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(report["steps"][0].get("output"), None, "{report}");
+    let log = report["steps"][0]["log"].as_str().expect("where it is kept");
+    assert_eq!(project.read(log), printed.join("\n") + "\n");
+    project.run(&["build", "--force"]).exits(exit::FAILED);
+    assert!(!project.exists(log), "an earlier build's attempts are not of this one");
+}
+
+#[test]
 fn events_go_to_the_standard_output_where_nothing_else_does() {
     let project = project();
     let run = project.run(&["build", "tags", "--events", "-"]).exits(exit::DONE);

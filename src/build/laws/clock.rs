@@ -42,3 +42,26 @@ fn the_ages_in_reasons_and_the_times_of_steps_are_by_the_builds_clock() {
     Bed::build(&bed.session(TEXT), 1, Selection::None);
     assert_eq!(explained().last_failure.unwrap().at, begin + 60 * HOUR);
 }
+
+#[test]
+fn what_was_made_in_the_future_is_told_as_that() {
+    let bed = Bed::new(Arc::default());
+    let text = "version: 1\ntargets:\n  t: {rule: command, run: 'date > {out}', output: t.txt, fresh: 1h}\n";
+    let begin = 1_000_000 * HOUR;
+    bed.clock.store(begin, Ordering::Relaxed);
+    Bed::build(&bed.session(text), 1, Selection::None);
+    let explained = |now: i64| {
+        bed.clock.store(now, Ordering::Relaxed);
+        let session = bed.session(text);
+        let order = Order { asked: request::everything(&session.pipeline), ..Order::default() };
+        let told = explain(&session, &order, Vec::new()).unwrap().remove(0);
+        (told.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(), told.again[0].clone())
+    };
+    let (reasons, again) = explained(begin - 23 * HOUR);
+    assert_eq!(reasons, ["freshness: made 23h in the future, as the clock says now, limit 1h"]);
+    assert_eq!(again, format!("a build comes before {}: the clock went back since it was made", time(begin)));
+    assert_eq!(explained(begin + 3 * HOUR).0, ["freshness: made 3h ago, limit 1h"]);
+    let (reasons, again) = explained(begin);
+    assert_eq!(reasons, [""; 0]);
+    assert_eq!(again, format!("a build comes after {}: it was made 1h before", time(begin + HOUR)));
+}

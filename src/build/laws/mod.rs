@@ -14,7 +14,7 @@ use self::source::{Fake, IMAGES, REPOS, TAGS};
 use super::clock::Clock;
 use super::events::{Event, Listener, Silence};
 use super::outcome::{Status, Summary};
-use super::{Order, Selection, Session, build, orphans, request};
+use super::{Bystander, Order, Selection, Session, build, orphans, request};
 use crate::pipeline::check::{Options, load_text};
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::Vocabulary;
@@ -215,6 +215,7 @@ impl Bed {
             work_dir,
             offline: false,
             clock: Clock::Fake(self.clock.clone()),
+            bystander: Bystander::new(|damage| panic!("{damage}")),
         }
     }
 

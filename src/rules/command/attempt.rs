@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use tokio::process::Child;
 
+use crate::pipeline::model::{Part, Pattern, Text};
 use crate::pipeline::pattern;
 use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
 
@@ -20,14 +21,14 @@ use super::{Command, depfile, sandbox};
 
 impl Command {
     pub(super) async fn attempt(&self, job: &Job) -> Result<Made, Failure> {
-        if self.sandbox
-            && let Some(why) = sandbox::missing()
-        {
+        if self.sandbox && !sandbox::is_possible() {
             return Err(Failure {
                 help: Some(
-                    "Landlock is in Linux from 5.13 on, where it is switched on; or do without `sandbox`".into(),
+                    "it takes Landlock, which is in Linux from 5.13 on, where it is switched on (`cat \
+                     /sys/kernel/security/lsm` names it); or do without `sandbox`"
+                        .into(),
                 ),
-                ..Failure::new(format!("this system cannot confine commands, and `sandbox: true` asks for it: {why}"))
+                ..Failure::new("this system cannot confine commands, and `sandbox: true` asks for it")
             });
         }
         let since = file_clock();
@@ -153,25 +154,26 @@ impl Command {
         named.map(|(_, path)| path.clone()).collect()
     }
 
+    /// The path of the depfile beside these outputs.
+    fn depfile_path(&self, pattern: &Pattern, job: &Job, outputs: &[String], text: impl Fn(&Text) -> String) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(t) => text(t),
+            Part::Binding(b) => job.step.values[*b].to_string(),
+            Part::Special(name, _) => match name.split_once('.') {
+                Some((_, name)) => self.output(name, outputs).concat(),
+                None => outputs.join(" "),
+            },
+        };
+        pattern.parts.iter().map(part).collect()
+    }
+
     /// What the depfile says that was read beside the declared inputs. The depfile itself goes.
     fn found(&self, job: &Job, places: &Places) -> Result<Option<Vec<String>>, String> {
-        use crate::pipeline::model::Part;
         let Some(pattern) = &self.depfile else { return Ok(None) };
         let outputs: Vec<String> = places.out.iter().map(|p| relative(p, &job.root)).collect();
-        let path: String = pattern
-            .parts
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => text.expose(),
-                Part::Binding(b) => job.step.values[*b].to_string(),
-                Part::Special(name, _) => match name.split_once('.') {
-                    Some((_, name)) => self.output(name, &outputs).concat(),
-                    None => outputs.join(" "),
-                },
-            })
-            .collect();
-        let file = job.root.join(&path);
-        let shown = pattern::fill(pattern, &job.step.values.iter().map(|v| &**v).collect::<Vec<_>>());
+        let file = job.root.join(self.depfile_path(pattern, job, &outputs, Text::expose));
+        // As it is called beside the outputs: a person never sees the temporary ones.
+        let shown = self.depfile_path(pattern, job, &job.step.outputs, Text::public);
         let text = match fs::read(&file) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| format!("the depfile {shown} is not UTF-8"))?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {

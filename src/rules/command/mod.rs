@@ -203,10 +203,9 @@ impl Rule for Command {
                 job.attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 match self.attempt(job).await {
                     Err(failure) if !failure.interrupted && attempt < job.retries.unwrap_or(0) => {
+                        output::end_of_attempt(&job.log, attempt + 1, &failure.message);
                         wait_before(attempt, job).await?;
                         attempt += 1;
-                        // What the failed attempt printed is not what the next one does.
-                        let _ = std::fs::remove_file(&job.log);
                         places::clear(&job.scratch).map_err(|e| Failure::new(format!("cannot prepare: {e}")))?;
                     }
                     done => return done,

@@ -1,7 +1,7 @@
 //! What a command prints: kept in its log as it comes, and no log where nothing comes.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -143,8 +143,19 @@ impl<'a> Log<'a> {
     }
 }
 
+/// Says in a log, where anything was printed, that what stands before is of an attempt that failed.
+pub(super) fn end_of_attempt(log: &Path, attempt: u32, message: &str) {
+    let Ok(mut file) = File::options().read(true).append(true).open(log) else { return };
+    let mut last = [0];
+    let is_cut = file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).is_ok() && last != *b"\n";
+    let line_end = if is_cut { "\n" } else { "" };
+    // A log that cannot be written is told of the attempt that succeeds, if any does.
+    let _ = writeln!(file, "{line_end}[attempt {attempt}: {message}]");
+}
+
 fn create(log: &Path) -> io::Result<File> {
-    let create = || File::options().write(true).create(true).truncate(true).open(log);
+    // What an earlier attempt printed stays.
+    let create = || File::options().append(true).create(true).open(log);
     match (create(), log.parent()) {
         (Err(e), Some(folder)) if e.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(folder)?;

@@ -28,10 +28,10 @@ pub(super) fn confined(argv: Vec<OsString>, folder: &Path) -> Vec<OsString> {
     before.into_iter().map(OsStr::to_owned).chain(argv).collect()
 }
 
-/// Why commands cannot be confined here, if they cannot.
-pub(super) fn missing() -> Option<&'static str> {
-    static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    MISSING.get_or_init(|| ruleset().err().map(|e| e.to_string())).as_deref()
+/// Whether commands can be confined here. What the crate says where they cannot is for those who know its types.
+pub(super) fn is_possible() -> bool {
+    static POSSIBLE: OnceLock<bool> = OnceLock::new();
+    *POSSIBLE.get_or_init(|| ruleset().is_ok())
 }
 
 /// Rules under which nothing may be written anywhere. That the oldest version is there is required; the newer ones

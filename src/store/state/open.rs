@@ -13,10 +13,13 @@ use super::memory::Memory;
 use super::record::{SetAside, StateError};
 use super::snapshot::{self, Loaded};
 use super::{Access, State, failed};
-use crate::store::Digest;
+use crate::store::{Digest, lock};
 
 /// What follows for the person, whatever it was that was lost.
 const CONSEQUENCE: &str = "the outputs that it told of are checked again, and made again where that is not enough";
+
+/// What one who only looks says of where it was put.
+const LEFT: &str = " (a build sets it aside)";
 
 pub(super) fn open(dir: &Path, access: Access) -> Result<(State, Vec<SetAside>), StateError> {
     let generations = folder::open(dir).map_err(failed("read", dir))?;
@@ -152,7 +155,8 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// A frame that was not written to its end is what a kill leaves, and cut off without a word.
+    /// What is not good is not used. A frame that was not written to its end is what a kill leaves, or a file that was cut:
+    /// no one can tell which.
     fn mend_journal(&mut self, file: &File, number: u64, read: Replayed) -> Result<(), StateError> {
         let name = Kind::Journal.name(number);
         // Of a journal that grew while it was read, more may be good than there was at first.
@@ -164,7 +168,14 @@ impl Opening<'_> {
                 "the journal {name} of the state is damaged: its last {lost} bytes were not used{kept}; {CONSEQUENCE}"
             ));
         }
-        if read.end != End::Whole && read.good > 0 && self.access == Access::Write {
+        if read.end == End::Torn && lost > 0 && !self.is_being_written() {
+            self.report(format!(
+                "the journal {name} of the state was not written to its end, as where a build was killed: its last {lost} \
+                 bytes were not used; {CONSEQUENCE}"
+            ));
+        }
+        let is_there = read.end == End::Torn || read.end == End::Damaged && read.good > 0;
+        if is_there && self.access == Access::Write {
             let path = self.dir.join(&name);
             let cut = File::options().write(true).open(&path).and_then(|f| f.set_len(read.good));
             cut.map_err(failed("write", &path))?;
@@ -172,10 +183,15 @@ impl Opening<'_> {
         Ok(())
     }
 
+    /// Whether a last frame that is not whole may only not be whole yet.
+    fn is_being_written(&self) -> bool {
+        self.access == Access::Look && self.dir.parent().is_some_and(lock::is_held_by_another)
+    }
+
     /// Where it was put, as the end of a sentence.
     fn rename_aside(&self, name: &str) -> Result<String, StateError> {
         if self.access == Access::Look {
-            return Ok(String::new());
+            return Ok(LEFT.to_owned());
         }
         let from = self.dir.join(name);
         let to = aside(self.dir, name);
@@ -185,7 +201,7 @@ impl Opening<'_> {
 
     fn copy_aside(&self, file: &File, name: &str, from: u64) -> Result<String, StateError> {
         if self.access == Access::Look {
-            return Ok(String::new());
+            return Ok(LEFT.to_owned());
         }
         let to = aside(self.dir, name);
         let path = self.dir.join(&to);

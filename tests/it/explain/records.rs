@@ -298,7 +298,7 @@ fn what_would_make_a_step_run_again() {
     again("often", &["never fresh", "comes back from the store"]);
     again("aged", &["a build comes after 20", "it was made 3h before"]);
     project.edit("  aged:", "  none: {rule: command, run: \"echo > {out}\", output: none.txt}\n  aged:");
-    again("none", &["a build comes: it was never made"]);
+    again("none", &["a build comes: it is not recorded as made"]);
     assert_says(&project.explain("aged"), &["fresh     3h"]);
     assert_says(&project.explain("group"), &["rule      group", "upstream: often is made again", "of aged"]);
 }

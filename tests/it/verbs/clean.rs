@@ -81,3 +81,60 @@ fn at_a_terminal_it_asks_before_anything_goes() {
     let run = Running::attended(project.at_a_terminal("clean --orphans")).wait().exits(exit::DONE);
     assert!(!run.stdout.contains("[y/N]"), "{run}");
 }
+
+#[test]
+fn a_step_of_two_targets_stands_alike_in_both() {
+    let project = images();
+    project.build(&["get_layer_latest", "get_layer_all"]);
+    project.run(&["clean", "get_layer_latest"]).exits(exit::DONE);
+    let status = json(&project, exit::DONE, &["status", "get_layer_latest", "get_layer_all", "--format", "json"]);
+    let rows = status.as_array().expect("rows").iter();
+    let rows: Vec<_> = rows.map(|row| (row["target"].as_str(), &row["stale"], &row["missing"])).collect();
+    let (none, two) = (Value::from(0), Value::from(2));
+    assert_eq!(
+        rows,
+        [
+            (Some("get_tag"), &none, &none),
+            (Some("get_layer_latest"), &none, &two),
+            (Some("get_layer_all"), &none, &two)
+        ]
+    );
+    for step in ["get_layer_latest", "get_layer_all"].map(|t| format!("{t}@repo=library/redis,tag=latest")) {
+        assert!(project.explain(&step).contains("library/redis,tag=latest: missing"), "{}", project.explain(&step));
+    }
+}
+
+#[test]
+fn what_was_cleaned_is_still_known_to_have_been_made() {
+    let project = images();
+    project.edit(
+        "targets:",
+        "targets:\n  two: {rule: command, run: \"echo a > {out.a}; echo b > {out.b}\", output: {a: a.txt, b: b.txt}}",
+    );
+    project.build(&[]);
+    project.build(&["two"]);
+    project.run(&["clean", "get_tag", "two"]).exits(exit::DONE);
+    for (step, path) in [("get_tag@repo=library/redis", "result/tags/library/redis.json"), ("two", "a.txt")] {
+        let explained = project.explain(step);
+        assert!(explained.contains(&format!("{step}: missing\n")), "{explained}");
+        assert!(explained.contains(&format!("because   missing output: {path}")), "{explained}");
+        assert!(explained.contains("last made first build") && !explained.contains("not recorded"), "{explained}");
+    }
+    // Nothing is damaged, nothing is left to clean or to free.
+    project.run(&["verify"]).exits(exit::DONE);
+    let run = project.run(&["clean", "get_tag", "two"]).exits(exit::DONE);
+    assert!(run.stdout.contains("0 outputs removed"), "{run}");
+    project.run(&["gc"]).exits(exit::DONE);
+    let images = project.path("images");
+    fs::rename(&images, project.path("elsewhere")).expect("renamed");
+    let names = ["get_tag@repo=library/busybox", "get_tag@repo=library/redis", "two"];
+    project.build(&["get_tag", "two", "--offline"]).assert_only(&names);
+    fs::rename(project.path("elsewhere"), images).expect("renamed back");
+    project.build(&[]).assert_nothing_done();
+    // Of what no step makes any more nothing stays.
+    project.edit("output: {a: a.txt, b: b.txt}", "output: {a: c.txt, b: d.txt}");
+    project.build(&["two"]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    let run = project.run(&["clean", "--orphans"]).exits(exit::DONE);
+    assert!(run.stdout.contains("0 outputs"), "{run}");
+}

@@ -80,3 +80,37 @@ fn damage_that_no_step_mends_stays_said() {
     let run = project.run(&["verify", "--repair"]).exits(exit::FAILED);
     assert!(run.stdout.contains("damaged  result/part/2.txt"), "{run}");
 }
+
+#[test]
+fn verify_names_the_damaged_files_in_a_folder() {
+    let project = Project::new(
+        "version: 1
+targets:
+  f: {rule: command, run: \"mkdir {out} {out}/sub; for n in $(seq 50); do echo $n > {out}/$n; done; touch {out}/sub/x\", output: f/}
+  g: {rule: command, cache: false, run: \"mkdir {out}; touch {out}/x\", output: g/}
+",
+    );
+    project.build(&[]);
+    project.write("f/33", "X\n");
+    let damaged = |project: &Project| json(project, exit::FAILED, &["verify", "--format", "json"])["damaged"].clone();
+    let found = damaged(&project);
+    assert_eq!((found.as_array().map(Vec::len), &found[0]["path"]), (Some(1), &"f".into()), "{found}");
+    assert_eq!(found[0]["inside"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!(found[0]["inside"][0]["path"], "33");
+    assert!(found[0]["inside"][0]["found"].as_str().is_some_and(|now| now.starts_with("sha256:")), "{found}");
+    let shown = project.run(&["verify"]).exits(exit::FAILED).stdout;
+    assert!(shown.contains("damaged  f\n") && shown.contains("  in it    33: sha256:"), "{shown}");
+
+    fs::remove_file(project.path("f/sub/x")).expect("removed");
+    project.write("f/more", "");
+    let inside = damaged(&project)[0]["inside"].clone();
+    let told = |n: usize| (inside[n]["path"].as_str(), inside[n]["found"].as_str());
+    assert_eq!(told(1), (Some("more"), Some("it was not made with the others")));
+    assert_eq!(told(2), (Some("sub/x"), Some("missing")));
+    project.run(&["verify", "--repair"]).exits(exit::DONE);
+    assert_eq!(project.read("f/33"), "33\n");
+
+    // What is not in the store is only known to be damaged.
+    project.write("g/x", "X\n");
+    assert_eq!(damaged(&project)[0].get("inside"), None);
+}
