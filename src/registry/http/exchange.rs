@@ -92,12 +92,7 @@ impl Http {
 
     async fn turn(&self, request: &Request, at: &Origin) -> Result<Turn, Fault> {
         let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
-        self.hosts.enter(at, patience).await.map_err(|rest| Fault::Transient {
-            what: format!("{}: {at} asks to be left alone", request.shown()),
-            wait: Some(rest),
-            in_vain: true,
-            deferral: None,
-        })
+        self.hosts.enter(at, patience).await.map_err(|rest| fault::resting(request, at, rest))
     }
 
     /// Sends the request to one place, and takes what comes.

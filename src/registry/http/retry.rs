@@ -25,14 +25,15 @@ impl Http {
                 Err(Fault::Final(error)) => return Err(error),
                 Err(Fault::Transient { what, wait, deferral, .. }) => (what, wait, deferral),
             };
+            let is_too_long = wait.is_some_and(|w| w > LONGEST_RETRY_AFTER);
+            if let Some(deferral) = deferral.filter(|_| made == retries || is_too_long) {
+                return Err(SourceError::deferred(*deferral));
+            }
             if made == retries {
-                if let Some(deferral) = deferral {
-                    return Err(SourceError::deferred(*deferral));
-                }
                 let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
                 return Err(SourceError { is_outage: true, ..SourceError::new(format!("{what} ({attempts})")) });
             }
-            if let Some(wait) = wait.filter(|w| *w > LONGEST_RETRY_AFTER) {
+            if let Some(wait) = wait.filter(|_| is_too_long) {
                 return Err(SourceError::new(format!("{what}, to be asked again in {} s", wait.as_secs()))
                     .help("run again then: what is done is kept"));
             }
