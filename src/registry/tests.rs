@@ -222,6 +222,44 @@ async fn a_spent_limit_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_at_once_is_not_asked_at_once() {
+    let past = httpdate::fmt_http_date(std::time::SystemTime::UNIX_EPOCH);
+    let server = Server::start(move |seen, _| match seen.before {
+        0 | 1 => reply(503, "").header("retry-after", "0"),
+        2 => reply(429, "").header("retry-after", past.clone()),
+        _ => reply(200, list(&[])),
+    })
+    .await;
+    let started = Instant::now();
+    found(registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await);
+    // Halves of 100, 200 and 400 ms are the least.
+    assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
+    let (manifest, config) = image("amd64", "ADD x");
+    let digest = Sha256::of(&manifest);
+    let right = content(&[&manifest, &config]);
+    let server = Server::start(move |seen, own| match seen.before {
+        0..7 => reply(200, "damaged"),
+        _ => right(seen, own),
+    })
+    .await;
+    let source = registry(&server.url);
+    let get = async |effort| {
+        let (_dir, blobs) = store();
+        source.image("a", &Reference::Digest(digest), &Platform::default(), &blobs, effort).await
+    };
+    let few = Effort { retries: Some(2), timeout: None };
+    let error = get(few).await.unwrap_err();
+    assert!(error.message.contains("expected content of this digest"), "{error}");
+    assert_eq!(server.log().len(), 3);
+    assert!(matches!(get(Effort::default()).await.unwrap(), Answer::Found(_)));
+    assert_eq!(server.log().len(), 16, "eight of each in all");
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_ends_the_step() {
     let server = Server::start(|_, _| reply(503, "").header("retry-after", "86400")).await;
     let error = registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await.unwrap_err();

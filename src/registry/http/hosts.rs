@@ -208,7 +208,8 @@ mod tests {
         let hosts = Hosts::new(32);
         let window = turns(&hosts);
         assert_eq!(window.len(), 32);
-        let halved: Vec<_> = window.iter().map(|turn| turn.tells(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, None))).collect();
+        let halved: Vec<_> =
+            window.iter().map(|turn| turn.tells(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, None))).collect();
         assert_eq!((halved.iter().filter(|h| **h).count(), limit(&hosts)), (1, 16));
         drop(window);
         let window = turns(&hosts);
