@@ -17,8 +17,11 @@ use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
+use super::mask::Mask;
+use super::setup::Role;
 use super::token::{self, Carried, Token, TokenKey};
-use super::{Budget, Effort, SourceError};
+use super::words::shown;
+use super::{Budget, Effort, SourceError, said};
 
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
@@ -42,6 +45,7 @@ pub struct Session {
     /// The host, and its port where that is not the usual one.
     host: String,
     origin: Origin,
+    role: Role,
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
@@ -72,13 +76,14 @@ enum Grant {
 
 impl Session {
     /// Requests to the registry at `base`.
-    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url) -> Self {
+    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url, role: Role) -> Self {
         Self {
             http,
             budget,
             login,
             host: address::host(base),
             origin: Origin::of(base),
+            role,
             logins: OnceCell::new(),
             refused: OnceLock::new(),
             challenge: RwLock::default(),
@@ -105,10 +110,8 @@ impl Session {
     ) -> Result<Outcome, SourceError> {
         let attempt = || async {
             let mut reply = self.http.attempt(request, Some(authorization), effort).await?;
-            if !reply.status.is_success() {
-                self.hide(&mut reply, authorization, "").await?;
-            }
-            Ok(outcome(reply))
+            reply.mask = self.mask(authorization, "").await?;
+            self.outcome(request, reply, Some(authorization), "").await
         };
         self.patiently(request, effort, attempt).await
     }
@@ -167,7 +170,7 @@ impl Session {
                 drop(gate);
                 let reply = reply?;
                 if reply.status != StatusCode::UNAUTHORIZED || self.challenge().is_none() {
-                    return Ok(outcome(reply));
+                    return self.outcome(request, reply, None, repo).await;
                 }
             }
         }
@@ -187,17 +190,17 @@ impl Session {
                 Err(denied) => return Ok(Outcome::Denied(denied)),
             };
             let mut reply = self.http.attempt(request, carried.header(), effort).await?;
-            if let Some(header) = carried.header().filter(|_| !reply.status.is_success()) {
-                self.hide(&mut reply, header, repo).await?;
+            if let Some(header) = carried.header() {
+                reply.mask = self.mask(header, repo).await?;
             }
             if reply.status != StatusCode::UNAUTHORIZED {
                 self.is_good(&carried, &reply, repo);
-                return Ok(outcome(reply));
+                return self.outcome(request, reply, carried.header(), repo).await;
             }
             let challenge = self.learn(&reply);
             match carried {
                 Carried::Nothing if challenge.is_some() => {}
-                Carried::Nothing => return Ok(outcome(reply)),
+                Carried::Nothing => return self.outcome(request, reply, None, repo).await,
                 Carried::Basic(_) => {
                     let refused = self.refuses(&Origin::of(&request.url));
                     if !self.was_opened(repo) {
@@ -224,7 +227,7 @@ impl Session {
                             .help("the login may have ended: log in again, and run again; what is done is kept")
                             .into());
                     } else {
-                        return Ok(outcome(reply));
+                        return self.outcome(request, reply, Some(&token.header), repo).await;
                     }
                 }
             }
@@ -284,7 +287,13 @@ impl Session {
                 }
                 return Err(refused);
             }
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => return Ok(Grant::Denied(status)),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                // The specification has no form for it.
+                if said::is_object(&reply) || Challenge::of(&reply.headers).is_some() {
+                    return Ok(Grant::Denied(status));
+                }
+                return Err(refused_by_others(&request, &reply));
+            }
             // What OAuth2 has for a refresh token that is not taken (RFC 6749, 5.2).
             StatusCode::BAD_REQUEST if matches!(credentials, Some(Credentials::IdentityToken(_))) => {
                 return Err(self.refuses(&Origin::of(realm)));
@@ -314,19 +323,38 @@ impl Session {
         Ok(logins.as_ref().map_err(Clone::clone)?.of_repo(&self.host, repo))
     }
 
-    /// Takes out of an error, which is shown, what a host repeats of our credentials.
-    async fn hide(&self, reply: &mut Reply, header: &HeaderValue, repo: &str) -> Result<(), SourceError> {
+    /// What a 401 or 403 means. It says that there is nothing for us only where it is the registry that says it.
+    async fn outcome(
+        &self,
+        request: &Request,
+        reply: Reply,
+        carried: Option<&HeaderValue>,
+        repo: &str,
+    ) -> Result<Outcome, Fault> {
+        let is_theirs = || match self.role {
+            Role::Api => said::is_object(&reply),
+            Role::Own | Role::Mirror => said::is_error(request, &reply),
+        };
+        match reply.status {
+            StatusCode::UNAUTHORIZED if Challenge::of(&reply.headers).is_some() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED if carried.is_none() && self.role != Role::Api => {
+                let has_login = matches!(self.credentials(repo).await, Ok(Some(_)));
+                Err(unchallenged(request, &reply, has_login).into())
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_theirs() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refused_by_others(request, &reply).into()),
+            _ => Ok(Outcome::Reply(reply)),
+        }
+    }
+
+    /// For what a host repeats of our credentials.
+    async fn mask(&self, header: &HeaderValue, repo: &str) -> Result<Mask, SourceError> {
         let carried = header.to_str().ok().and_then(|text| text.split_once(' ')).map(|(_, secret)| secret);
         let kept = self.credentials(repo).await?.map(|credentials| match credentials {
             Credentials::Password { password, .. } => password.as_str(),
             Credentials::IdentityToken(token) => token,
         });
-        let mut text = String::from_utf8_lossy(&reply.body).into_owned();
-        for secret in [carried, kept].into_iter().flatten().filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "***");
-        }
-        reply.body = text.into_bytes();
-        Ok(())
+        Ok(Mask::of([carried, kept].into_iter().flatten()))
     }
 
     fn not_refused(&self) -> Result<(), SourceError> {
@@ -414,11 +442,25 @@ impl Session {
     }
 }
 
-fn outcome(reply: Reply) -> Outcome {
-    match reply.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied(reply.status),
-        _ => Outcome::Reply(reply),
-    }
+/// A refusal that is not in the form of a registry's.
+fn refused_by_others(request: &Request, reply: &Reply) -> SourceError {
+    let kind = said::media_type(reply).map_or_else(|| "of no type".into(), |t| format!("`{}`", shown(&t)));
+    let what = format!("{}, but no error of a registry; what came is {kind}{}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown()))
+        .help("it may be a firewall or proxy on the way: see what this address shows there, or ask who runs it")
+}
+
+/// A 401 that does not say how to log in.
+fn unchallenged(request: &Request, reply: &Reply, has_login: bool) -> SourceError {
+    let how = match reply.header("www-authenticate") {
+        Some(text) => format!("in a way that is none of ours: `{}`", shown(text)),
+        None => "without saying how".into(),
+    };
+    let then = if has_login { "; the login that there is could not be offered" } else { "" };
+    let what = format!("{}, which asks for a login {how}{}{then}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown())).help(
+        "registries ask by `Basic`, or by `Bearer` with the URL of a token server: is it a registry that answers?",
+    )
 }
 
 fn shown_realm(key: &TokenKey) -> String {

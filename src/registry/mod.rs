@@ -25,10 +25,12 @@ pub mod layout;
 mod logins;
 mod lookup;
 pub mod manifest;
+mod mask;
 mod measure;
 mod mirrors;
 mod pages;
 mod platform;
+mod said;
 mod schema1;
 mod setup;
 #[cfg(test)]

@@ -299,7 +299,23 @@ fn a_token_server_that_redirects_takes_no_credentials_elsewhere() {
         let file = json!({"auths": {server.address().to_string(): login}});
         project.write("../home/.docker/config.json", file.to_string());
         let report = project.build_exits(exit::FAILED, &["get_tag"]);
-        assert!(report.stderr.contains("redirects to another host"), "{}", report.stderr);
+        assert!(report.stderr.contains("redirects elsewhere"), "{}", report.stderr);
     }
     assert!(elsewhere.seen().is_empty());
+}
+
+#[test]
+fn what_is_sent_to_a_token_server_does_not_follow_it_about_on_its_host_either() {
+    let grant = |request: &Seen| match request.path.as_str() {
+        "/token" => fault::reply(StatusCode::TEMPORARY_REDIRECT, &[("Location", "/other")], ""),
+        _ => token("unused"),
+    };
+    let server = with_tokens(grant, |_| false);
+    let project = Project::new(&stock::pipeline_for(&server.url(), &[BUSYBOX]));
+    let file = json!({"auths": {server.address().to_string(): {"identitytoken": "long-lived"}}});
+    project.write("../home/.docker/config.json", file.to_string());
+    let report = project.build_exits(exit::FAILED, &["get_tag"]);
+    let says = format!("redirects to {}/other, and what it is sent is for one address only", server.url());
+    assert!(report.stderr.contains(&says), "{}", report.stderr);
+    assert_eq!(server.count("/other"), 0);
 }

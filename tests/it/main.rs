@@ -23,6 +23,7 @@ mod interrupt;
 mod laws;
 mod platforms;
 mod reaching;
+mod refusals;
 mod repositories;
 mod requests;
 mod safety;
