@@ -49,6 +49,9 @@ pub struct Session {
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
+    /// So that this is known before others offer them, the first offer is made alone.
+    offers: tokio::sync::Mutex<()>,
+    offered: AtomicBool,
     challenge: RwLock<Option<Arc<Challenge>>>,
     /// The first request goes alone, so that a host challenges once.
     gate: tokio::sync::Mutex<()>,
@@ -86,6 +89,8 @@ impl Session {
             role,
             logins: OnceCell::new(),
             refused: OnceLock::new(),
+            offers: tokio::sync::Mutex::default(),
+            offered: AtomicBool::new(false),
             challenge: RwLock::default(),
             gate: tokio::sync::Mutex::default(),
             met: AtomicBool::new(false),
@@ -189,7 +194,10 @@ impl Session {
                 Ok(carried) => carried,
                 Err(denied) => return Ok(Outcome::Denied(denied)),
             };
-            let mut reply = self.http.attempt(request, carried.header(), effort).await?;
+            let mut reply = match &carried {
+                Carried::Login(header) => self.offer(request, Some(header), effort).await?,
+                other => self.http.attempt(request, other.header(), effort).await?,
+            };
             if let Some(header) = carried.header() {
                 reply.mask = self.mask(header, repo).await?;
             }
@@ -201,13 +209,7 @@ impl Session {
             match carried {
                 Carried::Nothing if challenge.is_some() => {}
                 Carried::Nothing => return self.outcome(request, reply, None, repo).await,
-                Carried::Basic(_) => {
-                    let refused = self.refuses(&Origin::of(&request.url));
-                    if !self.was_opened(repo) {
-                        let _ = self.refused.set(refused.clone());
-                    }
-                    return Err(refused.into());
-                }
+                Carried::Login(_) => return Err(self.refuses(&Origin::of(&request.url)).into()),
                 Carried::Token(key, token) => {
                     let other_scope = match challenge.as_deref() {
                         Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != scope => Some(wanted.clone()),
@@ -236,18 +238,39 @@ impl Session {
         Err(SourceError::new(format!("{}: {at} answers 401 to all of {ROUNDS_MAX} attempts", request.shown())).into())
     }
 
+    /// Sends a login; where it is the first time, nobody else does meanwhile, and nobody at all once it is refused.
+    async fn offer(&self, request: &Request, header: Option<&HeaderValue>, effort: Effort) -> Result<Reply, Fault> {
+        let is_known = || self.offered.load(Ordering::Acquire);
+        let turn = if is_known() { None } else { Some(self.offers.lock().await) };
+        let turn = turn.filter(|_| !is_known());
+        self.not_refused()?;
+        let reply = self.http.attempt(request, header, effort).await;
+        let is_refused = reply.as_ref().is_ok_and(|reply| refuses_login(request, reply.status));
+        if is_refused && self.opened().is_empty() {
+            let _ = self.refused.set(self.refuses(&Origin::of(&request.url)));
+        }
+        // Also after a failure: a host that hangs is not to be waited for by one after the other.
+        self.offered.store(true, Ordering::Release);
+        drop(turn);
+        reply
+    }
+
     /// What to carry for a scope; the inner error where we are denied it.
     async fn carry(&self, scope: &str, repo: &str, effort: Effort) -> Result<Result<Carried, StatusCode>, SourceError> {
         let Some(challenge) = self.challenge() else { return Ok(Ok(Carried::Nothing)) };
+        if let Some(Credentials::RegistryToken(token)) = self.credentials(repo).await? {
+            self.not_refused()?;
+            return Ok(Ok(Carried::Login(token::bearer(token)?)));
+        }
         let (realm, service) = match &*challenge {
             Challenge::Bearer { realm, service, .. } => (realm, service),
             Challenge::Basic => {
                 self.not_refused()?;
                 return match self.credentials(repo).await? {
                     Some(Credentials::Password { username, password }) => {
-                        Ok(Ok(Carried::Basic(token::basic(username, password)?)))
+                        Ok(Ok(Carried::Login(token::basic(username, password)?)))
                     }
-                    Some(Credentials::IdentityToken(_)) => Err(SourceError::new(format!(
+                    Some(_) => Err(SourceError::new(format!(
                         "{} wants a password, and the login that is kept for it is an identity token",
                         self.host
                     ))),
@@ -277,26 +300,26 @@ impl Session {
         }
         let credentials = self.credentials(&key.3).await?;
         let (request, header) = token::request(realm, key.1.as_deref(), &key.2, credentials)?;
-        let reply = self.http.retrying(effort, || self.http.attempt(&request, header.as_ref(), effort)).await?;
+        let attempt = || async {
+            match credentials {
+                Some(_) => self.offer(&request, header.as_ref(), effort).await,
+                None => self.http.attempt(&request, None, effort).await,
+            }
+        };
+        let reply = self.http.retrying(effort, attempt).await?;
         match reply.status {
             StatusCode::OK => {}
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if credentials.is_some() => {
-                let refused = self.refuses(&Origin::of(realm));
-                if status == StatusCode::UNAUTHORIZED && self.opened().is_empty() {
-                    let _ = self.refused.set(refused.clone());
-                }
-                return Err(refused);
+            status if credentials.is_some() && refuses_login(&request, status) => {
+                return Err(self.refuses(&Origin::of(realm)));
             }
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 // The specification has no form for it.
-                if said::is_object(&reply) || Challenge::of(&reply.headers).is_some() {
-                    return Ok(Grant::Denied(status));
-                }
-                return Err(refused_by_others(&request, &reply));
-            }
-            // What OAuth2 has for a refresh token that is not taken (RFC 6749, 5.2).
-            StatusCode::BAD_REQUEST if matches!(credentials, Some(Credentials::IdentityToken(_))) => {
-                return Err(self.refuses(&Origin::of(realm)));
+                let is_theirs = said::is_object(&reply) || Challenge::of(&reply.headers).is_some();
+                return match credentials {
+                    _ if !is_theirs => Err(refused_by_others(&request, &reply)),
+                    Some(_) => Err(self.refuses(&Origin::of(realm))),
+                    None => Ok(Grant::Denied(status)),
+                };
             }
             status => return Err(SourceError::new(format!("{}: expected a token, but got {status}", request.shown()))),
         }
@@ -352,7 +375,7 @@ impl Session {
         let carried = header.to_str().ok().and_then(|text| text.split_once(' ')).map(|(_, secret)| secret);
         let kept = self.credentials(repo).await?.map(|credentials| match credentials {
             Credentials::Password { password, .. } => password.as_str(),
-            Credentials::IdentityToken(token) => token,
+            Credentials::IdentityToken(token) | Credentials::RegistryToken(token) => token,
         });
         Ok(Mask::of([carried, kept].into_iter().flatten()))
     }
@@ -461,6 +484,11 @@ fn unchallenged(request: &Request, reply: &Reply, has_login: bool) -> SourceErro
     SourceError::new(format!("{}: {what}", request.shown())).help(
         "registries ask by `Basic`, or by `Bearer` with the URL of a token server: is it a registry that answers?",
     )
+}
+
+/// Whether an answer is about the login itself: OAuth2 has a 400 for a refresh token that is not taken (RFC 6749, 5.2).
+fn refuses_login(request: &Request, status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED || (status == StatusCode::BAD_REQUEST && request.body.is_some())
 }
 
 fn shown_realm(key: &TokenKey) -> String {

@@ -398,8 +398,14 @@ async fn basic_credentials_are_given_when_asked_for() {
     assert_eq!(source.identity(), format!("registry {}", server.url));
     assert_eq!(names(&found(tags(&source).await)), ["a"]);
     let keys = [("url", server.url.as_str()), ("username", "me"), ("password", "wrong")];
-    let error = tags(&open("registry", &keys, &shared("/".as_ref()))).await.unwrap_err();
-    assert!(error.message.contains("refuses the credentials"), "{error}");
+    let wrong = open("registry", &keys, &shared("/".as_ref()));
+    let all = futures_util::future::join_all(["a", "b", "c", "d"].map(|repo| wrong.resolve(repo, "x", ONCE))).await;
+    for answer in all {
+        let error = answer.unwrap_err();
+        assert!(error.message.contains("refuses the credentials"), "{error}");
+    }
+    let offered = server.log().iter().filter(|s| s.authorization.as_deref() == Some("Basic bWU6d3Jvbmc=")).count();
+    assert_eq!(offered, 1, "the first goes alone, and nobody sends it again");
     // To an anonymous request, the same answer says that there is nothing for us.
     assert!(matches!(tags(&registry(&server.url)).await.unwrap(), Answer::Absent(_)));
 }
