@@ -50,7 +50,11 @@ pub const TARGET: &[Key] = &[
         "How old an answer of a source may be before it is asked again.",
     ),
     key("missing", Shape::Word(&["ok", "error"]), "`error`: what a source does not have fails the step."),
-    key("retries", Shape::Int(0, 100), "How often a failed step, or a failed request of it, is tried again."),
+    key(
+        "retries",
+        Shape::Int(0, 100),
+        "How often a failed step (0 unless set), or a failed request of it (8), is tried again.",
+    ),
     key("timeout", Shape::Duration, "How long a step may take."),
     key(
         "pool",

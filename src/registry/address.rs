@@ -21,6 +21,8 @@ pub enum Credentials {
     },
     /// What a token server gave for a password, and takes in its place (distribution's token specification, OAuth2).
     IdentityToken(String),
+    /// What the registry itself takes, in place of what its token server would grant.
+    RegistryToken(String),
 }
 
 impl Address {

@@ -17,8 +17,11 @@ use super::challenge::Challenge;
 use super::flight::Flights;
 use super::http::{Fault, Http, Reply, Request};
 use super::logins::{HostLogins, Logins};
+use super::mask::Mask;
+use super::setup::Role;
 use super::token::{self, Carried, Token, TokenKey};
-use super::{Budget, Effort, SourceError};
+use super::words::shown;
+use super::{Budget, Effort, SourceError, said};
 
 /// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
@@ -42,9 +45,13 @@ pub struct Session {
     /// The host, and its port where that is not the usual one.
     host: String,
     origin: Origin,
+    role: Role,
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
+    /// So that this is known before others offer them, the first offer is made alone.
+    offers: tokio::sync::Mutex<()>,
+    offered: AtomicBool,
     challenge: RwLock<Option<Arc<Challenge>>>,
     /// The first request goes alone, so that a host challenges once.
     gate: tokio::sync::Mutex<()>,
@@ -72,15 +79,18 @@ enum Grant {
 
 impl Session {
     /// Requests to the registry at `base`.
-    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url) -> Self {
+    pub fn new(http: Http, budget: Arc<Budget>, login: Login, base: &Url, role: Role) -> Self {
         Self {
             http,
             budget,
             login,
             host: address::host(base),
             origin: Origin::of(base),
+            role,
             logins: OnceCell::new(),
             refused: OnceLock::new(),
+            offers: tokio::sync::Mutex::default(),
+            offered: AtomicBool::new(false),
             challenge: RwLock::default(),
             gate: tokio::sync::Mutex::default(),
             met: AtomicBool::new(false),
@@ -105,10 +115,8 @@ impl Session {
     ) -> Result<Outcome, SourceError> {
         let attempt = || async {
             let mut reply = self.http.attempt(request, Some(authorization), effort).await?;
-            if !reply.status.is_success() {
-                self.hide(&mut reply, authorization, "").await?;
-            }
-            Ok(outcome(reply))
+            reply.mask = self.mask(authorization, "").await?;
+            self.outcome(request, reply, Some(authorization), "").await
         };
         self.patiently(request, effort, attempt).await
     }
@@ -167,7 +175,7 @@ impl Session {
                 drop(gate);
                 let reply = reply?;
                 if reply.status != StatusCode::UNAUTHORIZED || self.challenge().is_none() {
-                    return Ok(outcome(reply));
+                    return self.outcome(request, reply, None, repo).await;
                 }
             }
         }
@@ -186,25 +194,22 @@ impl Session {
                 Ok(carried) => carried,
                 Err(denied) => return Ok(Outcome::Denied(denied)),
             };
-            let mut reply = self.http.attempt(request, carried.header(), effort).await?;
-            if let Some(header) = carried.header().filter(|_| !reply.status.is_success()) {
-                self.hide(&mut reply, header, repo).await?;
+            let mut reply = match &carried {
+                Carried::Login(header) => self.offer(request, Some(header), effort).await?,
+                other => self.http.attempt(request, other.header(), effort).await?,
+            };
+            if let Some(header) = carried.header() {
+                reply.mask = self.mask(header, repo).await?;
             }
             if reply.status != StatusCode::UNAUTHORIZED {
                 self.is_good(&carried, &reply, repo);
-                return Ok(outcome(reply));
+                return self.outcome(request, reply, carried.header(), repo).await;
             }
             let challenge = self.learn(&reply);
             match carried {
                 Carried::Nothing if challenge.is_some() => {}
-                Carried::Nothing => return Ok(outcome(reply)),
-                Carried::Basic(_) => {
-                    let refused = self.refuses(&Origin::of(&request.url));
-                    if !self.was_opened(repo) {
-                        let _ = self.refused.set(refused.clone());
-                    }
-                    return Err(refused.into());
-                }
+                Carried::Nothing => return self.outcome(request, reply, None, repo).await,
+                Carried::Login(_) => return Err(self.refuses(&Origin::of(&request.url)).into()),
                 Carried::Token(key, token) => {
                     let other_scope = match challenge.as_deref() {
                         Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != scope => Some(wanted.clone()),
@@ -224,7 +229,7 @@ impl Session {
                             .help("the login may have ended: log in again, and run again; what is done is kept")
                             .into());
                     } else {
-                        return Ok(outcome(reply));
+                        return self.outcome(request, reply, Some(&token.header), repo).await;
                     }
                 }
             }
@@ -233,18 +238,39 @@ impl Session {
         Err(SourceError::new(format!("{}: {at} answers 401 to all of {ROUNDS_MAX} attempts", request.shown())).into())
     }
 
+    /// Sends a login; where it is the first time, nobody else does meanwhile, and nobody at all once it is refused.
+    async fn offer(&self, request: &Request, header: Option<&HeaderValue>, effort: Effort) -> Result<Reply, Fault> {
+        let is_known = || self.offered.load(Ordering::Acquire);
+        let turn = if is_known() { None } else { Some(self.offers.lock().await) };
+        let turn = turn.filter(|_| !is_known());
+        self.not_refused()?;
+        let reply = self.http.attempt(request, header, effort).await;
+        let is_refused = reply.as_ref().is_ok_and(|reply| refuses_login(request, reply.status));
+        if is_refused && self.opened().is_empty() {
+            let _ = self.refused.set(self.refuses(&Origin::of(&request.url)));
+        }
+        // Also after a failure: a host that hangs is not to be waited for by one after the other.
+        self.offered.store(true, Ordering::Release);
+        drop(turn);
+        reply
+    }
+
     /// What to carry for a scope; the inner error where we are denied it.
     async fn carry(&self, scope: &str, repo: &str, effort: Effort) -> Result<Result<Carried, StatusCode>, SourceError> {
         let Some(challenge) = self.challenge() else { return Ok(Ok(Carried::Nothing)) };
+        if let Some(Credentials::RegistryToken(token)) = self.credentials(repo).await? {
+            self.not_refused()?;
+            return Ok(Ok(Carried::Login(token::bearer(token)?)));
+        }
         let (realm, service) = match &*challenge {
             Challenge::Bearer { realm, service, .. } => (realm, service),
             Challenge::Basic => {
                 self.not_refused()?;
                 return match self.credentials(repo).await? {
                     Some(Credentials::Password { username, password }) => {
-                        Ok(Ok(Carried::Basic(token::basic(username, password)?)))
+                        Ok(Ok(Carried::Login(token::basic(username, password)?)))
                     }
-                    Some(Credentials::IdentityToken(_)) => Err(SourceError::new(format!(
+                    Some(_) => Err(SourceError::new(format!(
                         "{} wants a password, and the login that is kept for it is an identity token",
                         self.host
                     ))),
@@ -274,20 +300,26 @@ impl Session {
         }
         let credentials = self.credentials(&key.3).await?;
         let (request, header) = token::request(realm, key.1.as_deref(), &key.2, credentials)?;
-        let reply = self.http.retrying(effort, || self.http.attempt(&request, header.as_ref(), effort)).await?;
+        let attempt = || async {
+            match credentials {
+                Some(_) => self.offer(&request, header.as_ref(), effort).await,
+                None => self.http.attempt(&request, None, effort).await,
+            }
+        };
+        let reply = self.http.retrying(effort, attempt).await?;
         match reply.status {
             StatusCode::OK => {}
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if credentials.is_some() => {
-                let refused = self.refuses(&Origin::of(realm));
-                if status == StatusCode::UNAUTHORIZED && self.opened().is_empty() {
-                    let _ = self.refused.set(refused.clone());
-                }
-                return Err(refused);
-            }
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => return Ok(Grant::Denied(status)),
-            // What OAuth2 has for a refresh token that is not taken (RFC 6749, 5.2).
-            StatusCode::BAD_REQUEST if matches!(credentials, Some(Credentials::IdentityToken(_))) => {
+            status if credentials.is_some() && refuses_login(&request, status) => {
                 return Err(self.refuses(&Origin::of(realm)));
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                // The specification has no form for it.
+                let is_theirs = said::is_object(&reply) || Challenge::of(&reply.headers).is_some();
+                return match credentials {
+                    _ if !is_theirs => Err(refused_by_others(&request, &reply)),
+                    Some(_) => Err(self.refuses(&Origin::of(realm))),
+                    None => Ok(Grant::Denied(status)),
+                };
             }
             status => return Err(SourceError::new(format!("{}: expected a token, but got {status}", request.shown()))),
         }
@@ -314,19 +346,38 @@ impl Session {
         Ok(logins.as_ref().map_err(Clone::clone)?.of_repo(&self.host, repo))
     }
 
-    /// Takes out of an error, which is shown, what a host repeats of our credentials.
-    async fn hide(&self, reply: &mut Reply, header: &HeaderValue, repo: &str) -> Result<(), SourceError> {
+    /// What a 401 or 403 means. It says that there is nothing for us only where it is the registry that says it.
+    async fn outcome(
+        &self,
+        request: &Request,
+        reply: Reply,
+        carried: Option<&HeaderValue>,
+        repo: &str,
+    ) -> Result<Outcome, Fault> {
+        let is_theirs = || match self.role {
+            Role::Api => said::is_object(&reply),
+            Role::Own | Role::Mirror => said::is_error(request, &reply),
+        };
+        match reply.status {
+            StatusCode::UNAUTHORIZED if Challenge::of(&reply.headers).is_some() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED if carried.is_none() && self.role != Role::Api => {
+                let has_login = matches!(self.credentials(repo).await, Ok(Some(_)));
+                Err(unchallenged(request, &reply, has_login).into())
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_theirs() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refused_by_others(request, &reply).into()),
+            _ => Ok(Outcome::Reply(reply)),
+        }
+    }
+
+    /// For what a host repeats of our credentials.
+    async fn mask(&self, header: &HeaderValue, repo: &str) -> Result<Mask, SourceError> {
         let carried = header.to_str().ok().and_then(|text| text.split_once(' ')).map(|(_, secret)| secret);
         let kept = self.credentials(repo).await?.map(|credentials| match credentials {
             Credentials::Password { password, .. } => password.as_str(),
-            Credentials::IdentityToken(token) => token,
+            Credentials::IdentityToken(token) | Credentials::RegistryToken(token) => token,
         });
-        let mut text = String::from_utf8_lossy(&reply.body).into_owned();
-        for secret in [carried, kept].into_iter().flatten().filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "***");
-        }
-        reply.body = text.into_bytes();
-        Ok(())
+        Ok(Mask::of([carried, kept].into_iter().flatten()))
     }
 
     fn not_refused(&self) -> Result<(), SourceError> {
@@ -414,11 +465,30 @@ impl Session {
     }
 }
 
-fn outcome(reply: Reply) -> Outcome {
-    match reply.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied(reply.status),
-        _ => Outcome::Reply(reply),
-    }
+/// A refusal that is not in the form of a registry's.
+fn refused_by_others(request: &Request, reply: &Reply) -> SourceError {
+    let kind = said::media_type(reply).map_or_else(|| "of no type".into(), |t| format!("`{}`", shown(&t)));
+    let what = format!("{}, but no error of a registry; what came is {kind}{}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown()))
+        .help("it may be a firewall or proxy on the way: see what this address shows there, or ask who runs it")
+}
+
+/// A 401 that does not say how to log in.
+fn unchallenged(request: &Request, reply: &Reply, has_login: bool) -> SourceError {
+    let how = match reply.header("www-authenticate") {
+        Some(text) => format!("in a way that is none of ours: `{}`", shown(text)),
+        None => "without saying how".into(),
+    };
+    let then = if has_login { "; the login that there is could not be offered" } else { "" };
+    let what = format!("{}, which asks for a login {how}{}{then}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown())).help(
+        "registries ask by `Basic`, or by `Bearer` with the URL of a token server: is it a registry that answers?",
+    )
+}
+
+/// Whether an answer is about the login itself: OAuth2 has a 400 for a refresh token that is not taken (RFC 6749, 5.2).
+fn refuses_login(request: &Request, status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED || (status == StatusCode::BAD_REQUEST && request.body.is_some())
 }
 
 fn shown_realm(key: &TokenKey) -> String {

@@ -320,11 +320,11 @@ fn worth_asking(refused: &Deferral) -> i64 {
     refused.until.unwrap_or_else(|| now_ms() + millis(UNKNOWN_WAIT))
 }
 
-fn millis(time: Duration) -> i64 {
+pub fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 

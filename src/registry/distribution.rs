@@ -54,9 +54,6 @@ pub const KIND: Kind = Kind {
     ],
 };
 
-/// How often content that is not what was asked for, as what was damaged on the way is not, is asked for again.
-const ASKED_AGAIN: u32 = 2;
-
 /// A registry.
 pub struct Distribution {
     identity: String,
@@ -285,7 +282,7 @@ impl Remote<'_> {
         effort: Effort,
         ask: impl Fn() -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>,
     ) -> Result<Answer<Genuine>, SourceError> {
-        let mut again = effort.retries.unwrap_or(ASKED_AGAIN).min(ASKED_AGAIN);
+        let mut again = effort.retries();
         loop {
             let sent = match ask().await? {
                 Answer::Found(sent) => sent,

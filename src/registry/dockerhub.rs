@@ -80,7 +80,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     // Logins are for the registry first; the API shows to anybody what is public, but not all pages of it.
     let login = Login::Given(api.credentials.take());
     let budget = setup.announced_budget(&api);
-    let endpoint = setup.endpoint_as(login, api, setup.stranger(), budget, Role::Own);
+    let endpoint = setup.endpoint_as(login, api, setup.stranger(), budget, Role::Api);
     Some(DockerHub {
         identity: format!("dockerhub {}", addresses?),
         api: Api::new(endpoint, setup.login(given), host),

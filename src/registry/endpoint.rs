@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
 
 use super::address::Origin;
 use super::auth::{Outcome, Session};
 use super::counter::Counter;
 use super::http::{Follow, Reply, Request, Take};
 use super::lookup::Sent;
-use super::words::shortened;
-use super::{Answer, Effort, SourceError, Validators, manifest, schema1};
+use super::{Answer, Effort, SourceError, Validators, manifest, said, schema1};
 use crate::store::Sha256;
 
 /// An address, and the requests to it.
@@ -53,7 +51,7 @@ impl Endpoint {
         let outcome = self.session.send(request, repo, effort).await?;
         Ok(match (outcome, kept) {
             (Outcome::Reply(reply), Some(page)) if reply.status == StatusCode::NOT_MODIFIED => {
-                Outcome::Reply(page.again(reply.headers))
+                Outcome::Reply(Reply { mask: reply.mask, ..page.again(reply.headers) })
             }
             (outcome, _) => outcome,
         })
@@ -61,7 +59,9 @@ impl Endpoint {
 
     /// Keeps what came of [`Endpoint::page`], and could be read, where its server can say later that it is still so.
     pub fn keep_page(&self, request: &Request, reply: &Reply) {
-        self.validators.put(&request.url, reply);
+        if !reply.mask.is_needed(&reply.body) {
+            self.validators.put(&request.url, reply);
+        }
     }
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
@@ -222,19 +222,5 @@ fn said_digest(reply: &Reply) -> Option<Sha256> {
 
 /// An answer that has no meaning here, with what the registry says of it.
 pub fn unexpected(request: &Request, reply: &Reply) -> SourceError {
-    #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<Error>,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let errors: Option<Errors> = serde_json::from_slice(&reply.body).ok();
-    let said = errors.and_then(|e| e.errors.into_iter().next()).map(|e| format!(": {} {}", e.code, e.message));
-    let said = shortened(said.as_deref().unwrap_or_default(), 200);
-    SourceError::new(format!("{}: unexpected answer {}{said}", request.shown(), reply.status))
+    SourceError::new(format!("{}: unexpected answer {}{}", request.shown(), reply.status, said::words(reply)))
 }

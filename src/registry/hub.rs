@@ -214,7 +214,7 @@ impl Account {
         Ok(match logins.of_repo(&self.host, "") {
             Some(Credentials::Password { username, password }) => Some((username.clone(), password.clone())),
             // The API takes no others.
-            Some(Credentials::IdentityToken(_)) | None => None,
+            Some(Credentials::IdentityToken(_) | Credentials::RegistryToken(_)) | None => None,
         })
     }
 

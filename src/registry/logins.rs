@@ -32,21 +32,23 @@ pub struct HostLogins {
     entries: Vec<(String, Credentials)>,
 }
 
+/// Some tools write `null` where there is nothing.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct LoginFile {
-    auths: BTreeMap<String, Value>,
-    cred_helpers: BTreeMap<String, String>,
-    creds_store: String,
+    auths: Option<BTreeMap<String, Option<Value>>>,
+    cred_helpers: Option<BTreeMap<String, String>>,
+    creds_store: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Entry {
-    auth: String,
-    username: String,
-    password: String,
-    identitytoken: String,
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
 }
 
 impl Logins {
@@ -132,22 +134,23 @@ async fn entries_of(text: &str, host: &str) -> Result<Vec<(String, Credentials)>
         return Ok(Vec::new());
     }
     // What serde says of a wrong value has the value in it.
-    let mut file: LoginFile = serde_json::from_str(text)
+    let file: LoginFile = serde_json::from_str(text)
         .map_err(|e| format!("no file of logins: wrong at line {}, column {}", e.line(), e.column()))?;
     let host = plain(host);
-    let own = file.cred_helpers.iter().find(|(key, _)| plain(key) == host);
-    let from_helper = match own {
-        Some((key, name)) => helper::get(name, key).await?,
-        None if file.creds_store.is_empty() => None,
-        None => helper::get(&file.creds_store, if host == HUB { HUB_KEY } else { &host }).await?,
+    let own = file.cred_helpers.iter().flatten().find(|(key, _)| plain(key) == host);
+    let from_helper = match (own, file.creds_store.filter(|name| !name.is_empty())) {
+        (Some((key, name)), _) => helper::get(name, key).await?,
+        (None, Some(name)) => helper::get(&name, if host == HUB { HUB_KEY } else { &host }).await?,
+        (None, None) => None,
     };
     let mut entries: Vec<_> = from_helper.map(|credentials| (host.clone(), credentials)).into_iter().collect();
-    for (key, value) in std::mem::take(&mut file.auths) {
+    for (key, value) in file.auths.into_iter().flatten() {
         let place = plain(&key);
         if place.split('/').next() != Some(&host) {
             continue;
         }
-        let entry: Option<Entry> = serde_json::from_value(value).ok();
+        let entry: Option<Entry> =
+            value.map_or_else(|| Some(Entry::default()), |value| serde_json::from_value(value).ok());
         let credentials = entry.ok_or(()).and_then(Entry::credentials);
         let credentials = credentials.map_err(|()| format!("the entry `{}` cannot be read", shown(&key)))?;
         entries.extend(credentials.map(|credentials| (place, credentials)));
@@ -158,18 +161,24 @@ async fn entries_of(text: &str, host: &str) -> Result<Vec<(String, Credentials)>
 impl Entry {
     /// What an entry has; none where its login is kept by a helper.
     fn credentials(self) -> Result<Option<Credentials>, ()> {
-        if !self.identitytoken.is_empty() {
-            return Ok(Some(Credentials::IdentityToken(self.identitytoken)));
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        if let Some(token) = some(self.registrytoken) {
+            return Ok(Some(Credentials::RegistryToken(token)));
         }
-        let (username, password) = if self.auth.is_empty() {
-            (self.username, self.password)
-        } else {
-            let text = base64::decode(&self.auth).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(())?;
+        if let Some(token) = some(self.identitytoken) {
+            return Ok(Some(Credentials::IdentityToken(token)));
+        }
+        if let Some(auth) = some(self.auth) {
+            let text = base64::decode(&auth).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(())?;
             let (username, password) = text.split_once(':').ok_or(())?;
-            // Docker once padded what it encoded.
-            (username.to_owned(), password.trim_matches('\0').to_owned())
-        };
-        Ok((!username.is_empty()).then_some(Credentials::Password { username, password }))
+            // Docker once padded what it encoded. A name may be empty where the password is a token.
+            let (username, password) = (username.to_owned(), password.trim_matches('\0').to_owned());
+            return Ok(Some(Credentials::Password { username, password }));
+        }
+        let (username, password) = (some(self.username), some(self.password));
+        let is_there = username.is_some() || password.is_some();
+        let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
+        Ok(is_there.then_some(Credentials::Password { username, password }))
     }
 }
 
@@ -194,6 +203,7 @@ mod tests {
         Some(match logins.of_repo(host, repo)? {
             Credentials::Password { username, password } => format!("{username}:{password}"),
             Credentials::IdentityToken(token) => format!("token {token}"),
+            Credentials::RegistryToken(token) => format!("bearer {token}"),
         })
     }
 
@@ -236,6 +246,21 @@ mod tests {
         let with_port = of_text(text, "r.example.com:5000").await.unwrap();
         assert_eq!(user(&with_port, "r.example.com:5000", "x").as_deref(), Some("token long"));
         assert_eq!(user(&of_text(text, "example.com").await.unwrap(), "example.com", "x"), None);
+    }
+
+    #[tokio::test]
+    async fn what_some_tools_write_is_read_as_they_mean_it() {
+        for (text, expected) in [
+            (r#"{"auths": null, "credHelpers": null, "credsStore": null}"#, None),
+            (r#"{"auths": {"r": null}}"#, None),
+            (r#"{"auths": {"r": {"auth": null, "identitytoken": null, "username": ""}}}"#, None),
+            (r#"{"auths": {"r": {"auth": "YTox"}}, "credsStore": null}"#, Some("a:1")),
+            (r#"{"auths": {"r": {"auth": "OnRvaw=="}}}"#, Some(":tok")),
+            (r#"{"auths": {"r": {"password": "tok"}}}"#, Some(":tok")),
+            (r#"{"auths": {"r": {"auth": "YTox", "registrytoken": "reg"}}}"#, Some("bearer reg")),
+        ] {
+            assert_eq!(user(&of_text(text, "r").await.unwrap(), "r", "x").as_deref(), expected, "{text}");
+        }
     }
 
     #[tokio::test]

@@ -25,10 +25,12 @@ pub mod layout;
 mod logins;
 mod lookup;
 pub mod manifest;
+mod mask;
 mod measure;
 mod mirrors;
 mod pages;
 mod platform;
+mod said;
 mod schema1;
 mod setup;
 #[cfg(test)]
@@ -121,10 +123,20 @@ pub struct SourceError {
 /// How hard to try, set per target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Effort {
-    /// Attempts a request after the first; `None`: the source's own (5).
+    /// Attempts a request after the first; `None`: as many as there are unless set.
     pub retries: Option<u32>,
     /// For a whole request; `None`: the source's own (120 s).
     pub timeout: Option<std::time::Duration>,
+}
+
+/// Attempts after the first, unless set: where a fifth of all goes wrong, none of many thousands fails this often.
+const RETRIES: u32 = 8;
+
+impl Effort {
+    /// Attempts after the first.
+    pub fn retries(self) -> u32 {
+        self.retries.unwrap_or(RETRIES)
+    }
 }
 
 impl SourceError {

@@ -12,8 +12,9 @@ use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
 use super::grammar;
 use super::http::{Reply, Request};
+use super::mask::Mask;
 use super::words::{misread, shown};
-use super::{Answer, Effort, SourceError, TagFilter};
+use super::{Answer, Effort, SourceError, TagFilter, said};
 use crate::store::Digest;
 
 /// What is asked for: some registries refuse more.
@@ -54,8 +55,10 @@ pub async fn names(
 ) -> Result<Answer<Names>, SourceError> {
     let mut names = Names::default();
     let list = List { url: source.url(repo, "tags/list"), repo, of: TAGS };
-    let walked = list.walk(source, effort, |page: Page| {
-        names.add(page.tags.unwrap_or_default(), filter);
+    let walked = list.walk(source, effort, |page: Page, mask| {
+        // What is no tag is shown.
+        let tame = |tag: String| if grammar::is_tag(&tag) { tag } else { mask.over(&tag) };
+        names.add(page.tags.unwrap_or_default().into_iter().map(tame), filter);
         names.tags.len() + names.refused.len()
     });
     Ok(match walked.await? {
@@ -73,7 +76,7 @@ pub async fn repositories(
 ) -> Result<Walked, SourceError> {
     let mut seen = 0;
     let list = List { url: source.below("v2/_catalog"), repo: "", of: REPOSITORIES };
-    let walked = list.walk(source, effort, |page: CatalogPage| {
+    let walked = list.walk(source, effort, |page: CatalogPage, _| {
         let names = page.repositories.unwrap_or_default();
         seen += names.len();
         names.into_iter().for_each(&mut take);
@@ -105,7 +108,7 @@ impl List<'_> {
         self,
         source: &Endpoint,
         effort: Effort,
-        mut take: impl FnMut(P) -> usize,
+        mut take: impl FnMut(P, &Mask) -> usize,
     ) -> Result<Walked, SourceError> {
         let bare = self.url;
         let mut first = bare.clone();
@@ -118,22 +121,26 @@ impl List<'_> {
             let is_first = walk.seen.len() == 1 || request.url == bare;
             let reply = match source.page(&mut request, self.repo, effort).await? {
                 Outcome::Reply(reply) => reply,
-                Outcome::Denied(status) => return Ok(Walked::Denied(status)),
+                Outcome::Denied(status) if is_first => return Ok(Walked::Denied(status)),
+                Outcome::Denied(status) => {
+                    let what = format!("{status}, where the pages of the list before it were shown");
+                    return Err(SourceError::new(format!("{}: {what}", request.shown())));
+                }
             };
             match reply.status {
                 StatusCode::OK => {}
                 // Its most is less than what was asked for, and it does not say what it is.
-                StatusCode::BAD_REQUEST if request.url == first => {
+                StatusCode::BAD_REQUEST if request.url == first && said::is_error(&request, &reply) => {
                     next = bare.clone();
                     continue;
                 }
                 StatusCode::NOT_FOUND if is_first => return Ok(Walked::Missing),
                 _ => return Err(unexpected(&request, &reply)),
             }
-            walk.has_found(take(read(&request, &reply, self.of)?))?;
+            walk.has_found(take(read(&request, &reply, self.of)?, &reply.mask))?;
             source.keep_page(&request, &reply);
             let Some(link) = next_link(&reply.headers) else { return Ok(Walked::All) };
-            next = follow(&request, &link)?;
+            next = follow(&request, &link).map_err(|e| SourceError { message: reply.mask.over(&e.message), ..e })?;
         }
     }
 }
@@ -176,7 +183,11 @@ impl Walk {
 pub fn read<T: DeserializeOwned>(request: &Request, reply: &Reply, of: &str) -> Result<T, SourceError> {
     serde_json::from_slice(&reply.body).map_err(|e| {
         let what = "but what came cannot be read as one";
-        SourceError::new(format!("{}: expected a list of {of}, {what} ({})", request.shown(), misread(&e)))
+        SourceError::new(format!(
+            "{}: expected a list of {of}, {what} ({})",
+            request.shown(),
+            reply.mask.over(&misread(&e))
+        ))
     })
 }
 
@@ -193,7 +204,7 @@ impl Names {
     }
 }
 
-/// Where a page's link to the next one leads; never to another host, which would be told our token.
+/// Where a page's link to the next one leads; never to another origin, which would be told our token.
 pub fn follow(page: &Request, link: &str) -> Result<Url, SourceError> {
     joined(&page.url, link).map_err(|what| SourceError::new(format!("{}: {what}", page.shown())))
 }
@@ -201,7 +212,7 @@ pub fn follow(page: &Request, link: &str) -> Result<Url, SourceError> {
 fn joined(page: &Url, link: &str) -> Result<Url, String> {
     let next = page.join(link).map_err(|_| format!("the link to its next page is no URL: `{}`", shown(link)))?;
     if Origin::of(&next) != Origin::of(page) {
-        return Err(format!("the link to its next page leads to another host, {}", Origin::of(&next)));
+        return Err(format!("the link to its next page leads elsewhere, to {}", Origin::of(&next)));
     }
     Ok(next)
 }

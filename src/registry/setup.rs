@@ -100,6 +100,8 @@ const IDLE_TIMEOUT_UNLESS_SET: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Own,
+    /// No registry, but what lists its repositories.
+    Api,
     /// Passed over where it has no more to give.
     Mirror,
 }
@@ -242,12 +244,12 @@ impl<'a> Setup<'a> {
             idle_timeout: self.duration("idle_timeout", self.patience),
             insecure: self.is_insecure(),
             offline: self.shared.offline,
-            patient: role == Role::Own,
+            patient: role != Role::Mirror,
             local: address::is_loopback(&address.base),
             certificates,
         };
         let http = Http::new(settings, self.traffic());
-        let session = Session::new(http, budget, login, &address.base);
+        let session = Session::new(http, budget, login, &address.base, role);
         Endpoint { base: address.base, limit: self.limit(), session, validators: self.shared.validators.clone() }
     }
 

@@ -85,7 +85,7 @@ async fn a_page_elsewhere_is_refused() {
     let link = format!("<{}/v2/a/tags/list>; rel=\"next\"", other.url);
     let server = Server::start(move |_, _| reply(200, list(&["a"])).header("link", link.clone())).await;
     let error = tags(&registry(&server.url)).await.unwrap_err();
-    assert!(error.message.contains("leads to another host"), "{error}");
+    assert!(error.message.contains("leads elsewhere"), "{error}");
     assert_eq!(other.log().len(), 0);
 }
 
@@ -222,6 +222,44 @@ async fn a_spent_limit_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_at_once_is_not_asked_at_once() {
+    let past = httpdate::fmt_http_date(std::time::SystemTime::UNIX_EPOCH);
+    let server = Server::start(move |seen, _| match seen.before {
+        0 | 1 => reply(503, "").header("retry-after", "0"),
+        2 => reply(429, "").header("retry-after", past.clone()),
+        _ => reply(200, list(&[])),
+    })
+    .await;
+    let started = Instant::now();
+    found(registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await);
+    // Halves of 100, 200 and 400 ms are the least.
+    assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
+    let (manifest, config) = image("amd64", "ADD x");
+    let digest = Sha256::of(&manifest);
+    let right = content(&[&manifest, &config]);
+    let server = Server::start(move |seen, own| match seen.before {
+        0..7 => reply(200, "damaged"),
+        _ => right(seen, own),
+    })
+    .await;
+    let source = registry(&server.url);
+    let get = async |effort| {
+        let (_dir, blobs) = store();
+        source.image("a", &Reference::Digest(digest), &Platform::default(), &blobs, effort).await
+    };
+    let few = Effort { retries: Some(2), timeout: None };
+    let error = get(few).await.unwrap_err();
+    assert!(error.message.contains("expected content of this digest"), "{error}");
+    assert_eq!(server.log().len(), 3);
+    assert!(matches!(get(Effort::default()).await.unwrap(), Answer::Found(_)));
+    assert_eq!(server.log().len(), 16, "eight of each in all");
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_ends_the_step() {
     let server = Server::start(|_, _| reply(503, "").header("retry-after", "86400")).await;
     let error = registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await.unwrap_err();
@@ -337,7 +375,7 @@ async fn denied_after_a_token_is_absent() {
 #[tokio::test]
 async fn a_token_that_is_denied_to_an_anonymous_client_is_absent() {
     let server = Server::start(|seen, own| match seen.path.starts_with("/token") {
-        true => reply(403, ""),
+        true => reply(403, r#"{"errors": [{"code": "DENIED"}]}"#),
         false => reply(401, "").header("www-authenticate", format!("Bearer realm=\"{own}/token\"")),
     })
     .await;
@@ -360,8 +398,14 @@ async fn basic_credentials_are_given_when_asked_for() {
     assert_eq!(source.identity(), format!("registry {}", server.url));
     assert_eq!(names(&found(tags(&source).await)), ["a"]);
     let keys = [("url", server.url.as_str()), ("username", "me"), ("password", "wrong")];
-    let error = tags(&open("registry", &keys, &shared("/".as_ref()))).await.unwrap_err();
-    assert!(error.message.contains("refuses the credentials"), "{error}");
+    let wrong = open("registry", &keys, &shared("/".as_ref()));
+    let all = futures_util::future::join_all(["a", "b", "c", "d"].map(|repo| wrong.resolve(repo, "x", ONCE))).await;
+    for answer in all {
+        let error = answer.unwrap_err();
+        assert!(error.message.contains("refuses the credentials"), "{error}");
+    }
+    let offered = server.log().iter().filter(|s| s.authorization.as_deref() == Some("Basic bWU6d3Jvbmc=")).count();
+    assert_eq!(offered, 1, "the first goes alone, and nobody sends it again");
     // To an anonymous request, the same answer says that there is nothing for us.
     assert!(matches!(tags(&registry(&server.url)).await.unwrap(), Answer::Absent(_)));
 }
@@ -397,7 +441,7 @@ async fn a_manifest_elsewhere_is_refused() {
     let server = Server::start(move |_, _| reply(302, "").header("location", to.clone())).await;
     let (_dir, blobs) = store();
     let error = get(&registry(&server.url), Sha256::of(b"x"), &blobs).await.unwrap_err();
-    assert!(error.message.contains("redirects to another host"), "{error}");
+    assert!(error.message.contains("redirects elsewhere"), "{error}");
     assert_eq!(elsewhere.log().len(), 0);
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::address::Credentials;
 use super::http::{Follow, Request};
@@ -38,7 +39,8 @@ pub type TokenKey = (String, Option<String>, String, String);
 /// What a request carries.
 pub enum Carried {
     Nothing,
-    Basic(HeaderValue),
+    /// The login itself.
+    Login(HeaderValue),
     Token(TokenKey, Arc<Token>),
 }
 
@@ -47,7 +49,7 @@ impl Carried {
     pub fn header(&self) -> Option<&HeaderValue> {
         match self {
             Self::Nothing => None,
-            Self::Basic(header) => Some(header),
+            Self::Login(header) => Some(header),
             Self::Token(_, token) => Some(&token.header),
         }
     }
@@ -57,7 +59,8 @@ impl Carried {
 struct Granted {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    expires_in: Value,
 }
 
 impl Token {
@@ -70,7 +73,7 @@ impl Token {
         Ok(Self {
             header: header(&format!("Bearer {token}"))?,
             granted: Instant::now(),
-            lasts: Duration::from_secs(granted.expires_in.unwrap_or(0).clamp(SHORTEST_LIFE, LONGEST_LIFE)),
+            lasts: Duration::from_secs(seconds(&granted.expires_in).clamp(SHORTEST_LIFE, LONGEST_LIFE)),
             taken: AtomicBool::new(false),
         })
     }
@@ -90,6 +93,13 @@ impl Token {
     pub fn may_have_run_out(&self, now: Instant) -> bool {
         self.taken.load(Ordering::Relaxed) || now.duration_since(self.granted) > Duration::from_secs(SHORTEST_LIFE)
     }
+}
+
+/// A number of seconds, as far as it can be read as one: what it is for is got without it, too.
+fn seconds(value: &Value) -> u64 {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    // What is negative, or no number, is none; what is too large is the most.
+    number.unwrap_or(0.0) as u64
 }
 
 /// The request for a token: by GET with a password or nothing, by POST with an identity token (distribution's token
@@ -132,6 +142,11 @@ pub fn basic(username: &str, password: &str) -> Result<HeaderValue, SourceError>
     header(&format!("Basic {text}")).map_err(SourceError::new)
 }
 
+/// What a request carries that shows a token.
+pub fn bearer(token: &str) -> Result<HeaderValue, SourceError> {
+    header(&format!("Bearer {token}")).map_err(SourceError::new)
+}
+
 /// The value of an `Authorization` header, which is never printed.
 fn header(text: &str) -> Result<HeaderValue, &'static str> {
     let mut value = HeaderValue::from_str(text).map_err(|_| "it has characters that no header can hold")?;
@@ -149,6 +164,18 @@ mod tests {
         assert_eq!(lasts(r#"{"token": "t"}"#), Ok(60));
         assert_eq!(lasts(r#"{"access_token": "t", "expires_in": 5}"#), Ok(60));
         assert_eq!(lasts(r#"{"token": "", "access_token": "t", "expires_in": 300}"#), Ok(300));
+        for (expires_in, seconds) in [
+            ("-5", 60),
+            ("300.5", 300),
+            ("\"300\"", 300),
+            ("\"soon\"", 60),
+            ("null", 60),
+            ("[]", 60),
+            ("99999999999999999999999", LONGEST_LIFE),
+        ] {
+            let body = format!(r#"{{"token": "t", "expires_in": {expires_in}}}"#);
+            assert_eq!(lasts(&body), Ok(seconds), "{expires_in}");
+        }
         assert!(lasts("{}").is_err() && lasts("<html>").is_err() && lasts(r#"{"token": "a\nb"}"#).is_err());
         let Ok(token) = Token::read(br#"{"token": "t", "expires_in": 100}"#) else { panic!("a token") };
         let after = |seconds| token.granted + Duration::from_secs(seconds);
@@ -157,9 +184,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_is_not_repeated() {
-        for body in
-            [r#""hidden""#, r#"{"token": "hidden", "expires_in": "hidden"}"#, "hidden", r#"{"token": "hidden\n"}"#]
-        {
+        for body in [r#""hidden""#, r#"{"token": ["hidden"]}"#, "hidden", r#"{"token": "hidden\n"}"#] {
             let error = Token::read(body.as_bytes()).err().expect("refused");
             assert!(!error.contains("hidden"), "{error}");
         }

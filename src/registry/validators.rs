@@ -95,7 +95,7 @@ impl Page {
         if let Some(link) = self.link {
             headers.insert(LINK, link);
         }
-        Reply { status: StatusCode::OK, headers, body: self.body }
+        Reply { headers, ..Reply::new(StatusCode::OK, self.body) }
     }
 
     /// The digest of all that follows; two lines, for the tag and the link; the body.
@@ -140,7 +140,7 @@ mod tests {
 
     fn reply(headers: &[(HeaderName, &'static str)], body: &[u8]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-        Reply { status: StatusCode::OK, headers: headers.collect(), body: body.to_vec() }
+        Reply { headers: headers.collect(), ..Reply::new(StatusCode::OK, body.to_vec()) }
     }
 
     #[test]

@@ -221,6 +221,20 @@ fn an_identity_token_gets_tokens_by_post() {
 }
 
 #[test]
+fn a_registry_token_is_shown_to_the_registry_as_it_is() {
+    let server = with_tokens(|_| token("unused"), |request| request.header("authorization") == "Bearer long-lived");
+    let host = server.address().to_string();
+    for (kept, code) in [("long-lived", exit::DONE), ("ended", exit::FAILED)] {
+        let project = Project::new(&stock::pipeline_for(&server.url(), &[BUSYBOX]));
+        project.write("../home/.docker/config.json", json!({"auths": {&host: {"registrytoken": kept}}}).to_string());
+        let report = project.build_exits(code, &[]);
+        let is_refused = report.stderr.contains("refuses the credentials that Docker or Podman keep");
+        assert_eq!((is_refused, report.absent), (code == exit::FAILED, 0), "{}", report.listing());
+    }
+    assert_eq!(server.count("/token"), 0);
+}
+
+#[test]
 fn a_token_that_ends_in_mid_crawl_is_renewed_once_and_that_is_counted() {
     let (granted, used) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let grant = move |_: &Seen| token(&format!("t{}", granted.fetch_add(1, Ordering::SeqCst)));
@@ -284,7 +298,7 @@ fn credentials_that_are_refused_are_not_offered_for_every_repository() {
     let project = Project::new(&stock::pipeline_for(&url, &names));
     let report = project.build_exits(exit::FAILED, &["get_tag"]);
     assert_eq!(report.failed, 200, "{}", report.listing());
-    assert!(server.count("/token") <= 32, "{} logins", server.count("/token"));
+    assert_eq!(server.count("/token"), 1, "the first goes alone, and nobody sends it again");
 }
 
 #[test]
@@ -299,7 +313,23 @@ fn a_token_server_that_redirects_takes_no_credentials_elsewhere() {
         let file = json!({"auths": {server.address().to_string(): login}});
         project.write("../home/.docker/config.json", file.to_string());
         let report = project.build_exits(exit::FAILED, &["get_tag"]);
-        assert!(report.stderr.contains("redirects to another host"), "{}", report.stderr);
+        assert!(report.stderr.contains("redirects elsewhere"), "{}", report.stderr);
     }
     assert!(elsewhere.seen().is_empty());
+}
+
+#[test]
+fn what_is_sent_to_a_token_server_does_not_follow_it_about_on_its_host_either() {
+    let grant = |request: &Seen| match request.path.as_str() {
+        "/token" => fault::reply(StatusCode::TEMPORARY_REDIRECT, &[("Location", "/other")], ""),
+        _ => token("unused"),
+    };
+    let server = with_tokens(grant, |_| false);
+    let project = Project::new(&stock::pipeline_for(&server.url(), &[BUSYBOX]));
+    let file = json!({"auths": {server.address().to_string(): {"identitytoken": "long-lived"}}});
+    project.write("../home/.docker/config.json", file.to_string());
+    let report = project.build_exits(exit::FAILED, &["get_tag"]);
+    let says = format!("redirects to {}/other, and what it is sent is for one address only", server.url());
+    assert!(report.stderr.contains(&says), "{}", report.stderr);
+    assert_eq!(server.count("/other"), 0);
 }

@@ -261,6 +261,30 @@ fn a_refusal_of_the_moment_is_tried_again_and_not_deferred() {
 }
 
 #[test]
+fn all_that_wait_for_a_host_are_deferred_when_it_asks_for_a_long_rest() {
+    let mut shelf = Shelf::default();
+    for n in 0..40 {
+        shelf.put(&format!("a/b:t{n}"), &stock::busybox().env("TAG", &n.to_string()).manifest(Format::Oci));
+    }
+    let given = Mutex::new(0);
+    let server = Server::start(move |seen| {
+        let mut given = given.lock().expect("no one panicked");
+        *given += usize::from(is_pull(seen));
+        match is_pull(seen) && *given > 10 {
+            true => fault::reply(StatusCode::TOO_MANY_REQUESTS, &[("Retry-After", "3600")], ""),
+            false => shelf.answer(seen),
+        }
+    });
+    let project = Project::new(&stock::pipeline_for(&server.url(), &["a/b"]));
+    // Few are under way at once: others wait for their turn when the answer comes.
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
+    let report = project.build_exits(exit::DEFERRED, &["get_layer_all"]);
+    assert_eq!(report.failed, 0, "{}", report.listing());
+    assert!(report.deferred >= 25, "{}", report.listing());
+    assert!(report.stderr.contains("(in 60 min)"), "{}", report.stderr);
+}
+
+#[test]
 fn nothing_is_deferred_offline() {
     let server = behind(stock::registry(), |_| None);
     let project = project(&server, "budget: 2/1h, ");

@@ -190,7 +190,7 @@ fn pages_that_lie_fail_the_step() {
     let away = format!("{}/v2/namespaces/library/repositories/busybox/tags?page=2", elsewhere.url());
     let page = |next: &str| json!({"count": 1, "next": next, "results": [{"name": "x", "digest": busybox().digest()}]});
     let answers = [
-        (page(&away), "leads to another host"),
+        (page(&away), "leads elsewhere"),
         (page("?page_size=100"), "circle"),
         (json!({"detail": "maintenance"}), "expected a list of tags"),
         (json!({"count": 1, "results": [{"name": 7}]}), "expected a list of tags"),

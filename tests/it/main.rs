@@ -24,6 +24,7 @@ mod laws;
 mod names;
 mod platforms;
 mod reaching;
+mod refusals;
 mod repositories;
 mod requests;
 mod safety;

@@ -237,7 +237,7 @@ fn pages_that_lie_fail_the_step() {
     let away = format!("{}/v2/namespaces/o/repositories?page=2", elsewhere.url());
     let page = |next: &str| json!({"count": 1, "next": next, "results": [{"name": "x"}]});
     let answers = [
-        (page(&away), "leads to another host"),
+        (page(&away), "leads elsewhere"),
         (page("?ordering=name&page_size=100"), "circle"),
         (json!({"detail": "maintenance"}), "expected a list of repositories"),
         (json!({"count": 1, "results": [{"name": 7}]}), "expected a list of repositories"),

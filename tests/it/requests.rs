@@ -377,7 +377,11 @@ fn where_the_wait_is_too_long_nobody_else_asks() {
     let project = Project::new(&stock::pipeline_for(&server.url(), &names));
     let report = project.build_exits(exit::FAILED, &["get_tag"]);
     assert_eq!((report.failed, server.seen().len()), (50, 1), "{}", report.listing());
-    assert!(report.stderr.contains("asks to be left alone, to be asked again in 3"), "{}", report.stderr);
+    assert!(
+        report.stderr.contains("asks to be left alone (503 Service Unavailable), to be asked again in 3"),
+        "{}",
+        report.stderr
+    );
 }
 
 #[test]

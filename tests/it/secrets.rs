@@ -188,3 +188,41 @@ fn no_credential_is_in_anything_that_a_build_prints_or_leaves_behind() {
         }
     }
 }
+
+#[test]
+fn a_secret_that_a_server_repeats_is_masked_however_it_is_written() {
+    let ascii = |text: &str| text.replace('"', "\\\"").replace('ä', "\\u00e4");
+    for password in ["Zr8x\"quoted", "Zr8xäccented", "Zr8x/slash", "Zr8xplain"] {
+        let server = Server::start(move |request| {
+            if request.path == "/token" {
+                return fault::json(StatusCode::OK, &json!({"token": TOKEN}));
+            }
+            if request.header("authorization").is_empty() {
+                return fault::challenge(&format!("Bearer realm=\"{}/token\"", request.server()));
+            }
+            if request.path.contains(ECHO) {
+                let body = format!("{{\"errors\": [{{\"code\": \"X\", \"message\": \"of {}\"}}]}}", ascii(password));
+                return fault::reply(StatusCode::BAD_REQUEST, &[("Content-Type", "application/json")], body);
+            }
+            let long = "x".repeat(50);
+            fault::tag_list(
+                GOOD,
+                [format!("no tag {}", request.header("authorization")).as_str(), &format!("{long} {TOKEN}")],
+            )
+        });
+        let project = Project::new(&stock::pipeline_for(&server.url(), &[GOOD, ECHO]));
+        project.edit("{kind: registry, ", "{kind: registry, username: bed, password: \"${secret.PW}\", ");
+        let mut command = project.command(&["build", "-v", "--events", "events.ndjson", "get_tag"]);
+        command.env("PW", password);
+        let run = Running::spawn(command).wait();
+        assert!(run.stderr.contains("X of ***") && run.stderr.contains("no tag Bearer ***"), "{run}");
+        walk(project.around(), &mut |path| {
+            let text = String::from_utf8_lossy(&std::fs::read(path).expect("read")).into_owned();
+            let has = [password, &ascii(password), "Zr8x", &TOKEN[..8]].iter().any(|form| text.contains(form));
+            assert!(!has, "{password}: {}", path.display());
+        });
+        for text in [&run.stdout, &run.stderr] {
+            assert!(!text.contains("Zr8x") && !text.contains(&TOKEN[..8]), "{run}");
+        }
+    }
+}

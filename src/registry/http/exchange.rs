@@ -74,12 +74,7 @@ impl Http {
             match came? {
                 Came::Reply(reply) => {
                     let reply = fault::unless_passing(request, reply)?;
-                    // Links to a store of blobs are good for minutes: another attempt gets another one.
-                    if at != origin && reply.status.is_client_error() {
-                        let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
-                        return Err(request.transient(what));
-                    }
-                    return Ok(reply);
+                    return if at == origin { Ok(reply) } else { of_other_origin(request, &url, reply) };
                 }
                 Came::Redirect(next) => {
                     self.may_follow(request, &url, &next)?;
@@ -92,12 +87,7 @@ impl Http {
 
     async fn turn(&self, request: &Request, at: &Origin) -> Result<Turn, Fault> {
         let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
-        self.hosts.enter(at, patience).await.map_err(|rest| Fault::Transient {
-            what: format!("{}: {at} asks to be left alone", request.shown()),
-            wait: Some(rest),
-            in_vain: true,
-            deferral: None,
-        })
+        self.hosts.enter(at, patience).await.map_err(|rest| fault::resting(request, at, rest))
     }
 
     /// Sends the request to one place, and takes what comes.
@@ -144,12 +134,16 @@ impl Http {
             let what = format!("redirects to {}, which is not encrypted", display(to));
             return Err(request.refused(what).help("say `insecure: true` on the source where its network is trusted"));
         }
-        let same_host = Origin::of(from) == Origin::of(to)
-            || (from.host_str() == to.host_str() && from.scheme() == "http" && to.scheme() == "https");
-        if request.follow == Follow::Nowhere || (request.follow == Follow::SameHost && !same_host) {
-            return Err(request.refused(format_args!("redirects to another host, {}", Origin::of(to))));
+        let same_origin = Origin::of(from) == Origin::of(to);
+        match request.follow {
+            Follow::Anywhere => Ok(()),
+            Follow::SameHost if same_origin || is_upgrade(from, to) => Ok(()),
+            Follow::Nowhere if same_origin => {
+                let what = format!("redirects to {}, and what it is sent is for one address only", display(to));
+                Err(request.refused(what))
+            }
+            _ => Err(request.refused(format_args!("redirects elsewhere, to {}", Origin::of(to)))),
         }
-        Ok(())
     }
 
     async fn receive(&self, request: &Request, mut response: Response) -> Result<Reply, Fault> {
@@ -164,7 +158,7 @@ impl Http {
             }
             _ => self.body(request, &mut response, limit, status.is_success(), Vec::extend_from_slice).await?,
         };
-        Ok(Reply { status, headers: std::mem::take(response.headers_mut()), body })
+        Ok(Reply { headers: std::mem::take(response.headers_mut()), ..Reply::new(status, body) })
     }
 
     /// Takes the body, up to the limit. That of an error is cut off there, any other is refused.
@@ -205,6 +199,29 @@ impl Http {
     fn silence(&self, request: &Request) -> Fault {
         request.transient(format_args!("nothing came for {:?}", self.settings.idle_timeout))
     }
+}
+
+/// Whether one URL leads to the encrypted side of the same host.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    from.host_str() == to.host_str() && from.scheme() == "http" && to.scheme() == "https"
+}
+
+/// What came from another origin than was asked, which is told nothing of who we are.
+fn of_other_origin(request: &Request, url: &Url, reply: Reply) -> Result<Reply, Fault> {
+    let at = Origin::of(url);
+    if is_upgrade(&request.url, url) {
+        if reply.status != StatusCode::UNAUTHORIZED {
+            return Ok(reply);
+        }
+        let what = format!("redirects to {at}, which wants to know who asks; that is not told after a redirect");
+        return Err(request.refused(what).help(&format!("say `url: {at}` on the source")));
+    }
+    // Links to a store of blobs are good for minutes: another attempt gets another one.
+    if reply.status.is_client_error() {
+        let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
+        return Err(request.transient(what));
+    }
+    Ok(reply)
 }
 
 fn redirect(response: &Response) -> Option<&str> {

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 
 use super::exchange::Came;
-use super::hosts::Sign;
+use super::hosts::{Rest, Sign};
 use super::{LONGEST_RETRY_AFTER, Reply, Request};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
@@ -65,7 +65,7 @@ pub fn sign(came: &Result<Came, Fault>) -> Option<Sign> {
             None => Some(Sign::Well),
             // Who counts is not tired.
             Some(_) if limit_is_spent(reply) => None,
-            Some(wait) if matches!(reply.status.as_u16(), 429 | 503) => Some(Sign::Refusal(wait)),
+            Some(wait) if matches!(reply.status.as_u16(), 429 | 503) => Some(Sign::Refusal(reply.status, wait)),
             Some(_) => Some(Sign::Fault),
         },
         Ok(Came::Redirect(_)) => Some(Sign::Well),
@@ -94,16 +94,29 @@ fn limit_is_spent(reply: &Reply) -> bool {
         && (reply.headers.keys().any(|name| counts(name.as_str())) || says_so())
 }
 
+/// A host that asked somebody else to leave it alone: where it counts, that is to be put off as if it had said it to us.
+pub fn resting(request: &Request, at: &Origin, rest: Rest) -> Fault {
+    let deferral = (rest.status == StatusCode::TOO_MANY_REQUESTS).then(|| {
+        let until = budget::now_ms().saturating_add(budget::millis(rest.left));
+        Box::new(Deferral { until: Some(until), ..spent(request, rest.status) })
+    });
+    let what = format!("{}: {at} asks to be left alone ({})", request.shown(), rest.status);
+    Fault::Transient { what, wait: Some(rest.left), in_vain: true, deferral }
+}
+
 /// What a server that has no more to give says of it.
 fn deferral(request: &Request, reply: &Reply) -> Deferral {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = budget::now_ms();
     Deferral {
-        source: Origin::of(&request.url).to_string(),
-        why: format!("the registry answers {}: its limit of requests is spent", reply.status),
         until: budget::until(&reply.headers, now),
         window: Announced::of(&reply.headers, now).and_then(|announced| announced.window),
+        ..spent(request, reply.status)
     }
+}
+
+fn spent(request: &Request, status: StatusCode) -> Deferral {
+    let why = format!("the registry answers {status}: its limit of requests is spent");
+    Deferral { source: Origin::of(&request.url).to_string(), why, until: None, window: None }
 }
 
 /// Why a request failed below HTTP. All of it may pass, but for what TLS takes exception to.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -39,7 +40,16 @@ struct State {
     /// Answers since the limit last changed.
     good: usize,
     faults: usize,
-    rests_until: Option<Instant>,
+    /// Until when it is left alone, and what it answered that asked for it.
+    rests_until: Option<(Instant, StatusCode)>,
+}
+
+/// A host is to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    pub left: Duration,
+    /// What it answered.
+    pub status: StatusCode,
 }
 
 /// What came of a request, as far as its host's strength goes.
@@ -48,8 +58,8 @@ pub enum Sign {
     Well,
     /// It failed, broke off or was silent.
     Fault,
-    /// It has too much to do, and may say for how long it wants to be left alone.
-    Refusal(Option<Duration>),
+    /// It has too much to do, as this answer says, and may say for how long it wants to be left alone.
+    Refusal(StatusCode, Option<Duration>),
 }
 
 /// Leave for one request to a host, until it is dropped.
@@ -65,17 +75,17 @@ impl Hosts {
 
     /// Waits for a turn at a host; how long the host wants to be left alone, where that is for longer than our
     /// `patience`.
-    pub async fn enter(&self, origin: &Origin, patience: Duration) -> Result<Turn, Duration> {
+    pub async fn enter(&self, origin: &Origin, patience: Duration) -> Result<Turn, Rest> {
         let host = self.of(origin);
         if let Ok(turn) = host.turns.acquire().await {
             turn.forget();
         }
         let mut turn = Turn { halvings: 0, host };
         while let Some(rest) = turn.host.rest() {
-            if rest > patience {
+            if rest.left > patience {
                 return Err(rest);
             }
-            tokio::time::sleep(rest).await;
+            tokio::time::sleep(rest.left).await;
         }
         turn.halvings = turn.host.state().halvings;
         Ok(turn)
@@ -101,9 +111,10 @@ impl Host {
     }
 
     /// How long it is still to be left alone.
-    fn rest(&self) -> Option<Duration> {
-        let rest = self.state().rests_until?.saturating_duration_since(Instant::now());
-        (!rest.is_zero()).then_some(rest)
+    fn rest(&self) -> Option<Rest> {
+        let (until, status) = self.state().rests_until?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(Rest { left, status })
     }
 
     /// One turn more than before; called when one ends, too.
@@ -137,9 +148,9 @@ impl Turn {
     /// Takes in what came of the request. Whether the host is now sent less at once.
     pub fn tells(&self, sign: Sign) -> bool {
         let mut state = self.host.state();
-        if let Sign::Refusal(Some(rest)) = sign {
+        if let Sign::Refusal(status, Some(rest)) = sign {
             let until = Instant::now() + rest.min(LONGEST_REST);
-            state.rests_until = state.rests_until.max(Some(until));
+            state.rests_until = state.rests_until.max(Some((until, status)));
         }
         if state.halvings != self.halvings {
             return false;
@@ -147,7 +158,7 @@ impl Turn {
         match sign {
             Sign::Well => state.good += 1,
             Sign::Fault => state.faults += 1,
-            Sign::Refusal(_) => return self.host.halve(&mut state),
+            Sign::Refusal(..) => return self.host.halve(&mut state),
         }
         if state.faults * CHANCE > state.limit {
             return self.host.halve(&mut state);
@@ -197,7 +208,8 @@ mod tests {
         let hosts = Hosts::new(32);
         let window = turns(&hosts);
         assert_eq!(window.len(), 32);
-        let halved: Vec<_> = window.iter().map(|turn| turn.tells(Sign::Refusal(None))).collect();
+        let halved: Vec<_> =
+            window.iter().map(|turn| turn.tells(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, None))).collect();
         assert_eq!((halved.iter().filter(|h| **h).count(), limit(&hosts)), (1, 16));
         drop(window);
         let window = turns(&hosts);
@@ -227,10 +239,11 @@ mod tests {
         let hosts = Hosts::new(4);
         let began = Instant::now();
         let first = hosts.enter(&origin(), PATIENCE).await.ok().unwrap();
-        first.tells(Sign::Refusal(Some(Duration::from_secs(7))));
-        first.tells(Sign::Refusal(Some(Duration::from_secs(3))));
+        first.tells(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(7))));
+        first.tells(Sign::Refusal(StatusCode::SERVICE_UNAVAILABLE, Some(Duration::from_secs(3))));
         drop(first);
-        assert_eq!(hosts.enter(&origin(), Duration::ZERO).await.err(), Some(Duration::from_secs(7)));
+        let rest = Rest { left: Duration::from_secs(7), status: StatusCode::TOO_MANY_REQUESTS };
+        assert_eq!(hosts.enter(&origin(), Duration::ZERO).await.err(), Some(rest));
         let other = Origin::of(&"https://elsewhere.example.com".parse().unwrap());
         assert!(hosts.enter(&other, Duration::ZERO).await.is_ok());
         let origin = origin();
@@ -239,10 +252,10 @@ mod tests {
         drop(b);
         assert_eq!(began.elapsed().as_secs(), 7);
         // As long as it likes, but not for ever.
-        a.ok().unwrap().tells(Sign::Refusal(Some(Duration::MAX)));
+        a.ok().unwrap().tells(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, Some(Duration::MAX)));
         let rest = hosts.enter(&origin, PATIENCE).await.err().unwrap();
-        assert_eq!(rest, LONGEST_REST);
-        tokio::time::sleep(rest).await;
+        assert_eq!(rest.left, LONGEST_REST);
+        tokio::time::sleep(rest.left).await;
         assert!(hosts.enter(&origin, Duration::ZERO).await.is_ok());
     }
 
@@ -278,7 +291,7 @@ mod tests {
         let sign = prop_oneof![
             3 => Just(Some(Sign::Well)),
             1 => Just(Some(Sign::Fault)),
-            1 => Just(Some(Sign::Refusal(None))),
+            1 => Just(Some(Sign::Refusal(StatusCode::TOO_MANY_REQUESTS, None))),
             1 => Just(None)
         ];
         prop_oneof![2 => Just(Act::Enter), 1 => (any::<usize>(), sign).prop_map(|(n, sign)| Act::End(n, sign))]

@@ -10,6 +10,7 @@ use crate::registry::SourceError;
 use crate::registry::address::display;
 use crate::registry::counter::Counter;
 use crate::registry::manifest;
+use crate::registry::mask::Mask;
 
 /// Where redirects may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// For whatever of it is shown.
+    pub mask: Mask,
 }
 
 impl Request {
@@ -82,6 +85,10 @@ impl Request {
 }
 
 impl Reply {
+    pub fn new(status: StatusCode, body: Vec<u8>) -> Self {
+        Self { status, headers: HeaderMap::new(), body, mask: Mask::default() }
+    }
+
     /// A header, where it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

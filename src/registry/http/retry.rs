@@ -5,10 +5,8 @@ use std::time::Duration;
 use super::{Fault, Http, LONGEST_RETRY_AFTER};
 use crate::registry::{Effort, SourceError};
 
-/// Attempts after the first, unless set.
-const RETRIES: u32 = 5;
 /// The first wait before another attempt; each further one is twice as long, up to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl Http {
@@ -17,7 +15,7 @@ impl Http {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let retries = effort.retries.unwrap_or(RETRIES);
+        let retries = effort.retries();
         let mut made = 0;
         loop {
             let (what, wait, deferral) = match attempt().await {
@@ -25,20 +23,22 @@ impl Http {
                 Err(Fault::Final(error)) => return Err(error),
                 Err(Fault::Transient { what, wait, deferral, .. }) => (what, wait, deferral),
             };
+            let is_too_long = wait.is_some_and(|w| w > LONGEST_RETRY_AFTER);
+            if let Some(deferral) = deferral.filter(|_| made == retries || is_too_long) {
+                return Err(SourceError::deferred(*deferral));
+            }
             if made == retries {
-                if let Some(deferral) = deferral {
-                    return Err(SourceError::deferred(*deferral));
-                }
                 let attempts = if retries == 0 { "one attempt".into() } else { format!("{} attempts", retries + 1) };
                 return Err(SourceError { is_outage: true, ..SourceError::new(format!("{what} ({attempts})")) });
             }
-            if let Some(wait) = wait.filter(|w| *w > LONGEST_RETRY_AFTER) {
+            if let Some(wait) = wait.filter(|_| is_too_long) {
                 return Err(SourceError::new(format!("{what}, to be asked again in {} s", wait.as_secs()))
                     .help("run again then: what is done is kept"));
             }
             made += 1;
             self.repeats();
-            tokio::time::sleep(wait.unwrap_or_else(|| backoff(made))).await;
+            // A server that says "at once" does not know how many there are who ask.
+            tokio::time::sleep(wait.unwrap_or_default().max(backoff(made))).await;
         }
     }
 }
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn waits_grow_and_are_spread() {
         for attempt in 1..40 {
-            let longest = Duration::from_millis(250 * (1 << (attempt - 1).min(10))).min(LONGEST_WAIT);
+            let longest = Duration::from_millis(100 * (1 << (attempt - 1).min(10))).min(LONGEST_WAIT);
             let wait = backoff(attempt);
             assert!(wait >= longest / 2 && wait <= longest, "{attempt}: {wait:?}");
         }
