@@ -299,7 +299,8 @@ impl Engine<'_> {
             Freshness::Exists => false,
             // A clock that went back makes an answer from the future: its age is not known, so it is old.
             Freshness::Within(limit) => age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX),
-            Freshness::Digest => compiled.by_source,
+            // What is not there for a digest that is given is not asked for again.
+            Freshness::Digest => compiled.by_source && question.is_some(),
             Freshness::Always => true,
         };
         causes.extend(old.then_some(Reason::NotFresh { age, fresh: settings.fresh }));

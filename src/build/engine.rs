@@ -212,6 +212,9 @@ impl Engine<'_> {
                 listener.hear(&Event::Progress(self.progress()));
             }
             if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
+                if self.decide_put_off(listener) {
+                    continue;
+                }
                 break;
             }
             if self.mode != Mode::Build {
@@ -385,12 +388,17 @@ impl Engine<'_> {
             }
             Decision::Run(run) => {
                 self.steps.step_mut(id).status = Status::Busy;
-                let target = self.steps.step(id).target as usize;
-                let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
-                self.schedule.push(id, lane, self.pipeline.targets[target].pool);
-                self.runs.insert(id, run);
+                self.queue(id, run);
             }
         }
+    }
+
+    /// Puts a step in line for its rule.
+    pub(super) fn queue(&mut self, id: StepId, run: Box<Run>) {
+        let target = self.steps.step(id).target as usize;
+        let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
+        self.schedule.push(id, lane, self.pipeline.targets[target].pool);
+        self.runs.insert(id, run);
     }
 
     /// Where nothing is run: what a step will have made is known, unless values are read out of it and cannot be read.
@@ -458,7 +466,7 @@ impl Engine<'_> {
     }
 
     /// Marks a step as done and wakes what waits for it.
-    fn finish(&mut self, id: StepId, status: Status) {
+    pub(super) fn finish(&mut self, id: StepId, status: Status) {
         self.steps.step_mut(id).status = status;
         if status == Status::Failed && self.fail_fast {
             self.stop();
