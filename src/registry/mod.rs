@@ -13,6 +13,7 @@ mod counter;
 pub mod distribution;
 pub mod dockerhub;
 mod endpoint;
+mod fetches;
 mod flight;
 pub mod grammar;
 mod helper;
@@ -40,6 +41,7 @@ mod validators;
 mod words;
 
 pub use budget::{Budget, Budgets, Deferral, Forecast};
+pub use fetches::Fetches;
 pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
@@ -166,19 +168,21 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// The tags of a repository, each with its digest.
+    /// The tags of a repository, each with its digest. Manifests that came for want of a digest are kept in `blobs`.
     fn tags<'a>(
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>>;
 
-    /// The digest that a tag points at now.
+    /// The digest that a tag points at now. A manifest that came for want of a digest is kept in `blobs`.
     fn resolve<'a>(
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>>;
 
@@ -354,6 +358,7 @@ pub struct Shared {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
     pub validators: Arc<Validators>,
+    pub fetches: Arc<Fetches>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.

@@ -21,6 +21,7 @@ mod hub;
 mod imagelayers;
 mod interrupt;
 mod laws;
+mod once;
 mod platforms;
 mod reaching;
 mod repositories;

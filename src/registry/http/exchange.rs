@@ -74,8 +74,10 @@ impl Http {
             match came? {
                 Came::Reply(reply) => {
                     let reply = fault::unless_passing(request, reply)?;
-                    // Links to a store of blobs are good for minutes: another attempt gets another one.
-                    if at != origin && reply.status.is_client_error() {
+                    // Links to a store of blobs are good for minutes: another attempt gets another one. What is not there is
+                    // not there.
+                    let is_refused = reply.status.is_client_error() && reply.status != StatusCode::NOT_FOUND;
+                    if at != origin && is_refused {
                         let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
                         return Err(request.transient(what));
                     }
