@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::registry::{Budget, Deferral};
+use crate::registry::{Allowance, Budget, Deferral};
 use crate::rules::Failure;
 
 use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
 use super::events::{Event, Listener};
 use super::execute::End;
-use super::outcome::{Deferred, Pulls, Status};
+use super::outcome::{Deferred, Pulls, Status, Told};
 use super::steps::StepId;
 use super::waits::Wait;
 
@@ -18,8 +18,8 @@ use super::waits::Wait;
 #[derive(Debug, Default)]
 pub(super) struct Deferrals {
     refused: BTreeMap<String, Deferred>,
-    /// When each step is worth trying again, milliseconds since 1970, where that is known.
-    until: HashMap<StepId, i64>,
+    /// What each step was told, where it was told for how long.
+    told: HashMap<StepId, Told>,
     needed: BTreeMap<String, Needed>,
     /// Until nothing else can be done: what they lack may be fetched for others.
     waiting: Vec<Waiting>,
@@ -47,9 +47,11 @@ struct Needed {
 
 impl Deferrals {
     /// A step was refused something.
-    pub(super) fn add(&mut self, step: StepId, deferral: &Deferral) {
+    fn add(&mut self, step: StepId, deferral: &Deferral, gives: Option<Allowance>) {
         let Deferral { source, why, until, .. } = deferral.clone();
-        self.until.extend(until.map(|until| (step, until)));
+        let gives = gives.map(|a| (a.pulls, i64::try_from(a.within.as_millis()).unwrap_or(i64::MAX)));
+        let told = |until| Told { source: source.clone(), why: why.clone(), until, gives };
+        self.told.extend(until.map(|until| (step, told(until))));
         let told = self.refused.entry(source.clone());
         let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
         told.steps += 1;
@@ -60,19 +62,21 @@ impl Deferrals {
         }
     }
 
-    pub(super) fn until(&self, step: StepId) -> Option<i64> {
-        self.until.get(&step).copied()
+    pub(super) fn told_to(&self, step: StepId) -> Option<&Told> {
+        self.told.get(&step)
     }
 
     pub(super) fn told(&self) -> Vec<Deferred> {
         self.refused.values().cloned().collect()
     }
 
-    pub(super) fn pulls(&self) -> Vec<Pulls> {
+    /// What is needed of each source, and what it `told` us last.
+    pub(super) fn pulls(&self, told: &HashMap<String, Told>) -> Vec<Pulls> {
         let pulls = |needed: &Needed| Pulls {
             source: needed.budget.name().to_owned(),
             needed: needed.things.len(),
             forecast: needed.budget.forecast(needed.things.len()),
+            told: told.get(needed.budget.name()).cloned(),
         };
         self.needed.values().map(pulls).collect()
     }
@@ -119,7 +123,8 @@ impl Engine<'_> {
                 // What clashes with another step would only clash later.
                 Some(message) => self.failed(id, *run, Failure::new(message), listener),
                 None => {
-                    self.deferrals.add(id, &deferral);
+                    let gives = self.budgets.of(&deferral.source, None).announced();
+                    self.deferrals.add(id, &deferral, gives);
                     self.stats.ran += 1;
                     self.finish(id, Status::Deferred);
                 }

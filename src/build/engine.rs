@@ -559,7 +559,7 @@ impl Engine<'_> {
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
             deferrals: self.deferrals.told(),
-            pulls: self.deferrals.pulls(),
+            pulls: self.deferrals.pulls(&self.told_by_sources()),
             set_aside,
             ..Summary::default()
         };

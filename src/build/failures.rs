@@ -1,6 +1,6 @@
 //! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::store::state::StepRecord;
 
 use super::engine::Engine;
 use super::explain::time;
-use super::outcome::Status;
+use super::outcome::{Status, Told};
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";
@@ -34,6 +34,9 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default)]
     pub deferred: bool,
+    /// What it said, where it said for how long.
+    #[serde(default)]
+    pub told: Option<Told>,
     /// Why it ran, where it did.
     #[serde(default)]
     pub because: Option<String>,
@@ -102,14 +105,17 @@ impl Engine<'_> {
                 continue;
             };
             let mut message = account.message.clone().unwrap_or_default();
-            if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
-                message = format!("{message}; build again at {}", time(until));
+            let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
+            if let Some(told) = &told {
+                message = format!("{message}; build again at {}", time(told.until));
             }
+            told = told.filter(|told| !self.is_spent_by_us(&told.source));
             let failed = Failed {
                 step: self.steps.label(id),
                 at: self.clock.now_ms(),
                 message,
                 deferred,
+                told,
                 because: account.reasons.as_ref().map(ToString::to_string),
                 attempts: account.attempts,
                 key: self.plain_key(id),
@@ -137,6 +143,27 @@ impl Engine<'_> {
                 account.last_failure = Some(failed);
             }
         }
+    }
+
+    /// Whether it is the pipeline's own budget that is spent: what is left of it is known at any time.
+    fn is_spent_by_us(&self, source: &str) -> bool {
+        self.budgets.of(source, None).forecast(0).is_some_and(|forecast| forecast.left == 0)
+    }
+
+    /// What sources told the steps that are still to be made, by address; what they said for a time that is over, or that
+    /// was to come by a clock that went back, is not known any more.
+    pub(super) fn told_by_sources(&self) -> HashMap<String, Told> {
+        let mut latest: HashMap<String, (i64, Told)> = HashMap::new();
+        let open = self.accounts.iter().filter(|(_, a)| matches!(a.status, Status::Stale | Status::Deferred));
+        for failed in open.filter_map(|(&id, _)| self.failure_of(id, &self.failures)) {
+            let holds = |told: &Told| (failed.at..told.until).contains(&self.now_ms);
+            let Some(told) = failed.told.clone().filter(holds) else { continue };
+            let kept = latest.entry(told.source.clone()).or_insert((failed.at, told.clone()));
+            if (failed.at, told.until) > (kept.0, kept.1.until) {
+                *kept = (failed.at, told);
+            }
+        }
+        latest.into_iter().map(|(source, (_, told))| (source, told)).collect()
     }
 
     /// How a step failed, or was put off, when it was last tried.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::failures::Failed;
 use super::reason::Reason;
@@ -181,6 +181,31 @@ pub struct Pulls {
     pub needed: usize,
     /// What its budget has for them, where it has one.
     pub forecast: Option<Forecast>,
+    /// What it said when it was asked last, for as long as it said.
+    pub told: Option<Told>,
+}
+
+/// What a source said of what it has left. The next build asks it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its address.
+    pub source: String,
+    pub why: String,
+    /// When it has more, milliseconds since 1970.
+    pub until: i64,
+    /// How many pulls it gives then, and for how many milliseconds, where it said that.
+    pub gives: Option<(usize, i64)>,
+}
+
+impl Told {
+    /// When the last of so many pulls could be made, if it still holds.
+    pub fn done(&self, pulls: usize) -> i64 {
+        let (windows, lasts) = match self.gives {
+            Some((gives, lasts)) => (pulls.saturating_sub(1) / gives.max(1), lasts),
+            None => (0, 0),
+        };
+        self.until.saturating_add(lasts.saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX)))
+    }
 }
 
 /// A target whose steps are told once something else is built.

@@ -147,6 +147,18 @@ struct Pulls<'a> {
     /// When the last one could be made, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<Told<'a>>,
+}
+
+/// What the source said to the last build; the next one asks again.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    why: &'a str,
+    /// In UTC.
+    until: String,
+    /// When the last pull could be made if that holds, in UTC.
+    done: String,
 }
 
 fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
@@ -156,6 +168,7 @@ fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
         budget: p.forecast.map(|f| f.allowance.to_string()),
         left: p.forecast.map(|f| f.left),
         done: p.forecast.map(|f| time(f.done)),
+        told: p.told.as_ref().map(|t| Told { why: &t.why, until: time(t.until), done: time(t.done(p.needed)) }),
     }
 }
 

@@ -61,6 +61,13 @@ pub fn pulls(p: &Pulls) -> String {
             let _ = write!(text, "; done at {} at the soonest", moment(f.done));
         }
     }
+    if let Some(told) = &p.told {
+        let (why, until, done) = (escape::line(&told.why), moment(told.until), moment(told.done(p.needed)));
+        let _ = write!(
+            text,
+            "; the last build was told: {why}, until {until}; if that holds, done at {done} at the soonest"
+        );
+    }
     text
 }
 

@@ -40,7 +40,7 @@ mod token;
 mod validators;
 mod words;
 
-pub use budget::{Budget, Budgets, Deferral, Forecast};
+pub use budget::{Allowance, Budget, Budgets, Deferral, Forecast};
 pub use fetches::Fetches;
 pub use logins::Logins;
 pub use lookup::missing_manifest;
