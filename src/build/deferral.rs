@@ -18,7 +18,7 @@ use super::waits::Wait;
 #[derive(Debug, Default)]
 pub(super) struct Deferrals {
     refused: BTreeMap<String, Deferred>,
-    /// What each step was told, where it was told for how long.
+    /// What each step was told.
     told: HashMap<StepId, Told>,
     needed: BTreeMap<String, Needed>,
     /// Until nothing else can be done: what they lack may be fetched for others.
@@ -50,8 +50,7 @@ impl Deferrals {
     fn add(&mut self, step: StepId, deferral: &Deferral, gives: Option<Allowance>) {
         let Deferral { source, why, until, .. } = deferral.clone();
         let gives = gives.map(|a| (a.pulls, i64::try_from(a.within.as_millis()).unwrap_or(i64::MAX)));
-        let told = |until| Told { source: source.clone(), why: why.clone(), until, gives };
-        self.told.extend(until.map(|until| (step, told(until))));
+        self.told.insert(step, Told { source: source.clone(), why: why.clone(), until, gives });
         let told = self.refused.entry(source.clone());
         let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
         told.steps += 1;

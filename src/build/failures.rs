@@ -34,7 +34,7 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default)]
     pub deferred: bool,
-    /// What it said, where it said for how long.
+    /// What it said.
     #[serde(default)]
     pub told: Option<Told>,
     /// Why it ran, where it did.
@@ -106,8 +106,8 @@ impl Engine<'_> {
             };
             let mut message = account.message.clone().unwrap_or_default();
             let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
-            if let Some(told) = &told {
-                message = format!("{message}; build again at {}", time(told.until));
+            if let Some(until) = told.as_ref().and_then(|told| told.until) {
+                message = format!("{message}; build again at {}", time(until));
             }
             told = told.filter(|told| !self.is_spent_by_us(&told.source));
             let failed = Failed {
@@ -156,7 +156,7 @@ impl Engine<'_> {
         let mut latest: HashMap<String, (i64, Told)> = HashMap::new();
         let open = self.accounts.iter().filter(|(_, a)| matches!(a.status, Status::Stale | Status::Deferred));
         for failed in open.filter_map(|(&id, _)| self.failure_of(id, &self.failures)) {
-            let holds = |told: &Told| (failed.at..told.until).contains(&self.now_ms);
+            let holds = |told: &Told| (failed.at..told.until.unwrap_or(i64::MAX)).contains(&self.now_ms);
             let Some(told) = failed.told.clone().filter(holds) else { continue };
             let kept = latest.entry(told.source.clone()).or_insert((failed.at, told.clone()));
             if (failed.at, told.until) > (kept.0, kept.1.until) {

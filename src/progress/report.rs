@@ -156,9 +156,11 @@ struct Pulls<'a> {
 struct Told<'a> {
     why: &'a str,
     /// In UTC.
-    until: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     /// When the last pull could be made if that holds, in UTC.
-    done: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
 }
 
 fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
@@ -168,7 +170,7 @@ fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
         budget: p.forecast.map(|f| f.allowance.to_string()),
         left: p.forecast.map(|f| f.left),
         done: p.forecast.map(|f| time(f.done)),
-        told: p.told.as_ref().map(|t| Told { why: &t.why, until: time(t.until), done: time(t.done(p.needed)) }),
+        told: p.told.as_ref().map(|t| Told { why: &t.why, until: t.until.map(time), done: t.done(p.needed).map(time) }),
     }
 }
 

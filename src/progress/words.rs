@@ -62,11 +62,13 @@ pub fn pulls(p: &Pulls) -> String {
         }
     }
     if let Some(told) = &p.told {
-        let (why, until, done) = (escape::line(&told.why), moment(told.until), moment(told.done(p.needed)));
-        let _ = write!(
-            text,
-            "; the last build was told: {why}, until {until}; if that holds, done at {done} at the soonest"
-        );
+        let _ = write!(text, "; the last build was told: {}", escape::line(&told.why));
+        let _ = match told.until.zip(told.done(p.needed)) {
+            Some((until, done)) => {
+                write!(text, ", until {}; if that holds, done at {} at the soonest", moment(until), moment(done))
+            }
+            None => write!(text, ", not until when"),
+        };
     }
     text
 }
