@@ -346,7 +346,8 @@ impl Engine<'_> {
         let old = match settings.fresh {
             Freshness::Exists => false,
             Freshness::Within(_) => self.is_past(record.asked_at, settings.fresh),
-            Freshness::Digest => compiled.by_source,
+            // What is not there for a digest that is given is not asked for again.
+            Freshness::Digest => compiled.by_source && question.is_some(),
             Freshness::Always => true,
         };
         let what = if question.is_some() { Aged::Answer } else { Aged::Output };

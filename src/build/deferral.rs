@@ -1,13 +1,16 @@
 //! What sources have no more of: told by those who were refused it, and reckoned beforehand where nothing is run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::registry::{Budget, Deferral};
+use crate::registry::{Allowance, Budget, Deferral};
+use crate::rules::Failure;
 
 use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
-use super::outcome::{Deferred, Pulls};
+use super::events::{Event, Listener};
+use super::execute::End;
+use super::outcome::{Deferred, Pulls, Status, Told};
 use super::steps::StepId;
 use super::waits::Wait;
 
@@ -15,9 +18,21 @@ use super::waits::Wait;
 #[derive(Debug, Default)]
 pub(super) struct Deferrals {
     refused: BTreeMap<String, Deferred>,
-    /// When each step is worth trying again, milliseconds since 1970, where that is known.
-    until: HashMap<StepId, i64>,
+    /// What each step was told.
+    told: HashMap<StepId, Told>,
     needed: BTreeMap<String, Needed>,
+    /// Until nothing else can be done: what they lack may be fetched for others.
+    waiting: Vec<Waiting>,
+    /// Those of them that were given to their rule once more.
+    taken_up: HashSet<StepId>,
+}
+
+/// A step that a source refused something.
+#[derive(Debug)]
+struct Waiting {
+    id: StepId,
+    run: Box<Run>,
+    deferral: Box<Deferral>,
 }
 
 /// What would be fetched of a source.
@@ -32,9 +47,10 @@ struct Needed {
 
 impl Deferrals {
     /// A step was refused something.
-    pub(super) fn add(&mut self, step: StepId, deferral: &Deferral) {
+    fn add(&mut self, step: StepId, deferral: &Deferral, gives: Option<Allowance>) {
         let Deferral { source, why, until, .. } = deferral.clone();
-        self.until.extend(until.map(|until| (step, until)));
+        let gives = gives.map(|a| (a.pulls, i64::try_from(a.within.as_millis()).unwrap_or(i64::MAX)));
+        self.told.insert(step, Told { source: source.clone(), why: why.clone(), until, gives });
         let told = self.refused.entry(source.clone());
         let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
         told.steps += 1;
@@ -45,25 +61,92 @@ impl Deferrals {
         }
     }
 
-    pub(super) fn until(&self, step: StepId) -> Option<i64> {
-        self.until.get(&step).copied()
+    pub(super) fn told_to(&self, step: StepId) -> Option<&Told> {
+        self.told.get(&step)
     }
 
     pub(super) fn told(&self) -> Vec<Deferred> {
         self.refused.values().cloned().collect()
     }
 
-    pub(super) fn pulls(&self) -> Vec<Pulls> {
+    /// What is needed of each source, and what it `told` us last.
+    pub(super) fn pulls(&self, told: &HashMap<String, Told>) -> Vec<Pulls> {
         let pulls = |needed: &Needed| Pulls {
             source: needed.budget.name().to_owned(),
             needed: needed.things.len(),
             forecast: needed.budget.forecast(needed.things.len()),
+            told: told.get(needed.budget.name()).cloned(),
         };
         self.needed.values().map(pulls).collect()
     }
 }
 
 impl Engine<'_> {
+    /// A step is put off: told so at once, and decided when nothing else is left to do.
+    pub(super) fn put_off(
+        &mut self,
+        id: StepId,
+        run: Run,
+        deferral: Box<Deferral>,
+        end: End,
+        listener: &mut dyn Listener,
+    ) {
+        self.account_of_run(id, Status::Deferred, &run, end);
+        if let Some(account) = self.accounts.get(&id) {
+            listener.hear(&Event::Finished { id, account });
+        }
+        self.deferrals.waiting.push(Waiting { id, run: Box::new(run), deferral });
+    }
+
+    /// Once nothing else is left to do, takes up what was put off and has all that it needs in the store now; where
+    /// there is nothing of the kind, the rest is deferred. Whether there is more to do.
+    pub(super) fn decide_put_off(&mut self, listener: &mut dyn Listener) -> bool {
+        let waiting = std::mem::take(&mut self.deferrals.waiting);
+        let any = !waiting.is_empty();
+        let takes_up =
+            |w: &Waiting| !self.stopping && !self.deferrals.taken_up.contains(&w.id) && self.has_all(w.id, &w.run);
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(takes_up);
+        if !ready.is_empty() {
+            self.deferrals.waiting = rest;
+            for Waiting { id, mut run, .. } in ready {
+                self.deferrals.taken_up.insert(id);
+                if run.work == Work::Ask {
+                    run.work = Work::Make(run.record.answer);
+                }
+                self.queue(id, run);
+            }
+            return true;
+        }
+        for Waiting { id, run, deferral } in rest {
+            match self.doomed.remove(&id) {
+                // What clashes with another step would only clash later.
+                Some(message) => self.failed(id, *run, Failure::new(message), listener),
+                None => {
+                    let gives = self.budgets.of(&deferral.source, None).announced();
+                    self.deferrals.add(id, &deferral, gives);
+                    self.stats.ran += 1;
+                    self.keep_failure(id, Some(run.work.word()));
+                    self.finish(id, Status::Deferred);
+                }
+            }
+        }
+        any
+    }
+
+    /// Whether a step that was put off while it was made has all that is counted in the store.
+    fn has_all(&self, id: StepId, run: &Run) -> bool {
+        let answer = match run.work {
+            Work::Restore(_) => return false,
+            // Its source did not even answer.
+            Work::Ask if run.record.asked_at < self.now_ms => return false,
+            Work::Ask => run.record.answer,
+            Work::Make(answer) => answer,
+        };
+        let Some(compiled) = self.rules[self.steps.step(id).target as usize].as_ref() else { return false };
+        let answer = answer.and_then(|digest| self.blobs.peek(&digest));
+        compiled.by_source && compiled.rule.pull(&self.view(id), answer.as_deref(), &self.blobs).is_none()
+    }
+
     /// What the `partial` inputs of a step lack, in words.
     pub(super) fn went_without(&self, id: StepId) -> Option<String> {
         let (mut lacking, mut unknown) = (0, false);

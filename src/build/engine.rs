@@ -218,6 +218,9 @@ impl Engine<'_> {
                 listener.hear(&Event::Progress(self.progress()));
             }
             if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
+                if self.decide_put_off(listener) {
+                    continue;
+                }
                 break;
             }
             if self.mode != Mode::Build {
@@ -396,12 +399,17 @@ impl Engine<'_> {
             }
             Decision::Run(run) => {
                 self.steps.step_mut(id).status = Status::Busy;
-                let target = self.steps.step(id).target as usize;
-                let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
-                self.schedule.push(id, lane, self.pipeline.targets[target].pool);
-                self.runs.insert(id, run);
+                self.queue(id, run);
             }
         }
+    }
+
+    /// Puts a step in line for its rule.
+    pub(super) fn queue(&mut self, id: StepId, run: Box<Run>) {
+        let target = self.steps.step(id).target as usize;
+        let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
+        self.schedule.push(id, lane, self.pipeline.targets[target].pool);
+        self.runs.insert(id, run);
     }
 
     /// Where nothing is run: what a step will have made is known, unless values are read out of it and cannot be read.
@@ -474,7 +482,7 @@ impl Engine<'_> {
     }
 
     /// Marks a step as done and wakes what waits for it.
-    fn finish(&mut self, id: StepId, status: Status) {
+    pub(super) fn finish(&mut self, id: StepId, status: Status) {
         self.steps.step_mut(id).status = status;
         if status == Status::Failed && self.fail_fast {
             self.stop();
@@ -579,7 +587,7 @@ impl Engine<'_> {
             elapsed: started.elapsed(),
             interrupted: self.interrupted,
             deferrals: self.deferrals.told(),
-            pulls: self.deferrals.pulls(),
+            pulls: self.deferrals.pulls(&self.told_by_sources()),
             set_aside,
             ..Summary::default()
         };

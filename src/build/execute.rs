@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
+use crate::pipeline::model::Freshness;
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::state::StepRecord;
 use crate::store::{Sha256, hex};
@@ -20,12 +21,12 @@ use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 
 /// What is to be said of a step that ran.
 #[derive(Default)]
-struct End {
-    message: Option<String>,
-    help: Option<String>,
+pub(super) struct End {
+    pub message: Option<String>,
+    pub help: Option<String>,
     /// The last lines of its command, and where all of them are.
-    output: Vec<String>,
-    log: Option<String>,
+    pub output: Vec<String>,
+    pub log: Option<String>,
 }
 
 impl Engine<'_> {
@@ -238,7 +239,9 @@ impl Engine<'_> {
         run.record.asked_at = self.clock.now_ms();
         run.record.why_asked.clear();
         run.notes = notes;
-        let unmoved = before.as_ref().is_some_and(|b| b.key == run.record.key && b.absent.is_none());
+        let same = before.as_ref().filter(|b| b.key == run.record.key);
+        let unmoved = same.is_some_and(|b| b.absent.is_none());
+        let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
                 let what = self.difference(id, &from, &bytes);
@@ -247,6 +250,10 @@ impl Engine<'_> {
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
             run.record.why = before.why;
+        }
+        if let Some(why) = still_absent {
+            self.schedule.end(id);
+            return self.absent(id, *run, why, listener);
         }
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
@@ -263,6 +270,11 @@ impl Engine<'_> {
         }
         self.runs.insert(id, run);
         self.make(id, Some(bytes));
+    }
+
+    /// Whether what was not there is taken not to be there as long as the answer is the same.
+    fn rests_on_the_digest(&self, id: StepId) -> bool {
+        self.settings_of(id).fresh == Freshness::Digest && !self.refreshed(id) && !self.forced(id)
     }
 
     /// In what an answer differs from the one before, where that is still there.
@@ -353,39 +365,38 @@ impl Engine<'_> {
         self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);
     }
 
-    fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
-        // What clashes with another step would only clash later.
-        let failure = match self.doomed.remove(&id) {
-            Some(message) if failure.deferral.is_some() => Failure::new(message),
-            _ => failure,
-        };
-        let status = match &failure.deferral {
-            _ if failure.interrupted => Status::Interrupted,
-            Some(deferral) => {
-                self.deferrals.add(id, deferral);
-                Status::Deferred
-            }
-            None => Status::Failed,
-        };
+    pub(super) fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
         // The last attempt may have printed nothing, and one before it all that can help.
         let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
         let log = log.map(|log| relative(&log, &self.pipeline.root));
-        let Failure { message, help, output, .. } = failure;
-        self.ended(id, status, run, End { message: Some(message), help, output, log }, listener);
+        let Failure { message, help, output, interrupted, deferral } = failure;
+        let end = End { message: Some(message), help, output, log };
+        match deferral {
+            Some(deferral) if !interrupted => self.put_off(id, run, deferral, end, listener),
+            _ => {
+                self.doomed.remove(&id);
+                let status = if interrupted { Status::Interrupted } else { Status::Failed };
+                self.ended(id, status, run, end, listener);
+            }
+        }
     }
 
     /// A step that was given to its rule is done.
     fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
         self.stats.ran += 1;
-        self.account(id, status, Some(run.reasons), end.message, end.help);
+        self.account_of_run(id, status, &run, end);
+        self.keep_failure(id, Some(run.work.word()));
+        self.settle_told(id, status, listener);
+    }
+
+    pub(super) fn account_of_run(&mut self, id: StepId, status: Status, run: &Run, end: End) {
+        self.account(id, status, Some(run.reasons.clone()), end.message, end.help);
         if let Some(account) = self.accounts.get_mut(&id) {
             account.output = end.output;
             account.log = end.log;
             account.took = run.started.map(|started| started.elapsed());
             account.attempts = run.attempts;
         }
-        self.keep_failure(id, Some(run.work.word()));
-        self.settle_told(id, status, listener);
     }
 
     /// Ends children, starts nothing more, keeps what is done.

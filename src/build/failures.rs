@@ -1,6 +1,6 @@
 //! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::store::state::StepRecord;
 
 use super::engine::{Engine, Mode};
 use super::explain::time;
-use super::outcome::{ASK, Status};
+use super::outcome::{ASK, Status, Told};
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";
@@ -34,6 +34,9 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default)]
     pub deferred: bool,
+    /// What it said.
+    #[serde(default)]
+    pub told: Option<Told>,
     /// Why it ran, where it did.
     #[serde(default)]
     pub because: Option<String>,
@@ -121,14 +124,17 @@ impl Engine<'_> {
         let deferred = account.status == Status::Deferred && account.reasons.is_some();
         let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else { return };
         let mut message = account.message.clone().unwrap_or_default();
-        if let Some(until) = self.deferrals.until(id).filter(|_| deferred) {
+        let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
+        if let Some(until) = told.as_ref().and_then(|told| told.until) {
             message = format!("{message}; build again at {}", time(until));
         }
+        told = told.filter(|told| !self.is_spent_by_us(&told.source));
         let failed = Failed {
             step: self.steps.label(id),
             at: self.clock.now_ms(),
             message,
             deferred,
+            told,
             because: account.reasons.as_ref().map(|reasons| reasons.listed().join("; ")),
             work: work.map(str::to_owned),
             attempts: account.attempts,
@@ -174,6 +180,27 @@ impl Engine<'_> {
                 account.last_failure = Some(failed);
             }
         }
+    }
+
+    /// Whether it is the pipeline's own budget that is spent: what is left of it is known at any time.
+    fn is_spent_by_us(&self, source: &str) -> bool {
+        self.budgets.of(source, None).forecast(0).is_some_and(|forecast| forecast.left == 0)
+    }
+
+    /// What sources told the steps that are still to be made, by address; what they said for a time that is over, or that
+    /// was to come by a clock that went back, is not known any more.
+    pub(super) fn told_by_sources(&self) -> HashMap<String, Told> {
+        let mut latest: HashMap<String, (i64, Told)> = HashMap::new();
+        let open = self.accounts.iter().filter(|(_, a)| matches!(a.status, Status::Stale | Status::Deferred));
+        for failed in open.filter_map(|(&id, _)| self.failure_of(id, &self.failures)) {
+            let holds = |told: &Told| (failed.at..told.until.unwrap_or(i64::MAX)).contains(&self.now_ms);
+            let Some(told) = failed.told.clone().filter(holds) else { continue };
+            let kept = latest.entry(told.source.clone()).or_insert((failed.at, told.clone()));
+            if (failed.at, told.until) > (kept.0, kept.1.until) {
+                *kept = (failed.at, told);
+            }
+        }
+        latest.into_iter().map(|(source, (_, told))| (source, told)).collect()
     }
 
     /// How a step failed, or was put off, when it was last tried.

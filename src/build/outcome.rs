@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::failures::Failed;
 use super::reason::Reason;
@@ -204,6 +204,32 @@ pub struct Pulls {
     pub needed: usize,
     /// What its budget has for them, where it has one.
     pub forecast: Option<Forecast>,
+    /// What it said when it was asked last, unless that is over.
+    pub told: Option<Told>,
+}
+
+/// What a source said of what it has left. The next build asks it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its address.
+    pub source: String,
+    pub why: String,
+    /// When it has more, milliseconds since 1970, where it said that.
+    pub until: Option<i64>,
+    /// How many pulls it gives then, and for how many milliseconds, where it said that.
+    pub gives: Option<(usize, i64)>,
+}
+
+impl Told {
+    /// When the last of so many pulls could be made, if it still holds.
+    pub fn done(&self, pulls: usize) -> Option<i64> {
+        let (windows, lasts) = match self.gives {
+            Some((gives, lasts)) => (pulls.saturating_sub(1) / gives.max(1), lasts),
+            None => (0, 0),
+        };
+        let more = lasts.saturating_mul(i64::try_from(windows).unwrap_or(i64::MAX));
+        self.until.map(|until| until.saturating_add(more))
+    }
 }
 
 /// A target whose steps are told once something else is built.
@@ -280,5 +306,21 @@ impl Summary {
             () if self.counts.deferred > 0 => 75,
             () => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_source_gives_at_a_time_is_reckoned_from_when_it_has_more() {
+        let told = |until, gives| Told { source: "s".into(), why: "none are left".into(), until, gives };
+        let hour = 3_600_000;
+        let done = |pulls| told(Some(5), Some((100, hour))).done(pulls);
+        assert_eq!([0, 1, 100, 101, 201].map(done), [5, 5, 5, 5 + hour, 5 + 2 * hour].map(Some));
+        assert_eq!(told(Some(5), None).done(1000), Some(5), "at the soonest");
+        assert_eq!(told(None, Some((100, hour))).done(1), None);
+        assert_eq!(told(Some(i64::MAX), Some((1, i64::MAX))).done(usize::MAX), Some(i64::MAX));
     }
 }

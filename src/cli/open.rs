@@ -53,6 +53,7 @@ pub fn session(global: &Global) -> Result<Session, Error> {
             traffic: traffic.clone(),
             budgets: budgets.clone(),
             validators: Arc::new(Validators::kept_in(&work_dir)),
+            fetches: Arc::default(),
             root,
             logins,
             offline: global.offline,

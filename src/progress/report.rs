@@ -147,6 +147,20 @@ struct Pulls<'a> {
     /// When the last one could be made, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<Told<'a>>,
+}
+
+/// What the source said to the last build; the next one asks again.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    why: &'a str,
+    /// In UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// When the last pull could be made if that holds, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
 }
 
 fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
@@ -156,6 +170,7 @@ fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
         budget: p.forecast.map(|f| f.allowance.to_string()),
         left: p.forecast.map(|f| f.left),
         done: p.forecast.map(|f| time(f.done)),
+        told: p.told.as_ref().map(|t| Told { why: &t.why, until: t.until.map(time), done: t.done(p.needed).map(time) }),
     }
 }
 

@@ -61,6 +61,15 @@ pub fn pulls(p: &Pulls) -> String {
             let _ = write!(text, "; done at {} at the soonest", moment(f.done));
         }
     }
+    if let Some(told) = &p.told {
+        let _ = write!(text, "; the last build was told: {}", escape::line(&told.why));
+        let _ = match told.until.zip(told.done(p.needed)) {
+            Some((until, done)) => {
+                write!(text, ", until {}; if that holds, done at {} at the soonest", moment(until), moment(done))
+            }
+            None => write!(text, ", not until when"),
+        };
+    }
     text
 }
 

@@ -191,6 +191,11 @@ impl Budget {
         self.ledger().forecast(now_ms(), pulls)
     }
 
+    /// How many pulls in which time the server says that it gives.
+    pub fn announced(&self) -> Option<Allowance> {
+        self.ledger().announced_allowance()
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

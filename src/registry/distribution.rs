@@ -7,10 +7,10 @@ use super::address::Address;
 use super::budget::Budget;
 use super::counter::Counter;
 use super::endpoint::Endpoint;
-use super::flight::Flights;
+use super::fetches::{Fetches, Place};
 use super::grammar;
 use super::image::Image;
-use super::lookup::{self, Content, Fetched, Genuine, Sent};
+use super::lookup::{self, Content, Genuine, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
@@ -63,7 +63,9 @@ pub struct Distribution {
     traffic: Arc<Traffic>,
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
-    flights: Flights<(String, Sha256), Fetched>,
+    fetches: Arc<Fetches>,
+    /// What it is called where it gets content.
+    address: Arc<str>,
     measures: Measures,
 }
 
@@ -96,22 +98,35 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
         identity,
         limit: setup.limit(),
         concurrency: setup.concurrency(),
-        budget,
         traffic: setup.traffic(),
         endpoints,
-        flights: Flights::default(),
+        fetches: setup.fetches(),
+        address: budget.name().into(),
+        budget,
         measures: Measures::default(),
     })
 }
 
 impl Distribution {
-    async fn digest(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
-        self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, effort))).await
+    async fn digest(
+        &self,
+        repo: &str,
+        tag: &str,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Answer<Sha256>, SourceError> {
+        self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, blobs, effort))).await
     }
 
-    async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
+    async fn all_tags(
+        &self,
+        repo: &str,
+        filter: &TagFilter,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Answer<Tags>, SourceError> {
         Ok(match self.names(repo, filter, effort).await? {
-            Answer::Found(names) => Answer::Found(self.with_digests(repo, names, effort).await?),
+            Answer::Found(names) => Answer::Found(self.with_digests(repo, names, blobs, effort).await?),
             Answer::Absent(why) => Answer::Absent(why),
         })
     }
@@ -123,9 +138,15 @@ impl Distribution {
     }
 
     /// Asks for the digest of each.
-    pub async fn with_digests(&self, repo: &str, names: Names, effort: Effort) -> Result<Tags, SourceError> {
+    pub async fn with_digests(
+        &self,
+        repo: &str,
+        names: Names,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Tags, SourceError> {
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
-            .map(|tag| async { Ok::<_, SourceError>((self.digest(repo, &tag, effort).await?, tag)) })
+            .map(|tag| async { Ok::<_, SourceError>((self.digest(repo, &tag, blobs, effort).await?, tag)) })
             .buffer_unordered(self.concurrency)
             .map_ok(|(digest, tag)| (tag, digest))
             .try_collect()
@@ -200,11 +221,12 @@ impl Source for Distribution {
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
         Box::pin(async move {
             check(repo, None)?;
-            self.all_tags(repo, filter, effort).await
+            self.all_tags(repo, filter, blobs, effort).await
         })
     }
 
@@ -212,11 +234,12 @@ impl Source for Distribution {
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
         Box::pin(async move {
             check(repo, Some(tag))?;
-            self.digest(repo, tag, effort).await
+            self.digest(repo, tag, blobs, effort).await
         })
     }
 
@@ -233,7 +256,7 @@ impl Source for Distribution {
             let digest = match reference {
                 Reference::Digest(digest) => *digest,
                 // What is in the store already is not fetched for its name.
-                Reference::Tag(tag) => match self.resolve(repo, tag, effort).await? {
+                Reference::Tag(tag) => match self.resolve(repo, tag, blobs, effort).await? {
                     Answer::Found(digest) => digest,
                     Answer::Absent(why) => return Ok(Answer::Absent(why)),
                 },
@@ -303,8 +326,12 @@ impl Remote<'_> {
 }
 
 impl Content for Remote<'_> {
-    fn flights(&self) -> &Flights<(String, Sha256), Fetched> {
-        &self.source.flights
+    fn fetches(&self) -> &Fetches {
+        &self.source.fetches
+    }
+
+    fn place(&self) -> Place {
+        Place { address: self.source.address.clone(), repo: self.repo.to_owned() }
     }
 
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {

@@ -130,7 +130,13 @@ impl DockerHub {
         Ok(listed)
     }
 
-    async fn all_tags(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Tags>, SourceError> {
+    async fn all_tags(
+        &self,
+        repo: &str,
+        filter: &TagFilter,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Answer<Tags>, SourceError> {
         let mut listed = self.listed(repo, filter, effort).await?;
         if !listed.all {
             match self.registry.names(repo, filter, effort).await? {
@@ -142,7 +148,7 @@ impl DockerHub {
                 }
             }
         }
-        let mut tags = self.registry.with_digests(repo, listed.names, effort).await?;
+        let mut tags = self.registry.with_digests(repo, listed.names, blobs, effort).await?;
         tags.tags.extend(listed.digests);
         Ok(Answer::Found(tags))
     }
@@ -193,12 +199,13 @@ impl Source for DockerHub {
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
         Box::pin(async move {
             let repo = qualified(repo);
             distribution::check(&repo, None)?;
-            self.all_tags(&repo, filter, effort).await
+            self.all_tags(&repo, filter, blobs, effort).await
         })
     }
 
@@ -206,9 +213,10 @@ impl Source for DockerHub {
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
-        Box::pin(async move { self.registry.resolve(&qualified(repo), tag, effort).await })
+        Box::pin(async move { self.registry.resolve(&qualified(repo), tag, blobs, effort).await })
     }
 
     fn image<'a>(

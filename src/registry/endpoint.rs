@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use reqwest::header::ETAG;
 use reqwest::{Method, StatusCode, Url};
 
 use super::address::Origin;
@@ -11,6 +12,7 @@ use super::http::{Follow, Reply, Request, Take};
 use super::lookup::Sent;
 use super::{Answer, Effort, SourceError, Validators, manifest, said, schema1};
 use crate::store::Sha256;
+use crate::store::blobs::Blobs;
 
 /// An address, and the requests to it.
 pub struct Endpoint {
@@ -45,8 +47,12 @@ impl Endpoint {
     }
 
     /// What is asked for each time and is often the same: where it was kept, the server sends it only if it is another.
+    /// What is only read may lie elsewhere: where that is, the server says, which is believed as its own word is.
     pub async fn page(&self, request: &mut Request, repo: &str, effort: Effort) -> Result<Outcome, SourceError> {
         let kept = self.validators.get(&request.url).filter(|_| request.method == Method::GET);
+        if request.method == Method::GET {
+            request.follow = Follow::Anywhere;
+        }
         request.unless = kept.as_ref().map(|page| page.tag.clone());
         let outcome = self.session.send(request, repo, effort).await?;
         Ok(match (outcome, kept) {
@@ -66,30 +72,50 @@ impl Endpoint {
 
     fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
         let url = self.url(repo, &format!("manifests/{reference}"));
-        Request::new(method, url, manifest::ACCEPT, self.limit)
+        Request { follow: Follow::Anywhere, ..Request::new(method, url, manifest::ACCEPT, self.limit) }
     }
 
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
-    pub async fn digest(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
-        let request = self.manifest_request(Method::HEAD, repo, tag);
+    pub async fn digest(
+        &self,
+        repo: &str,
+        tag: &str,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Answer<Sha256>, SourceError> {
+        let mut request = self.manifest_request(Method::HEAD, repo, tag);
+        // There is one only where a HEAD did not say the digest before.
+        let kept = self.validators.get(&request.url);
+        request.unless = kept.as_ref().map(|page| page.tag.clone());
         let reply = match self.session.send(&request, repo, effort).await? {
             Outcome::Reply(reply) => reply,
             Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
         };
-        match reply.status {
-            StatusCode::OK => match said_digest(&reply) {
-                Some(digest) => Ok(Answer::Found(digest)),
-                None => self.digest_of_content(repo, tag, effort).await,
-            },
-            StatusCode::NOT_FOUND => Ok(Answer::Absent(self.no_tag(repo, tag))),
-            StatusCode::METHOD_NOT_ALLOWED => self.digest_of_content(repo, tag, effort).await,
+        match (reply.status, said_digest(&reply), kept) {
+            (StatusCode::OK, Some(digest), _) => Ok(Answer::Found(digest)),
+            (StatusCode::OK, None, Some(page)) if reply.headers.get(ETAG) == Some(&page.tag) => {
+                self.keep_manifest(&request, &page.again(reply.headers), blobs).map(Answer::Found)
+            }
+            (StatusCode::NOT_MODIFIED, _, Some(page)) => {
+                self.keep_manifest(&request, &page.again(reply.headers), blobs).map(Answer::Found)
+            }
+            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, ..) => {
+                self.digest_of_content(repo, tag, blobs, effort).await
+            }
+            (StatusCode::NOT_FOUND, ..) => Ok(Answer::Absent(self.no_tag(repo, tag))),
             _ => Err(unexpected(&request, &reply)),
         }
     }
 
-    async fn digest_of_content(&self, repo: &str, tag: &str, effort: Effort) -> Result<Answer<Sha256>, SourceError> {
-        let request = self.manifest_request(Method::GET, repo, tag);
-        let reply = match self.session.send(&request, repo, effort).await? {
+    async fn digest_of_content(
+        &self,
+        repo: &str,
+        tag: &str,
+        blobs: &Blobs,
+        effort: Effort,
+    ) -> Result<Answer<Sha256>, SourceError> {
+        let mut request = self.manifest_request(Method::GET, repo, tag);
+        let reply = match self.page(&mut request, repo, effort).await? {
             Outcome::Reply(reply) => reply,
             Outcome::Denied(status) => return Ok(Answer::Absent(self.denied(repo, status))),
         };
@@ -98,12 +124,21 @@ impl Endpoint {
             StatusCode::NOT_FOUND => return Ok(Answer::Absent(self.no_tag(repo, tag))),
             _ => return Err(unexpected(&request, &reply)),
         }
-        if let Some(digest) = said_digest(&reply) {
-            return Ok(Answer::Found(digest));
+        let digest = self.keep_manifest(&request, &reply, blobs)?;
+        self.keep_page(&request, &reply);
+        Ok(Answer::Found(digest))
+    }
+
+    /// The digest of a manifest that came by its tag. It is kept, so that it need not come by its digest, too.
+    fn keep_manifest(&self, request: &Request, reply: &Reply, blobs: &Blobs) -> Result<Sha256, SourceError> {
+        let wrong = |what: String| SourceError::new(format!("{}: {what}", request.shown()));
+        manifest::parse(&reply.body, reply.header("content-type")).map_err(wrong)?;
+        let signed = schema1::payload(&reply.body);
+        let digest = Sha256::of(&signed);
+        if !blobs.contains(&digest) {
+            blobs.put_missing(&digest, &signed).map_err(|e| wrong(format!("cannot write to the store: {e}")))?;
         }
-        let sent = reply.header("content-type");
-        manifest::parse(&reply.body, sent).map_err(|e| SourceError::new(format!("{}: {e}", request.shown())))?;
-        Ok(Answer::Found(Sha256::of(&schema1::payload(&reply.body))))
+        Ok(digest)
     }
 
     fn no_tag(&self, repo: &str, tag: &str) -> String {

@@ -128,6 +128,7 @@ impl Source for ImageLayers {
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        _: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
         Box::pin(async move {
@@ -140,6 +141,7 @@ impl Source for ImageLayers {
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        _: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
         Box::pin(async move {

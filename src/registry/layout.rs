@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 
 use super::catalog::{Catalog, Form, Located, Named};
 use super::counter::Counter;
-use super::flight::Flights;
+use super::fetches::{Fetches, Place};
 use super::grammar;
 use super::image::Image;
-use super::lookup::{self, Content, Fetched, Genuine, Sent};
+use super::lookup::{self, Content, Genuine, Sent};
 use super::measure::{self, Measures, Piece, Pieces};
 use super::words::shown;
 use super::{
@@ -86,7 +86,8 @@ pub struct Layout {
     form: Form,
     repo: Option<String>,
     limit: u64,
-    flights: Flights<(String, Sha256), Fetched>,
+    /// Its own: who reads files waits for nobody else.
+    fetches: Fetches,
     measures: Measures,
     /// What it had when it was read last, and how its file looked then.
     catalog: tokio::sync::Mutex<Option<(Stamp, Arc<Catalog>)>>,
@@ -122,7 +123,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
         form: if *kind == ARCHIVE.name { Form::Saved } else { Form::Layout },
         repo,
         limit: entry.keys.get("manifest_limit").and_then(|n| n.as_u64()).unwrap_or(MANIFEST_LIMIT),
-        flights: Flights::default(),
+        fetches: Fetches::default(),
         measures: Measures::default(),
         catalog: tokio::sync::Mutex::new(None),
     })
@@ -229,6 +230,7 @@ impl Source for Layout {
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        _: &'a Blobs,
         _: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
         Box::pin(async move {
@@ -250,6 +252,7 @@ impl Source for Layout {
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        _: &'a Blobs,
         _: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
         Box::pin(self.digest(repo, tag))
@@ -317,8 +320,12 @@ impl Lister for Layout {
 }
 
 impl Content for Layout {
-    fn flights(&self) -> &Flights<(String, Sha256), Fetched> {
-        &self.flights
+    fn fetches(&self) -> &Fetches {
+        &self.fetches
+    }
+
+    fn place(&self) -> Place {
+        Place { address: self.identity.as_str().into(), repo: String::new() }
     }
 
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
@@ -461,7 +468,7 @@ mod tests {
     }
 
     async fn tags(source: &Arc<dyn Source>, repo: &str) -> Result<Answer<Tags>, SourceError> {
-        source.tags(repo, &TagFilter::default(), Effort::default()).await
+        source.tags(repo, &TagFilter::default(), &crate::registry::testing::no_store(), Effort::default()).await
     }
 
     async fn names(source: &Arc<dyn Source>, repo: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::flight::Flights;
+use super::fetches::{Fetches, Place};
 use super::image::{Config, Image};
 use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
@@ -24,13 +24,16 @@ const PLATFORMS_MAX: usize = 1000;
 /// How many of an index's platforms a message names.
 const PLATFORMS_SHOWN: usize = 12;
 
-/// Content that was got: checked, and kept.
-pub type Fetched = Result<Answer<Arc<Vec<u8>>>, SourceError>;
+/// Content that was got: checked, and kept where it can be read.
+pub type Fetched = Result<Answer<Arc<Genuine>>, SourceError>;
 
 /// Where manifests and configs are got that the store does not have.
 pub trait Content: Pieces {
-    /// What is being got, by repository: what one does not have, another may.
-    fn flights(&self) -> &Flights<(String, Sha256), Fetched>;
+    /// What all sources are getting.
+    fn fetches(&self) -> &Fetches;
+
+    /// Where it is got.
+    fn place(&self) -> Place;
 
     /// A manifest.
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>>;
@@ -46,6 +49,7 @@ pub struct Sent {
 }
 
 /// Content that has the digest by which it was asked for.
+#[derive(Debug)]
 pub struct Genuine {
     bytes: Vec<u8>,
     content_type: Option<String>,
@@ -251,31 +255,30 @@ impl Lookup<'_> {
         get: impl FnOnce() -> BoxFuture<'g, Result<Answer<Genuine>, SourceError>>,
         read: impl Fn(&[u8], Option<&str>) -> Result<T, String>,
     ) -> Result<Answer<T>, SourceError> {
-        let wrong = |e: String| self.error(digest, &e);
         // Whoever gets it has read it by then.
         let mut ours = None;
         let work = async {
-            let stored = self.stored(&digest)?;
-            let is_stored = stored.is_some();
-            let (bytes, content_type) = match stored {
-                Some(bytes) => (bytes, None),
-                None => match get().await? {
-                    Answer::Found(Genuine { bytes, content_type }) => (bytes, content_type),
-                    Answer::Absent(why) => return Ok(Answer::Absent(why)),
-                },
-            };
-            ours = Some(read(&bytes, content_type.as_deref()).map_err(wrong)?);
-            if !is_stored {
-                self.keep(&digest, &bytes)?;
+            if let Some(bytes) = self.stored(&digest)? {
+                return Ok(Answer::Found(Arc::new(Genuine { bytes, content_type: None })));
             }
-            Ok(Answer::Found(Arc::new(bytes)))
+            let came = match get().await? {
+                Answer::Found(came) => came,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            let result = read(&came.bytes, came.content_type.as_deref());
+            if result.is_ok() {
+                self.keep(&digest, &came.bytes)?;
+            }
+            ours = Some(result);
+            Ok(Answer::Found(Arc::new(came)))
         };
-        let bytes = match self.content.flights().run(self.place(digest), work).await? {
-            Answer::Found(bytes) => bytes,
+        let came = match self.content.fetches().run(digest, self.content.place(), work).await? {
+            Answer::Found(came) => came,
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
-        self.check_size(digest, size, bytes.len())?;
-        ours.map_or_else(|| read(&bytes, None), Ok).map(Answer::Found).map_err(wrong)
+        self.check_size(digest, size, came.bytes.len())?;
+        let result = ours.unwrap_or_else(|| read(&came.bytes, came.content_type.as_deref()));
+        result.map(Answer::Found).map_err(|e| self.error(digest, &e))
     }
 
     async fn assemble(
@@ -316,10 +319,6 @@ impl Lookup<'_> {
             return Err(self.error(digest, "layers whose sizes add up to more than any image has"));
         }
         Ok(Image::of_schema1(digest, manifest, described.as_ref(), |blob| sizes.get(blob).copied().unwrap_or(0)))
-    }
-
-    fn place(&self, digest: Sha256) -> (String, Sha256) {
-        (self.repo.to_owned(), digest)
     }
 
     fn stored(&self, digest: &Sha256) -> Result<Option<Vec<u8>>, SourceError> {

@@ -13,6 +13,7 @@ mod counter;
 pub mod distribution;
 pub mod dockerhub;
 mod endpoint;
+mod fetches;
 mod flight;
 pub mod grammar;
 mod helper;
@@ -41,7 +42,8 @@ mod token;
 mod validators;
 mod words;
 
-pub use budget::{Budget, Budgets, Deferral, Forecast};
+pub use budget::{Allowance, Budget, Budgets, Deferral, Forecast};
+pub use fetches::Fetches;
 pub use logins::Logins;
 pub use lookup::missing_manifest;
 pub use platform::NotAPlatform;
@@ -178,19 +180,21 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// The tags of a repository, each with its digest.
+    /// The tags of a repository, each with its digest. Manifests that came for want of a digest are kept in `blobs`.
     fn tags<'a>(
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>>;
 
-    /// The digest that a tag points at now.
+    /// The digest that a tag points at now. A manifest that came for want of a digest is kept in `blobs`.
     fn resolve<'a>(
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        blobs: &'a Blobs,
         effort: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>>;
 
@@ -366,6 +370,7 @@ pub struct Shared {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
     pub validators: Arc<Validators>,
+    pub fetches: Arc<Fetches>,
     /// The pipeline's folder.
     pub root: std::path::PathBuf,
     /// What Docker and Podman keep.

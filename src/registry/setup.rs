@@ -8,6 +8,7 @@ use super::auth::{Login, Session};
 use super::budget::Budget;
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
+use super::fetches::Fetches;
 use super::http::{Http, Settings};
 use super::{Shared, Traffic, layout};
 use crate::pipeline::model::{Node, SourceEntry, Text};
@@ -133,6 +134,11 @@ impl<'a> Setup<'a> {
     /// Where requests are counted.
     pub fn traffic(&self) -> Arc<Traffic> {
         self.shared.traffic.clone()
+    }
+
+    /// What all sources are getting.
+    pub fn fetches(&self) -> Arc<Fetches> {
+        self.shared.fetches.clone()
     }
 
     /// Whether nothing was wrong up to here.

@@ -176,12 +176,18 @@ pub fn entry(kind: &str, keys: &[(&str, &str)]) -> SourceEntry {
     }
 }
 
+/// Where nothing is, and nothing can be kept.
+pub fn no_store() -> Blobs {
+    Blobs::look(std::path::Path::new("/nowhere"))
+}
+
 /// What sources share, in this folder.
 pub fn shared(root: &std::path::Path) -> Shared {
     Shared {
         traffic: Arc::new(Traffic::default()),
         budgets: Arc::default(),
         validators: Arc::default(),
+        fetches: Arc::default(),
         root: root.into(),
         logins: super::Logins::default(),
         offline: false,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::image::Image;
-use super::testing::{Reply, Seen, Server, descriptor, image, index, open, registry, reply, shared, store};
+use super::testing::{self, Reply, Seen, Server, descriptor, image, index, open, registry, reply, shared, store};
 use super::{Answer, Effort, Platform, Reference, Source, SourceError, TagFilter, Tags, grammar};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
@@ -32,7 +32,7 @@ fn is_list(seen: &Seen) -> bool {
 }
 
 async fn tags(source: &Arc<dyn Source>) -> Result<Answer<Tags>, SourceError> {
-    source.tags("a", &TagFilter::default(), ONCE).await
+    source.tags("a", &TagFilter::default(), &testing::no_store(), ONCE).await
 }
 
 fn found(answer: Result<Answer<Tags>, SourceError>) -> Tags {
@@ -121,7 +121,7 @@ async fn an_emptied_repository_has_no_tags_and_a_missing_one_is_absent() {
     .await;
     let source = registry(&server.url);
     assert_eq!(found(tags(&source).await), Tags::default());
-    let answer = source.tags("b", &TagFilter::default(), ONCE).await.unwrap();
+    let answer = source.tags("b", &TagFilter::default(), &testing::no_store(), ONCE).await.unwrap();
     assert!(matches!(answer, Answer::Absent(why) if why.contains("has no repository b")));
 }
 
@@ -157,7 +157,10 @@ async fn a_tag_that_is_gone_is_left_out_and_one_that_fails_fails_all() {
     let tags = found(tags(&source).await);
     assert_eq!(names(&tags), ["ok"]);
     assert_eq!(tags.left_out[0].0, "gone");
-    let error = source.tags("b", &TagFilter::default(), Effort { retries: Some(1), timeout: None }).await.unwrap_err();
+    let error = source
+        .tags("b", &TagFilter::default(), &testing::no_store(), Effort { retries: Some(1), timeout: None })
+        .await
+        .unwrap_err();
     assert!(error.message.contains("/v2/b/manifests/broken: 500") && error.message.contains("2 attempts"), "{error}");
     assert_eq!(server.count("HEAD /v2/b/manifests/broken"), 2);
 }
@@ -168,7 +171,7 @@ async fn nothing_is_asked_about_tags_that_are_not_wanted() {
     let server = server.await;
     let set = |glob: &str| Some(globset::GlobSet::builder().add(globset::Glob::new(glob).unwrap()).build().unwrap());
     let filter = TagFilter { only: set("1.*"), omit: set("*.1") };
-    let answer = registry(&server.url).tags("a", &filter, ONCE).await;
+    let answer = registry(&server.url).tags("a", &filter, &testing::no_store(), ONCE).await;
     assert_eq!(names(&found(answer)), ["1.0"]);
     assert_eq!(server.count("HEAD"), 1);
 }
@@ -181,7 +184,10 @@ async fn a_digest_that_is_not_said_is_that_of_the_content() {
         if is_list(seen) { reply(200, list(&["a"])) } else { reply(200, manifest.clone()).header("content-type", OCI) }
     })
     .await;
-    assert_eq!(found(tags(&registry(&server.url)).await).tags["a"], expected);
+    let (_dir, blobs) = store();
+    let tags = registry(&server.url).tags("a", &TagFilter::default(), &blobs, ONCE).await;
+    assert_eq!(found(tags).tags["a"], expected);
+    assert!(blobs.contains(&expected), "it need not come again");
     let log = server.log();
     let accepts: Vec<_> = log.iter().filter(|s| !is_list(s)).map(|s| (s.method.as_str(), s.accept.as_str())).collect();
     assert_eq!(accepts.len(), 2);
@@ -198,7 +204,7 @@ async fn retry_after_is_waited_for() {
     .await;
     let started = Instant::now();
     let source = registry(&server.url);
-    found(source.tags("a", &TagFilter::default(), Effort::default()).await);
+    found(source.tags("a", &TagFilter::default(), &testing::no_store(), Effort::default()).await);
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(server.log().len(), 3);
 }
@@ -212,12 +218,16 @@ async fn a_spent_limit_is_not_waited_for() {
     .await;
     let source = registry(&server.url);
     for repo in ["a", "b"] {
-        let error = source.tags(repo, &TagFilter::default(), Effort::default()).await.unwrap_err();
+        let error =
+            source.tags(repo, &TagFilter::default(), &testing::no_store(), Effort::default()).await.unwrap_err();
         assert!(error.message.contains("limit of requests is spent"), "{error}");
         assert!(error.deferral.is_some());
     }
     assert_eq!(server.log().len(), 1, "nothing more is asked for");
-    let error = registry(&server.url).tags("b", &TagFilter::default(), Effort::default()).await.unwrap_err();
+    let error = registry(&server.url)
+        .tags("b", &TagFilter::default(), &testing::no_store(), Effort::default())
+        .await
+        .unwrap_err();
     assert!(error.deferral.is_some(), "it says so in its body: {error}");
 }
 
@@ -231,7 +241,8 @@ async fn a_server_that_says_at_once_is_not_asked_at_once() {
     })
     .await;
     let started = Instant::now();
-    found(registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await);
+    let (_dir, blobs) = store();
+    found(registry(&server.url).tags("a", &TagFilter::default(), &blobs, Effort::default()).await);
     // Halves of 100, 200 and 400 ms are the least.
     assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
 }
@@ -262,7 +273,10 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
 #[tokio::test]
 async fn a_wait_that_is_too_long_ends_the_step() {
     let server = Server::start(|_, _| reply(503, "").header("retry-after", "86400")).await;
-    let error = registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await.unwrap_err();
+    let error = registry(&server.url)
+        .tags("a", &TagFilter::default(), &testing::no_store(), Effort::default())
+        .await
+        .unwrap_err();
     assert!(error.message.contains("86400 s"), "{error}");
 }
 
@@ -273,7 +287,7 @@ async fn broken_bodies_are_got_again() {
         if seen.before == 0 { reply.broken() } else { reply }
     })
     .await;
-    found(registry(&server.url).tags("a", &TagFilter::default(), Effort::default()).await);
+    found(registry(&server.url).tags("a", &TagFilter::default(), &testing::no_store(), Effort::default()).await);
     assert_eq!(server.log().len(), 2);
 }
 
@@ -289,7 +303,7 @@ async fn silence_and_slowness_end() {
     let error = tags(&source).await.unwrap_err();
     assert!(error.message.contains("not done within 400ms"), "{error}");
     let longer = Effort { retries: Some(0), timeout: Some(Duration::from_secs(60)) };
-    let error = source.tags("b", &TagFilter::default(), longer).await.unwrap_err();
+    let error = source.tags("b", &TagFilter::default(), &testing::no_store(), longer).await.unwrap_err();
     assert!(error.message.contains("nothing came for 1s"), "{error}");
 }
 
@@ -346,7 +360,7 @@ async fn one_challenge_and_one_token_serve_all_requests() {
     assert_eq!(server.log().iter().filter(|s| s.authorization.is_none() && !s.path.starts_with("/token")).count(), 1);
     assert_eq!(server.lines()[1], "GET /token?x=y&service=reg&scope=repository%3Aa%3Apull");
     // Another repository needs another token, and no challenge.
-    source.resolve("b", "x", ONCE).await.unwrap();
+    source.resolve("b", "x", &testing::no_store(), ONCE).await.unwrap();
     assert_eq!(server.count("scope=repository%3Ab%3Apull"), 1);
     assert_eq!(server.log().iter().filter(|s| s.authorization.is_none() && !s.path.starts_with("/token")).count(), 1);
 }
@@ -356,11 +370,11 @@ async fn a_token_that_ran_out_is_renewed() {
     let server = Server::start(guarded(3)).await;
     let source = registry(&server.url);
     for _ in 0..3 {
-        let answer = source.resolve("a", "x", ONCE).await.unwrap();
+        let answer = source.resolve("a", "x", &testing::no_store(), ONCE).await.unwrap();
         assert!(matches!(answer, Answer::Found(_)));
     }
     assert_eq!(server.count("/token"), 1);
-    assert!(matches!(source.resolve("a", "x", ONCE).await.unwrap(), Answer::Found(_)));
+    assert!(matches!(source.resolve("a", "x", &testing::no_store(), ONCE).await.unwrap(), Answer::Found(_)));
     assert_eq!(server.count("/token"), 2);
 }
 
@@ -399,7 +413,9 @@ async fn basic_credentials_are_given_when_asked_for() {
     assert_eq!(names(&found(tags(&source).await)), ["a"]);
     let keys = [("url", server.url.as_str()), ("username", "me"), ("password", "wrong")];
     let wrong = open("registry", &keys, &shared("/".as_ref()));
-    let all = futures_util::future::join_all(["a", "b", "c", "d"].map(|repo| wrong.resolve(repo, "x", ONCE))).await;
+    let (_dir, blobs) = store();
+    let all = ["a", "b", "c", "d"].map(|repo| wrong.resolve(repo, "x", &blobs, ONCE));
+    let all = futures_util::future::join_all(all).await;
     for answer in all {
         let error = answer.unwrap_err();
         assert!(error.message.contains("refuses the credentials"), "{error}");
@@ -435,14 +451,19 @@ async fn a_blob_elsewhere_is_got_without_credentials() {
 }
 
 #[tokio::test]
-async fn a_manifest_elsewhere_is_refused() {
-    let elsewhere = Server::start(|_, _| reply(200, "")).await;
+async fn a_manifest_elsewhere_is_got_without_credentials_and_what_is_not_there_is_absent() {
+    let elsewhere = Server::start(|_, _| reply(404, "")).await;
     let to = elsewhere.url.clone();
-    let server = Server::start(move |_, _| reply(302, "").header("location", to.clone())).await;
+    let server = Server::start(move |seen, _| match seen.authorization {
+        None => reply(401, "").header("www-authenticate", "Basic realm=\"r\""),
+        Some(_) => reply(302, "").header("location", to.clone()),
+    })
+    .await;
     let (_dir, blobs) = store();
-    let error = get(&registry(&server.url), Sha256::of(b"x"), &blobs).await.unwrap_err();
-    assert!(error.message.contains("redirects elsewhere"), "{error}");
-    assert_eq!(elsewhere.log().len(), 0);
+    let keys = [("url", server.url.as_str()), ("username", "me"), ("password", "pw")];
+    let answer = get(&open("registry", &keys, &shared("/".as_ref())), Sha256::of(b"x"), &blobs).await.unwrap();
+    assert!(matches!(answer, Answer::Absent(_)), "{answer:?}");
+    assert_eq!((elsewhere.log().len(), &elsewhere.log()[0].authorization), (1, &None));
 }
 
 #[tokio::test]

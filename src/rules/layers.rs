@@ -247,6 +247,7 @@ mod tests {
             &'a self,
             _: &'a str,
             _: &'a TagFilter,
+            _: &'a Blobs,
             _: Effort,
         ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
             Box::pin(async { Ok(Answer::Absent("none".into())) })
@@ -256,6 +257,7 @@ mod tests {
             &'a self,
             repo: &'a str,
             tag: &'a str,
+            _: &'a Blobs,
             _: Effort,
         ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
             Box::pin(async move {

@@ -200,6 +200,32 @@ fn what_a_registry_announces_is_kept_to_and_not_overdrawn() {
 }
 
 #[test]
+fn a_plan_says_what_the_registry_told_the_last_build_and_withholds_nothing() {
+    let server = counting(1, "3600", Mutex::default());
+    let project = project(&server, "");
+    let before = project.build_exits(exit::DEFERRED, &[]).deferred;
+    assert!(before > 1);
+    let asked = server.seen().len();
+    let plan = project.run(&["plan"]).exits(exit::DONE);
+    let json: Value = serde_json::from_str(&project.run(&["plan", "--format", "json"]).stdout).expect("JSON");
+    let (needed, told) = (&json["pulls"][0]["needed"], &json["pulls"][0]["told"]);
+    let says = "; the last build was told: the registry announces that no pulls of 1 in 1h are left, until ";
+    assert!(plan.stdout.contains(&format!("pulls    {needed} or more of http://")), "{plan}");
+    assert!(plan.stdout.contains(says) && plan.stdout.contains(" UTC (in 60 min); if that holds, done at "), "{plan}");
+    assert!(plan.stdout.contains(&format!(" UTC (in {needed} h) at the soonest")), "one an hour: {plan}");
+    let last = plan.stdout.lines().last().expect("a line");
+    assert!(last.contains(" to run") && !last.contains("deferred"), "the next build asks: {plan}");
+    assert_eq!(told["why"], "the registry announces that no pulls of 1 in 1h are left");
+    assert!(told["until"].as_str().expect("a time") < told["done"].as_str().expect("a time"), "{json}");
+    assert_eq!(server.seen().len(), asked, "nothing is asked");
+    // What is over is not told any more.
+    let kept = project.read(".layermill/failures.json");
+    let until = kept.split("\"until\":").nth(1).and_then(|rest| rest.split(',').next()).expect("a time");
+    project.write(".layermill/failures.json", kept.replace(until, "1"));
+    assert!(!project.run(&["plan"]).stdout.contains("was told"));
+}
+
+#[test]
 fn a_budget_that_ends_between_an_index_and_its_image_wastes_no_pull() {
     let registry = Registry::start();
     registry.push("library/nginx:latest", &stock::nginx_index("1.27.2", ""));
@@ -209,7 +235,7 @@ fn a_budget_that_ends_between_an_index_and_its_image_wastes_no_pull() {
     project.build_exits(exit::DEFERRED, &[]);
     assert_eq!(pulls(&server).len(), 1, "the index");
     let plan = project.run(&["plan"]).exits(exit::DONE);
-    assert!(plan.stdout.contains("pulls    1 or more of "), "{plan}");
+    assert!(plan.stdout.contains("pulls    1 or more of ") && !plan.stdout.contains("was told"), "{plan}");
     spends(&project, "2/1h");
     project.build(&[]);
     assert_eq!(pulls(&server).len(), 2, "its image");

@@ -22,6 +22,7 @@ mod imagelayers;
 mod interrupt;
 mod laws;
 mod names;
+mod once;
 mod platforms;
 mod reaching;
 mod refusals;

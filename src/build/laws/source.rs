@@ -61,6 +61,7 @@ impl Source for Fake {
         &'a self,
         repo: &'a str,
         filter: &'a TagFilter,
+        _: &'a Blobs,
         _: Effort,
     ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
         Box::pin(async move {
@@ -76,6 +77,7 @@ impl Source for Fake {
         &'a self,
         repo: &'a str,
         tag: &'a str,
+        _: &'a Blobs,
         _: Effort,
     ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
         Box::pin(async move {

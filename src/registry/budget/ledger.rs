@@ -153,6 +153,12 @@ impl Ledger {
         self.allowances.iter().map(of).max_by_key(|f| (f.done, std::cmp::Reverse(f.left)))
     }
 
+    /// How many pulls in which time the server said that it gives.
+    pub fn announced_allowance(&self) -> Option<Allowance> {
+        let pulls = usize::try_from(self.said.limit?).ok().filter(|pulls| *pulls > 0)?;
+        Some(Allowance { pulls, within: self.said.window? })
+    }
+
     fn over_allowance(&self, now: i64) -> Option<Deferral> {
         let over = |allowance: &Allowance| {
             let first = *self.spent.get(self.spent.len().checked_sub(allowance.pulls)?)?;

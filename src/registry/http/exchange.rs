@@ -216,8 +216,8 @@ fn of_other_origin(request: &Request, url: &Url, reply: Reply) -> Result<Reply, 
         let what = format!("redirects to {at}, which wants to know who asks; that is not told after a redirect");
         return Err(request.refused(what).help(&format!("say `url: {at}` on the source")));
     }
-    // Links to a store of blobs are good for minutes: another attempt gets another one.
-    if reply.status.is_client_error() {
+    // Links to a store of blobs are good for minutes: another attempt gets another one. What is not there is not there.
+    if reply.status.is_client_error() && reply.status != StatusCode::NOT_FOUND {
         let what = format!("{at} answers {} to the link that it was redirected to", reply.status);
         return Err(request.transient(what));
     }
