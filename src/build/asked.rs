@@ -40,8 +40,13 @@ impl Engine<'_> {
             Selection::None | Selection::All => &[],
         });
         let missing = order.asked.iter().chain(chosen.filter(told)).find(|asked| !found(asked))?;
-        let message = match missing {
-            Asked::Target(_) => return None,
+        Some(self.nothing_of(missing))
+    }
+
+    /// That there is nothing of this name.
+    pub(super) fn nothing_of(&self, asked: &Asked) -> Unknown {
+        let message = match asked {
+            Asked::Target(target) => format!("no step of {} now", self.pipeline.targets[*target].name),
             Asked::Output(path, _) => format!("no step makes {path}"),
             Asked::Steps(target, values) => {
                 let target = &self.pipeline.targets[*target];
@@ -50,6 +55,6 @@ impl Engine<'_> {
                 format!("no step {}@{}", target.name, values.join(","))
             }
         };
-        Some(Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) })
+        Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
     }
 }

@@ -125,37 +125,43 @@ pub struct LastAsked {
     pub otherwise: bool,
 }
 
-/// Explains every step that was asked for; of `paths`, which no target makes, what is recorded, or why there is nothing.
+/// Explains every step that was asked for; of `paths`, which no target makes, what is recorded. With it goes what there is
+/// nothing to tell of, and why.
 pub fn explain(
     session: &Session,
     order: &Order,
     paths: Vec<(String, Unknown)>,
-) -> Result<Vec<Explanation>, BuildError> {
+) -> Result<(Vec<Explanation>, Vec<Unknown>), BuildError> {
     let engine = match looked(session, order, &mut Silence) {
         Ok((engine, _)) => engine,
         Err(BuildError::Pipeline(problems)) => {
-            let told = apart(session, order)?;
-            return if told.is_empty() { unlisted(session, order, problems) } else { Ok(told) };
+            let (told, missing) = apart(session, order)?;
+            return Ok(if told.is_empty() {
+                (unlisted(session, order, problems)?, Vec::new())
+            } else {
+                (told, missing)
+            });
         }
         Err(error) => return Err(error),
     };
     let failures = Failures::load(&engine.work_dir);
-    let mut told = engine.explained(&order.asked, &failures);
+    let (mut told, mut missing) = (engine.explained(&order.asked, &failures), Vec::new());
     for asked in &order.asked {
-        let remembered = engine.remembered(asked);
-        let none = remembered.is_empty() && !engine.has_step(asked);
+        let mut remembered = engine.remembered(asked);
+        if remembered.is_empty() && !engine.has_step(asked) {
+            remembered.extend(engine.to_come(asked));
+            missing.extend(remembered.is_empty().then(|| engine.nothing_of(asked)));
+        }
         told.extend(remembered);
-        told.extend(none.then(|| engine.to_come(asked)).into_iter().flatten());
     }
     for (path, unknown) in paths {
-        told.push(engine.orphan(&path).ok_or_else(|| engine.not_recorded(&path, unknown))?);
+        match engine.orphan(&path) {
+            Some(orphan) => told.push(orphan),
+            None => missing.push(engine.not_recorded(&path, unknown)),
+        }
     }
-    if told.is_empty()
-        && let Some(unknown) = engine.not_found(order)
-    {
-        return Err(unknown.into());
-    }
-    Ok(told)
+    missing.extend(engine.not_found(&Order { asked: Vec::new(), ..order.clone() }).filter(|_| told.is_empty()));
+    Ok((told, missing))
 }
 
 /// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a
@@ -184,28 +190,37 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
 
 /// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
 /// What needs them both can be built by no one.
-fn apart(session: &Session, order: &Order) -> Result<Vec<Explanation>, BuildError> {
-    let each = order.asked.iter().flat_map(|asked| match asked {
-        Asked::Output(path, makers) => {
-            makers.iter().map(|maker| Asked::Output(path.clone(), vec![maker.clone()])).collect()
-        }
-        Asked::Target(_) | Asked::Steps(..) => vec![asked.clone()],
-    });
-    let each: Vec<Asked> = each.collect();
-    let mut told = Vec::new();
-    for asked in &each {
-        let order = Order { asked: vec![asked.clone()], ..order.clone() };
-        match looked(session, &order, &mut Silence) {
-            Ok((engine, _)) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
-            Err(BuildError::Pipeline(problems)) => match looked_through(session, &order) {
-                Ok(engine) => told.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir))),
-                Err(BuildError::Pipeline(_)) => told.extend(unlisted(session, &order, problems).unwrap_or_default()),
+fn apart(session: &Session, order: &Order) -> Result<(Vec<Explanation>, Vec<Unknown>), BuildError> {
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
+    for asked in &order.asked {
+        let (mut found, mut nothing) = (Vec::new(), None);
+        let each = match asked {
+            Asked::Output(path, makers) => {
+                makers.iter().map(|maker| Asked::Output(path.clone(), vec![maker.clone()])).collect()
+            }
+            Asked::Target(_) | Asked::Steps(..) => vec![asked.clone()],
+        };
+        for asked in each {
+            let order = Order { asked: vec![asked.clone()], ..order.clone() };
+            let engine = match looked(session, &order, &mut Silence) {
+                Ok((engine, _)) => engine,
+                Err(BuildError::Pipeline(problems)) => match looked_through(session, &order) {
+                    Ok(engine) => engine,
+                    Err(BuildError::Pipeline(_)) => {
+                        found.extend(unlisted(session, &order, problems).unwrap_or_default());
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
                 Err(error) => return Err(error),
-            },
-            Err(error) => return Err(error),
+            };
+            found.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir)));
+            nothing = Some(engine.nothing_of(&asked));
         }
+        missing.extend(nothing.filter(|_| found.is_empty()));
+        told.extend(found);
     }
-    Ok(told)
+    Ok((told, missing))
 }
 
 /// The same where the values of a target cannot be told: what its records say, as far as there are any.

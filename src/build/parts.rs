@@ -128,6 +128,7 @@ impl Engine<'_> {
     /// An input that this build itself made anew is named with the step that made it.
     fn by_upstream(&self, id: StepId, reason: Reason) -> Reason {
         let (input, from, to) = match reason {
+            Reason::LostInput(input) => return self.lost(id, input),
             Reason::ChangedInput { input, from, to } => (input, from, to),
             Reason::ChangedInputs { of, from, to } => {
                 return Reason::ChangedInputs { of: self.entry(id, of), from, to };
@@ -138,6 +139,15 @@ impl Engine<'_> {
         match self.steps.find_path(&self.state, &input).filter(rebuilt) {
             Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
             None => Reason::ChangedInput { input, from, to },
+        }
+    }
+
+    /// An input that is not among those of now: there is none such any more, or it is done without.
+    fn lost(&self, id: StepId, input: String) -> Reason {
+        let maker = self.steps.find_path(&self.state, &input);
+        match maker.filter(|&maker| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker)) {
+            Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
+            None => Reason::LostInput(input),
         }
     }
 

@@ -7,6 +7,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::pipeline::model::Freshness;
 
+use super::outcome::Status;
+
 /// One of the causes for which a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -40,6 +42,12 @@ pub enum Reason {
     },
     /// An input that it has no more.
     LostInput(String),
+    /// A `partial` input that it does without: the step that makes it has this status.
+    LeftOut {
+        input: String,
+        step: String,
+        status: Status,
+    },
     /// How many more inputs are gone whose names are not known any more.
     LostInputs(usize),
     /// The same inputs in another order: the first of them that moved.
@@ -153,6 +161,10 @@ impl fmt::Display for Reason {
             }
             Self::NewInput(input) => write!(f, "new input: {input}"),
             Self::LostInput(input) => write!(f, "an input is gone: {input}"),
+            Self::LeftOut { input, step, status } => {
+                let is = if *status == Status::Failed { "" } else { "is " };
+                write!(f, "left out: {input}, since {step} {is}{}", status.word())
+            }
             Self::LostInputs(1) => write!(f, "an input is gone whose name is forgotten"),
             Self::LostInputs(count) => write!(f, "{count} inputs are gone whose names are forgotten"),
             Self::Reordered { from, to } => write!(f, "inputs in another order: from {from} to {to}"),
@@ -214,7 +226,11 @@ impl Reason {
 
     /// Whether it holds is not known before a build: a step that has no other cause may not run.
     pub fn is_uncertain(&self) -> bool {
-        matches!(self, Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_))
+        // Before a build, it is only reckoned what will be deferred.
+        matches!(
+            self,
+            Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) | Self::LeftOut { status: Status::Deferred, .. }
+        )
     }
 
     /// A word for machines: what `--format json` calls the kind of reason.
@@ -228,6 +244,7 @@ impl Reason {
             | Self::NewInput(_)
             | Self::LostInput(_)
             | Self::LostInputs(_) => "changed-input",
+            Self::LeftOut { .. } => "left-out",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
             Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } | Self::Rearranged => {
                 "changed-parameter"
@@ -272,6 +289,7 @@ impl Reason {
             Self::MissingOutput(what)
             | Self::NewInput(what)
             | Self::LostInput(what)
+            | Self::LeftOut { input: what, .. }
             | Self::Upstream(what)
             | Self::UpstreamThatFailed(what)
             | Self::UpstreamPerhaps(what)

@@ -13,7 +13,6 @@ use super::key::{Part, Template};
 use super::outcome::Status;
 use super::reads::{Now, Read};
 use super::request::{self, Asked, Unknown};
-use super::session::BuildError;
 use super::steps::{StepId, printable};
 
 /// The values of a target's bindings, as a path tells them.
@@ -137,10 +136,10 @@ impl Engine<'_> {
     }
 
     /// Why there is nothing to tell of a path.
-    pub(super) fn not_recorded(&self, path: &str, unknown: Unknown) -> BuildError {
+    pub(super) fn not_recorded(&self, path: &str, unknown: Unknown) -> Unknown {
         let read = self.state.file(path).is_some() && self.pipeline.root.join(path).is_file();
         let help = read.then(|| format!("no step makes it; `layermill graph {path} --needed-by` names what reads it"));
-        Unknown { help: help.or(unknown.help), message: unknown.message }.into()
+        Unknown { help: help.or(unknown.help), message: unknown.message }
     }
 
     /// The first output of the recorded step that made this file.

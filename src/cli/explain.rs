@@ -11,7 +11,7 @@ use crate::build::reason::Reason;
 
 use super::error::Error;
 use super::plan::MAY_BE_BLOCKED;
-use super::{Format, Global, open, print, print_json};
+use super::{Format, Global, exit, open, print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -122,16 +122,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
         }
     }
     arguments.by_hand.choose(&session, &mut order)?;
-    let found = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
-    if found.is_empty() {
-        let help =
-            "no value that is there now makes it; its target may get it yet where `layermill plan` says so".to_owned();
-        return Err(Error::wrong(format!("no step {}", arguments.steps.join(", "))).help(Some(help)));
+    let (found, missing) = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
+    if !found.is_empty() {
+        match arguments.format {
+            Format::Json => print_json(&found.iter().map(json).collect::<Vec<_>>())?,
+            Format::Text => print(&found.iter().map(text).collect::<Vec<_>>().join("\n"))?,
+        };
     }
-    match arguments.format {
-        Format::Json => print_json(&found.iter().map(json).collect::<Vec<_>>()),
-        Format::Text => print(&found.iter().map(text).collect::<Vec<_>>().join("\n")),
-    }
+    let names: Vec<&str> = missing.iter().map(|unknown| unknown.message.as_str()).collect();
+    let help = missing.iter().find_map(|unknown| unknown.help.clone());
+    if names.is_empty() { Ok(exit::DONE) } else { Err(Error::wrong(names.join("; ")).help(help)) }
 }
 
 fn json(found: &Explanation) -> Json<'_> {

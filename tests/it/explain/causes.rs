@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{assert_says, project};
 use crate::support::project::Project;
 use crate::support::words::exit;
-use crate::support::{sample, schema};
+use crate::support::{sample, schema, stock};
 
 /// The reason that the events of a build tell of a step.
 fn told(project: &Project, args: &[&str], step: &str) -> Value {
@@ -474,4 +474,55 @@ targets:
     project.write("pipeline.yaml", pipeline("o/a.txt, o/b.txt", ""));
     let told = project.explain("ag");
     assert!(told.contains("changed parameter: inputs, which name the same files otherwise"), "{told}");
+}
+
+#[test]
+fn what_is_left_out_is_told_as_that_and_not_as_gone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, cache: false, foreach: {n: [a, b]}, inputs: ['{n}.txt'], run: \"test ! -e no-{n} && cp {in} {out}\", output: 'l/{n}.txt'}
+  m: {rule: command, cache: false, foreach: {n: [a, b]}, inputs: [l], run: \"cp {in} {out}\", output: 'm/{n}.txt'}
+  s: {rule: command, cache: false, inputs: [{target: l, partial: true}], run: \"cat {in} > {out}\", output: s.txt}
+  t: {rule: command, cache: false, inputs: [{target: m, partial: true}], run: \"cat {in} > {out}\", output: t.txt}
+",
+    );
+    project.write("a.txt", "a\n");
+    project.write("b.txt", "b\n");
+    project.build(&[]);
+    project.write("b.txt", "other\n");
+    project.write("no-b", "");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("s").reason(), "left out: l/b.txt, since l@n=b failed", "{}", report.listing());
+    assert_eq!(report.step("t").reason(), "left out: m/b.txt, since m@n=b is blocked", "{}", report.listing());
+    assert_says(&project.explain("s"), &["last made left out: l/b.txt, since l@n=b failed"]);
+    // What is no input any more is gone.
+    project.remove("no-b");
+    project.build(&[]);
+    project.edit(
+        "s: {rule: command, cache: false, inputs: [{target: l, partial: true}]",
+        "s: {rule: command, cache: false, inputs: [a.txt]",
+    );
+    assert_says(&project.explain("s"), &["an input is gone: l/b.txt"]);
+}
+
+#[test]
+fn what_is_deferred_and_lies_there_is_not_told_as_gone() {
+    let registry = stock::registry();
+    let project = Project::new(&format!(
+        "version: 1
+sources:
+  ours: {{kind: registry, budget: 2/1h, url: \"{}\"}}
+targets:
+  l: {{rule: layers, source: ours, foreach: {{repo: [library/nginx]}}, tag: latest, output: 'l/{{repo}}.json', fresh: always}}
+  s: {{rule: stat, inputs: [{{target: l, partial: true}}], output: s.csv}}
+",
+        registry.url()
+    ));
+    project.build(&[]);
+    project.build(&[]);
+    std::fs::remove_dir_all(project.path(".layermill/store")).expect("removed");
+    let plan = project.run(&["plan"]).stdout;
+    assert!(!plan.contains("is gone"), "{plan}");
+    assert_says(&plan, &["run?     s  left out: l/library/nginx.json, since l@repo=library/nginx is deferred"]);
 }

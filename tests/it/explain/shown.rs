@@ -97,3 +97,30 @@ targets:
     project.run(&["explain", "it@g=plain"]).exits(exit::WRONG).says("no binding `g`");
     project.run(&["explain", "it@f=plain,f=a"]).exits(exit::WRONG).says("`f` is given twice");
 }
+
+#[test]
+fn a_name_that_is_of_nothing_is_told_beside_those_that_are_found() {
+    let project = Project::new(
+        "version: 1
+targets:
+  it: {rule: command, foreach: {f: [a, b]}, run: \"echo > {out}\", output: 'out/{f}'}
+  other: {rule: command, run: \"echo > {out}\", output: other.txt}
+",
+    );
+    project.build(&[]);
+    for verb in ["explain", "plan", "build", "adopt", "status", "verify", "clean"] {
+        for nothing in ["it@f=c", "out/c"] {
+            let run = project.run(&[verb, "other", nothing]).exits(exit::WRONG);
+            let said = format!("no step {}", if nothing == "out/c" { "makes out/c" } else { nothing });
+            assert!(run.stderr.contains(&said), "{verb}: {run}");
+        }
+    }
+    project.run(&["graph", "--steps", "other", "it@f=c"]).exits(exit::WRONG);
+    assert!(project.exists("other.txt"));
+    let run = project.run(&["explain", "it@f=c", "nowhere", "other", "it@f=a"]).exits(exit::WRONG);
+    assert_says(&run.stdout, &["other: up to date", "it@f=a: up to date"]);
+    assert_says(&run.stderr, &["no step it@f=c", "no target, step or output `nowhere`"]);
+    let run = project.run(&["explain", "it@f=c", "other", "--format", "json"]).exits(exit::WRONG);
+    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(json[0]["step"], "other");
+}
