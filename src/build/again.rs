@@ -53,7 +53,9 @@ impl Engine<'_> {
             Freshness::Digest | Freshness::Always => {}
         }
         let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
-        for (binding, (_, value, digest)) in told.values.iter().enumerate() {
+        let reads = &compiled.rule.common().reads;
+        // The digest of a value that is not read is no part of the key.
+        for (binding, (_, value, digest)) in told.values.iter().enumerate().filter(|(b, _)| reads.contains(b)) {
             let teller = self.teller(target, binding, &values).map(|step| self.steps.label(step));
             let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));

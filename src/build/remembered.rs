@@ -175,10 +175,8 @@ impl Engine<'_> {
         told.message = Some(format!("its values are read out of {parent}: {what}"));
         told.help =
             Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
-        told.again = vec![
-            format!("{parent} is built, and its values are among what is read out of that"),
-            "what it reads or what it made was changed meanwhile".to_owned(),
-        ];
+        told.again =
+            vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
         told.read_out_of = vec![parent];
         Some(told)
     }
@@ -270,7 +268,10 @@ impl Engine<'_> {
         });
         told.help =
             Some("`layermill clean --orphans` removes it, with all others of its kind; `-n` lists them".to_owned());
-        told.again = vec!["the pipeline, or what values are read out of, has it again".to_owned()];
+        told.again = vec![
+            "the pipeline, or what values are read out of, has it again: it is a step again then, and is made if something of it changed"
+                .to_owned(),
+        ];
         if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
             let label = self.steps.label(asked);
             let why = told.message.unwrap_or_default();
