@@ -1,6 +1,6 @@
 //! What would make a step run again, in words.
 
-use crate::pipeline::model::{AxisKind, Binding, Freshness, Read, Select, TargetId};
+use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Read, Select, TargetId};
 use crate::store::state::StepRecord;
 
 use super::engine::{Compiled, Engine};
@@ -9,6 +9,9 @@ use super::neighbourhood::list_of;
 use super::outcome::Status;
 use super::reason::{self, Aged};
 use super::steps::{StepId, printable};
+
+/// A step whose source had no more to give.
+const PUT_OFF: &str = "a build comes once its source has more to give, which `plan` tells";
 
 impl Engine<'_> {
     /// What would make a step run again.
@@ -22,6 +25,8 @@ impl Engine<'_> {
         let Some(record) = record else {
             return vec![match self.steps.step(id).status {
                 Status::Absent => "what it reads is not absent any more".to_owned(),
+                Status::Deferred => PUT_OFF.to_owned(),
+                Status::Adopted => "a build has taken it over, and what it is made from changes then".to_owned(),
                 Status::Failed | Status::Blocked => "a build comes once what is at fault is mended".to_owned(),
                 _ => "a build comes: it is not recorded as made".to_owned(),
             }];
@@ -29,12 +34,18 @@ impl Engine<'_> {
         let asks = compiled.rule.question(&self.view(id)).is_some();
         let ages = asks || !compiled.by_source || record.absent.is_some();
         let mut again = Vec::new();
+        let is_deferred = self.steps.step(id).status == Status::Deferred;
+        again.extend(is_deferred.then(|| PUT_OFF.to_owned()));
         match self.settings_of(id).fresh {
+            Freshness::Exists if is_deferred => {}
             Freshness::Exists if asks => {
                 again.push(
                     "`--refresh` asks again, and is answered otherwise (unasked, an answer is kept for ever)"
                         .to_owned(),
                 );
+            }
+            Freshness::Exists if compiled.by_source && ages => {
+                again.push("`--refresh` asks again (unasked, what is absent stays so)".to_owned());
             }
             Freshness::Exists => {}
             Freshness::Within(limit) if ages => {
@@ -44,8 +55,10 @@ impl Engine<'_> {
                     format!("a build comes before {}: the clock went back since it was {what}", time(record.asked_at))
                 } else {
                     let (from, before) = (record.asked_at.saturating_add(limit), fresh(self.settings_of(id).fresh));
-                    format!("a build comes after {}: it was {what} {before} before", time(from))
+                    let then = if asks { ", and its source answers otherwise" } else { "" };
+                    format!("a build comes after {}: it was {what} {before} before{then}", time(from))
                 });
+                again.extend(asks.then(|| "`--refresh` asks at once, and is answered otherwise".to_owned()));
             }
             Freshness::Within(_) => {}
             Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),
@@ -61,6 +74,7 @@ impl Engine<'_> {
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
         again.extend(self.ends(target, &values));
+        again.extend(self.members(target));
         let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
             (true, true) => "",
             (false, true) => "an input, ",
@@ -78,6 +92,17 @@ impl Engine<'_> {
             _ => again.push("an output is changed or removed".to_owned()),
         }
         again
+    }
+
+    /// When a target that is read as a whole gets other steps.
+    fn members(&self, target: TargetId) -> Vec<String> {
+        let targets = &self.pipeline.targets;
+        let grows = |of: TargetId| targets[of].axes.iter().any(|axis| !matches!(axis.kind, AxisKind::List(_)));
+        let read = targets[target].inputs.iter().filter_map(|input| match input.kind {
+            InputKind::Target { target, .. } if grows(target) => Some(target),
+            InputKind::Target { .. } | InputKind::Path(_) => None,
+        });
+        read.map(|of| format!("{} gets or loses a step", targets[of].name)).collect()
     }
 
     /// When a value is no more in what it was read out of; the same of those that came along with it.

@@ -57,3 +57,27 @@ fn what_comes_and_what_goes_says_so() {
     assert_says(&build.stderr, &[&format!("({gone}; freshness: asked each time (digest); ")]);
     assert_says(&project.explain("tags"), &[&format!("last made {gone}")]);
 }
+
+#[test]
+fn what_would_make_it_run_again_names_refreshes_times_and_members() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, fresh: 24h, foreach: {repo: {lines: repos.lst}}, output: \"tags/{repo}.json\"}
+  other: {rule: layers, source: shelf, platform: linux/s390x, foreach: {tag: {from: tags, select: latest}}, output: \"o/{repo}/{tag}.json\"}
+  latest: {rule: layers, source: shelf, foreach: {tag: {from: tags, select: latest}}, output: \"l/{repo}/{tag}.json\"}
+  csv: {rule: stat, inputs: [latest], output: stat.csv}
+",
+    );
+    shelve(&project, |_| true);
+    project.write("repos.lst", "library/nginx\n");
+    project.build(&[]);
+    let asks =
+        ["again if  a build comes after ", "24h before, and its source answers otherwise", "`--refresh` asks at once"];
+    assert_says(&project.explain("tags"), &asks);
+    let never = "again if  `--refresh` asks again (unasked, what is absent stays so)";
+    assert_says(&project.explain("other"), &["absent", never]);
+    assert!(!project.explain("latest").contains("`--refresh`"), "what has a digest does not change");
+    assert_says(&project.explain("csv"), &["again if  latest gets or loses a step"]);
+}
