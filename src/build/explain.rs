@@ -58,6 +58,8 @@ pub struct Explanation {
     pub fresh: Option<String>,
     /// The source that it asks or reads, by its identity.
     pub source: Option<String>,
+    /// The source that it was made from, where the pipeline has another one now.
+    pub other_source: Option<String>,
     pub inputs: Vec<Read>,
     /// Targets that it reads from, and what has to be built before all their steps are told.
     pub inputs_to_come: Vec<String>,
@@ -329,6 +331,7 @@ impl Engine<'_> {
                 told.notes = notes(compiled);
                 told.notes.extend(self.rival_inputs(id));
                 told.source.clone_from(&compiled.template.source);
+                told.other_source = recorded.and_then(|r| r.source).filter(|s| Some(s) != told.source.as_ref());
                 told.fresh = Some(fresh(self.settings_of(id).fresh));
                 told.log = (!outputs.is_empty())
                     .then(|| self.log_of(id))

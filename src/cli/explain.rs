@@ -48,6 +48,8 @@ struct Json<'a> {
     /// What has to be built before it is seen whether there still is such a step.
     in_doubt: Option<&'a str>,
     source: Option<&'a str>,
+    /// That of when it was last made, where it is another one.
+    other_source: Option<&'a str>,
     fresh: Option<&'a str>,
     inputs: Vec<Input<'a>>,
     inputs_to_come: &'a [String],
@@ -154,6 +156,7 @@ fn json(found: &Explanation) -> Json<'_> {
         read_out_of: &found.read_out_of,
         in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
         source: found.source.as_deref(),
+        other_source: found.other_source.as_deref(),
         fresh: found.fresh.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
         inputs_to_come: &found.inputs_to_come,
@@ -315,6 +318,8 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     }
     if let Some(source) = &found.source {
         lines.add("source", source);
+        let other = found.other_source.as_ref();
+        lines.all("", other.map(|other| format!("it was {other} when this was last made")));
     }
     if let Some(fresh) = found.fresh.as_ref().filter(|fresh| found.source.is_some() || *fresh != "exists") {
         lines.add("fresh", fresh);

@@ -135,6 +135,15 @@ pub fn of_step(pattern: &Pattern, step: &StepView) -> String {
     pattern::fill(pattern, &values)
 }
 
+/// The first of these names, and how many more there are.
+pub fn some_of(what: &str, names: &[String]) -> Option<String> {
+    const NAMED: usize = 3;
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!names.is_empty()).then(|| format!("{what}: {named}{more}"))
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

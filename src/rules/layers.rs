@@ -141,6 +141,10 @@ impl Rule for LayersRule {
         self.tagged.question(KIND.name, VERSION, step)
     }
 
+    fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {
+        tagged::difference(before, now)
+    }
+
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(asks::unless_interrupted(job, self.tagged.ask(job)))
     }

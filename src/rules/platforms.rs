@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::tagged::Tagged;
+use super::tagged::{self, Tagged};
 use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::implied;
@@ -69,6 +69,10 @@ impl Rule for PlatformsRule {
 
     fn question(&self, step: &StepView) -> Option<String> {
         self.tagged.question(KIND.name, VERSION, step)
+    }
+
+    fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {
+        tagged::difference(before, now)
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {

@@ -155,6 +155,15 @@ impl Rule for RepositoriesRule {
         Some(format!("repositories {VERSION}\nsource {}\n{by}", self.source.identity()))
     }
 
+    fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {
+        let read = |bytes| serde_json::from_slice::<BTreeSet<String>>(bytes).ok();
+        let (before, now) = (read(before)?, read(now)?);
+        let names = |a: &BTreeSet<String>, b| a.difference(b).cloned().collect::<Vec<_>>();
+        let parts = [asks::some_of("came", &names(&now, &before)), asks::some_of("gone", &names(&before, &now))];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(asks::unless_interrupted(job, async {
             let (mut all, mut notes, mut absent) = (BTreeSet::new(), Vec::new(), Vec::new());

@@ -112,6 +112,12 @@ pub fn answer(digest: &Sha256) -> Vec<u8> {
     format!("{digest}\n").into_bytes()
 }
 
+/// From which digest to which a tag moved, in words.
+pub fn difference(before: &[u8], now: &[u8]) -> Option<String> {
+    let (before, now) = (read_answer(before)?, read_answer(now)?);
+    Some(format!("the tag moved from {before} to {now}"))
+}
+
 fn read_answer(bytes: &[u8]) -> Option<Sha256> {
     std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
 }

@@ -141,7 +141,7 @@ impl Rule for TagsRule {
         let came = now.keys().filter(|tag| !before.contains_key(*tag)).cloned();
         let gone = before.keys().filter(|tag| !now.contains_key(*tag)).cloned();
         let parts = [("moved", moved.collect()), ("came", came.collect()), ("gone", gone.collect::<Vec<_>>())];
-        let parts: Vec<String> = parts.iter().filter_map(|(what, tags)| some_of(what, tags)).collect();
+        let parts: Vec<String> = parts.iter().filter_map(|(what, tags)| asks::some_of(what, tags)).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -156,15 +156,6 @@ impl Rule for TagsRule {
             Ok(Made::Outputs(vec![Content::Bytes(answer)]))
         })
     }
-}
-
-/// The first of these tags, and how many more there are.
-fn some_of(what: &str, tags: &[String]) -> Option<String> {
-    const NAMED: usize = 3;
-    let more = tags.len().saturating_sub(NAMED);
-    let named = tags.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    (!tags.is_empty()).then(|| format!("{what}: {named}{more}"))
 }
 
 /// The tag file: JSON, sorted by tag, two blanks a level, a newline at its end.

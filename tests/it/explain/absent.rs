@@ -59,7 +59,7 @@ fn what_comes_and_what_goes_says_so() {
 }
 
 #[test]
-fn what_would_make_it_run_again_names_refreshes_times_and_members() {
+fn what_it_read_and_what_would_make_it_run_again_names_sources_refreshes_times_and_members() {
     let project = Project::new(
         "version: 1
 sources: {shelf: {kind: oci-layout, path: images}}
@@ -80,4 +80,34 @@ targets:
     assert_says(&project.explain("other"), &["absent", never]);
     assert!(!project.explain("latest").contains("`--refresh`"), "what has a digest does not change");
     assert_says(&project.explain("csv"), &["again if  latest gets or loses a step"]);
+    // What was read, and where the pipeline would read now, are two things.
+    std::fs::rename(project.path("images"), project.path("others")).expect("moved");
+    project.edit("path: images", "path: others");
+    project.build(&[]);
+    assert_says(
+        &project.explain("latest"),
+        &["source    oci-layout others", "it was oci-layout images when this was last made"],
+    );
+}
+
+#[test]
+fn a_fixed_tag_that_moved_and_repositories_that_came_are_named() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  one: {rule: layers, source: shelf, fresh: digest, foreach: {repo: [library/redis]}, tag: latest, output: \"o/{repo}.json\"}
+  all: {rule: repositories, source: shelf, namespace: library, fresh: digest, output: all.json}
+",
+    );
+    let images = sample::images();
+    let of = |name: &str| images.iter().find(|(n, _)| n == name).expect("it ships").1.clone();
+    project.layout("images", &[("library/redis:latest".into(), of("library/redis:latest"))]);
+    project.build(&[]);
+    std::fs::remove_dir_all(project.path("images")).expect("removed");
+    let other = images.iter().find(|(n, _)| n.starts_with("library/alpine:")).expect("it ships").1.clone();
+    project.layout("images", &[("library/redis:latest".into(), other.clone()), ("library/new:1".into(), other)]);
+    project.build(&[]);
+    assert_says(&project.explain("one"), &["(the tag moved from sha256:", " to sha256:"]);
+    assert_says(&project.explain("all"), &["(came: library/new)"]);
 }
