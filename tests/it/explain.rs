@@ -2,8 +2,8 @@
 
 use crate::support::images::Format;
 use crate::support::project::Project;
-use crate::support::stock;
 use crate::support::words::{self, exit};
+use crate::support::{sample, stock};
 
 mod absent;
 mod causes;
@@ -27,6 +27,19 @@ targets:
 fn project() -> Project {
     let project = Project::new(PIPELINE);
     project.write("text.txt", "text\n");
+    project
+}
+
+/// The tags of a repository of the sample's.
+fn tags_of(repo: &str) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{shelf: {{kind: oci-layout, path: images}}}}
+targets:
+  tags: {{rule: tags, source: shelf, foreach: {{repo: [{repo}]}}, output: \"tags/{{repo}}.json\"}}
+",
+    ));
+    project.layout("images", &sample::images());
     project
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::assert_says;
+use super::{assert_says, tags_of};
 use crate::support::project::Project;
 use crate::support::sample;
 use crate::support::words::exit;
@@ -113,18 +113,6 @@ fn explain_and_status_use_the_same_words() {
 fn broken(project: &Project) {
     project.write("images/index.json", "{");
     project.run(&["build", "--refresh"]).exits(exit::FAILED);
-}
-
-fn tags_of(repo: &str) -> Project {
-    let project = Project::new(&format!(
-        "version: 1
-sources: {{shelf: {{kind: oci-layout, path: images}}}}
-targets:
-  tags: {{rule: tags, source: shelf, foreach: {{repo: [{repo}]}}, output: \"tags/{{repo}}.json\"}}
-",
-    ));
-    project.layout("images", &sample::images());
-    project
 }
 
 #[test]

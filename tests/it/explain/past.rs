@@ -1,21 +1,8 @@
 //! What was: when and why a source was asked, a step made, or its output taken over, whatever came since.
 
-use super::{assert_says, project};
+use super::{assert_says, project, tags_of};
 use crate::support::project::Project;
-use crate::support::sample;
 use crate::support::words::exit;
-
-fn images(repo: &str) -> Project {
-    let project = Project::new(&format!(
-        "version: 1
-sources: {{shelf: {{kind: oci-layout, path: images}}}}
-targets:
-  tags: {{rule: tags, source: shelf, foreach: {{repo: [{repo}]}}, output: \"tags/{{repo}}.json\"}}
-",
-    ));
-    project.layout("images", &sample::images());
-    project
-}
 
 /// What a line says, without its word.
 fn line(explained: &str, word: &str) -> String {
@@ -30,7 +17,7 @@ fn later() {
 
 #[test]
 fn why_a_source_was_last_asked_is_kept_whatever_came_of_it_and_since() {
-    let project = images("library/redis");
+    let project = tags_of("library/redis");
     project.build(&[]);
     let first = project.explain("tags");
     assert!(!first.contains("it was asked because"), "that is why it was made: {first}");
@@ -69,7 +56,7 @@ fn why_a_source_was_last_asked_is_kept_whatever_came_of_it_and_since() {
 
 #[test]
 fn why_what_stays_absent_was_asked_about_is_told() {
-    let project = images("library/none");
+    let project = tags_of("library/none");
     assert_eq!(project.build(&[]).absent, 1);
     assert!(!project.explain("tags").contains("it was asked because"));
     later();
@@ -82,7 +69,7 @@ fn why_what_stays_absent_was_asked_about_is_told() {
 
 #[test]
 fn what_was_taken_over_and_asked_about_since_tells_both() {
-    let project = images("library/redis");
+    let project = tags_of("library/redis");
     project.build(&[]);
     std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
     later();
