@@ -48,7 +48,7 @@ fn deferral(d: &Deferred) -> String {
 }
 
 fn steps(n: usize) -> String {
-    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
+    counted(n, "step")
 }
 
 /// What a build will have to fetch of a source, and when it would be done.

@@ -17,7 +17,7 @@ use crate::registry::mask::Mask;
 pub enum Follow {
     /// To the same host, or to its encrypted side.
     SameHost,
-    /// Anywhere: the content is checked by its digest.
+    /// Anywhere, without credentials: what is only read is checked by its digest, or believed as the server's own word.
     Anywhere,
     /// What is sent is for one address only.
     Nowhere,
