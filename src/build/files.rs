@@ -147,7 +147,7 @@ pub fn mtime(meta: &Metadata) -> i64 {
 
 /// When it was last changed in any way, be it only that its mtime was set: nobody can set this one. Some file systems do
 /// not have it.
-fn ctime(meta: &Metadata) -> i64 {
+pub fn ctime(meta: &Metadata) -> i64 {
     nanoseconds(meta.ctime(), meta.ctime_nsec())
 }
 

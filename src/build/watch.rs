@@ -90,7 +90,8 @@ pub fn signature(root: &Path, item: &Item) -> u64 {
 }
 
 fn stamp(meta: &std::fs::Metadata, hasher: &mut impl Hasher) {
-    (meta.len(), files::mtime(meta), meta.ino(), files::is_executable(meta)).hash(hasher);
+    // With the time that no one can set back: a file may come with an old one.
+    (meta.len(), files::mtime(meta), files::ctime(meta), meta.ino(), files::is_executable(meta)).hash(hasher);
 }
 
 impl Item {

@@ -36,6 +36,8 @@ pub struct Watcher {
     folders: HashSet<PathBuf>,
     root: PathBuf,
     seen: HashMap<Item, u64>,
+    /// Where the items that are links lead.
+    ends: HashMap<Item, PathBuf>,
 }
 
 impl Watcher {
@@ -50,8 +52,15 @@ impl Watcher {
                 let _ = stopped.send(Wake::Stop);
             }
         });
-        let mut watcher =
-            Self { wakes, send, native: None, folders: HashSet::new(), root: PathBuf::new(), seen: HashMap::new() };
+        let mut watcher = Self {
+            wakes,
+            send,
+            native: None,
+            folders: HashSet::new(),
+            root: PathBuf::new(),
+            seen: HashMap::new(),
+            ends: HashMap::new(),
+        };
         if !poll {
             watcher.start();
         }
@@ -83,7 +92,9 @@ impl Watcher {
     pub fn set(&mut self, root: &Path, items: &BTreeSet<Item>) -> usize {
         root.clone_into(&mut self.root);
         self.seen.retain(|item, _| items.contains(item));
-        let wanted: HashSet<PathBuf> = items.iter().flat_map(|item| folders_of(root, item)).collect();
+        self.ends = items.iter().filter_map(|item| Some((item.clone(), end_of_link(item)?))).collect();
+        let ends = self.ends.values().filter_map(|end| end.parent().map(Path::to_owned));
+        let wanted: HashSet<PathBuf> = items.iter().flat_map(|item| folders_of(root, item)).chain(ends).collect();
         let gone: Vec<PathBuf> = self.folders.difference(&wanted).cloned().collect();
         for folder in gone {
             if let Some(native) = &mut self.native {
@@ -182,7 +193,9 @@ impl Watcher {
         match item {
             // What lies above it may have been replaced; what lies below it is part of it.
             Item::Path(path) => {
-                path.ancestors().any(|a| changed.contains(a)) || changed.iter().any(|c| c.starts_with(path))
+                path.ancestors().any(|a| changed.contains(a))
+                    || changed.iter().any(|c| c.starts_with(path))
+                    || self.ends.get(item).is_some_and(|end| changed.contains(end))
             }
             Item::Glob(_) => changed.iter().any(|c| c.starts_with(&self.root) && !is_ours(c)),
         }
@@ -207,6 +220,14 @@ fn folders_of(root: &Path, item: &Item) -> Vec<PathBuf> {
             let there = start.ancestors().find(|a| a.is_dir()).unwrap_or(root).to_owned();
             if start.is_dir() { below(&start) } else { vec![there] }
         }
+    }
+}
+
+/// The file that an item is read from, where that lies elsewhere.
+fn end_of_link(item: &Item) -> Option<PathBuf> {
+    match item {
+        Item::Path(path) if path.is_symlink() => path.canonicalize().ok(),
+        Item::Path(_) | Item::Glob(_) => None,
     }
 }
 

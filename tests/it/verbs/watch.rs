@@ -141,3 +141,28 @@ targets:
     watch.wait().exits(exit::DONE);
     assert_eq!(project.read("events").matches(r#""event":"begun""#).count(), 1);
 }
+
+#[test]
+fn a_watch_sees_edits_behind_a_link_and_of_files_with_old_times() {
+    let project = project();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let real = elsewhere.path().join("text.txt");
+    fs::write(&real, "linked\n").expect("written");
+    project.remove("text.txt");
+    std::os::unix::fs::symlink(&real, project.path("text.txt")).expect("linked");
+    let mut watch = watching(&project, &[]);
+    fs::write(&real, "edited\n").expect("written");
+    line_about(&mut watch, "text.txt");
+    assert_eq!(project.read("result/part/1.txt"), "edited\n1\n");
+
+    // An archive brings files with the times that they had.
+    let numbers = project.path("numbers.lst");
+    let old = fs::metadata(&numbers).and_then(|meta| meta.modified()).expect("it has a time");
+    let file = fs::File::options().write(true).open(&numbers).expect("opened");
+    std::io::Write::write_all(&mut &file, b"1\n3\n").expect("written");
+    file.set_modified(old).expect("set back");
+    line_about(&mut watch, "numbers.lst");
+    assert!(project.exists("result/part/3.txt"));
+    watch.signal(Signal::INT);
+    watch.wait().exits(exit::DONE);
+}
