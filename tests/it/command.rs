@@ -488,6 +488,32 @@ fn in_a_sandbox_only_outputs_and_a_private_tmp_can_be_written() {
 }
 
 #[test]
+fn in_a_sandbox_only_its_own_processes_can_be_signalled() {
+    let mut other = std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
+    let p = project(&format!(
+        r#"  own: {{rule: command, run: "sleep 60 & kill $! && touch {{out}}", sandbox: true, output: own.txt}}
+  other: {{rule: command, run: "kill -0 {} && touch {{out}}", sandbox: true, output: other.txt}}
+"#,
+        other.id()
+    ));
+    let run = p.run(&["build"]);
+    other.kill().expect("it still runs");
+    other.wait().expect("it ends");
+    if run.stderr.contains("cannot confine commands") {
+        return;
+    }
+    assert!(p.exists("own.txt"), "{run}");
+    // Older systems confine the files alone.
+    assert_eq!(p.exists("other.txt"), !signals_can_be_confined(), "{run}");
+}
+
+fn signals_can_be_confined() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux tells its release");
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(12))
+}
+
+#[test]
 fn a_sandbox_needs_an_output_of_its_own_to_write_to() {
     let p = project("  t: {rule: command, run: \"touch t.txt\", sandbox: true, output: t.txt}\n");
     let run = p.run(&["build"]);

@@ -1,4 +1,4 @@
-//! `sandbox: true`: a command that can write only in its own folder, by Landlock.
+//! `sandbox: true`: a command that can write only in its own folder and signal only its own processes, by Landlock.
 //!
 //! What is restricted stays so, and only its own process can restrict itself. So the command is started through this
 //! very program, as its hidden subcommand [`SUBCOMMAND`], which restricts itself and then becomes the command.
@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use landlock::{
-    ABI, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, Scope,
 };
 
 /// What this program is told to confine itself. Its arguments: the folder to write in, the program, its own arguments.
@@ -35,13 +36,15 @@ pub(super) fn is_possible() -> bool {
 }
 
 /// Rules under which nothing may be written anywhere. That the oldest version is there is required; the newer ones
-/// also keep files from being cut short by their names, and are used where they are.
+/// also keep files from being cut short by their names, and processes outside from being signalled or talked to by
+/// abstract sockets, and are used where they are.
 fn ruleset() -> Result<landlock::RulesetCreated, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_write(ABI::V1))?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_write(ABI::V3))?
+        .scope(Scope::from_all(ABI::V6))?
         .create()
 }
 
