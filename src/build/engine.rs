@@ -1,13 +1,12 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
@@ -31,6 +30,7 @@ use super::key::Template;
 use super::outcome::{Account, Counts, Standings, Status, Summary};
 use super::place::Placer;
 use super::possible::AxisValues;
+use super::protected::Protected;
 use super::reason::as_before;
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
@@ -108,8 +108,7 @@ pub(super) struct Engine<'p> {
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
     pub scratch: Scratch,
-    /// The pipeline file and the lists that it goes over: no step may write them.
-    pub protected: HashSet<PathId, RandomState>,
+    pub protected: Protected,
     /// The values of the axes that were read from files, by what they are.
     pub columns: HashMap<String, Vec<Bound>>,
     /// The values of targets that were not expanded.

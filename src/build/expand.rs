@@ -89,9 +89,9 @@ impl Engine<'_> {
             }
             let this = &self.pipeline.targets[target];
             for output in &this.outputs {
-                let path = pattern::literal(&output.pattern).filter(|path| self.is_protected(path));
-                if let Some(path) = path {
-                    self.problem(output.span, "an output that the pipeline itself is read from", path);
+                let refused = |path: String| self.protected.refuses(&path, self.state.find(&path));
+                if let Some(why) = pattern::literal(&output.pattern).and_then(refused) {
+                    self.problem(output.span, "an output that the pipeline itself is read from", why);
                 }
             }
             for axis in this.axes.iter().filter(|a| !matches!(a.kind, AxisKind::From { .. })) {
@@ -106,11 +106,6 @@ impl Engine<'_> {
             }
         }
         self.settle_groups();
-    }
-
-    /// The pipeline itself is read from it.
-    fn is_protected(&self, path: &str) -> bool {
-        self.state.find(path).is_some_and(|path| self.protected.contains(&path))
     }
 
     /// Rows of one set of parents: the product of the static axes (and of `read`, the values that a parent's output

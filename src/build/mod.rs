@@ -42,6 +42,7 @@ mod place;
 mod possible;
 mod printed;
 mod product;
+mod protected;
 pub mod reads;
 pub mod reason;
 pub mod reasons;

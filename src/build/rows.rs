@@ -127,10 +127,10 @@ impl Engine<'_> {
             pattern::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
             let path = rhythm.find(state, target, position, &scratch.path);
-            if protected.contains(&path) {
-                return Err(format!("the output {} is a file that the pipeline itself is read from", scratch.path));
+            match protected.refuses(&scratch.path, Some(path)) {
+                Some(why) => return Err(why),
+                None => paths.push(path),
             }
-            paths.push(path);
         }
         Ok(())
     }

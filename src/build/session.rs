@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::{AxisKind, Pipeline, Target};
+use crate::pipeline::model::{Pipeline, Target};
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
 use crate::rules::command::strays;
@@ -30,6 +30,7 @@ use super::key::{KEYS, Template};
 use super::outcome::Summary;
 use super::place::Placer;
 use super::possible::AxisValues;
+use super::protected::Protected;
 use super::request::{self, Asked};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
@@ -342,7 +343,7 @@ fn engine<'p>(
             unusable: HashMap::new(),
             rhythm: Rhythm::new(pipeline),
             scratch: Scratch::default(),
-            protected: protected(pipeline).iter().map(|path| state.intern(path)).collect(),
+            protected: Protected::of(pipeline, &mut state),
             state,
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
@@ -397,16 +398,4 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         by_source: matches!(common.lane, Lane::Source(..)),
         rule,
     }
-}
-
-/// The files that a pipeline is read from, relative to its folder.
-fn protected(pipeline: &Pipeline) -> Vec<String> {
-    let file = std::path::absolute(&pipeline.file).ok();
-    let file = file.as_deref().and_then(|f| f.strip_prefix(&pipeline.root).ok()).map(|f| f.display().to_string());
-    let axes = pipeline.targets.iter().flat_map(|target| &target.axes);
-    let lists = axes.filter_map(|axis| match &axis.kind {
-        AxisKind::Lines(path) | AxisKind::Csv { path, .. } => Some(path.strip_prefix("./").unwrap_or(path).to_owned()),
-        _ => None,
-    });
-    lists.chain(file).collect()
 }

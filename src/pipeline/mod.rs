@@ -7,7 +7,7 @@
 mod axes;
 pub mod axis;
 pub mod check;
-mod glob;
+pub mod glob;
 mod graph;
 pub mod implied;
 mod inputs;

@@ -177,6 +177,27 @@ targets:
 }
 
 #[test]
+fn what_a_pattern_of_files_matches_is_no_output() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  each: {rule: command, foreach: {f: {glob: "in/*.txt"}}, inputs: ["./{f}"], run: "cp {in} {out}", output: "copies/{f}"}
+  more: {rule: command, foreach: {v: [a, b]}, run: "echo {v} > {out}", output: "in/{v}.txt"}
+"#,
+    );
+    project.write("in/c.txt", "c\n");
+    let run = project.run(&["build"]);
+    run.exits(exit::FAILED).says("in/a.txt is among the files that an axis goes over, {glob: \"in/*.txt\"}");
+    assert!(project.exists("copies/in/c.txt") && !project.exists("in/a.txt"));
+    project.edit(
+        "foreach: {v: [a, b]}, run: \"echo {v} > {out}\", output: \"in/{v}.txt\"",
+        "run: \"echo > {out}\", output: in/b.txt",
+    );
+    project.run(&["build"]).exits(exit::WRONG).says("among the files that an axis goes over");
+}
+
+#[test]
 fn a_list_that_is_no_file_is_refused_and_not_waited_for() {
     let project = Project::new(
         r#"
