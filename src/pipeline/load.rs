@@ -1,19 +1,18 @@
 //! Text to [`Node`]s: YAML in, a tree out in which every value knows its place.
 //!
-//! All of the YAML parser that the rest of the program sees is here. It is asked for as little as possible: which
-//! node is where. Duplicate keys and merge keys are ours, because both places of a duplicate are wanted, and because
-//! what a merge brings in must not count as one; the spelling of a scalar is cut out of the text, so that a tag
-//! `1.20` does not become the number 1.2.
+//! All of the YAML parser that the rest of the program sees is here, and in [`raw`](super::raw) what it gives. It is asked
+//! for as little as possible: which node is where. Duplicate keys and merge keys are ours, because both places of a
+//! duplicate are wanted, and because what a merge brings in must not count as one; the spelling of a scalar is cut out of
+//! the text, so that a tag `1.20` does not become the number 1.2.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Location, Spanned};
 
 use super::model::{Name, Node, Text, Value};
 use super::problem::{Problem, Problems, Span};
+use super::raw::Raw;
 
 /// The longest pipeline file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -191,79 +190,6 @@ fn place(text: &str, location: Location) -> Span {
 /// The nearest boundary between characters at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
-}
-
-/// A value as the parser gives it.
-enum Raw {
-    Null,
-    /// `None` is a scalar that looks like a number or a truth value: it is read from the text.
-    Scalar(Option<String>),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
-        Ok(Raw::Scalar(None))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::Scalar(None))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw::Scalar(None))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::Scalar(None))
-    }
-
-    fn visit_str<E>(self, v: &str) -> Result<Raw, E> {
-        Ok(Raw::Scalar(Some(v.to_owned())))
-    }
-
-    fn visit_string<E>(self, v: String) -> Result<Raw, E> {
-        Ok(Raw::Scalar(Some(v)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            list.push(item);
-        }
-        Ok(Raw::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
-    }
 }
 
 /// Makes nodes of raw values: cuts scalars out of the text, resolves merges, reports duplicate keys.

@@ -19,6 +19,7 @@ pub mod node;
 mod outputs;
 pub mod pattern;
 pub mod problem;
+mod raw;
 pub mod report;
 pub mod schema;
 mod select;
