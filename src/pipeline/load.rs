@@ -1,6 +1,6 @@
 //! Text to [`Node`]s: YAML in, a tree out in which every value knows its place.
 //!
-//! All of the YAML parser that the rest of the program sees is here, and in [`raw`](super::raw) what it gives. It is asked
+//! All of the YAML parser that the rest of the program sees is here, and in `raw` what it gives. It is asked
 //! for as little as possible: which node is where. Duplicate keys and merge keys are ours, because both places of a
 //! duplicate are wanted, and because what a merge brings in must not count as one; the spelling of a scalar is cut out of
 //! the text, so that a tag `1.20` does not become the number 1.2.
