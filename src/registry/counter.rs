@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use flate2::write::MultiGzDecoder;
 use sha2::Digest as _;
 
-use super::archive;
 use super::manifest::SIZE_MAX;
 use crate::store::Sha256;
 
@@ -95,7 +94,7 @@ impl Counter {
 impl State {
     fn begin(&mut self) {
         let start = std::mem::take(&mut self.start);
-        self.unpacking = match archive::compression(&start) {
+        self.unpacking = match compression(&start) {
             None if is_skippable(&start) => Unpacking::zstd(),
             None => Unpacking::Plain(Count::default()),
             Some("gzip") => Unpacking::Gzip(Box::new(MultiGzDecoder::new(Count::default()))),
@@ -104,6 +103,14 @@ impl State {
         };
         self.unpacking.take(&start);
     }
+}
+
+/// The tool that unpacks what starts so.
+pub fn compression(start: &[u8]) -> Option<&'static str> {
+    [(&b"\x1f\x8b"[..], "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")]
+        .iter()
+        .find(|(magic, _)| start.starts_with(magic))
+        .map(|(_, tool)| *tool)
 }
 
 /// A frame that zstd skips, as some packers write first.

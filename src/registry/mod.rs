@@ -2,11 +2,9 @@
 //! reads what images are described by, `lookup` finds an image in it, [`layer_file`] says what was found.
 
 mod address;
-mod archive;
 mod auth;
 mod base64;
 mod budget;
-mod catalog;
 mod certificates;
 mod challenge;
 mod counter;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::archive::{Archive, Place};
-use super::words::{self, misread};
+use crate::registry::words::{self, misread};
 use crate::store::Sha256;
 
 /// The largest list of images that is read.

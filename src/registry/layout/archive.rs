@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use super::words::{self, misread, shown};
+use crate::registry::counter::compression;
+use crate::registry::words::{self, misread, shown};
 use crate::store::Sha256;
 
 /// More files than any archive of images has.
@@ -206,14 +207,6 @@ fn beside(name: &str, to: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-/// The tool that unpacks what starts so.
-pub fn compression(start: &[u8]) -> Option<&'static str> {
-    [(&b"\x1f\x8b"[..], "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")]
-        .iter()
-        .find(|(magic, _)| start.starts_with(magic))
-        .map(|(_, tool)| *tool)
 }
 
 /// An entry of `manifest.json` (moby's `image/tarexport`).

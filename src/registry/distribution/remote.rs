@@ -1,0 +1,127 @@
+//! What a registry has in one repository, from whichever of its addresses has it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::BoxFuture;
+
+use super::Distribution;
+use crate::registry::counter::Counter;
+use crate::registry::endpoint::Endpoint;
+use crate::registry::fetches::{Fetches, Place};
+use crate::registry::lookup::{Content, Genuine, Sent};
+use crate::registry::measure::{Measures, Piece, Pieces};
+use crate::registry::{Answer, Effort, SourceError, words};
+use crate::store::Sha256;
+
+/// The content of one repository.
+pub struct Remote<'a> {
+    pub source: &'a Distribution,
+    pub repo: &'a str,
+    pub effort: Effort,
+}
+
+impl Remote<'_> {
+    /// What an address sends, once it is what was asked for.
+    async fn genuine<'a>(
+        &self,
+        endpoint: &Endpoint,
+        digest: &Sha256,
+        effort: Effort,
+        ask: impl Fn() -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>,
+    ) -> Result<Answer<Genuine>, SourceError> {
+        let mut again = effort.retries();
+        loop {
+            let sent = match ask().await? {
+                Answer::Found(sent) => sent,
+                Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            };
+            let wrong = match sent.checked(digest) {
+                Ok(genuine) => return Ok(Answer::Found(genuine)),
+                Err(e) => e,
+            };
+            endpoint.session.sent_wrong_content();
+            if again == 0 {
+                return Err(SourceError::new(format!("{}@{digest} of {}: {wrong}", self.repo, endpoint.name())));
+            }
+            again -= 1;
+            self.source.traffic.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Content for Remote<'_> {
+    fn fetches(&self) -> &Fetches {
+        &self.source.fetches
+    }
+
+    fn place(&self) -> Place {
+        Place { address: self.source.address.clone(), repo: self.repo.to_owned() }
+    }
+
+    fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            let sent = move || -> BoxFuture<'a, _> { Box::pin(endpoint.manifest(self.repo, digest, effort)) };
+            Box::pin(self.genuine(endpoint, digest, effort, sent))
+        };
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
+    }
+
+    fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
+        Box::pin(async move {
+            let limit = self.source.limit;
+            if size > limit {
+                let what = format!(
+                    "{}@{digest}: {size} bytes, more than the {} that are the most",
+                    self.repo,
+                    words::size(limit)
+                );
+                return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
+            }
+            let sent = async |endpoint: &Endpoint, effort| {
+                Ok(match endpoint.blob(self.repo, digest, effort).await? {
+                    Answer::Found(bytes) => Answer::Found(Sent { bytes, content_type: None }),
+                    Answer::Absent(why) => Answer::Absent(why),
+                })
+            };
+            let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+                let sent = move || -> BoxFuture<'a, _> { Box::pin(sent(endpoint, effort)) };
+                Box::pin(self.genuine(endpoint, digest, effort, sent))
+            };
+            self.source.endpoints.ask(self.effort, ask).await
+        })
+    }
+}
+
+impl Pieces for Remote<'_> {
+    fn measures(&self) -> &Measures {
+        &self.source.measures
+    }
+
+    fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
+        let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_size(self.repo, digest, effort))
+        };
+        Box::pin(self.source.endpoints.ask(self.effort, ask))
+    }
+
+    fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.blob_piece(self.repo, digest, start, length, effort))
+        };
+        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
+    }
+
+    fn count<'a>(
+        &'a self,
+        digest: &'a Sha256,
+        size: u64,
+        counter: &'a Arc<Counter>,
+    ) -> BoxFuture<'a, Result<Answer<()>, SourceError>> {
+        let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
+            Box::pin(endpoint.count_blob(self.repo, digest, size, counter, effort))
+        };
+        let is_right = |(): &()| counter.digest() == *digest;
+        Box::pin(async move { self.source.endpoints.ask_for(self.effort, ask, is_right).await })
+    }
+}

@@ -1,0 +1,138 @@
+//! Layer files that somebody else wrote: those that are there already, and what an imagelayers server answers.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::UNCOMPRESSED;
+use crate::registry::words::{misread, shown};
+use crate::store::Sha256;
+
+/// What a layer file that is there already says of its image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// Of the platform's manifest; `None` in a file of the imagelayers server.
+    pub digest: Option<Sha256>,
+    pub platform: Option<String>,
+    pub is_unpacked: bool,
+}
+
+#[derive(Deserialize)]
+struct FoundAnalysis {
+    repo: FoundRepo,
+    layers: Vec<FoundLayer>,
+    status: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct FoundRepo {
+    name: String,
+    tag: String,
+    #[serde(rename = "size")]
+    _size: u64,
+    count: usize,
+    digest: Option<String>,
+    platform: Option<String>,
+    sizes: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FoundLayer {
+    #[serde(rename = "id")]
+    _id: String,
+}
+
+/// Reads a layer file of ours, or of an imagelayers server, where it is that of this image.
+pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
+    let [found]: [FoundAnalysis; 1] = serde_json::from_slice(bytes).ok()?;
+    let plain = |name: &str| name.strip_prefix("library/").unwrap_or(name).to_owned();
+    let is_ours = plain(&found.repo.name) == plain(name)
+        && found.repo.tag == tag
+        && found.repo.count == found.layers.len()
+        && found.status.is_none_or(|s| s == 200);
+    if !is_ours {
+        return None;
+    }
+    let digest = found.repo.digest.map(|d| d.parse()).transpose().ok()?;
+    // An imagelayers server gave those of unpacked layers, as nobody else could then.
+    let is_unpacked = digest.is_none() || found.repo.sizes.as_deref() == Some(UNCOMPRESSED);
+    Some(Recognised { digest, platform: found.repo.platform, is_unpacked })
+}
+
+/// What an imagelayers server says of one image.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Analyzed {
+    /// The layer file, in our form.
+    Found(Vec<u8>),
+    Missing,
+}
+
+/// Reads what an imagelayers server answered about one image. The error is in words.
+pub fn analyzed(bytes: &[u8], name: &str, tag: &str) -> Result<Analyzed, String> {
+    let list: Vec<Value> = serde_json::from_slice(bytes)
+        .map_err(|e| format!("expected a list of layers, but what came cannot be read as one ({})", misread(&e)))?;
+    let status = list.first().and_then(|found| found.get("status"));
+    match status.map(Value::as_u64) {
+        Some(Some(404)) => return Ok(Analyzed::Missing),
+        Some(Some(200)) => {}
+        Some(_) => {
+            let status = status.map(Value::to_string).unwrap_or_default();
+            return Err(format!("unexpected status {} of {name}:{tag}", shown(&status)));
+        }
+        // Old servers have no status, and no layers of what is not there.
+        None if list.len() == 1 && has_no_layers(&list[0]) => return Ok(Analyzed::Missing),
+        None => {}
+    }
+    if recognise(bytes, name, tag).is_none() {
+        return Err(format!("expected the layers of {name}:{tag}, but what came is something else"));
+    }
+    Ok(Analyzed::Found(indented(bytes)))
+}
+
+fn has_no_layers(found: &Value) -> bool {
+    match found.get("layers") {
+        Some(Value::Null) => true,
+        Some(Value::Array(layers)) => layers.is_empty(),
+        _ => false,
+    }
+}
+
+/// JSON with two blanks a level and a newline at its end, its keys in the order in which they are: a [`Value`] would
+/// sort them. It must be valid, and no deeper than a parser allows.
+pub(super) fn indented(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    let new_line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + 2 * depth, b' ');
+    };
+    for &byte in json {
+        if quoted {
+            out.push(byte);
+            quoted = byte != b'"' || escaped;
+            escaped = byte == b'\\' && !escaped;
+            continue;
+        }
+        let opened = matches!(out.last(), Some(b'{' | b'['));
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            b'}' | b']' => {
+                depth -= 1;
+                if !opened {
+                    new_line(&mut out, depth);
+                }
+            }
+            _ if opened => new_line(&mut out, depth),
+            _ => {}
+        }
+        out.push(byte);
+        match byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => depth += 1,
+            b',' => new_line(&mut out, depth),
+            b':' => out.push(b' '),
+            _ => {}
+        }
+    }
+    out.push(b'\n');
+    out
+}
