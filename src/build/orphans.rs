@@ -6,8 +6,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokio::sync::watch;
 
+use crate::pipeline::backwards;
 use crate::pipeline::model::TargetId;
-use crate::pipeline::pattern;
 use crate::store::Digest;
 use crate::store::state::{Access, FileRecord, State, StepRecord};
 
@@ -98,7 +98,7 @@ impl Engine<'_> {
         let untold = self.untold();
         let may_be_made = |path: &str| {
             let outputs = untold.iter().flat_map(|&t| &self.pipeline.targets[t].outputs);
-            outputs.into_iter().any(|o| !pattern::match_path(&o.pattern, path).is_empty())
+            outputs.into_iter().any(|o| !backwards::match_path(&o.pattern, path).is_empty())
         };
         let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
         let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();

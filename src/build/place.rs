@@ -316,7 +316,7 @@ fn unpack_folder(output: &StoredOutput, to: &Path, blobs: &Blobs) -> io::Result<
     fs::create_dir_all(to)?;
     for file in listing.files {
         let Ok(blob) = file.blob.parse() else { return Ok(false) };
-        if crate::pipeline::pattern::safe_path(&file.path).is_err() {
+        if crate::pipeline::paths::safe_path(&file.path).is_err() {
             return Ok(false);
         }
         let path = to.join(&file.path);

@@ -1,8 +1,8 @@
 //! What records tell of outputs that no step is known to make: since what its values are read out of has to be built
 //! first, or since there is none any more.
 
+use crate::pipeline::backwards;
 use crate::pipeline::model::{self, AxisKind, TargetId};
-use crate::pipeline::pattern;
 use crate::store::hex;
 
 use super::changes::recorded_inputs;
@@ -94,7 +94,7 @@ impl Engine<'_> {
         };
         let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
         let record = |path: &str| {
-            let read = pattern::match_path(&output.pattern, path).into_iter().filter(has);
+            let read = backwards::match_path(&output.pattern, path).into_iter().filter(has);
             let may_be: Vec<_> = read.map(|values| (target, values)).collect();
             (!may_be.is_empty()).then(|| self.recorded(path, may_be))
         };

@@ -1,7 +1,7 @@
 //! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
 
+use crate::pipeline::backwards;
 use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId};
-use crate::pipeline::pattern;
 use crate::pipeline::problem::suggest;
 
 /// Which steps of a target are wanted.
@@ -83,7 +83,7 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
 pub(super) fn makers(pipeline: &Pipeline, path: &str) -> Vec<(TargetId, Vec<(usize, String)>)> {
     let outputs = pipeline.targets.iter().enumerate().flat_map(|(t, this)| this.outputs.iter().map(move |o| (t, o)));
     let values = |(target, output): (TargetId, &Output)| {
-        pattern::match_path(&output.pattern, path).into_iter().map(move |values| (target, values))
+        backwards::match_path(&output.pattern, path).into_iter().map(move |values| (target, values))
     };
     outputs.flat_map(values).collect()
 }

@@ -1,7 +1,7 @@
 //! Several targets that make one file: those that describe the same step, and those that undo each other's work.
 
 use crate::pipeline::model::{InputKind, Pattern, TargetId};
-use crate::pipeline::pattern;
+use crate::pipeline::{backwards, pattern};
 
 use super::engine::Engine;
 use super::request;
@@ -72,7 +72,10 @@ impl Engine<'_> {
 
     fn may_make(&self, target: TargetId, path: &str) -> bool {
         let outputs = &self.pipeline.targets[target].outputs;
-        outputs.iter().flat_map(|o| pattern::match_path(&o.pattern, path)).any(|values| self.may_have(target, &values))
+        outputs
+            .iter()
+            .flat_map(|o| backwards::match_path(&o.pattern, path))
+            .any(|values| self.may_have(target, &values))
     }
 
     /// The steps that a step reads from, as far as they are known.

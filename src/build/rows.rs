@@ -2,7 +2,7 @@
 
 use crate::pipeline::model::{Input, InputKind, Part, Pattern, Target, TargetId};
 use crate::pipeline::problem::Span;
-use crate::pipeline::{implied, pattern};
+use crate::pipeline::{implied, paths, pattern};
 use crate::store::Sha256;
 use crate::store::state::PathId;
 
@@ -124,7 +124,7 @@ impl Engine<'_> {
         for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
             scratch.path.clear();
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
-            pattern::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
+            paths::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
             let path = rhythm.find(state, target, position, &scratch.path);
             match protected.refuses(&scratch.path, Some(path)) {

@@ -4,7 +4,7 @@ use super::check::public_text;
 use super::glob;
 use super::makers::Makers;
 use super::model::{Axis, AxisKind, Binding, Name, Node, Part, Pattern, Read, Select, Target, TargetId, Text};
-use super::pattern;
+use super::paths;
 use super::problem::{Problems, Span};
 use super::targets::Known;
 
@@ -87,7 +87,7 @@ fn axis(node: &Node, id: TargetId, known: &Known, problems: &mut Problems) -> Op
     }
     let text = public_text(value, "the values of an axis", problems)?;
     let path = file_path(&text);
-    if let Err(why) = pattern::safe_path(path) {
+    if let Err(why) = paths::safe_path(path) {
         problems.at(value.span, why, "is not below the pipeline's folder");
         return None;
     }

@@ -4,9 +4,9 @@ use super::check::public_text;
 use super::makers::Makers;
 use super::model::{Input, InputKind, Name, Node, Part, Pattern, Target, TargetId, Text};
 use super::outputs::{path_of, unknown_bindings};
-use super::pattern;
 use super::problem::{Problems, Span};
 use super::targets::Known;
+use super::{paths, pattern};
 
 /// What is known of all targets once their outputs are.
 pub(super) struct Made<'a> {
@@ -128,7 +128,7 @@ fn path(
     if !loose {
         unknown_bindings(&pattern.parts, ours, problems);
     }
-    if let Err(why) = pattern::safe_pattern(&pattern) {
+    if let Err(why) = paths::safe_pattern(&pattern) {
         problems.at(node.span, why, "cannot be read");
     }
     if problems.0.len() > before {

@@ -7,12 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_yaml::Spanned;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
-use serde_yaml::{Location, Spanned};
 
 use super::model::{Name, Node, Text, Value};
 use super::problem::{Problem, Problems, Span};
 use super::raw::Raw;
+use super::syntax::{place, syntax};
 
 /// The longest pipeline file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -113,83 +114,6 @@ fn parse_here(text: &str, problems: &mut Problems) -> Option<Node> {
             None
         }
     }
-}
-
-/// What the parser says, in our form.
-fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
-    use serde_yaml::Error;
-    let place = error.location().map(|l| place(text, l));
-    let mut problem = Problem { span: place, ..Problem::default() };
-    let mut error = error.without_snippet();
-    while let Error::AliasError { error: inner, .. } = error {
-        error = inner;
-    }
-    match error {
-        Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => {
-            problem.message = format!("aliases expand to more than {MAX_ALIASED} values");
-            problem.label = "this alias is one too many".into();
-        }
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            problem.message = "an alias stands inside of what it stands for".into();
-            problem.label = "this alias never ends".into();
-        }
-        Error::UnknownAnchor { .. } => {
-            problem.message = "unknown anchor".into();
-            problem.label = "no anchor of this name stands before it".into();
-        }
-        Error::Budget { breach, .. } => {
-            use serde_yaml::budget::BudgetBreach as B;
-            problem.message = match breach {
-                B::Nodes { .. } | B::Events { .. } => format!("the file has more than {MAX_NODES} values"),
-                B::Depth { .. } => format!("values are nested more than {MAX_DEPTH} deep"),
-                B::Aliases { .. } | B::Anchors { .. } | B::RecordedAnchorEvents { .. } => {
-                    "the file has too many anchors and aliases".into()
-                }
-                _ => "the file is too large".into(),
-            };
-            problem.label = "the limit is reached here".into();
-        }
-        Error::MultipleDocuments { .. } => {
-            problem.message = "the file has more than one YAML document".into();
-            problem.label = "a second one starts here".into();
-        }
-        other => {
-            problem.message = "this is not valid YAML".into();
-            // The parser's words end with the place, which the mark shows better.
-            let words = other.to_string();
-            let words = words.split(" at line ").next().unwrap_or(&words);
-            problem.label = words.lines().next().unwrap_or("here").trim_end_matches([' ', ':', ',']).to_owned();
-            problem.help(
-                "put text that has `{`, `}`, `[`, `]`, `: ` or ` #` in it, or starts with `*`, `&` or `@`, in quotes",
-            );
-        }
-    }
-    problem
-}
-
-/// A place in bytes. Scanner errors know line and column alone (in characters, from one).
-fn place(text: &str, location: Location) -> Span {
-    let span = location.span();
-    if let (Some(start), Some(len)) = (span.byte_offset(), span.byte_len()) {
-        let start = floor(text, start as usize);
-        return Span { start, len: floor(text, start.saturating_add(len as usize)) - start };
-    }
-    let line_at = match location.line() {
-        0 | 1 => 0,
-        n => text.match_indices('\n').nth(n as usize - 2).map_or(text.len(), |(i, _)| i + 1),
-    };
-    let line = text[line_at..].split('\n').next().unwrap_or("");
-    let skip = (location.column() as usize).saturating_sub(1);
-    let start = line_at + line.char_indices().nth(skip).map_or(line.len(), |(i, _)| i);
-    Span { start, len: text[start..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8) }
-}
-
-/// The nearest boundary between characters at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at.min(text.len()))
 }
 
 /// Makes nodes of raw values: cuts scalars out of the text, resolves merges, reports duplicate keys.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::model::{Output, Part, Pattern, Target, TargetId, Text};
-use super::pattern;
+use super::{backwards, pattern};
 
 /// The outputs of all targets, by the text before their first binding.
 pub(super) struct Makers<'a> {
@@ -30,7 +30,9 @@ impl<'a> Makers<'a> {
     /// least: what another makes, it makes, too.
     pub fn find(&self, path: &Pattern) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
         self.candidates(path)
-            .filter_map(|(id, output)| Some((self.targets[id].narrowness, id, pattern::unify(path, &output.pattern)?)))
+            .filter_map(|(id, output)| {
+                Some((self.targets[id].narrowness, id, backwards::unify(path, &output.pattern)?))
+            })
             .min_by_key(|(narrow, id, _)| (*narrow, *id))
             .map(|(_, id, on)| (id, on))
     }
@@ -41,7 +43,7 @@ impl<'a> Makers<'a> {
             let mut pattern = output.pattern.clone();
             // A binding of nobody's stands for the rest of the path.
             pattern.parts.extend([Part::Text(Text::plain("/")), Part::Binding(usize::MAX)]);
-            pattern::unify(path, &pattern).is_some()
+            backwards::unify(path, &pattern).is_some()
         };
         self.candidates(path).filter(|(_, output)| output.folder && within(output)).map(|(id, _)| id).min()
     }

@@ -2,10 +2,12 @@
 //!
 //! [`mod@load`] reads the text into a tree that keeps its places, [`text`] replaces `${names}` in it, [`shape`] says
 //! what may stand where (for the check and for the JSON [`schema`] alike), [`check`] makes the typed model, and
-//! [`report`] shows what is wrong. While building, [`pattern`] fills `{names}` and [`axis`] reads values.
+//! [`report`] shows what is wrong. While building, [`pattern`] fills `{names}`, [`backwards`] reads them out of paths,
+//! and [`axis`] reads values.
 
 mod axes;
 pub mod axis;
+pub mod backwards;
 pub mod check;
 pub mod glob;
 mod graph;
@@ -17,6 +19,7 @@ mod makers;
 pub mod model;
 pub mod node;
 mod outputs;
+pub mod paths;
 pub mod pattern;
 pub mod problem;
 mod raw;
@@ -24,6 +27,7 @@ pub mod report;
 pub mod schema;
 mod select;
 pub mod shape;
+mod syntax;
 mod targets;
 pub mod text;
 

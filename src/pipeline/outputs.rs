@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::model::{Binding, Name, Node, Output, Part, Piece, Target, TargetId, Text, Value};
 use super::problem::{Problems, suggest};
 use super::targets::Known;
-use super::{implied, pattern};
+use super::{implied, paths, pattern};
 
 /// Reads the outputs of target `of`. `loose`: not all of its bindings are known.
 pub(super) fn read(
@@ -66,7 +66,7 @@ fn one(
     if !loose {
         unknown_bindings(&pattern.parts, bindings, problems);
     }
-    if let Err(why) = pattern::safe_path(implied::below(of, &pattern::sample(&pattern))) {
+    if let Err(why) = paths::safe_path(implied::below(of, &paths::sample(&pattern))) {
         problems.at(node.span, why, "cannot be written");
     } else if problems.0.len() == before && !loose {
         // Two steps that differ in a binding alone must not write the same file.

@@ -23,7 +23,7 @@ use super::{
     Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
 };
 use crate::pipeline::model::SourceEntry;
-use crate::pipeline::pattern;
+use crate::pipeline::paths;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
@@ -104,7 +104,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
     let name = path.as_public()?;
     let before = problems.0.len();
     let trimmed = name.trim_start_matches("./").trim_end_matches('/');
-    if let Err(why) = pattern::safe_path(trimmed)
+    if let Err(why) = paths::safe_path(trimmed)
         && name != "."
     {
         problems.at(path.span, "not the path of a layout", why);
