@@ -25,6 +25,7 @@ pub mod problem;
 mod raw;
 pub mod report;
 pub mod schema;
+mod secrets;
 mod select;
 pub mod shape;
 mod syntax;

@@ -235,6 +235,21 @@ impl Text {
         Self(vec![Piece::Plain(text.into())])
     }
 
+    /// Puts a piece at the end; plain text becomes one with the plain text before it.
+    pub fn push(&mut self, piece: Piece) {
+        match (self.0.last_mut(), piece) {
+            (Some(Piece::Plain(last)), Piece::Plain(more)) => last.push_str(&more),
+            (_, piece) => self.0.push(piece),
+        }
+    }
+
+    /// The same of plain text, unless there is none.
+    pub fn push_plain(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.push(Piece::Plain(text.to_owned()));
+        }
+    }
+
     /// Its length in bytes, secrets included.
     pub fn len(&self) -> usize {
         self.0

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 use super::problem::{Problem, Problems, Span};
-use super::text::strike_out;
+use super::secrets::strike_out;
 
 /// All problems of a pipeline file.
 #[derive(Debug)]
