@@ -6,7 +6,6 @@ mod auth;
 mod base64;
 mod budget;
 mod certificates;
-mod challenge;
 mod counter;
 pub mod distribution;
 pub mod dockerhub;
@@ -36,7 +35,6 @@ mod setup;
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod token;
 mod validators;
 mod words;
 

@@ -9,9 +9,9 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::address::Credentials;
-use super::http::{Follow, Request};
-use super::{SourceError, base64};
+use crate::registry::address::Credentials;
+use crate::registry::http::{Follow, Request};
+use crate::registry::{SourceError, base64};
 
 /// How much of a token server's answer is taken.
 const LIMIT: u64 = 1 << 20;
@@ -33,8 +33,16 @@ pub struct Token {
     taken: AtomicBool,
 }
 
-/// Realm, service, scope, and the repository, whose login may be one of its own.
-pub type TokenKey = (String, Option<String>, String, String);
+/// What a token is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenKey {
+    /// Who grants it.
+    pub realm: Url,
+    pub service: Option<String>,
+    pub scope: String,
+    /// The repository, whose login may be one of its own.
+    pub repo: String,
+}
 
 /// What a request carries.
 pub enum Carried {
@@ -105,19 +113,17 @@ fn seconds(value: &Value) -> u64 {
 /// The request for a token: by GET with a password or nothing, by POST with an identity token (distribution's token
 /// specification, `docs/spec/auth/oauth.md`).
 pub fn request(
-    realm: &Url,
-    service: Option<&str>,
-    scope: &str,
+    key: &TokenKey,
     credentials: Option<&Credentials>,
 ) -> Result<(Request, Option<HeaderValue>), SourceError> {
-    let mut request = Request::new(Method::GET, realm.clone(), "application/json", LIMIT);
-    let service = service.map(|service| ("service", service));
-    let scope = [("scope", scope)];
+    let mut request = Request::new(Method::GET, key.realm.clone(), "application/json", LIMIT);
+    let service = key.service.as_deref().map(|service| ("service", service));
+    let scope = [("scope", &*key.scope)];
     let header = match credentials {
         Some(Credentials::IdentityToken(token)) => {
             let fixed = [("grant_type", "refresh_token"), ("client_id", "layermill"), ("refresh_token", token)];
             // Only a URL writes pairs as a form does.
-            let mut form = realm.clone();
+            let mut form = key.realm.clone();
             form.set_query(None);
             form.query_pairs_mut().extend_pairs(fixed).extend_pairs(service).extend_pairs(scope);
             request.body = form.query().map(|form| ("application/x-www-form-urlencoded", form.into()));

@@ -1,0 +1,26 @@
+//! What is said of requests that were refused.
+
+use crate::registry::http::{Reply, Request};
+use crate::registry::words::shown;
+use crate::registry::{SourceError, said};
+
+/// A refusal that is not in the form of a registry's.
+pub fn refused_by_others(request: &Request, reply: &Reply) -> SourceError {
+    let kind = said::media_type(reply).map_or_else(|| "of no type".into(), |t| format!("`{}`", shown(&t)));
+    let what = format!("{}, but no error of a registry; what came is {kind}{}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown()))
+        .help("it may be a firewall or proxy on the way: see what this address shows there, or ask who runs it")
+}
+
+/// A 401 that does not say how to log in.
+pub fn unchallenged(request: &Request, reply: &Reply, has_login: bool) -> SourceError {
+    let how = match reply.header("www-authenticate") {
+        Some(text) => format!("in a way that is none of ours: `{}`", shown(text)),
+        None => "without saying how".into(),
+    };
+    let then = if has_login { "; the login that there is could not be offered" } else { "" };
+    let what = format!("{}, which asks for a login {how}{}{then}", reply.status, said::words(reply));
+    SourceError::new(format!("{}: {what}", request.shown())).help(
+        "registries ask by `Basic`, or by `Bearer` with the URL of a token server: is it a registry that answers?",
+    )
+}
