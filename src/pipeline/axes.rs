@@ -1,12 +1,12 @@
 //! `foreach:` to axes and bindings.
 
-use super::check::public_text;
 use super::glob;
+use super::known::Known;
 use super::makers::Makers;
 use super::model::{Axis, AxisKind, Binding, Name, Node, Part, Pattern, Read, Select, Target, TargetId, Text};
+use super::names::public_text;
 use super::paths;
 use super::problem::{Problems, Span};
-use super::targets::Known;
 
 /// An axis whose target's bindings are not known yet.
 pub(super) struct Draft {
@@ -34,7 +34,7 @@ pub(super) struct Resolved {
 pub(super) fn draft(foreach: Option<&Node>, id: TargetId, known: &Known, problems: &mut Problems) -> Vec<Draft> {
     let mut out = Vec::new();
     for (name, node) in foreach.and_then(Node::as_map).unwrap_or_default() {
-        super::check::check_name(name, "a binding", problems);
+        super::names::check_name(name, "a binding", problems);
         if matches!(name.text.as_str(), "in" | "out") {
             let label = "stands for what a step reads and writes";
             problems.at(name.span, format!("a binding cannot be called `{}`", name.text), label);

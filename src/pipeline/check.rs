@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keys;
-use super::model::{Name, Node, Piece, Pipeline, SourceEntry, Value};
+use super::model::{Node, Pipeline, SourceEntry, Value};
+use super::names::check_name;
 use super::node::without;
 use super::problem::{Problems, Span, suggest};
 use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
+use super::syntax::MAX_BYTES;
 use super::text::{Env, Vars};
 use super::{load as tree, targets};
 
@@ -48,9 +50,9 @@ pub fn load(file: &Path, options: &Options, vocabulary: &Vocabulary) -> Loaded {
         Ok(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
         Err(e) => return failed(format!("cannot find the folder of the pipeline file: {e}")),
     };
-    let bytes = match std::fs::metadata(file).and_then(|meta| match meta.len() > tree::MAX_BYTES as u64 {
+    let bytes = match std::fs::metadata(file).and_then(|meta| match meta.len() > MAX_BYTES as u64 {
         // Not read: only its size matters.
-        true => Ok(vec![0; tree::MAX_BYTES + 1]),
+        true => Ok(vec![0; MAX_BYTES + 1]),
         false => std::fs::read(file),
     }) {
         Ok(bytes) => bytes,
@@ -224,17 +226,6 @@ fn check_sources(node: Option<&Node>, vocabulary: &Vocabulary, checker: &mut Che
     out
 }
 
-/// Whether a name can be written wherever names are: on the command line, in a list, in a file's name.
-pub(super) fn check_name(name: &Name, what: &str, problems: &mut Problems) -> bool {
-    let fine = super::text::is_name(&name.text);
-    if !fine {
-        problems
-            .at(name.span, format!("bad name of {what}: `{}`", name.text), "not a name")
-            .help("a name has letters, digits, `_` and `-`, and starts with a letter or `_`");
-    }
-    fine
-}
-
 /// The names under the `default:` that holds, with their places.
 fn chosen_default(top: &Node, options: &Options, problems: &mut Problems) -> Option<Vec<(String, Span)>> {
     let mut node = top.get("default");
@@ -262,16 +253,4 @@ fn chosen_default(top: &Node, options: &Options, problems: &mut Problems) -> Opt
 fn pools(node: Option<&Node>) -> Vec<(String, u32)> {
     let entries = node.and_then(Node::as_map).unwrap_or_default();
     entries.iter().filter_map(|(n, v)| Some((n.text.clone(), u32::try_from(v.as_u64()?).ok()?))).collect()
-}
-
-/// A scalar that becomes part of names, where secrets must not be.
-pub(super) fn public_text(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
-    let text = node.as_text()?;
-    if text.0.iter().any(|p| matches!(p, Piece::Secret { .. })) {
-        problems
-            .at(node.span, format!("a secret in {what}"), "would be shown and recorded")
-            .help("use `${env.NAME}` or a variable for what need not be secret");
-        return None;
-    }
-    Some(text.public())
 }

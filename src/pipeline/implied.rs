@@ -2,8 +2,8 @@
 //! them, which the file need not write down, and an axis that reads that target's output. So they are fresh, deferred,
 //! planned and explained as everything else.
 
-use super::check::public_text;
 use super::model::{Binding, Name, Node, Part, Text, Value};
+use super::names::public_text;
 use super::pattern;
 use super::problem::{Problems, Span};
 

@@ -1,11 +1,11 @@
 //! `inputs:` and `after:`: what a target waits for.
 
-use super::check::public_text;
+use super::known::Known;
 use super::makers::Makers;
 use super::model::{Input, InputKind, Name, Node, Part, Pattern, Target, TargetId, Text};
+use super::names::public_text;
 use super::outputs::{path_of, unknown_bindings};
 use super::problem::{Problems, Span};
-use super::targets::Known;
 use super::{paths, pattern};
 
 /// What is known of all targets once their outputs are.
@@ -61,7 +61,7 @@ fn check_input_name(name: &Name, problems: &mut Problems) -> bool {
         );
         return false;
     }
-    super::check::check_name(name, "an input", problems)
+    super::names::check_name(name, "an input", problems)
 }
 
 fn input(

@@ -8,23 +8,13 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_yaml::Spanned;
-use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 
 use super::model::{Name, Node, Text, Value};
 use super::problem::{Problem, Problems, Span};
 use super::raw::Raw;
-use super::syntax::{place, syntax};
+use super::syntax::{MAX_BYTES, options, place, syntax};
 
-/// The longest pipeline file that is read, in bytes.
-pub const MAX_BYTES: usize = 64 << 20;
-/// The most values (scalars, lists and mappings) that a pipeline file may have.
-pub const MAX_NODES: usize = 4_000_000;
-/// The most values that aliases and merges may add to those. Files that stay below share a few defaults; what goes
-/// beyond is built to explode.
-pub const MAX_ALIASED: usize = 1_000_000;
-/// The deepest nesting.
-pub const MAX_DEPTH: usize = 64;
-/// Stack for that: only what is used of it becomes memory.
+/// Stack for the deepest nesting: only what is used of it becomes memory.
 const STACK: usize = 64 << 20;
 
 /// Checks that a file's bytes are text that can be parsed at all.
@@ -67,28 +57,7 @@ pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 }
 
 fn parse_here(text: &str, problems: &mut Problems) -> Option<Node> {
-    let options = serde_yaml::options! {
-        budget: serde_yaml::budget! {
-            max_nodes: MAX_NODES,
-            max_events: 3 * MAX_NODES,
-            max_aliases: MAX_ALIASED,
-            max_anchors: MAX_ALIASED,
-            max_recorded_anchor_events: MAX_NODES,
-            max_recorded_anchor_bytes: MAX_BYTES,
-            max_total_scalar_bytes: MAX_BYTES,
-            max_depth: MAX_DEPTH,
-            max_documents: 2,
-            // One anchor with hundreds of uses is how defaults are shared.
-            enforce_alias_anchor_ratio: false,
-        },
-        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: MAX_ALIASED },
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        merge_keys: MergeKeyPolicy::AsOrdinary,
-        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        ignore_binary_tag_for_string: true,
-        with_snippet: false,
-    };
-    let root: Spanned<Raw> = match serde_yaml::from_str_with_options(text, options) {
+    let root: Spanned<Raw> = match serde_yaml::from_str_with_options(text, options()) {
         Ok(root) => root,
         Err(e) => {
             problems.0.push(syntax(text, &e));

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::known::Known;
 use super::model::{Binding, Name, Node, Output, Part, Piece, Target, TargetId, Text, Value};
 use super::problem::{Problems, suggest};
-use super::targets::Known;
 use super::{implied, paths, pattern};
 
 /// Reads the outputs of target `of`. `loose`: not all of its bindings are known.
@@ -27,7 +27,7 @@ pub(super) fn read(
             return;
         }
         if let Some(name) = name {
-            if !super::check::check_name(name, "an output", problems) {
+            if !super::names::check_name(name, "an output", problems) {
                 return;
             }
             output.name = Some(name.text.clone());

@@ -5,6 +5,7 @@
 //! end with.
 
 use super::model::{Binding, Part, Pattern, Piece, Text};
+use super::names::is_name;
 use super::node::locate;
 use super::problem::Span;
 
@@ -78,13 +79,7 @@ pub fn parse(text: &Text, span: Span, source: &str, bindings: &[Binding]) -> Pat
 fn name_in_braces(text: &str) -> Option<&str> {
     let name = text.strip_prefix('{')?.split('}').next()?;
     let closed = text.as_bytes().get(name.len() + 1) == Some(&b'}');
-    (closed && name.split('.').all(is_identifier)).then_some(name)
-}
-
-fn is_identifier(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (closed && name.split('.').all(is_name)).then_some(name)
 }
 
 /// Fills in the values of the bindings. Secrets stand by their names, and so do special names.

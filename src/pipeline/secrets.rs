@@ -1,7 +1,6 @@
 //! What of a file must not be shown: the user parts of URLs, the defaults of secrets, and passwords.
 
 use super::model::{Piece, Text};
-use super::text::closing;
 
 /// The name under which the user part of a URL is shown.
 const USER_PART: &str = "user";
@@ -83,6 +82,20 @@ fn password(source: &str, end: usize) -> Option<(usize, usize)> {
         _ => line.len(),
     };
     Some((start, len))
+}
+
+/// The length of the `{…}` at the start of `text`, braces inside of it counted.
+pub fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (i, b) in text.bytes().enumerate() {
+        match b {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return Some(i + 1),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,9 +1,44 @@
-//! What the YAML parser says of a text that it does not take, in our words and with our places.
+//! How the YAML parser is asked, with its limits, and what it says of a text that it does not take, in our words.
 
-use serde_yaml::Location;
+use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+use serde_yaml::{Location, Options};
 
-use super::load::{MAX_ALIASED, MAX_DEPTH, MAX_NODES};
 use super::problem::{Problem, Span};
+
+/// The longest pipeline file that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 20;
+/// The most values (scalars, lists and mappings) that a pipeline file may have.
+pub const MAX_NODES: usize = 4_000_000;
+/// The most values that aliases and merges may add to those. Files that stay below share a few defaults; what goes
+/// beyond is built to explode.
+pub const MAX_ALIASED: usize = 1_000_000;
+/// The deepest nesting.
+pub const MAX_DEPTH: usize = 64;
+
+/// What is asked of the parser.
+pub fn options() -> Options {
+    serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 3 * MAX_NODES,
+            max_aliases: MAX_ALIASED,
+            max_anchors: MAX_ALIASED,
+            max_recorded_anchor_events: MAX_NODES,
+            max_recorded_anchor_bytes: MAX_BYTES,
+            max_total_scalar_bytes: MAX_BYTES,
+            max_depth: MAX_DEPTH,
+            max_documents: 2,
+            // One anchor with hundreds of uses is how defaults are shared.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: MAX_ALIASED },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        ignore_binary_tag_for_string: true,
+        with_snippet: false,
+    }
+}
 
 /// What the parser says, in our form.
 pub fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {

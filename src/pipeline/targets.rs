@@ -1,39 +1,17 @@
 //! The targets: each by itself, then what they have of each other.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::axes::Resolved;
-use super::check::check_name;
 use super::inputs::Made;
+use super::known::Known;
 use super::makers::Makers;
-use super::model::{Binding, Freshness, Name, Node, Pipeline, Target, TargetId};
+use super::model::{Binding, Freshness, Name, Node, Pipeline, Target};
+use super::names::check_name;
 use super::node::without;
 use super::problem::{Problem, Problems, Span, suggest};
 use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::{axes, graph, implied, inputs, keys, outputs};
-
-/// What is known of all targets while one is looked at.
-pub(super) struct Known<'a> {
-    /// The file's text.
-    pub source: &'a str,
-    pub names: &'a [(String, &'a Node)],
-    pub ids: HashMap<&'a str, TargetId>,
-    /// The first target with an output that is written so, bindings and all.
-    pub written: HashMap<String, TargetId>,
-}
-
-impl Known<'_> {
-    /// Finds a target; says so where there is none.
-    pub fn find(&self, name: &str, span: Span, problems: &mut Problems) -> Option<TargetId> {
-        let found = self.ids.get(name).copied();
-        if found.is_none() {
-            let written = self.names.iter().map(|(n, _)| n.as_str()).filter(|n| !implied::is_implied(n));
-            unknown(problems, span, "target", name, written);
-        }
-        found
-    }
-}
 
 /// Fills in the pipeline's targets and their graph.
 pub(super) fn check(

@@ -5,17 +5,18 @@
 
 use std::collections::HashMap;
 
-use super::load;
 use super::model::{Name, Node, Piece, Text, Value};
+use super::names::is_name;
 use super::node::locate;
 use super::problem::{Problems, Span, suggest};
-use super::secrets::hide_user;
+use super::secrets::{closing, hide_user};
+use super::syntax::MAX_BYTES;
 
 /// Looks up a variable of the environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The most bytes that variables may put into a file: those of variables of variables can double and double.
-pub const MAX_TEXT: usize = load::MAX_BYTES;
+pub const MAX_TEXT: usize = MAX_BYTES;
 
 /// Replaces `${…}` all over a file. Before that, `--set` and the profile have their say over the vars.
 pub struct Vars<'a> {
@@ -234,27 +235,6 @@ impl<'a> Vars<'a> {
         }
         self.var(head, problems)
     }
-}
-
-/// Whether this can name a variable.
-pub fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-}
-
-/// The length of the `{…}` at the start of `text`, braces inside of it counted.
-pub fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (i, b) in text.bytes().enumerate() {
-        match b {
-            b'{' => depth += 1,
-            b'}' if depth == 1 => return Some(i + 1),
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]
