@@ -5,16 +5,19 @@ use crate::store::state::{FileRecord, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
 use super::clock;
-use super::decide::{Decision, Outputs};
+use super::decide::{Decision, Outputs, Work};
 use super::engine::{Compiled, Engine, Mode};
 use super::files::{self, Look};
 use super::outcome::Status;
 use super::parts::made_part;
-use super::reasons::past;
+use super::reason::Reason;
+use super::reasons::{Reasons, past};
 use super::steps::StepId;
 
 /// What is said of an answer that nobody was asked for.
 pub(super) const TAKEN_OVER: &str = "taken over with the file";
+/// What is said of an output without a record that only a person may take over.
+const UNTOLD: &str = "and nothing tells what it was made from";
 /// Why the outputs of a step that finds inputs while it runs are not taken over.
 pub(super) const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
 
@@ -24,31 +27,36 @@ impl Engine<'_> {
         record.why.is_none() && record.found.is_empty() && self.finds(id)
     }
 
-    /// Takes over an output without a record, where its rule knows it for one of its own.
+    /// Takes over an output without a record, where its rule knows it for one of its own. The error says why it is not,
+    /// after what is there, or that there is none.
     pub(super) fn adopt(
         &self,
         id: StepId,
         compiled: &Compiled,
         view: &StepView,
         files: &mut Vec<(PathId, FileRecord)>,
-    ) -> Option<StepRecord> {
+    ) -> Result<StepRecord, Option<String>> {
         /// No tag or layer file is larger, in bytes.
         const LARGEST: u64 = 256 << 20;
-        if !compiled.by_source {
-            return None;
-        }
+        let other = |what: &dyn std::fmt::Display| Some(format!("but is not what the rule writes: it {what}"));
         let path = self.pipeline.root.join(&view.outputs[0]);
-        let meta = std::fs::symlink_metadata(&path).ok().filter(|m| m.is_file() && m.len() <= LARGEST)?;
+        let meta = std::fs::symlink_metadata(&path).map_err(|_| None)?;
+        if !compiled.by_source {
+            return Err(Some(UNTOLD.to_owned()));
+        }
+        if !meta.is_file() || meta.len() > LARGEST {
+            return Err(other(if meta.is_file() { &"is too large" } else { &"is no file" }));
+        }
         let before = clock::now_ns();
-        let bytes = std::fs::read(&path).ok()?;
-        let answer = match compiled.rule.adopt(view, &bytes)? {
+        let bytes = std::fs::read(&path).map_err(|e| Some(format!("but cannot be read: {e}")))?;
+        let answer = match compiled.rule.adopt(view, &bytes).map_err(|why| other(&why))? {
             Some(answer) if self.mode == Mode::Look => Some(Sha256::of(&answer)),
-            Some(answer) => Some(self.blobs.put(&answer).ok()?),
+            Some(answer) => Some(self.blobs.put(&answer).map_err(|e| Some(format!("but cannot be kept: {e}")))?),
             None => None,
         };
         let question = compiled.rule.question(view).map(|q| Digest::of(q.as_bytes()));
         if question.is_some() != answer.is_some() {
-            return None;
+            return Err(Some(UNTOLD.to_owned()));
         }
         files.push((self.steps.outputs(id)[0], files::record(&meta, Digest::of(&bytes), before)));
         let record = StepRecord {
@@ -58,7 +66,25 @@ impl Engine<'_> {
             template: compiled.recorded,
             ..StepRecord::default()
         };
-        Some(self.keyed(id, record, answer.as_ref()))
+        Ok(self.keyed(id, record, answer.as_ref()))
+    }
+
+    /// Why a step runs of which there is no record: what is there all the same, and why that is not taken over.
+    pub(super) fn unrecorded(&self, id: StepId, outputs: &Outputs, why: Option<String>, work: &Work) -> Reasons {
+        let there = outputs.looks.iter().find(|(_, look)| !matches!(look, Look::Missing));
+        let missing = match there {
+            Some((path, _)) => {
+                let why = why.unwrap_or_else(|| UNTOLD.to_owned());
+                Reason::MissingRecord { what: self.state.path(*path).to_owned(), why }
+            }
+            None if matches!(work, Work::Restore(_)) => {
+                Reason::MissingRecord { what: "what it makes".to_owned(), why: "in the store".to_owned() }
+            }
+            None => return Reason::FirstBuild.into(),
+        };
+        let mut reasons = Reasons::from(if self.forced(id) { Reason::Forced } else { missing.clone() });
+        reasons.add(missing);
+        reasons
     }
 
     /// Whether `adopt` takes this step's outputs as they are: it was asked for, all of them are there, and no source's

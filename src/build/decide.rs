@@ -57,6 +57,8 @@ pub(super) struct Run {
     pub intact: bool,
     /// What the person should know of it.
     pub notes: Vec<String>,
+    /// The record of what is taken over before it runs.
+    pub adopted: Option<StepRecord>,
     pub started: Option<Instant>,
     /// How often its command was run.
     pub attempts: u32,
@@ -142,9 +144,12 @@ impl Engine<'_> {
         };
         let view = self.view(id);
         let mut record = self.record_of(id).filter(|record| !self.is_blind(id, record));
-        let mut adopted = None;
+        let (mut adopted, mut not_adopted) = (None, None);
         if record.is_none() && !self.forced(id) {
-            adopted = self.adopt(id, compiled, &view, files);
+            match self.adopt(id, compiled, &view, files) {
+                Ok(taken) => adopted = Some(taken),
+                Err(why) => not_adopted = why,
+            }
             record.clone_from(&adopted);
         }
         let mut outputs = self.look_at_outputs(id);
@@ -181,6 +186,7 @@ impl Engine<'_> {
                 outputs,
                 intact,
                 notes: notes.clone(),
+                adopted: adopted.clone(),
                 started: None,
                 attempts: 0,
             }))
@@ -198,7 +204,8 @@ impl Engine<'_> {
             } else {
                 self.make_or_restore(id, compiled, None, !upstream.is_empty())
             };
-            return run(Reason::FirstBuild.into(), work, self.keyed(id, fresh_record, None));
+            let reasons = self.unrecorded(id, &outputs, not_adopted, &work);
+            return run(reasons, work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);
         let mut causes = self.ask_again(id, compiled, &record, question);

@@ -396,7 +396,11 @@ impl Engine<'_> {
                 }
                 self.settle_told(id, Status::Stale, listener);
             }
-            Decision::Run(run) => {
+            Decision::Run(mut run) => {
+                // What is taken over is compared with what its source answers as if it had been made.
+                if let Some(adopted) = run.adopted.take() {
+                    self.remember(id, &adopted);
+                }
                 self.steps.step_mut(id).status = Status::Busy;
                 self.queue(id, run);
             }

@@ -228,7 +228,9 @@ impl Engine<'_> {
             Answered::Answer { digest, bytes, notes } => (digest, bytes, notes),
             Answered::Absent(why) => {
                 self.schedule.end(id);
-                let Some(run) = self.runs.remove(&id) else { return };
+                let Some(mut run) = self.runs.remove(&id) else { return };
+                // It has no answer any more that the next one could be like.
+                run.record.answer = None;
                 return self.absent(id, *run, why, listener);
             }
         };
@@ -244,7 +246,8 @@ impl Engine<'_> {
         let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
-                let what = self.difference(id, &from, &bytes);
+                // A file that was taken over tells the digest of its image, and not the one that its tag had.
+                let what = before.why.as_ref().and_then(|_| self.difference(id, &from, &bytes));
                 run.reasons.lead(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.

@@ -81,7 +81,9 @@ impl Status {
 pub fn standing(status: Status, last_failure: Option<&Failed>, because: Option<&Reason>) -> &'static str {
     match (status, last_failure, because) {
         (Status::Stale, Some(last), _) => last.word(),
-        (Status::Stale, None, Some(Reason::FirstBuild | Reason::MissingOutput(_))) => "missing",
+        (Status::Stale, None, Some(Reason::FirstBuild | Reason::MissingRecord { .. } | Reason::MissingOutput(_))) => {
+            "missing"
+        }
         _ => status.word(),
     }
 }

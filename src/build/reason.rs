@@ -12,8 +12,13 @@ use super::outcome::Status;
 /// One of the causes for which a step is not up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It was never made.
+    /// It was never made, as far as anything tells.
     FirstBuild,
+    /// No record tells how it was made, and yet this is there, which is not taken over: why not.
+    MissingRecord {
+        what: String,
+        why: String,
+    },
     MissingOutput(String),
     /// Its output is not what was recorded. The ends of the digests, before and now.
     ChangedOutput {
@@ -150,6 +155,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstBuild => write!(f, "first build"),
+            Self::MissingRecord { what, why } => write!(f, "missing record: {what} is there, {why}"),
             Self::MissingOutput(path) => write!(f, "missing output: {path}"),
             Self::ChangedOutput { path, from, to } => write!(f, "changed output: {path}, from {from} to {to}"),
             Self::ChangedInput { input, from, to } => write!(f, "changed input: {input}, from {from} to {to}"),
@@ -237,6 +243,7 @@ impl Reason {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::FirstBuild => "first-build",
+            Self::MissingRecord { .. } => "missing-record",
             Self::MissingOutput(_) => "missing-output",
             Self::ChangedOutput { .. } => "changed-output",
             Self::ChangedInput { .. }
@@ -287,6 +294,7 @@ impl Reason {
             Self::Rule { from, to } => (None, Some(from.clone()), Some(to.clone())),
             Self::ChangedAnswer { what, from, to } => (what.as_deref(), Some(from.clone()), Some(to.clone())),
             Self::MissingOutput(what)
+            | Self::MissingRecord { what, .. }
             | Self::NewInput(what)
             | Self::LostInput(what)
             | Self::LeftOut { input: what, .. }

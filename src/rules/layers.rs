@@ -161,19 +161,24 @@ impl Rule for LayersRule {
         Some(Pull { budget, what })
     }
 
-    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let (repo, tag) = self.tagged.of(step);
         let found = layer_file::recognise(bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
-        if found.platform.is_some_and(|p| p.parse::<Platform>().is_ok_and(|p| !self.platform_of(step).accepts(&p))) {
-            return None;
+        let theirs = found.platform.and_then(|p| p.parse::<Platform>().ok());
+        if let Some(theirs) = theirs.filter(|theirs| !self.platform_of(step).accepts(theirs)) {
+            return Err(format!("is of the platform {theirs}"));
         }
         // Nor are other sizes ours; those of the seed's files are taken as they are.
         if found.digest.is_some() && found.is_unpacked != self.is_unpacked {
-            return None;
+            let sizes = if found.is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
+            return Err(format!("has the sizes of {sizes} layers"));
         }
-        let asks = self.tagged.fingerprint(step).is_none();
-        Some(found.digest.filter(|_| asks).map(|digest| tagged::answer(&digest)))
+        if self.tagged.fingerprint(step).is_some() {
+            return Ok(None);
+        }
+        let digest = found.digest.ok_or("does not tell which digest its tag had")?;
+        Ok(Some(tagged::answer(&digest)))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
@@ -388,15 +393,17 @@ mod tests {
         // Its platform is not known, and not that of another target either.
         let file = String::from_utf8(file).unwrap();
         let ours = file.replace("unknown/unknown", "linux/amd64");
-        assert_eq!(rule.adopt(&step(Some(digest)), ours.as_bytes()), Some(None));
-        assert_eq!(rule.adopt(&step(None), ours.as_bytes()), Some(Some(format!("{digest}\n").into_bytes())));
+        assert_eq!(rule.adopt(&step(Some(digest)), ours.as_bytes()), Ok(None));
+        assert_eq!(rule.adopt(&step(None), ours.as_bytes()), Ok(Some(format!("{digest}\n").into_bytes())));
         let other = file.replace("unknown/unknown", "linux/arm64");
-        assert_eq!(rule.adopt(&step(None), other.as_bytes()), None);
+        assert_eq!(rule.adopt(&step(None), other.as_bytes()), Err("is of the platform linux/arm64".to_owned()));
         let unpacked = ours.replace("linux/amd64\"", "linux/amd64\", \"sizes\": \"uncompressed\"");
-        assert_eq!(rule.adopt(&step(Some(digest)), unpacked.as_bytes()), None);
+        let unpacked = rule.adopt(&step(Some(digest)), unpacked.as_bytes());
+        assert_eq!(unpacked, Err("has the sizes of uncompressed layers".to_owned()));
         let seed = br#"[{"repo":{"name":"nginx","tag":"1.0","size":1,"count":1},"layers":[{"id":"a"}],"status":200}]"#;
-        assert_eq!(rule.adopt(&step(None), seed), Some(None));
-        assert_eq!(rule.adopt(&step(None), b"<html>"), None);
+        assert_eq!(rule.adopt(&step(None), seed), Err("does not tell which digest its tag had".to_owned()));
+        assert_eq!(rule.adopt(&step(Some(digest)), seed), Ok(None));
+        assert!(rule.adopt(&step(None), b"<html>").is_err());
     }
 
     #[test]

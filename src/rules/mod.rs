@@ -214,11 +214,11 @@ pub trait Rule: Send + Sync {
         None
     }
 
-    /// Takes over an output that it has no record of: `Some` where the bytes parse as what the rule writes, with the
-    /// answer that they hold where the rule has questions.
-    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+    /// Takes over an output that it has no record of, where the bytes parse as what the rule writes: the answer that they
+    /// hold, where the rule has questions. The error says, after "it", why they are something else.
+    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let _ = (step, bytes);
-        None
+        Err("may hold what its source never said".to_owned())
     }
 
     /// Makes the outputs.

@@ -145,7 +145,7 @@ impl Rule for TagsRule {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    fn adopt(&self, _: &StepView, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
+    fn adopt(&self, _: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         recognise(bytes).map(|tags| Some(render(&tags)))
     }
 
@@ -167,11 +167,22 @@ fn render(tags: &BTreeMap<String, Sha256>) -> Vec<u8> {
 }
 
 /// Reads a tag file, ours or the seed's. One without tags is what the seed left of a repository that it could not get.
-fn recognise(bytes: &[u8]) -> Option<BTreeMap<String, Sha256>> {
-    let tags: BTreeMap<String, String> = serde_json::from_slice(bytes).ok()?;
-    let read = |(tag, id): (String, String)| Some((grammar::is_tag(&tag).then_some(tag)?, Sha256::from_hex(&id)?));
-    let tags: BTreeMap<_, _> = tags.into_iter().map(read).collect::<Option<_>>()?;
-    (!tags.is_empty()).then_some(tags)
+/// The error says, after "it", what else it is.
+fn recognise(bytes: &[u8]) -> Result<BTreeMap<String, Sha256>, String> {
+    if bytes.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    let tags: BTreeMap<String, String> =
+        serde_json::from_slice(bytes).map_err(|e| format!("is no list of tags with their digests ({e})"))?;
+    let read = |(tag, id): (String, String)| {
+        if !grammar::is_tag(&tag) {
+            return Err(format!("names what is no tag: {tag:?}"));
+        }
+        let digest = Sha256::from_hex(&id);
+        Ok((tag.clone(), digest.ok_or_else(|| format!("has no digest of 64 hex digits for {tag}, but {id:?}"))?))
+    };
+    let tags: BTreeMap<_, _> = tags.into_iter().map(read).collect::<Result<_, String>>()?;
+    if tags.is_empty() { Err("has no tags".to_owned()) } else { Ok(tags) }
 }
 
 #[cfg(test)]
@@ -191,7 +202,7 @@ mod tests {
         let file = render(&tags);
         let expected = format!("{{\n  \"1.0\": \"{}\",\n  \"latest\": \"{}\"\n}}\n", ids[0], ids[1]);
         assert_eq!(String::from_utf8(file.clone()).unwrap(), expected);
-        assert_eq!(recognise(&file), Some(tags));
+        assert_eq!(recognise(&file), Ok(tags));
         assert_eq!(render(&BTreeMap::new()), b"{}\n");
     }
 
@@ -228,7 +239,7 @@ mod tests {
             &format!(r#"{{"a": "{}"}}"#, id.to_uppercase()),
             &format!(r#"{{"a": "{id}""#),
         ] {
-            assert_eq!(recognise(bad.as_bytes()), None, "{bad}");
+            assert!(recognise(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 
@@ -253,6 +264,6 @@ mod tests {
         let id = "a".repeat(64);
         let compact = format!("{{\"b\":\"{id}\",\"a\":\"{id}\"}}");
         let canonical = format!("{{\n  \"a\": \"{id}\",\n  \"b\": \"{id}\"\n}}\n");
-        assert_eq!(rule.adopt(&step, compact.as_bytes()), Some(Some(canonical.into_bytes())));
+        assert_eq!(rule.adopt(&step, compact.as_bytes()), Ok(Some(canonical.into_bytes())));
     }
 }

@@ -15,6 +15,7 @@ mod records;
 mod risk;
 mod rivals;
 mod shown;
+mod sources;
 mod to_come;
 
 const PIPELINE: &str = "version: 1

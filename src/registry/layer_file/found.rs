@@ -41,21 +41,29 @@ struct FoundLayer {
     _id: String,
 }
 
-/// Reads a layer file of ours, or of an imagelayers server, where it is that of this image.
-pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Option<Recognised> {
-    let [found]: [FoundAnalysis; 1] = serde_json::from_slice(bytes).ok()?;
-    let plain = |name: &str| name.strip_prefix("library/").unwrap_or(name).to_owned();
-    let is_ours = plain(&found.repo.name) == plain(name)
-        && found.repo.tag == tag
-        && found.repo.count == found.layers.len()
-        && found.status.is_none_or(|s| s == 200);
-    if !is_ours {
-        return None;
+/// Reads a layer file of ours, or of an imagelayers server, where it is that of this image. The error says, after "it",
+/// what else it is.
+pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Result<Recognised, String> {
+    if bytes.is_empty() {
+        return Err("is empty".to_owned());
     }
-    let digest = found.repo.digest.map(|d| d.parse()).transpose().ok()?;
+    let [found]: [FoundAnalysis; 1] = serde_json::from_slice(bytes)
+        .map_err(|e| format!("is no list of the layers of one image ({})", misread(&e)))?;
+    let plain = |name: &str| name.strip_prefix("library/").unwrap_or(name).to_owned();
+    let (repo, layers) = (found.repo, found.layers.len());
+    if plain(&repo.name) != plain(name) || repo.tag != tag {
+        return Err(format!("is of {}:{}", shown(&repo.name), shown(&repo.tag)));
+    }
+    if repo.count != layers {
+        return Err(format!("has {layers} layers and counts {}", repo.count));
+    }
+    if let Some(status) = found.status.filter(|status| *status != 200) {
+        return Err(format!("has the status {status}"));
+    }
+    let digest = repo.digest.map(|d| d.parse()).transpose().map_err(|e| format!("has a digest that is {e}"))?;
     // An imagelayers server gave those of unpacked layers, as nobody else could then.
-    let is_unpacked = digest.is_none() || found.repo.sizes.as_deref() == Some(UNCOMPRESSED);
-    Some(Recognised { digest, platform: found.repo.platform, is_unpacked })
+    let is_unpacked = digest.is_none() || repo.sizes.as_deref() == Some(UNCOMPRESSED);
+    Ok(Recognised { digest, platform: repo.platform, is_unpacked })
 }
 
 /// What an imagelayers server says of one image.
@@ -82,7 +90,7 @@ pub fn analyzed(bytes: &[u8], name: &str, tag: &str) -> Result<Analyzed, String>
         None if list.len() == 1 && has_no_layers(&list[0]) => return Ok(Analyzed::Missing),
         None => {}
     }
-    if recognise(bytes, name, tag).is_none() {
+    if recognise(bytes, name, tag).is_err() {
         return Err(format!("expected the layers of {name}:{tag}, but what came is something else"));
     }
     Ok(Analyzed::Found(indented(bytes)))

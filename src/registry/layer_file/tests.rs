@@ -162,10 +162,11 @@ fn seed_files_are_recognised_and_broken_ones_are_not() {
     };
     let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
     let found = recognise(file.as_bytes(), "library/busybox", "1.24");
-    assert_eq!(found, Some(Recognised { digest: None, platform: None, is_unpacked: true }));
-    assert_eq!(recognise(file.as_bytes(), "library/busybox", "1.25"), None);
-    assert_eq!(recognise(file.as_bytes(), "library/nginx", "1.24"), None);
+    assert_eq!(found, Ok(Recognised { digest: None, platform: None, is_unpacked: true }));
+    let other = |name: &str, tag: &str| recognise(file.as_bytes(), name, tag).unwrap_err();
+    assert_eq!(other("library/busybox", "1.25"), "is of busybox:1.24");
+    assert_eq!(other("library/nginx", "1.24"), "is of busybox:1.24");
     for broken in ["", "not json", "<html>", "[]", "{}", &seed("busybox", "null"), &seed("busybox", "[]")] {
-        assert_eq!(recognise(broken.as_bytes(), "library/busybox", "1.24"), None, "{broken}");
+        assert!(recognise(broken.as_bytes(), "library/busybox", "1.24").is_err(), "{broken}");
     }
 }
