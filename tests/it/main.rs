@@ -7,6 +7,7 @@ mod bad_input;
 mod bed;
 mod budget;
 mod build;
+mod challenges;
 mod cli;
 mod command;
 mod crawl;

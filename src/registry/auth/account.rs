@@ -27,7 +27,7 @@ pub enum Login {
 pub struct Account {
     login: Login,
     /// The host, and its port where that is not the usual one.
-    pub host: String,
+    host: String,
     logins: OnceCell<Result<HostLogins, SourceError>>,
     /// Credentials that were refused before they were ever good for anything are not offered again.
     refused: OnceLock<SourceError>,
@@ -78,20 +78,26 @@ impl Account {
         &self,
         request: &Request,
         sent: impl Future<Output = Result<Reply, Fault>>,
+        is_refused: impl Fn(&Reply) -> bool,
     ) -> Result<Reply, Fault> {
         let is_known = || self.offered.load(Ordering::Acquire);
         let turn = if is_known() { None } else { Some(self.offers.lock().await) };
         let turn = turn.filter(|_| !is_known());
         self.not_refused()?;
         let reply = sent.await;
-        let is_refused = reply.as_ref().is_ok_and(|reply| refuses_login(request, reply.status));
-        if is_refused && lock(&self.opened).is_empty() {
+        if reply.as_ref().is_ok_and(is_refused) && lock(&self.opened).is_empty() {
             let _ = self.refused.set(self.refuses(&Origin::of(&request.url)));
         }
         // Also after a failure: a host that hangs is not to be waited for by one after the other.
         self.offered.store(true, Ordering::Release);
         drop(turn);
         reply
+    }
+
+    /// Another kind of login is wanted than there is.
+    pub fn is_no_password(&self) -> SourceError {
+        let host = &self.host;
+        SourceError::new(format!("{host} wants a password, and the login that is kept for it is an identity token"))
     }
 
     pub fn not_refused(&self) -> Result<(), SourceError> {

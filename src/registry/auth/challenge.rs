@@ -26,6 +26,17 @@ impl Challenge {
         });
         bearer.or_else(|| all.iter().any(|(scheme, _)| scheme == "basic").then_some(Self::Basic))
     }
+
+    /// Whether what answers the one answers the other, for its own scope.
+    pub fn is_answered_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Basic, Self::Basic) => true,
+            (Self::Bearer { realm, service, .. }, Self::Bearer { realm: r, service: s, .. }) => {
+                (realm, service) == (r, s)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The challenges of a `WWW-Authenticate` header (RFC 9110, 11.6.1): schemes, each with parameters; all between commas.

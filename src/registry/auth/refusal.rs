@@ -1,5 +1,8 @@
 //! What is said of requests that were refused.
 
+use reqwest::Url;
+
+use crate::registry::address::display;
 use crate::registry::http::{Reply, Request};
 use crate::registry::words::shown;
 use crate::registry::{SourceError, said};
@@ -23,4 +26,15 @@ pub fn unchallenged(request: &Request, reply: &Reply, has_login: bool) -> Source
     SourceError::new(format!("{}: {what}", request.shown())).help(
         "registries ask by `Basic`, or by `Bearer` with the URL of a token server: is it a registry that answers?",
     )
+}
+
+/// A token server that would be told over a wire that anybody can read.
+pub fn plain_realm(realm: &Url) -> SourceError {
+    let what = format!("the registry wants tokens to be got at {}, which is not encrypted", display(realm));
+    SourceError::new(what).help("say `insecure: true` on the source where its network is trusted")
+}
+
+/// An answer of a token server that has none.
+pub fn no_token(request: &Request, what: &str) -> SourceError {
+    SourceError::new(format!("{}: expected a token, but {what}", request.shown()))
 }

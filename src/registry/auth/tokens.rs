@@ -15,18 +15,25 @@ use crate::registry::flight::Flights;
 const RENEWALS_MAX: usize = 4;
 const RENEWALS_WITHIN: Duration = Duration::from_secs(token::SHORTEST_LIFE);
 
-/// What a token server says.
+/// Why there is no token, or no login.
 #[derive(Clone)]
-pub enum Grant {
-    Token(Arc<Token>),
+pub enum Refused {
+    /// There is none for us.
     Denied(StatusCode),
+    Failed(SourceError),
+}
+
+impl From<SourceError> for Refused {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// The tokens of one registry.
 #[derive(Default)]
 pub struct Tokens {
     kept: Mutex<HashMap<TokenKey, Arc<Token>>>,
-    fetches: Flights<TokenKey, Result<Grant, SourceError>>,
+    fetches: Flights<TokenKey, Result<Arc<Token>, Refused>>,
     renewals: Mutex<HashMap<TokenKey, Vec<Instant>>>,
 }
 
@@ -35,20 +42,18 @@ impl Tokens {
     pub async fn of(
         &self,
         key: &TokenKey,
-        fetch: impl Future<Output = Result<Grant, SourceError>>,
-    ) -> Result<Grant, SourceError> {
+        fetch: impl Future<Output = Result<Token, Refused>>,
+    ) -> Result<Arc<Token>, Refused> {
         if let Some(token) = self.usable(key) {
-            return Ok(Grant::Token(token));
+            return Ok(token);
         }
         let fetch = async {
             if let Some(token) = self.usable(key) {
-                return Ok(Grant::Token(token));
+                return Ok(token);
             }
-            let grant = fetch.await?;
-            if let Grant::Token(token) = &grant {
-                lock(&self.kept).insert(key.clone(), token.clone());
-            }
-            Ok(grant)
+            let token = Arc::new(fetch.await?);
+            lock(&self.kept).insert(key.clone(), token.clone());
+            Ok(token)
         };
         self.fetches.run(key.clone(), fetch).await
     }

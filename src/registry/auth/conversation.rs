@@ -1,0 +1,228 @@
+//! What is said between us and a host until a request is answered: its challenge, our token or login, and once more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+
+use super::account::refuses_login;
+use super::challenge::Challenge;
+use super::refusal::{self, refused_by_others, unchallenged};
+use super::token::{self, Carried, Token, TokenKey};
+use super::tokens::Refused;
+use super::ways::Way;
+use super::{Outcome, Session};
+use crate::registry::address::{Credentials, Origin, display, is_plain};
+use crate::registry::http::{Fault, Reply, Request};
+use crate::registry::setup::Role;
+use crate::registry::{Effort, SourceError, said};
+
+/// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
+const ROUNDS_MAX: usize = 4;
+
+impl Session {
+    /// Asks a host, alone where it is the first time.
+    pub(super) async fn met(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
+        if !self.met.load(Ordering::Acquire) {
+            let gate = self.gate.lock().await;
+            if !self.met.load(Ordering::Acquire) {
+                let reply = self.http.attempt(request, None, effort).await;
+                let challenge = reply.as_ref().ok().and_then(|reply| self.learn(reply, repo));
+                // Also after a failure: a host that hangs is not to be waited for by one after the other.
+                self.met.store(true, Ordering::Release);
+                drop(gate);
+                let reply = reply?;
+                if challenge.is_none() {
+                    return self.outcome(request, reply, None, repo).await;
+                }
+            }
+        }
+        self.converse(request, repo, effort).await
+    }
+
+    /// Asks with what the host is known to want, and with what it turns out to want.
+    async fn converse(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
+        let mut scope = match repo {
+            "" => "registry:catalog:*".to_owned(),
+            repo => format!("repository:{repo}:pull"),
+        };
+        let (mut is_theirs, mut is_other_way) = (false, false);
+        for _ in 0..ROUNDS_MAX {
+            let way = self.ways.of(repo);
+            let differs = |said: &Challenge| way.as_ref().is_some_and(|way| !way.challenge.is_answered_as(said));
+            let carried = match self.carry(way.as_ref(), &scope, repo, effort).await {
+                Ok(carried) => carried,
+                Err(refused) => {
+                    // What others of the host want is not for this one, it may be.
+                    if way.as_ref().is_some_and(|way| way.is_supposed) && self.account.not_refused().is_ok() {
+                        let reply = self.http.attempt(request, None, effort).await?;
+                        match self.learn(&reply, repo) {
+                            Some(challenge) if differs(&challenge) => continue,
+                            Some(_) => {}
+                            None => return self.outcome(request, reply, None, repo).await,
+                        }
+                    }
+                    return match refused {
+                        Refused::Denied(status) => Ok(Outcome::Denied(status)),
+                        Refused::Failed(error) => Err(error.into()),
+                    };
+                }
+            };
+            let mut reply = match &carried {
+                Carried::Login(header) => {
+                    let is_refused = |reply: &Reply| {
+                        reply.status == StatusCode::UNAUTHORIZED
+                            && !Challenge::of(&reply.headers).as_ref().is_some_and(differs)
+                    };
+                    self.account.offer(request, self.http.attempt(request, Some(header), effort), is_refused).await?
+                }
+                other => self.http.attempt(request, other.header(), effort).await?,
+            };
+            if let Some(header) = carried.header() {
+                reply.mask = self.account.mask(header, repo).await?;
+            }
+            if reply.status != StatusCode::UNAUTHORIZED {
+                self.is_good(&carried, &reply, repo);
+                return self.outcome(request, reply, carried.header(), repo).await;
+            }
+            let challenge = self.learn(&reply, repo);
+            if !is_other_way && challenge.as_deref().is_some_and(differs) {
+                is_other_way = true;
+                continue;
+            }
+            match carried {
+                Carried::Nothing if challenge.is_some() => {}
+                Carried::Nothing => return self.outcome(request, reply, None, repo).await,
+                Carried::Login(_) => return Err(self.account.refuses(&Origin::of(&request.url)).into()),
+                Carried::Token(key, token) => {
+                    let other_scope = match challenge.as_deref() {
+                        Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != scope => Some(wanted.clone()),
+                        _ => None,
+                    };
+                    if self.tokens.may_renew(&key, &token) {
+                        self.tokens.forget(&key, &token);
+                        self.http.repeats();
+                    } else if let Some(wanted) = other_scope.filter(|_| !is_theirs) {
+                        is_theirs = true;
+                        scope = wanted;
+                    } else if self.account.was_opened(repo) {
+                        let at = Origin::of(&request.url);
+                        let what = format!("{}: {at} answers 401 to what it let us see before", request.shown());
+                        let tried = format!("a new token from {} did not help", display(&key.realm));
+                        return Err(SourceError::new(format!("{what}, and {tried}"))
+                            .help("the login may have ended: log in again, and run again; what is done is kept")
+                            .into());
+                    } else {
+                        return self.outcome(request, reply, Some(&token.header), repo).await;
+                    }
+                }
+            }
+        }
+        let at = Origin::of(&request.url);
+        Err(SourceError::new(format!("{}: {at} answers 401 to all of {ROUNDS_MAX} attempts", request.shown())).into())
+    }
+
+    /// What to carry for a scope.
+    async fn carry(&self, way: Option<&Way>, scope: &str, repo: &str, effort: Effort) -> Result<Carried, Refused> {
+        let Some(way) = way else { return Ok(Carried::Nothing) };
+        if let Some(Credentials::RegistryToken(token)) = self.account.credentials(repo).await? {
+            self.account.not_refused()?;
+            return Ok(Carried::Login(token::bearer(token)?));
+        }
+        let (realm, service) = match &*way.challenge {
+            Challenge::Bearer { realm, service, .. } => (realm.clone(), service.clone()),
+            Challenge::Basic => {
+                self.account.not_refused()?;
+                return match self.account.credentials(repo).await? {
+                    Some(Credentials::Password { username, password }) => {
+                        Ok(Carried::Login(token::basic(username, password)?))
+                    }
+                    Some(_) => Err(self.account.is_no_password().into()),
+                    None => Err(Refused::Denied(StatusCode::UNAUTHORIZED)),
+                };
+            }
+        };
+        let key = TokenKey { realm, service, scope: scope.to_owned(), repo: repo.to_owned() };
+        let token = self.tokens.of(&key, self.fetch(&key, effort)).await?;
+        Ok(Carried::Token(key, token))
+    }
+
+    async fn fetch(&self, key: &TokenKey, effort: Effort) -> Result<Token, Refused> {
+        self.account.not_refused()?;
+        if is_plain(&key.realm) && !self.http.settings().insecure {
+            return Err(refusal::plain_realm(&key.realm).into());
+        }
+        let credentials = self.account.credentials(&key.repo).await?;
+        let (request, header) = token::request(key, credentials)?;
+        let is_refused = |reply: &Reply| refuses_login(&request, reply.status);
+        let attempt = || async {
+            let sent = self.http.attempt(&request, header.as_ref(), effort);
+            match credentials {
+                Some(_) => self.account.offer(&request, sent, is_refused).await,
+                None => sent.await,
+            }
+        };
+        let reply = self.http.retrying(effort, attempt).await?;
+        match reply.status {
+            StatusCode::OK => {}
+            _ if credentials.is_some() && is_refused(&reply) => {
+                return Err(self.account.refuses(&Origin::of(&key.realm)).into());
+            }
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                // The specification has no form for it.
+                let is_theirs = said::is_object(&reply) || Challenge::of(&reply.headers).is_some();
+                return Err(match credentials {
+                    _ if !is_theirs => refused_by_others(&request, &reply).into(),
+                    Some(_) => self.account.refuses(&Origin::of(&key.realm)).into(),
+                    None => Refused::Denied(status),
+                });
+            }
+            _ => return Err(refusal::no_token(&request, &format!("got {}", reply.status)).into()),
+        }
+        let unread = |e| refusal::no_token(&request, &format!("what came cannot be read as one ({e})"));
+        Ok(Token::read(&reply.body).map_err(unread)?)
+    }
+
+    /// What a 401 or 403 means. It says that there is nothing for us only where it is the registry that says it.
+    pub(super) async fn outcome(
+        &self,
+        request: &Request,
+        reply: Reply,
+        carried: Option<&HeaderValue>,
+        repo: &str,
+    ) -> Result<Outcome, Fault> {
+        let is_theirs = || match self.role {
+            Role::Api => said::is_object(&reply),
+            Role::Own | Role::Mirror => said::is_error(request, &reply),
+        };
+        match reply.status {
+            StatusCode::UNAUTHORIZED if Challenge::of(&reply.headers).is_some() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED if carried.is_none() && self.role != Role::Api => {
+                let has_login = matches!(self.account.credentials(repo).await, Ok(Some(_)));
+                Err(unchallenged(request, &reply, has_login).into())
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_theirs() => Ok(Outcome::Denied(reply.status)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refused_by_others(request, &reply).into()),
+            _ => Ok(Outcome::Reply(reply)),
+        }
+    }
+
+    fn is_good(&self, carried: &Carried, reply: &Reply, repo: &str) {
+        if reply.status == StatusCode::FORBIDDEN {
+            return;
+        }
+        if let Carried::Token(_, token) = carried {
+            token.is_taken();
+        }
+        if !matches!(carried, Carried::Nothing) {
+            self.account.opens(repo);
+        }
+    }
+
+    /// Remembers how a repository wants to be asked, where a reply says it.
+    fn learn(&self, reply: &Reply, repo: &str) -> Option<Arc<Challenge>> {
+        let challenge = Challenge::of(&reply.headers).filter(|_| reply.status == StatusCode::UNAUTHORIZED)?;
+        Some(self.ways.learn(repo, challenge))
+    }
+}
