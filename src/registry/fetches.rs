@@ -1,13 +1,11 @@
 //! Content that is on its way. What has a digest is the same wherever it comes from: it is got once, whichever
 //! repository, and whichever source, needs it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::Answer;
+use super::flight::{Flight, Flights, Turn};
 use super::lookup::Fetched;
 use crate::store::Sha256;
 
@@ -24,31 +22,11 @@ pub struct Place {
 
 /// What is being got.
 #[derive(Debug, Default)]
-pub struct Fetches {
-    under_way: Mutex<HashMap<Goal, Flight>>,
-}
+pub struct Fetches(Flights<Goal, Fetched, Place>);
 
 /// Content from anywhere, or, where that came to nothing, from one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Goal(Sha256, Option<Place>);
-
-#[derive(Clone, Debug)]
-struct Flight {
-    place: Place,
-    landed: watch::Receiver<Option<Fetched>>,
-}
-
-enum Turn<'a> {
-    Lead(Lead<'a>),
-    Follow(Flight),
-}
-
-/// Whoever gets it; the others are told when it is there, and that nobody gets it where this is dropped before.
-struct Lead<'a> {
-    fetches: &'a Fetches,
-    goal: Goal,
-    tell: watch::Sender<Option<Fetched>>,
-}
 
 impl Fetches {
     /// What `get` gets, or somebody else who was before us. What one place has not, each other is asked for by its turn;
@@ -56,34 +34,17 @@ impl Fetches {
     pub async fn run(&self, digest: Sha256, place: Place, get: impl Future<Output = Fetched>) -> Fetched {
         let mut goal = Goal(digest, None);
         loop {
-            let flight = match self.turn(&goal, &place) {
-                Turn::Lead(lead) => {
-                    let came = get.await;
-                    lead.lands(came.clone());
-                    return came;
-                }
+            let flight = match self.0.turn(&goal, &place) {
+                Turn::Lead(lead) => return lead.lands(get.await),
                 Turn::Follow(flight) => flight,
             };
-            match flight.outcome(&place).await {
-                Landed::Came(came) if flight.place == place || matches!(came, Ok(Answer::Found(_))) => return came,
+            let by = flight.by.clone();
+            match outcome(flight, &place).await {
+                Landed::Came(came) if by == place || matches!(came, Ok(Answer::Found(_))) => return came,
                 Landed::Came(Ok(_)) | Landed::Lost => {}
                 Landed::Came(Err(_)) | Landed::Late => goal.1 = Some(place.clone()),
             }
         }
-    }
-
-    fn turn(&self, goal: &Goal, place: &Place) -> Turn<'_> {
-        let mut under_way = self.lock();
-        if let Some(flight) = under_way.get(goal) {
-            return Turn::Follow(flight.clone());
-        }
-        let (tell, landed) = watch::channel(None);
-        under_way.insert(goal.clone(), Flight { place: place.clone(), landed });
-        Turn::Lead(Lead { fetches: self, goal: goal.clone(), tell })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Goal, Flight>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,40 +56,14 @@ enum Landed {
     Late,
 }
 
-impl Flight {
-    /// Waits for it: as long as it takes where it comes from the same address, since asking there twice is no faster.
-    async fn outcome(&self, ours: &Place) -> Landed {
-        let mut landed = self.landed.clone();
-        let waits = async {
-            match landed.wait_for(Option::is_some).await {
-                Ok(came) => came.clone().map_or(Landed::Lost, Landed::Came),
-                Err(_) => Landed::Lost,
-            }
-        };
-        if self.place.address == ours.address {
-            return waits.await;
-        }
-        tokio::time::timeout(PATIENCE, waits).await.unwrap_or(Landed::Late)
+/// Waits for it: as long as it takes where it comes from the same address, since asking there twice is no faster.
+async fn outcome(flight: Flight<Fetched, Place>, ours: &Place) -> Landed {
+    let is_near = flight.by.address == ours.address;
+    let waits = async { flight.outcome().await.map_or(Landed::Lost, Landed::Came) };
+    if is_near {
+        return waits.await;
     }
-}
-
-impl Lead<'_> {
-    fn lands(&self, came: Fetched) {
-        // Before those who wait look again.
-        self.fetches.lock().remove(&self.goal);
-        self.tell.send_replace(Some(came));
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        let mut under_way = self.fetches.lock();
-        // After it landed, this may be another one's.
-        let is_ours = |flight: &Flight| self.tell.subscribe().same_channel(&flight.landed);
-        if under_way.get(&self.goal).is_some_and(is_ours) {
-            under_way.remove(&self.goal);
-        }
-    }
+    tokio::time::timeout(PATIENCE, waits).await.unwrap_or(Landed::Late)
 }
 
 #[cfg(test)]
@@ -163,7 +98,7 @@ mod tests {
             })
         });
         let came = futures_util::future::join_all(each).await;
-        assert!(fetches.lock().is_empty());
+        assert!(fetches.0.is_empty());
         came
     }
 
