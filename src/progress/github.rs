@@ -108,17 +108,7 @@ impl Listener for Page {
 
 fn markdown(summary: &Summary) -> String {
     let c = &summary.counts;
-    let counts = [
-        ("built", c.built),
-        ("up to date", c.up_to_date),
-        ("restored", c.restored),
-        ("absent", c.absent),
-        ("failed", c.failed),
-        ("blocked", c.blocked),
-        ("deferred", c.deferred),
-        ("not reached", c.unreached),
-    ];
-    let told: Vec<_> = counts.iter().filter(|(word, n)| *n > 0 || matches!(*word, "built" | "up to date")).collect();
+    let told: Vec<_> = words::outcomes(c).collect();
     let mut text = String::from("### layermill build\n\n|");
     text.extend(told.iter().map(|(word, _)| format!(" {word} |")));
     text.push_str(" requests | time |\n|");

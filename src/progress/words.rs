@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use crate::build::events::{Printed, Progress};
-use crate::build::outcome::{Account, Deferred, Pulls, Status, Summary};
+use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
 use crate::registry::HostNote;
 
 use super::pace::Pace;
@@ -227,20 +227,25 @@ pub fn set_aside(what: &str) -> String {
     format!("{}\n", escape::line(what))
 }
 
+/// How many steps ended how: what a build is for, and what else there was.
+pub fn outcomes(counts: &Counts) -> impl Iterator<Item = (&'static str, usize)> {
+    let always = [("built", counts.built), ("up to date", counts.up_to_date)];
+    let rest = [
+        ("adopted", counts.adopted),
+        ("restored", counts.restored),
+        ("absent", counts.absent),
+        ("failed", counts.failed),
+        ("blocked", counts.blocked),
+        ("deferred", counts.deferred),
+        ("not reached", counts.unreached),
+    ];
+    always.into_iter().chain(rest.into_iter().filter(|(_, n)| *n > 0))
+}
+
 /// The one line that counts.
 pub fn line(summary: &Summary) -> String {
     let c = &summary.counts;
-    let mut parts = vec![format!("built {}", c.built), format!("up to date {}", c.up_to_date)];
-    let rest = [
-        ("adopted", c.adopted),
-        ("restored", c.restored),
-        ("absent", c.absent),
-        ("failed", c.failed),
-        ("blocked", c.blocked),
-        ("deferred", c.deferred),
-        ("not reached", c.unreached),
-    ];
-    parts.extend(rest.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")));
+    let parts: Vec<String> = outcomes(c).map(|(word, n)| format!("{word} {n}")).collect();
     let bad = c.failed + c.blocked + c.unreached > 0;
     let style = match (bad, c.deferred) {
         (true, _) => RED,
@@ -304,7 +309,6 @@ pub fn seconds(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::outcome::Counts;
 
     fn plain(summary: &Summary) -> String {
         anstream::adapter::strip_str(&line(summary)).to_string()
