@@ -27,6 +27,7 @@ impl Engine<'_> {
                 Status::Absent => "what it reads is not absent any more".to_owned(),
                 Status::Deferred => PUT_OFF.to_owned(),
                 Status::Adopted => "a build has taken it over, and what it is made from changes then".to_owned(),
+                Status::Failed if self.is_cut_off(compiled) => "a build comes without `--offline`".to_owned(),
                 Status::Failed | Status::Blocked => "a build comes once what is at fault is mended".to_owned(),
                 _ => "a build comes: it is not recorded as made".to_owned(),
             }];
@@ -36,33 +37,38 @@ impl Engine<'_> {
         let mut again = Vec::new();
         let is_deferred = self.steps.step(id).status == Status::Deferred;
         again.extend(is_deferred.then(|| PUT_OFF.to_owned()));
+        let online = if self.is_cut_off(compiled) { " without `--offline`" } else { "" };
         match self.settings_of(id).fresh {
             Freshness::Exists if is_deferred => {}
             Freshness::Exists if asks => {
-                again.push(
-                    "`--refresh` asks again, and is answered otherwise (unasked, an answer is kept for ever)"
-                        .to_owned(),
-                );
+                again.push(format!(
+                    "`--refresh`{online} asks again, and is answered otherwise (unasked, an answer is kept for ever)"
+                ));
             }
             Freshness::Exists if compiled.by_source && ages => {
-                again.push("`--refresh` asks again (unasked, what is absent stays so)".to_owned());
+                again.push(format!("`--refresh`{online} asks again (unasked, what is absent stays so)"));
             }
             Freshness::Exists => {}
             Freshness::Within(limit) if ages => {
                 let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
                 let what = if asks { Aged::Answer } else { Aged::Output }.word();
                 again.push(if record.asked_at > self.now_ms {
-                    format!("a build comes before {}: the clock went back since it was {what}", time(record.asked_at))
+                    format!(
+                        "a build{online} comes before {}: the clock went back since it was {what}",
+                        time(record.asked_at)
+                    )
                 } else {
                     let (from, before) = (record.asked_at.saturating_add(limit), fresh(self.settings_of(id).fresh));
                     let then = if asks { ", and its source answers otherwise" } else { "" };
-                    format!("a build comes after {}: it was {what} {before} before{then}", time(from))
+                    format!("a build{online} comes after {}: it was {what} {before} before{then}", time(from))
                 });
-                again.extend(asks.then(|| "`--refresh` asks at once, and is answered otherwise".to_owned()));
+                again.extend(asks.then(|| format!("`--refresh`{online} asks at once, and is answered otherwise")));
             }
             Freshness::Within(_) => {}
-            Freshness::Digest if asks => again.push("its source, asked in each build, answers otherwise".to_owned()),
-            Freshness::Always if ages => again.push("a build comes: it is never fresh".to_owned()),
+            Freshness::Digest if asks => {
+                again.push(format!("its source, asked in each build{online}, answers otherwise"));
+            }
+            Freshness::Always if ages => again.push(format!("a build{online} comes: it is never fresh")),
             Freshness::Digest | Freshness::Always => {}
         }
         let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
@@ -92,6 +98,11 @@ impl Engine<'_> {
             _ => again.push("an output is changed or removed".to_owned()),
         }
         again
+    }
+
+    /// Its source is not asked: `--offline`.
+    pub(super) fn is_cut_off(&self, compiled: &Compiled) -> bool {
+        self.offline && compiled.by_source
     }
 
     /// When a target that is read as a whole gets other steps.

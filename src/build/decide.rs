@@ -42,6 +42,8 @@ pub(super) enum Decision {
         message: String,
         help: Option<String>,
     },
+    /// With this step, whose source has no more to give.
+    PutOff(StepId),
     Run(Box<Run>),
 }
 
@@ -231,7 +233,7 @@ impl Engine<'_> {
                 causes.extend(self.found_changed(&record, files));
             }
         }
-        causes.extend(upstream.iter().map(|&step| self.upstream_cause(step)));
+        causes.extend(self.upstream_causes(id, &upstream, &record));
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| self.unexplained(&record).into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.may_be_blocked(id).map(|root| as_before(&self.steps.label(root)));

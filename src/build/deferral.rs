@@ -10,7 +10,9 @@ use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
 use super::events::{Event, Listener};
 use super::execute::End;
+use super::explain::time;
 use super::outcome::{Deferred, Pulls, Status, Told};
+use super::reason::Reason;
 use super::steps::StepId;
 use super::waits::Wait;
 
@@ -25,6 +27,14 @@ pub(super) struct Deferrals {
     waiting: Vec<Waiting>,
     /// Those of them that were given to their rule once more.
     taken_up: HashSet<StepId>,
+}
+
+/// Why a step would be deferred.
+#[derive(Debug)]
+pub(super) struct PutOff {
+    pub why: String,
+    /// Whether it comes to that is seen only while building.
+    pub perhaps: bool,
 }
 
 /// A step that a source refused something.
@@ -171,10 +181,29 @@ impl Engine<'_> {
         }
     }
 
+    /// What a step cannot be made without that only its source has, where that is not asked: `--offline`.
+    pub(super) fn needs_network(&self, id: StepId, run: &Run) -> Option<String> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        if self.mode != Mode::Look || !self.offline || !compiled.rule.common().is_remote {
+            return None;
+        }
+        let what = match run.work {
+            Work::Restore(_) => return None,
+            Work::Ask => format!("what it asks of {}", compiled.template.source.as_deref().unwrap_or("its source")),
+            Work::Make(answer) => {
+                let answer = answer.and_then(|digest| self.blobs.peek(&digest));
+                compiled.rule.lacks(&self.view(id), answer.as_deref(), &self.blobs)?
+            }
+        };
+        Some(format!("offline, and {what} is not in the store"))
+    }
+
     /// Counts what a step would fetch; why it would be deferred, where the budget is spent before its turn comes.
-    pub(super) fn puts_off(&mut self, id: StepId, run: &Run) -> Option<String> {
+    pub(super) fn puts_off(&mut self, id: StepId, run: &Run) -> Option<PutOff> {
         let made_from = match run.work {
             Work::Restore(_) => return None,
+            // What was absent most likely still is, and costs nothing.
+            Work::Ask if run.reasons.iter().all(Reason::only_asks) && self.was_absent(id) => return None,
             Work::Ask | Work::Make(None) => run.record.answer,
             Work::Make(answer) => answer,
         };
@@ -190,7 +219,19 @@ impl Engine<'_> {
         });
         let next = needed.things.len();
         let place = *needed.things.entry(pull.what).or_insert(next);
-        let allowance = needed.budget.forecast(0).filter(|_| needed.left.is_some_and(|left| place >= left))?.allowance;
-        Some(format!("{}: the budget of {allowance} does not reach so far now", needed.budget.name()))
+        let left = needed.left.filter(|left| place >= *left)?;
+        // When there is more, as whoever is refused the first one is told.
+        let forecast = needed.budget.forecast(left + 1)?;
+        let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
+        let (name, until) = (needed.budget.name(), time(forecast.done + 999));
+        // What its source answers may be in the store, or be that there is none; of what is left, others may have less.
+        let perhaps = left > 0 || !pull.is_sure || run.work == Work::Ask;
+        let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);
+        Some(PutOff { why, perhaps })
+    }
+
+    /// Its source had nothing for it when it was last asked.
+    pub(super) fn was_absent(&self, id: StepId) -> bool {
+        self.state.step(self.path(id, 0)).is_some_and(|record| record.absent.is_some())
     }
 }

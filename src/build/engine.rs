@@ -19,7 +19,7 @@ use crate::store::state::{PathId, State, StateError, StepRecord, StoredOutput};
 
 use super::clock::Clock;
 use super::decide::{Decision, Run, Verdict, Work};
-use super::deferral::Deferrals;
+use super::deferral::{Deferrals, PutOff};
 use super::events::{Event, Listener, Progress};
 use super::execute::said;
 use super::expand::Pending;
@@ -31,7 +31,7 @@ use super::outcome::{Account, Counts, Standings, Status, Summary};
 use super::place::Placer;
 use super::possible::AxisValues;
 use super::protected::Protected;
-use super::reason::as_before;
+use super::reason::{Reason, as_before};
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
@@ -374,23 +374,39 @@ impl Engine<'_> {
                 }
                 self.settle(id, status, None, message, listener);
             }
+            Decision::PutOff(step) => {
+                let perhaps = self.accounts.get(&step).is_some_and(|account| account.perhaps);
+                self.account(id, Status::Deferred, None, Some(self.steps.label(step)), None);
+                self.mark_perhaps(id, perhaps);
+                self.settle_told(id, Status::Deferred, listener);
+            }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, None, Some(message), help);
                 self.keep_failure(id, None);
                 self.settle_told(id, Status::Failed, listener);
             }
             Decision::Run(run) if self.mode != Mode::Build => {
-                if let Some(why) = self.puts_off(id, &run) {
-                    return self.settle(id, Status::Deferred, Some(run.reasons), Some(why), listener);
+                if let Some(why) = self.needs_network(id, &run) {
+                    let help = Some("run without `--offline`".to_owned());
+                    self.account(id, Status::Failed, Some(run.reasons), Some(why), help);
+                    return self.settle_told(id, Status::Failed, listener);
                 }
-                let certain = !run.reasons.are_uncertain();
+                if let Some(PutOff { why, perhaps }) = self.puts_off(id, &run) {
+                    let perhaps = perhaps || self.in_doubt(id).is_some();
+                    self.account(id, Status::Deferred, Some(run.reasons), Some(why), None);
+                    self.mark_perhaps(id, perhaps);
+                    return self.settle_told(id, Status::Deferred, listener);
+                }
+                let perhaps = run.reasons.are_uncertain() || self.in_doubt(id).is_some();
+                let told = run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
                 let blocked =
-                    || self.may_be_blocked(id).filter(|_| certain).map(|root| as_before(&self.steps.label(root)));
+                    || self.may_be_blocked(id).filter(|_| !told).map(|root| as_before(&self.steps.label(root)));
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.work = Some(work);
                 }
+                self.mark_perhaps(id, perhaps);
                 if let (Mode::Look, Work::Restore(stored)) = (self.mode, run.work) {
                     self.will_restore(id, stored);
                 }
@@ -404,6 +420,13 @@ impl Engine<'_> {
                 self.steps.step_mut(id).status = Status::Busy;
                 self.queue(id, run);
             }
+        }
+    }
+
+    /// Whether what is told of a step is seen only while building.
+    fn mark_perhaps(&mut self, id: StepId, perhaps: bool) {
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.perhaps = perhaps;
         }
     }
 
@@ -517,6 +540,7 @@ impl Engine<'_> {
             status,
             reasons,
             work: None,
+            perhaps: false,
             message,
             help,
             output: Vec::new(),

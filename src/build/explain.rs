@@ -1,6 +1,6 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, TargetId};
+use crate::pipeline::model::{AxisKind, Binding, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::rules::Lane;
 use crate::store::Digest;
@@ -13,6 +13,7 @@ use super::engine::{Compiled, Engine};
 use super::events::Silence;
 use super::execute::relative;
 use super::failures::{Failed, Failures};
+use super::files::mtime;
 use super::key::Template;
 use super::neighbourhood::list_of;
 use super::outcome::{self, Status};
@@ -35,6 +36,8 @@ pub struct Explanation {
     pub more_reasons: usize,
     /// What a build would do first: `ask`, `make` or `restore`.
     pub work: Option<&'static str>,
+    /// Whether it comes to that is seen only while building.
+    pub perhaps: bool,
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
     pub help: Option<String>,
@@ -60,6 +63,8 @@ pub struct Explanation {
     pub source: Option<String>,
     /// The source that it was made from, where the pipeline has another one now.
     pub other_source: Option<String>,
+    /// What the last run read of its source by digest, each with what it is.
+    pub contents: Vec<(String, String)>,
     pub inputs: Vec<Read>,
     /// Targets that it reads from, and what has to be built before all their steps are told.
     pub inputs_to_come: Vec<String>,
@@ -306,7 +311,7 @@ impl Engine<'_> {
         if let Some(account) = self.accounts.get(&id) {
             told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
             told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
-            told.work = account.work;
+            (told.work, told.perhaps) = (account.work, account.perhaps);
             told.message.clone_from(&account.message);
             told.help.clone_from(&account.help);
             told.last_failure.clone_from(&account.last_failure);
@@ -314,8 +319,13 @@ impl Engine<'_> {
         if step.status.has_outputs() || step.status == Status::Absent {
             told.last_failure = self.failure_of(id, failures);
         }
+        if step.status == Status::Adopted {
+            let at = outputs.iter().find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
+            told.message = at.map(|meta| format!("what is there is of {}", time(mtime(&meta) / 1_000_000)));
+        }
         told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
         told.values = self.values(id);
+        told.contents = record.as_ref().map(|record| self.contents(id, record)).unwrap_or_default();
         told.read_out_of = self.read_out_of(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
         told.inputs = self.reads(id, record.as_ref());
@@ -332,7 +342,8 @@ impl Engine<'_> {
                 told.notes.extend(self.rival_inputs(id));
                 told.source.clone_from(&compiled.template.source);
                 told.other_source = recorded.and_then(|r| r.source).filter(|s| Some(s) != told.source.as_ref());
-                told.fresh = Some(fresh(self.settings_of(id).fresh));
+                let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
+                told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
                 told.log = (!outputs.is_empty())
                     .then(|| self.log_of(id))
                     .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
@@ -351,12 +362,15 @@ impl Engine<'_> {
     }
 
     fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
-        let names = self.steps.target(id).bindings.iter().map(|b| b.name.clone());
-        let value = |bound: &Bound| {
-            let digest = self.steps.fingerprint(bound).map(ToString::to_string);
-            (self.steps.names.get(bound.value).to_owned(), digest)
+        let rule = self.rules[self.steps.step(id).target as usize].as_ref();
+        // Whoever fills only a value into the path of an output reads nothing of what came with it.
+        let reads = |binding: usize| rule.is_some_and(|compiled| compiled.rule.common().reads.contains(&binding));
+        let bindings = self.steps.target(id).bindings.iter().zip(self.steps.bound(id)).enumerate();
+        let value = |(position, (binding, bound)): (usize, (&Binding, &Bound))| {
+            let digest = self.steps.fingerprint(bound).filter(|_| reads(position)).map(ToString::to_string);
+            (binding.name.clone(), self.steps.names.get(bound.value).to_owned(), digest)
         };
-        names.zip(self.steps.bound(id).iter().map(value)).map(|(name, (value, digest))| (name, value, digest)).collect()
+        bindings.map(value).collect()
     }
 
     fn read_out_of(&self, id: StepId) -> Vec<String> {

@@ -170,6 +170,9 @@ pub struct Account {
     pub reasons: Option<Reasons>,
     /// What would be done first: `ask`, `make` or `restore` (only where nothing is run).
     pub work: Option<&'static str>,
+    /// Whether it comes to that is seen only while building: all its causes, or the step itself, hang on what is made
+    /// before it (only where nothing is run).
+    pub perhaps: bool,
     /// Why it failed, is absent or is blocked; what is to be known of a step that was made.
     pub message: Option<String>,
     pub help: Option<String>,

@@ -6,7 +6,7 @@ use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
 use super::changes::Changes;
-use super::engine::{Compiled, Engine};
+use super::engine::{Compiled, Engine, Mode};
 use super::key::{KeyMaker, Part, SetHasher, Template};
 use super::outcome::Status;
 use super::reason::Reason;
@@ -86,9 +86,16 @@ impl Engine<'_> {
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
+    /// The same of one that is new only as long as there still is the step that makes it.
     fn is_made_anew(&self, cause: &Reason) -> bool {
-        let Reason::ChangedInput { input, .. } = cause else { return false };
-        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
+        let maker = |input: &str| self.steps.find_path(&self.state, input);
+        match cause {
+            Reason::ChangedInput { input, .. } => maker(input).is_some_and(|maker| self.steps.is_open(maker)),
+            Reason::NewInput(input) => {
+                self.mode == Mode::Look && maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
+            }
+            _ => false,
+        }
     }
 
     /// An input that is not to be reckoned with.

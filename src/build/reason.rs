@@ -118,11 +118,11 @@ pub enum Reason {
     Rearranged,
     /// Its key moved, and the record does not tell by what.
     Untold,
-    /// An input will be made again; whether it changes is seen then.
+    /// An input will be made again; whether it comes out otherwise is seen then.
     Upstream(String),
     /// What failed or was put off, so that it was made without that, or without what needs that, will be tried again.
     UpstreamThatFailed(String),
-    /// An input is made again only where something that failed does not fail again.
+    /// Whether an input is made again is seen only then.
     UpstreamPerhaps(String),
     /// It was absent, and is asked about again.
     WasAbsent(String),
@@ -235,7 +235,10 @@ impl Reason {
         // Before a build, it is only reckoned what will be deferred.
         matches!(
             self,
-            Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) | Self::LeftOut { status: Status::Deferred, .. }
+            Self::Upstream(_)
+                | Self::UpstreamThatFailed(_)
+                | Self::UpstreamPerhaps(_)
+                | Self::LeftOut { status: Status::Deferred, .. }
         )
     }
 

@@ -1,8 +1,10 @@
 //! What a step waits for, and what becomes of it where that did not come out well.
 
+use std::collections::HashSet;
+
 use rustix::fs::AtFlags;
 
-use crate::pipeline::model::InputKind;
+use crate::pipeline::model::{InputKind, TargetId};
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
@@ -12,7 +14,6 @@ use super::files::{self, Look};
 use super::key::Part;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
-use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -78,7 +79,7 @@ impl Engine<'_> {
             stale.extend(self.may_go_without(id, position));
         }
         if let Some(step) = deferred {
-            return Err(self.ended_by(Status::Deferred, step));
+            return Err(Decision::PutOff(step));
         }
         Ok(stale)
     }
@@ -113,13 +114,50 @@ impl Engine<'_> {
         self.at_risk(input).is_some() && self.reads_in_part(id, input) && !self.paths(input).any(was_read)
     }
 
+    /// How the stale inputs of a step are told as causes. One that its last run did not read is new, whatever it holds.
+    pub(super) fn upstream_causes(&self, id: StepId, stale: &[StepId], record: &StepRecord) -> Vec<Reason> {
+        if stale.is_empty() {
+            return Vec::new();
+        }
+        let read: HashSet<[u8; 8]> = record.parts.iter().map(|part| part.name).collect();
+        let crowd =
+            |position: usize| Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+        let inputs = self.steps.target(id).inputs.len();
+        let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd(position)));
+        let is_unread = |path: &str| !read.contains(&Part::Input { path, content: Digest::default() }.name_hash());
+        let cause = |&step: &StepId| match self.upstream_cause(step) {
+            Reason::Upstream(_)
+                if is_told
+                    && self.paths(step).all(is_unread)
+                    && self.reads_step(id, step)
+                    && self.in_doubt(step).is_none()
+                    && !self.was_absent(step) =>
+            {
+                Reason::NewInput(self.path(step, 0).to_owned())
+            }
+            cause => cause,
+        };
+        stale.iter().map(cause).collect()
+    }
+
+    /// Whether a stale step, that a step waits for, is among its inputs, and not what rows of these are read out of.
+    fn reads_step(&self, id: StepId, step: StepId) -> bool {
+        let also = self.steps.shared.get(&step).into_iter().flatten().map(|&(target, _)| target);
+        let targets: Vec<TargetId> = also.chain([self.steps.step(step).target as usize]).collect();
+        let inputs = self.steps.target(id).inputs.len();
+        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
+            Wait::Step(input) => input == step,
+            Wait::Group(group) => targets.contains(&self.steps.groups[group as usize].target),
+            Wait::File(_) | Wait::None => false,
+        })
+    }
+
     /// How a stale input is told as a cause.
     pub(super) fn upstream_cause(&self, input: StepId) -> Reason {
         let label = self.steps.label(input);
-        let reasons = self.accounts.get(&input).and_then(|account| account.reasons.as_ref());
         if let Some(root) = self.at_risk(input) {
             Reason::UpstreamThatFailed(self.steps.label(root))
-        } else if reasons.is_some_and(Reasons::are_uncertain) {
+        } else if self.accounts.get(&input).is_some_and(|account| account.perhaps) {
             Reason::UpstreamPerhaps(label)
         } else {
             Reason::Upstream(label)
@@ -127,11 +165,7 @@ impl Engine<'_> {
     }
 
     fn blocked(&self, by: StepId) -> Decision {
-        self.ended_by(Status::Blocked, by)
-    }
-
-    fn ended_by(&self, status: Status, by: StepId) -> Decision {
-        Decision::Done { status, message: Some(self.steps.label(by)), record: None }
+        Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
 
     /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it
@@ -141,7 +175,7 @@ impl Engine<'_> {
         self.mode == Mode::Look
             && self.steps.step(step).status == Status::Stale
             && self.accounts.get(&step).is_some_and(only_asked)
-            && self.state.step(self.path(step, 0)).is_some_and(|record| record.absent.is_some())
+            && self.was_absent(step)
     }
 
     fn absent_until_asked(&self, step: StepId) -> Decision {

@@ -30,6 +30,8 @@ struct Json<'a> {
     status: &'static str,
     /// What a build would do first.
     work: Option<&'static str>,
+    /// Whether it comes to that is seen only while building.
+    perhaps: bool,
     reasons: &'a [Reason],
     /// How many more there are.
     unlisted_reasons: usize,
@@ -51,6 +53,8 @@ struct Json<'a> {
     /// That of when it was last made, where it is another one.
     other_source: Option<&'a str>,
     fresh: Option<&'a str>,
+    /// What the last run read of its source by digest, and what that is.
+    contents: &'a [(String, String)],
     inputs: Vec<Input<'a>>,
     inputs_to_come: &'a [String],
     after: &'a [String],
@@ -141,6 +145,7 @@ fn json(found: &Explanation) -> Json<'_> {
         step: &found.step,
         status: found.word(),
         work: found.work,
+        perhaps: found.perhaps,
         reasons: &found.reasons,
         unlisted_reasons: found.more_reasons,
         message: found.message.as_deref(),
@@ -158,6 +163,7 @@ fn json(found: &Explanation) -> Json<'_> {
         source: found.source.as_deref(),
         other_source: found.other_source.as_deref(),
         fresh: found.fresh.as_deref(),
+        contents: &found.contents,
         inputs: found.inputs.iter().map(input).collect(),
         inputs_to_come: &found.inputs_to_come,
         after: &found.after,
@@ -264,9 +270,14 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         "a build",
         match (found.standing, found.work) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
+            (Standing::Step(Status::Deferred), _) if found.perhaps => {
+                Some("may make it all the same: from what the store has, or what others leave of the budget")
+            }
+            (_, Some(ASK)) if found.perhaps => Some("may ask its source"),
             (_, Some(ASK)) => Some("asks its source"),
+            (_, Some(RESTORE)) if found.perhaps => Some("may restore its outputs from the store"),
             (_, Some(RESTORE)) => Some("restores its outputs from the store"),
-            (_, Some(_)) if found.reasons.iter().all(Reason::is_uncertain) => Some("may make it"),
+            (_, Some(_)) if found.perhaps => Some("may make it"),
             (_, work) => work.map(|_| "makes it"),
         },
     );
@@ -324,9 +335,8 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     if let Some(fresh) = found.fresh.as_ref().filter(|fresh| found.source.is_some() || *fresh != "exists") {
         lines.add("fresh", fresh);
     }
-    for (name, value) in &found.settings {
-        lines.add(name, value);
-    }
+    lines.all("no cause", found.settings.iter().map(|(name, value)| format!("{name}: {value}")));
+    lines.all("read", found.contents.iter().map(|(digest, what)| format!("{digest} ({what})")));
     lines.some("input", found.inputs.iter().map(read), 0);
     lines.all("more", &found.inputs_to_come);
     lines.all("after", &found.after);

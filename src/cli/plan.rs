@@ -38,12 +38,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
 }
 
+/// The word for what is deferred where its source has nothing for it that the store does not have, too.
+const MAY_BE_DEFERRED: &str = "deferred?";
+
 /// The word for what is up to date, and waits for what may fail again.
 pub(super) const MAY_BE_BLOCKED: &str = "blocked?";
 
-/// It would run only if something that failed does not fail again.
+/// Whether it runs is seen only once what comes before it is made.
 fn may_not_run(account: &Account) -> bool {
-    account.status == Status::Stale && account.reasons.as_ref().is_some_and(Reasons::are_uncertain)
+    account.status == Status::Stale && account.perhaps
 }
 
 /// How many causes are told of each step.
@@ -56,16 +59,22 @@ enum Detail {
 fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let mut text = String::new();
     for account in summary.accounts.iter().filter(|a| a.status != Status::Adopted) {
-        let why = account.reasons.as_ref().map(|reasons| match detail {
+        let reasons = account.reasons.as_ref().map(|reasons| match detail {
             Detail::First => reasons.to_string(),
             Detail::All => reasons.first.to_string(),
         });
-        let why = why.or_else(|| account.message.clone());
+        // What keeps it from being made weighs more than why it would be.
+        let is_kept = matches!(account.status, Status::Failed | Status::Deferred);
+        let why = match (&account.message, reasons) {
+            (Some(message), Some(reasons)) if is_kept => Some(format!("{message} ({reasons})")),
+            (message, reasons) => reasons.or_else(|| message.clone()),
+        };
         let word = match account.status {
-            Status::Stale if account.work == Some(RESTORE) => RESTORE,
             Status::Stale if may_not_run(account) => "run?",
+            Status::Stale if account.work == Some(RESTORE) => RESTORE,
             Status::Stale => "run",
             Status::UpToDate => MAY_BE_BLOCKED,
+            Status::Deferred if account.perhaps => MAY_BE_DEFERRED,
             status => status.word(),
         };
         // Writing to a String cannot fail.
@@ -90,7 +99,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
     }
     let c = &summary.counts;
-    let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE)).count();
+    let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE) && !a.perhaps).count();
     let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();
     let doomed = summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
     let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);

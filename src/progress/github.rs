@@ -158,6 +158,7 @@ mod tests {
             status: Status::Failed,
             reasons: None,
             work: None,
+            perhaps: false,
             message: Some("100% wrong\nreally".into()),
             help: None,
             output: vec!["::error::mine".into(), "\u{1b}[31mred\u{1b}[0m".into()],

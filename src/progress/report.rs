@@ -63,6 +63,9 @@ struct Step<'a> {
     /// What a build would do first; of a plan only.
     #[serde(skip_serializing_if = "Option::is_none")]
     work: Option<&'static str>,
+    /// Whether it comes to that is seen only while building; of a plan only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    perhaps: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,6 +226,7 @@ impl<'a> Report<'a> {
             more_reasons: a.reasons.iter().flat_map(|r| r.iter().skip(1)).collect(),
             unlisted_reasons: a.reasons.as_ref().map_or(0, Reasons::unlisted),
             work: a.work,
+            perhaps: a.perhaps,
             message: a.message.as_deref(),
             help: a.help.as_deref(),
             output: &a.output,

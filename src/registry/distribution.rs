@@ -208,6 +208,10 @@ impl Source for Distribution {
         self.concurrency
     }
 
+    fn has_mirrors(&self) -> bool {
+        self.endpoints.has_mirrors()
+    }
+
     fn budget(&self) -> Option<&Arc<Budget>> {
         Some(&self.budget)
     }

@@ -183,6 +183,10 @@ impl Source for DockerHub {
         self.registry.concurrency()
     }
 
+    fn has_mirrors(&self) -> bool {
+        self.registry.has_mirrors()
+    }
+
     fn budget(&self) -> Option<&Arc<Budget>> {
         self.registry.budget()
     }

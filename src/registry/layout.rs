@@ -227,6 +227,10 @@ impl Source for Layout {
         CONCURRENCY
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn lister(&self) -> Option<&dyn Lister> {
         Some(self)
     }

@@ -140,15 +140,49 @@ pub async fn platforms(
     Ok(Answer::Found(found))
 }
 
-/// The manifest on the way from a digest to the image of a platform that the store does not have; `None` where it has
-/// all of them. It leaves the store as it is.
-pub fn missing_manifest(blobs: &Blobs, mut digest: Sha256, platform: &Platform) -> Option<Sha256> {
-    for _ in 0..=DEPTH_MAX {
-        let Some(bytes) = blobs.peek(&digest) else { return Some(digest) };
-        let Ok(Manifest::Index(entries)) = manifest::parse(&bytes, None) else { return None };
-        digest = best(entries.iter().filter(|e| !e.attestation), platform)?.descriptor.digest.parse().ok()?;
+/// The manifests on the way from a digest to the image of a platform.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// As they follow each other: indexes, and the image last.
+    pub manifests: Vec<Sha256>,
+    /// The last of them is not in the store.
+    pub ends_early: bool,
+    /// The config of the image that they end at, where the store lacks that.
+    pub no_config: Option<String>,
+}
+
+impl Way {
+    /// The manifest that the store does not have.
+    pub fn missing(&self) -> Option<Sha256> {
+        self.manifests.last().copied().filter(|_| self.ends_early)
     }
-    None
+}
+
+/// Goes as far as the store has it, and leaves that as it is.
+pub fn way(blobs: &Blobs, digest: Sha256, platform: &Platform) -> Way {
+    let mut way = Way { manifests: vec![digest], ..Way::default() };
+    for _ in 0..=DEPTH_MAX {
+        let Some(bytes) = way.manifests.last().and_then(|digest| blobs.peek(digest)) else {
+            way.ends_early = true;
+            return way;
+        };
+        match manifest::parse(&bytes, None) {
+            Ok(Manifest::Index(entries)) => {
+                let images = entries.iter().filter(|e| !e.attestation);
+                let Some(next) = best(images, platform).and_then(|e| e.descriptor.digest.parse().ok()) else {
+                    return way;
+                };
+                way.manifests.push(next);
+            }
+            Ok(Manifest::Image(image)) => {
+                let named = image.config.digest;
+                way.no_config = named.parse().is_ok_and(|config| !blobs.contains(&config)).then_some(named);
+                return way;
+            }
+            Ok(_) | Err(_) => return way,
+        }
+    }
+    way
 }
 
 /// The entry of a platform: the one that says just that, or else the first that will do.

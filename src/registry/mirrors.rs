@@ -28,6 +28,10 @@ impl Endpoints {
         Self { mirrors: mirrors.into_iter().map(mirror).collect(), own }
     }
 
+    pub fn has_mirrors(&self) -> bool {
+        !self.mirrors.is_empty()
+    }
+
     /// The registry's own address, for what no mirror has all of.
     pub fn own(&self) -> &Endpoint {
         &self.own

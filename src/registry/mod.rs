@@ -41,7 +41,7 @@ mod words;
 pub use budget::{Allowance, Budget, Budgets, Deferral, Forecast};
 pub use fetches::Fetches;
 pub use logins::Logins;
-pub use lookup::missing_manifest;
+pub use lookup::{Way, way};
 pub use platform::NotAPlatform;
 pub use validators::Validators;
 
@@ -170,6 +170,16 @@ pub trait Source: Send + Sync {
 
     /// How many steps may wait on it at once.
     fn concurrency(&self) -> usize;
+
+    /// Whether it is there without a network.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Whether other addresses are asked before its own.
+    fn has_mirrors(&self) -> bool {
+        false
+    }
 
     /// What counts its pulls; `None` where nobody does.
     fn budget(&self) -> Option<&Arc<Budget>> {

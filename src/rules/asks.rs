@@ -27,7 +27,8 @@ pub fn common(
     asks: Asks,
 ) -> Common {
     let lane = Lane::Source(source.identity().to_owned(), source.concurrency());
-    Common { name, version, params, reads, lane, cached: false, finds: false, asks }
+    let is_remote = !source.is_local();
+    Common { name, version, params, reads, lane, cached: false, finds: false, asks, is_remote }
 }
 
 /// The text of a key in which bindings are filled in; where it is not given, the binding of the same name.

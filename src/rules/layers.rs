@@ -13,6 +13,7 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::layer_file::{self, Ids};
 use crate::registry::{self, Answer, Platform, Reference, Source};
+use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -152,13 +153,38 @@ impl Rule for LayersRule {
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
         let budget = self.tagged.source.budget()?.clone();
         let what = match self.tagged.known(step, answer) {
-            Some(digest) => registry::missing_manifest(blobs, digest, &self.platform_of(step))?.to_string(),
+            Some(digest) => registry::way(blobs, digest, &self.platform_of(step)).missing()?.to_string(),
             None => {
                 let (repo, tag) = self.tagged.of(step);
                 format!("{repo}:{tag}")
             }
         };
-        Some(Pull { budget, what })
+        Some(Pull { budget, what, is_sure: !self.tagged.source.has_mirrors() })
+    }
+
+    fn contents(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Vec<(Sha256, String)> {
+        let Some(digest) = self.tagged.known(step, answer).filter(|_| self.tagged.source.analyst().is_none()) else {
+            return Vec::new();
+        };
+        let (platform, way) = (self.platform_of(step), registry::way(blobs, digest, &self.platform_of(step)));
+        let last = way.manifests.len() - 1;
+        let what = |at: usize| match at {
+            _ if way.ends_early && at == last => "not in the store".to_owned(),
+            _ if at < last => "the index".to_owned(),
+            0 => "the manifest".to_owned(),
+            _ => format!("its manifest for {platform}"),
+        };
+        way.manifests.iter().enumerate().map(|(at, digest)| (*digest, what(at))).collect()
+    }
+
+    fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {
+        let (repo, tag) = self.tagged.of(step);
+        if self.tagged.source.analyst().is_some() {
+            return Some(format!("the layers of {repo}:{tag}"));
+        }
+        let way = registry::way(blobs, self.tagged.known(step, answer)?, &self.platform_of(step));
+        let missing = way.missing().map(|digest| format!("the manifest {digest} of {repo}:{tag}"));
+        missing.or_else(|| Some(format!("the config {} of {repo}:{tag}", way.no_config?)))
     }
 
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
@@ -221,7 +247,6 @@ mod tests {
     use crate::registry::{Effort, SourceError, TagFilter, Tags};
     use crate::rules::Lane;
     use crate::rules::asks::tests::{compiled, problems_of};
-    use crate::store::Sha256;
 
     /// A source that has one image, and that writes down what it is asked.
     #[derive(Default)]

@@ -150,6 +150,8 @@ pub struct Pull {
     pub budget: Arc<Budget>,
     /// What many steps need is fetched once.
     pub what: String,
+    /// It comes from nowhere else.
+    pub is_sure: bool,
 }
 
 /// When the steps of a rule ask a source.
@@ -177,6 +179,8 @@ pub struct Common {
     pub finds: bool,
     /// When its steps have a question for a source.
     pub asks: Asks,
+    /// Its source is asked over the network, which `--offline` rules out.
+    pub is_remote: bool,
 }
 
 /// How a target's output is made.
@@ -204,6 +208,19 @@ pub trait Rule: Send + Sync {
     /// What making the step from this answer will have to fetch of a source that counts it, as far as can be told
     /// without asking; there may be more behind it.
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
+        let _ = (step, answer, blobs);
+        None
+    }
+
+    /// The manifests that the step is made from, by their digests, each with what it is; as far as the store has them,
+    /// and the first that it lacks.
+    fn contents(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Vec<(Sha256, String)> {
+        let _ = (step, answer, blobs);
+        Vec::new()
+    }
+
+    /// What making the step from this answer needs of the network, as far as can be told without asking.
+    fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {
         let _ = (step, answer, blobs);
         None
     }

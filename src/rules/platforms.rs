@@ -12,6 +12,7 @@ use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::{Answer, Source};
+use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -89,7 +90,18 @@ impl Rule for PlatformsRule {
                 format!("{repo}:{tag}")
             }
         };
-        Some(Pull { budget, what })
+        Some(Pull { budget, what, is_sure: !self.tagged.source.has_mirrors() })
+    }
+
+    fn contents(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Vec<(Sha256, String)> {
+        let what = |digest: &Sha256| if blobs.contains(digest) { "the manifest" } else { "not in the store" };
+        self.tagged.known(step, answer).map(|digest| (digest, what(&digest).to_owned())).into_iter().collect()
+    }
+
+    fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {
+        let (repo, tag) = self.tagged.of(step);
+        let digest = self.tagged.known(step, answer).filter(|digest| !blobs.contains(digest))?;
+        Some(format!("the manifest {digest} of {repo}:{tag}"))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {

@@ -65,6 +65,7 @@ pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>
         cached: false,
         finds: false,
         asks: Asks::Never,
+        is_remote: false,
     };
     Some(Arc::new(Stat { columns, common }))
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod source;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -126,31 +126,22 @@ impl Ledger {
 
     /// Times to come are as if they were now: the clock went back, and nobody is to wait until it is there again.
     pub fn clamp(&mut self, now: i64) {
-        self.spent.iter_mut().rev().take_while(|at| **at > now).for_each(|at| *at = now);
-        while self.spent.front().is_some_and(|at| *at <= now - millis(LONGEST_WITHIN)) {
-            self.spent.pop_front();
-        }
+        clamp(&mut self.spent, now);
     }
 
+    /// What there is for so many pulls, where others make none: when each is let go is reckoned as [`Ledger::turn`] does.
     pub fn forecast(&self, now: i64, pulls: usize) -> Option<Forecast> {
-        let of = |allowance: &Allowance| {
-            let within = millis(allowance.within);
-            let mut made: VecDeque<i64> =
-                self.spent.iter().map(|at| *at.min(&now)).filter(|at| at + within > now).collect();
-            let left = allowance.pulls.saturating_sub(made.len());
-            let mut done = now;
-            for _ in 0..pulls {
-                made.drain(..made.len().saturating_sub(allowance.pulls));
-                if made.len() == allowance.pulls
-                    && let Some(first) = made.pop_front()
-                {
-                    done = done.max(first + within);
-                }
-                made.push_back(done);
-            }
-            Forecast { allowance: *allowance, left, done }
-        };
-        self.allowances.iter().map(of).max_by_key(|f| (f.done, std::cmp::Reverse(f.left)))
+        let mut made = self.spent.clone();
+        clamp(&mut made, now);
+        let left = |allowance: &Allowance| allowance.pulls.saturating_sub(counted(allowance, &made, now));
+        let narrowest = self.allowances.iter().min_by_key(|allowance| left(allowance))?;
+        let (allowance, left) = (*narrowest, left(narrowest));
+        let mut done = now;
+        for _ in 0..pulls {
+            done = opens(&self.allowances, &made, done).map_or(done, |(_, opens)| opens);
+            made.push_back(done);
+        }
+        Some(Forecast { allowance, left, done })
     }
 
     /// How many pulls in which time the server said that it gives.
@@ -160,13 +151,9 @@ impl Ledger {
     }
 
     fn over_allowance(&self, now: i64) -> Option<Deferral> {
-        let over = |allowance: &Allowance| {
-            let first = *self.spent.get(self.spent.len().checked_sub(allowance.pulls)?)?;
-            let until = first + millis(allowance.within);
-            let why = format!("the budget of {allowance} is spent");
-            (until > now).then(|| Deferral { why, until: Some(until), ..Deferral::default() })
-        };
-        self.allowances.iter().filter_map(over).max_by_key(|refused| refused.until)
+        let (allowance, until) = opens(&self.allowances, &self.spent, now).filter(|(_, opens)| *opens > now)?;
+        let why = format!("the budget of {allowance} is spent");
+        Some(Deferral { why, until: Some(until), ..Deferral::default() })
     }
 
     fn none_left(&mut self, now: i64) -> Deferral {
@@ -190,6 +177,28 @@ impl Ledger {
     fn window(&self, said: Option<Duration>) -> Option<i64> {
         said.or(self.said.window).map(millis)
     }
+}
+
+/// Forgets what is too old to count for any allowance; what is of the future is of now.
+fn clamp(spent: &mut VecDeque<i64>, now: i64) {
+    spent.iter_mut().rev().take_while(|at| **at > now).for_each(|at| *at = now);
+    while spent.front().is_some_and(|at| *at <= now - millis(LONGEST_WITHIN)) {
+        spent.pop_front();
+    }
+}
+
+/// How many of these pulls an allowance still counts.
+fn counted(allowance: &Allowance, spent: &VecDeque<i64>, now: i64) -> usize {
+    spent.len() - spent.partition_point(|at| at + millis(allowance.within) <= now)
+}
+
+/// The allowance that lets the next pull wait for longest after these, and when it lets it go.
+fn opens<'a>(allowances: &'a [Allowance], spent: &VecDeque<i64>, now: i64) -> Option<(&'a Allowance, i64)> {
+    let of = |allowance: &'a Allowance| {
+        let first = spent.len().checked_sub(allowance.pulls).and_then(|at| spent.get(at));
+        (allowance, first.map_or(now, |first| now.max(first + millis(allowance.within))))
+    };
+    allowances.iter().map(of).max_by_key(|(_, opens)| *opens)
 }
 
 #[cfg(test)]
@@ -284,11 +293,19 @@ mod tests {
     fn a_forecast_is_when_the_last_pull_could_be_made() {
         let mut l = ledger("2/10s");
         l.turn(1_000, true);
-        let of = |pulls| l.forecast(2_000, pulls).map(|f| (f.left, f.done));
-        assert_eq!(of(0), Some((1, 2_000)));
-        assert_eq!(of(1), Some((1, 2_000)));
-        assert_eq!(of(2), Some((1, 11_000)));
-        assert_eq!(of(4), Some((1, 21_000)));
+        let of = |l: &Ledger, pulls| l.forecast(2_000, pulls).map(|f| (f.left, f.done));
+        assert_eq!(of(&l, 0), Some((1, 2_000)));
+        assert_eq!(of(&l, 1), Some((1, 2_000)));
+        assert_eq!(of(&l, 2), Some((1, 11_000)));
+        assert_eq!(of(&l, 4), Some((1, 21_000)));
+        // All allowances hold at once, and whoever is refused is told the same.
+        l.allowances.push("3/1m".parse().unwrap());
+        assert_eq!(of(&l, 4), Some((1, 62_000)));
+        assert!(matches!(l.turn(2_000, true), Turn::AfterOthers));
+        l.ends(false);
+        assert!(matches!(l.turn(2_000, true), Turn::Go(_)));
+        let told = refused(l.turn(2_000, true)).until.unwrap();
+        assert_eq!(of(&l, 1), Some((0, told)));
         assert_eq!(Ledger::default().forecast(0, 5), None);
     }
 }

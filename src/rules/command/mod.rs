@@ -119,6 +119,7 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
         cached: depfile.is_none(),
         finds: depfile.is_some(),
         asks: Asks::Never,
+        is_remote: false,
     };
     Some(Arc::new(Command {
         common,

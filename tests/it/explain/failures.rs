@@ -38,7 +38,10 @@ fn a_forced_attempt_that_failed_is_told_while_the_output_of_before_stands() {
     let project = flaky();
     project.build(&["flaky"]);
     let explained = project.explain("flaky");
-    assert_says(&explained, &["retries   1\n", "timeout   30s\n", "pool      slow (2 of 3)\n", ".log\n"]);
+    assert_says(
+        &explained,
+        &["no cause  retries: 1\n", "no cause  timeout: 30s\n", "no cause  pool: slow (2 of 3)\n", ".log\n"],
+    );
     assert!(!explained.contains("failed"), "{explained}");
     project.write("bad", "");
     project.run(&["build", "flaky", "--force=flaky"]).exits(exit::FAILED);

@@ -106,7 +106,7 @@ targets:
             "{o}: each entry of /a in r/a/{n}.txt",
             "{f}: each file of *.csv",
             "more      r/a/{n}.txt of l",
-            "retries   2",
+            "no cause  retries: 2",
             "after     all (stale)",
             "after     l (its steps are told once t@repo=a (+1 more) is built)",
         ],
