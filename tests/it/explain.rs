@@ -6,9 +6,11 @@ use crate::support::words::{self, exit};
 use crate::support::{sample, stock};
 
 mod absent;
+mod budgets;
 mod causes;
 mod failures;
 mod kept;
+mod offline;
 mod past;
 mod reads;
 mod records;

@@ -118,3 +118,66 @@ targets:
     assert_eq!(report.step("some@n=two").outcome, outcome::RESTORED);
     assert_eq!(report.step("some@n=two").reason(), says);
 }
+
+#[test]
+fn what_reads_a_step_that_may_come_out_as_it_was_may_not_run() {
+    let registry = busybox();
+    let project = pinned(&registry);
+    project.edit(
+        "copy.json}",
+        "copy.json}\n  last: {rule: command, inputs: [copy], run: \"cp {in} {out}\", output: last.json}",
+    );
+    project.build(&[]);
+    let says = [
+        "run      one  freshness: asked each time",
+        "run?     copy  upstream: one is made again",
+        "run?     last  upstream: copy may be made again",
+    ];
+    assert_says(&project.run(&["plan"]).stdout, &says);
+    assert_says(&project.run(&["plan"]).stdout, &["1 to run, 0 up to date, 0 absent, 2 that may run"]);
+    assert_says(&project.explain("one"), &["a build   asks its source"]);
+    assert_says(&project.explain("copy"), &["copy: stale", "a build   may make it"]);
+    project.build(&[]).assert_nothing_done();
+    registry.push("library/busybox:latest", &stock::redis("7").manifest(Format::Oci));
+    project.build(&[]).assert_only(&["one", "copy", "last"]);
+}
+
+#[test]
+fn a_digest_is_told_where_it_is_read_with_the_manifest_that_it_led_to() {
+    let registry = Registry::start();
+    let index = stock::nginx_index("1.27.2", "");
+    registry.push("library/nginx:latest", &index);
+    registry.push("library/nginx:1.26", &stock::nginx("amd64", "1.26.2").manifest(Format::Oci));
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/nginx"]));
+    project.write(
+        "pipeline.yaml",
+        project.read("pipeline.yaml")
+            + "
+  copy:
+    rule: command
+    foreach: {tag: {from: get_tag, select: all}}
+    inputs: [get_layer_all]
+    run: \"cp {in} {out}\"
+    output: result/copy/{repo}/{tag}.json
+",
+    );
+    project.build(&["stat_layer", "copy"]);
+    let digest = |manifest: &crate::support::images::Manifest| manifest.digest().to_owned();
+    let explained = project.explain("result/layers/library/nginx/latest.json");
+    assert_says(
+        &explained,
+        &[
+            &format!("tag       latest ({})", digest(&index)),
+            &format!("read      {} (the index)\n", digest(&index)),
+            &format!("read      {} (its manifest for linux/amd64)\n", digest(&index.children[0])),
+        ],
+    );
+    let one = digest(&stock::nginx("amd64", "1.26.2").manifest(Format::Oci));
+    assert_says(
+        &project.explain("result/layers/library/nginx/1.26.json"),
+        &[&format!("read      {one} (the manifest)\n")],
+    );
+    // Its path has the name of the tag; what the tag points at is not read.
+    let copy = project.explain("result/copy/library/nginx/1.26.json");
+    assert!(copy.contains("tag       1.26\n") && !copy.contains("sha256:"), "{copy}");
+}

@@ -1,0 +1,81 @@
+//! What is said of steps whose source has a budget is what comes of it, and when there is more is told as a build tells it.
+
+use std::collections::BTreeSet;
+
+use crate::support::images::Format;
+use crate::support::project::Project;
+use crate::support::registry::Registry;
+use crate::support::stock;
+use crate::support::words::{exit, outcome};
+
+use super::assert_says;
+
+/// Tags that the pipeline names, of a source that gives one pull in an hour.
+fn project(registry: &Registry, tags: &str) -> Project {
+    Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\", budget: 1/1h, concurrency: 1}}}}
+targets:
+  one: {{rule: layers, source: ours, repo: a, foreach: {{tag: [{tags}]}}, output: \"l/{{tag}}.json\"}}
+  copy: {{rule: command, foreach: {{tag: [{tags}]}}, inputs: [one], run: \"cp {{in}} {{out}}\", output: \"c/{{tag}}.json\"}}
+",
+        registry.url()
+    ))
+}
+
+/// The time at which to build again.
+fn again_at(text: &str) -> String {
+    let (_, rest) = text.split_once("build again at ").unwrap_or_else(|| panic!("no time:\n{text}"));
+    rest.replacen(' ', "T", 1).chars().take("2026-01-01T00:00:00".len()).collect()
+}
+
+#[test]
+fn what_is_in_the_store_or_absent_is_not_deferred_for_certain_and_is_not_then() {
+    let registry = Registry::start();
+    let image = |n: &str| stock::busybox().env("N", n).manifest(Format::Oci);
+    registry.push("a:1", &image("1"));
+    registry.push("a:same", &image("1"));
+    registry.push("a:other", &image("2"));
+    let project = project(&registry, "'1', same, gone, other");
+    project.build(&["one@tag=1"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    for tag in ["same", "gone", "other"] {
+        assert_says(
+            &plan,
+            &[&format!("deferred? one@tag={tag}  "), &format!("deferred? copy@tag={tag}  one@tag={tag}")],
+        );
+    }
+    assert_says(&plan, &["the budget of 1 pull in 1h is spent; build again at "]);
+    let explained = project.explain("one@tag=other");
+    assert_says(
+        &explained,
+        &["one@tag=other: deferred", "because   first build", "a build   may make it all the same"],
+    );
+
+    let run = project.run(&["build", "--format", "json"]).exits(exit::DEFERRED);
+    let times = [&run.stderr, &plan, &explained].map(|text| again_at(text));
+    assert_eq!(times.iter().collect::<BTreeSet<_>>().len(), 1, "{times:?}");
+    let report = run.report(exit::DEFERRED);
+    assert_eq!(report.step("one@tag=same").outcome, outcome::BUILT, "{}", report.listing());
+    assert_eq!(report.step("one@tag=gone").outcome, outcome::ABSENT);
+    assert_eq!(report.step("one@tag=other").outcome, outcome::DEFERRED);
+}
+
+#[test]
+fn what_surely_pulls_is_deferred_and_what_was_absent_is_not() {
+    let registry = Registry::start();
+    registry.push("a:1", &stock::busybox().manifest(Format::Oci));
+    let project = project(&registry, "'1', gone");
+    project.build(&["one"]);
+    project.remove("l/1.json");
+    let digest = stock::busybox().manifest(Format::Oci).digest().to_owned();
+    project.remove(&format!(".layermill/store/blobs/sha256/{}", &digest["sha256:".len()..]));
+    let plan = project.run(&["plan", "--refresh=one@tag=gone"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["deferred one@tag=1  http://", "deferred copy@tag=1  one@tag=1", "run      one@tag=gone  refreshed by hand"],
+    );
+    let report = project.build_exits(exit::DEFERRED, &["--refresh=one@tag=gone"]);
+    assert_eq!(report.step("one@tag=1").outcome, outcome::DEFERRED);
+    assert_eq!(report.step("one@tag=gone").outcome, outcome::ABSENT);
+}
