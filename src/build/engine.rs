@@ -397,7 +397,7 @@ impl Engine<'_> {
                     self.mark_perhaps(id, perhaps);
                     return self.settle_told(id, Status::Deferred, listener);
                 }
-                let perhaps = run.reasons.are_uncertain() || self.in_doubt(id).is_some();
+                let perhaps = self.may_not_run(id, &run.reasons);
                 let told = run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
                 let blocked =
                     || self.may_be_blocked(id).filter(|_| !told).map(|root| as_before(&self.steps.label(root)));

@@ -6,7 +6,7 @@ use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
 use super::changes::Changes;
-use super::engine::{Compiled, Engine, Mode};
+use super::engine::{Compiled, Engine};
 use super::key::{KeyMaker, Part, SetHasher, Template};
 use super::outcome::Status;
 use super::reason::Reason;
@@ -86,16 +86,9 @@ impl Engine<'_> {
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
-    /// The same of one that is new only as long as there still is the step that makes it.
     fn is_made_anew(&self, cause: &Reason) -> bool {
-        let maker = |input: &str| self.steps.find_path(&self.state, input);
-        match cause {
-            Reason::ChangedInput { input, .. } => maker(input).is_some_and(|maker| self.steps.is_open(maker)),
-            Reason::NewInput(input) => {
-                self.mode == Mode::Look && maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
-            }
-            _ => false,
-        }
+        let Reason::ChangedInput { input, .. } = cause else { return false };
+        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
     }
 
     /// An input that is not to be reckoned with.
@@ -116,7 +109,7 @@ impl Engine<'_> {
     }
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
-    fn may_grow_inputs(&self, id: StepId) -> bool {
+    pub(super) fn may_grow_inputs(&self, id: StepId) -> bool {
         let inputs = self.steps.target(id).inputs.len();
         self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
             Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),

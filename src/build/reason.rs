@@ -120,6 +120,8 @@ pub enum Reason {
     Untold,
     /// An input will be made again; whether it comes out otherwise is seen then.
     Upstream(String),
+    /// An input comes to be made that was not there, unless there is none of it.
+    UpstreamNew(String),
     /// What failed or was put off, so that it was made without that, or without what needs that, will be tried again.
     UpstreamThatFailed(String),
     /// Whether an input is made again is seen only then.
@@ -215,6 +217,7 @@ impl fmt::Display for Reason {
             Self::Rearranged => write!(f, "changed parameter: inputs, which name the same files otherwise"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
+            Self::UpstreamNew(step) => write!(f, "upstream: {step} is new, unless it turns out absent"),
             Self::UpstreamThatFailed(step) => write!(f, "upstream: {}", as_before(step)),
             Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
@@ -236,6 +239,7 @@ impl Reason {
         matches!(
             self,
             Self::Upstream(_)
+                | Self::UpstreamNew(_)
                 | Self::UpstreamThatFailed(_)
                 | Self::UpstreamPerhaps(_)
                 | Self::LeftOut { status: Status::Deferred, .. }
@@ -269,7 +273,9 @@ impl Reason {
             Self::Forced => "forced",
             Self::OtherTarget { .. } => "other-target",
             Self::Untold => "untold",
-            Self::Upstream(_) | Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) => "upstream",
+            Self::Upstream(_) | Self::UpstreamNew(_) | Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) => {
+                "upstream"
+            }
             Self::WasAbsent(_) => "was-absent",
             Self::Gone => "gone",
             Self::LostAnswer => "lost-answer",
@@ -302,6 +308,7 @@ impl Reason {
             | Self::LostInput(what)
             | Self::LeftOut { input: what, .. }
             | Self::Upstream(what)
+            | Self::UpstreamNew(what)
             | Self::UpstreamThatFailed(what)
             | Self::UpstreamPerhaps(what)
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),

@@ -74,11 +74,6 @@ impl Reasons {
         self.more.len() + self.unlisted
     }
 
-    /// Whether the step may not run after all.
-    pub fn are_uncertain(&self) -> bool {
-        self.unlisted == 0 && self.iter().all(Reason::is_uncertain)
-    }
-
     /// How many causes there are that [`Reasons::iter`] does not show.
     pub fn unlisted(&self) -> usize {
         self.unlisted

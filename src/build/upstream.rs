@@ -14,6 +14,7 @@ use super::files::{self, Look};
 use super::key::Part;
 use super::outcome::{Account, Status};
 use super::reason::Reason;
+use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -133,11 +134,44 @@ impl Engine<'_> {
                     && self.in_doubt(step).is_none()
                     && !self.was_absent(step) =>
             {
-                Reason::NewInput(self.path(step, 0).to_owned())
+                if self.may_be_absent(self.steps.step(step).target as usize) {
+                    Reason::UpstreamNew(self.steps.label(step))
+                } else {
+                    Reason::NewInput(self.path(step, 0).to_owned())
+                }
             }
             cause => cause,
         };
         stale.iter().map(cause).collect()
+    }
+
+    /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
+    pub(super) fn may_not_run(&self, id: StepId, reasons: &Reasons) -> bool {
+        let maker = |input: &str| self.steps.find_path(&self.state, input);
+        let hangs = |cause: &Reason| match cause {
+            // What it is as of the last build, it may have been before, too.
+            Reason::ChangedInput { input, .. } | Reason::NewInput(input) => {
+                maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
+            }
+            Reason::Reordered { .. } => self.may_grow_inputs(id),
+            cause => cause.is_uncertain(),
+        };
+        reasons.unlisted() == 0 && reasons.iter().all(hangs) || self.in_doubt(id).is_some()
+    }
+
+    /// Whether steps of a target may turn out absent: what is made of what a source has.
+    fn may_be_absent(&self, target: TargetId) -> bool {
+        let (mut open, mut seen) = (vec![target], HashSet::from([target]));
+        while let Some(target) = open.pop() {
+            if self.rules[target].as_ref().is_some_and(|compiled| compiled.by_source) {
+                return true;
+            }
+            open.extend(self.pipeline.targets[target].inputs.iter().filter_map(|input| match input.kind {
+                InputKind::Target { target, .. } => Some(target).filter(|&target| seen.insert(target)),
+                InputKind::Path(_) => None,
+            }));
+        }
+        false
     }
 
     /// Whether a stale step, that a step waits for, is among its inputs, and not what rows of these are read out of.

@@ -270,8 +270,11 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         "a build",
         match (found.standing, found.work) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
+            (Standing::Step(Status::Deferred), _) if found.perhaps && found.reasons.is_empty() => {
+                Some("may make it all the same, with what it waits for")
+            }
             (Standing::Step(Status::Deferred), _) if found.perhaps => {
-                Some("may make it all the same: from what the store has, or what others leave of the budget")
+                Some("may make it all the same: where the store has what its source names, or others leave some of the budget")
             }
             (_, Some(ASK)) if found.perhaps => Some("may ask its source"),
             (_, Some(ASK)) => Some("asks its source"),

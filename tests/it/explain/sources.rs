@@ -181,3 +181,23 @@ fn a_digest_is_told_where_it_is_read_with_the_manifest_that_it_led_to() {
     let copy = project.explain("result/copy/library/nginx/1.26.json");
     assert!(copy.contains("tag       1.26\n") && !copy.contains("sha256:"), "{copy}");
 }
+
+#[test]
+fn a_file_that_a_build_would_take_over_is_told_with_its_time() {
+    let registry = busybox();
+    let made = pinned(&registry);
+    made.build(&["one"]);
+    let project = pinned(&registry);
+    project.edit(", fresh: digest", "");
+    project.write("one.json", made.read("one.json"));
+    let file = std::fs::File::options().append(true).open(project.path("one.json")).expect("a file");
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400)).expect("set");
+    let says =
+        ["one: adopted", "says      what is there is of 1970-01-02T00:00:00Z", "a build   takes over what is there"];
+    assert_says(&project.explain("one"), &says);
+    project.build(&["one"]);
+    assert_says(
+        &project.explain("one"),
+        &["taken     over as it was, without being made; it is of 1970-01-02T00:00:00Z"],
+    );
+}
