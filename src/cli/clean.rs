@@ -80,6 +80,9 @@ fn listed(found: &Candidates, force: bool) -> String {
         let _ =
             writeln!(text, "keep    what {target} may make: its steps are told once what it is read out of is built");
     }
+    if !found.untold.is_empty() {
+        text.push_str("        --offline goes by what is there: nothing is asked again then\n");
+    }
     text
 }
 

@@ -1,6 +1,6 @@
 //! From the global arguments to a session.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::build::clock::Clock;
@@ -132,7 +132,7 @@ pub fn steps(session: &Session, argument: &str) -> Result<Result<Vec<Asked>, Unk
 /// Output paths are relative to the pipeline's folder, or to where the person stands.
 pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     request::parse(pipeline, argument).or_else(|error| {
-        let from_here = std::path::absolute(argument).ok();
+        let from_here = absolute(argument);
         let from_root = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok());
         match from_root.and_then(Path::to_str) {
             Some(path) if path != argument => request::parse(pipeline, path).map_err(|_| error),
@@ -143,12 +143,24 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
 
 /// A path relative to the pipeline's folder: as it is given where it is there, or seen from where the person stands.
 pub fn below(pipeline: &Pipeline, given: &str) -> String {
-    let from_here = std::path::absolute(given).ok();
+    let from_here = absolute(given);
     let below = from_here.as_deref().and_then(|path| path.strip_prefix(&pipeline.root).ok()).and_then(Path::to_str);
     let is_there = Path::new(given).is_relative() && pipeline.root.join(given).exists();
     let given = if is_there { given } else { below.unwrap_or(given) };
     let plain = given.strip_prefix("./").unwrap_or(given).trim_end_matches('/');
     if plain == "." { String::new() } else { plain.to_owned() }
+}
+
+/// A path from where the person stands, with its `..` taken as the shell's `cd` takes them.
+fn absolute(given: &str) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for part in std::path::absolute(given).ok()?.components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    Some(path)
 }
 
 pub fn unknown(unknown: Unknown) -> Error {

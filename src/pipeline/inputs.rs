@@ -80,7 +80,7 @@ fn input(
         return Some(Input { name, kind, span: node.get("target")?.span });
     }
     let text = public_text(node, "the name of an input", problems)?;
-    let kind = match text.contains(['/', '.']) {
+    let kind = match text.contains(['/', '.', '{']) {
         true => path(id, &text, node, loose, known, problems)?,
         false => {
             let before = problems.0.len();

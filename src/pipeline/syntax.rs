@@ -87,12 +87,21 @@ pub fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
             let words = other.to_string();
             let words = words.split(" at line ").next().unwrap_or(&words);
             problem.label = words.lines().next().unwrap_or("here").trim_end_matches([' ', ':', ',']).to_owned();
-            problem.help(
-                "put text that has `{`, `}`, `[`, `]`, `: ` or ` #` in it, or starts with `*`, `&` or `@`, in quotes",
-            );
+            problem.help = Some(syntax_help(&problem.label).into());
         }
     }
     problem
+}
+
+/// What is most likely meant where the parser says `words`.
+fn syntax_help(words: &str) -> &'static str {
+    if words.contains("tabs") {
+        "YAML is indented with blanks"
+    } else if words.contains("quote") {
+        "a quote within quotes is written `''` in '…', and `\\\"` in \"…\""
+    } else {
+        "put text that has `{`, `}`, `[`, `]`, `: ` or ` #` in it, or starts with `*`, `&` or `@`, in quotes"
+    }
 }
 
 /// A place in bytes. Scanner errors know line and column alone (in characters, from one).

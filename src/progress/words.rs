@@ -140,6 +140,9 @@ pub fn failure(account: &Account) -> String {
     if let Some(log) = &account.log {
         let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
     }
+    if account.attempts > 1 {
+        let _ = writeln!(text, "  {DIM}{} attempts{DIM:#}", account.attempts);
+    }
     if let Some(reason) = &account.reasons {
         let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
     }
@@ -229,7 +232,7 @@ pub fn set_aside(what: &str) -> String {
 
 /// How many steps ended how: what a build is for, and what else there was.
 pub fn outcomes(counts: &Counts) -> impl Iterator<Item = (&'static str, usize)> {
-    let always = [("built", counts.built), ("up to date", counts.up_to_date)];
+    let always = [("built", counts.built), ("up to date", counts.up_to_date - counts.adopted)];
     let rest = [
         ("adopted", counts.adopted),
         ("restored", counts.restored),

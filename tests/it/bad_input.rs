@@ -54,7 +54,8 @@ fn the_pipeline_that_the_others_are_made_from_is_good() {
 #[test]
 fn yaml_syntax() {
     refused(&with("foreach: {repo: [library/busybox]}", "foreach: {repo: [library/busybox}"), &["pipeline.yaml:8"]);
-    refused("targets:\n\t- x\n", &["pipeline.yaml:2"]);
+    refused("targets:\n\t- x\n", &["pipeline.yaml:2", "YAML is indented with blanks"]);
+    refused("vars: {a: \"x}\n", &["pipeline.yaml:1", "a quote within quotes"]);
     refused("", &["pipeline.yaml"]);
 }
 
@@ -72,6 +73,14 @@ fn an_unknown_key() {
 fn a_duplicate_key() {
     refused(&with("  get_layer:", "  get_tag:"), &[words::DUPLICATE, "`get_tag`", "10 get_tag:"]);
     refused(&with("    rule: stat", "    rule: stat\n    rule: stat"), &[words::DUPLICATE, "`rule`", "17 rule: stat"]);
+}
+
+#[test]
+fn a_command_that_runs_nothing() {
+    let command = |run: &str| format!("version: 1\ntargets:\n  t: {{rule: command, output: o, run: {run}}}\n");
+    for run in ["[]", "''", "' '"] {
+        refused(&command(run), &["pipeline.yaml:3", "nothing to run"]);
+    }
 }
 
 #[test]

@@ -161,6 +161,10 @@ fn the_pipeline_can_be_elsewhere_and_paths_are_relative_to_it() {
     project.write("deeper/pipeline.yaml", PIPELINE);
     project.run(&["-C", "deeper", "build"]).exits(exit::DONE);
     assert!(project.exists("deeper/result/whole.txt"));
+    project.write("deeper/still/here", "");
+    for output in ["../result/whole.txt", "../still/../result/whole.txt"] {
+        project.run(&["-C", "deeper/still", "build", output]).exits(exit::DONE);
+    }
     assert!(!project.exists("result") && !project.exists(".layermill"));
 }
 

@@ -151,6 +151,21 @@ fn the_shipped_pipeline_has_the_seeds_targets() {
     assert_eq!(all.of("get_layer_all").len(), 29 - 8, "the latest ones are there already");
     assert!(all.steps.iter().all(|s| s.outcome == outcome::BUILT));
     assert_eq!(project.build(&["stat_layer"]).built, 1);
+    assert_eq!(project.build(&["stat_layer_all"]).built, 1);
+    assert_eq!(project.read("result/stat/stat_layer_all.csv").lines().count(), 1 + 29);
+    assert_eq!(project.build(&["biggest"]).built, 1);
+    let biggest = project.read("result/stat/biggest.csv");
+    assert!(biggest.lines().count() == 8 && !biggest.contains("layer_size"), "{biggest}");
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_left_out_of_the_shipped_statistics() {
+    let project = Project::clone_of_the_repository("clone");
+    project.write("images.lst", "library/busybox\nbusybox:latest\n");
+    let run = project.run(&["build", "--set", "images=images.lst"]).exits(exit::FAILED);
+    assert!(run.stderr.contains("made without"), "{run}");
+    let csv = project.read("result/stat/stat_layer.csv");
+    assert_eq!(csv.lines().count(), 2, "{csv}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::pipeline::model::{Node, Part, Pattern, Piece, Target};
+use crate::pipeline::model::{Node, Part, Pattern, Piece, Target, Text};
 use crate::pipeline::problem::{Problems, suggest};
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::pipeline::{Pipeline, pattern};
@@ -74,11 +74,17 @@ struct Command {
 pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) -> Option<Arc<dyn Rule>> {
     let run = target.keys.get("run")?;
     let parse = |node: &Node| node.as_text().map(|t| pattern::parse(t, node.span, &pipeline.text, &target.bindings));
+    let is_blank = |text: &Text| text.expose().trim().is_empty();
+    let empty = match run.as_list() {
+        Some([]) => Some("this list is empty"),
+        None if run.as_text().is_some_and(is_blank) => Some("this text is empty"),
+        _ => None,
+    };
+    if let Some(label) = empty {
+        problems.at(run.span, "nothing to run", label);
+        return None;
+    }
     let line = match run.as_list() {
-        Some([]) => {
-            problems.at(run.span, "nothing to run", "this list is empty");
-            return None;
-        }
         Some(words) => Line::Words(words.iter().map(parse).collect::<Option<_>>()?),
         None => Line::Shell(parse(run)?),
     };

@@ -55,6 +55,7 @@ fn what_cannot_be_told_now_is_no_orphan() {
     let run = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE);
     assert!(!run.stdout.contains("remove  "), "{run}");
     assert!(run.stdout.contains("what get_layer_all may make"), "{run}");
+    assert!(run.stdout.contains("--offline"), "{run}");
 }
 
 #[test]
