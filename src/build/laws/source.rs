@@ -105,6 +105,7 @@ impl Source for Fake {
                     return Ok(Answer::Absent("no manifest".into()));
                 }
                 blobs.put(&body).unwrap();
+                blobs.put(&config).unwrap();
             }
             if image == IMAGES - 1 {
                 return Ok(Answer::Absent("another platform".into()));

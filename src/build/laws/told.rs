@@ -33,6 +33,18 @@ fn misled(plan: &Summary, built: &Summary) -> Vec<String> {
             wrong.push(format!("not done: {} ({:?}), but {came:?}", account.step, account.reasons));
         }
     }
+    // What is told to go wrong does, with what needs it.
+    for account in told.values().filter(|account| matches!(account.status, Status::Failed | Status::Blocked)) {
+        let came = done.get(account.step.as_str()).map(|done| done.status);
+        if came != Some(account.status) {
+            wrong.push(format!(
+                "not {}: {} ({:?}), but {came:?}",
+                account.status.word(),
+                account.step,
+                account.message
+            ));
+        }
+    }
     wrong.sort();
     wrong
 }
@@ -41,17 +53,24 @@ fn told_history(
     mut drawn: Drawn,
     repos: BTreeMap<usize, BTreeMap<usize, u8>>,
     rounds: &[(Vec<Edit>, usize)],
+    offline: &[bool],
 ) -> Result<(), TestCaseError> {
     let bed = Bed::new(Arc::new(Fake { repos: Mutex::new(repos), ..Fake::default() }));
-    for (edits, jobs) in rounds {
+    for ((edits, jobs), &offline) in rounds.iter().zip(offline) {
         for edit in edits {
             bed.apply(edit, &mut drawn);
         }
-        let session = bed.drawn(&drawn);
+        let session = Session { offline, ..bed.drawn(&drawn) };
+        let failing = bed.source.failing.lock().unwrap().clone();
+        if offline {
+            // As a source does that needs the network.
+            bed.source.failing.lock().unwrap().extend(0..REPOS.len());
+        }
         let order = Order { asked: request::everything(&session.pipeline), jobs: *jobs, ..Order::default() };
         let plan = look(&session, &order, &mut Silence).unwrap();
         let built = Bed::build(&session, *jobs, Selection::None);
         prop_assert_eq!(misled(&plan, &built), Vec::<String>::new());
+        *bed.source.failing.lock().unwrap() = failing;
     }
     Ok(())
 }
@@ -63,7 +82,8 @@ proptest! {
     fn what_a_plan_says_is_what_the_build_after_it_does(
         (drawn, rounds) in cases(),
         repos in repos(),
+        offline in prop::collection::vec(prop::bool::weighted(0.2), 4),
     ) {
-        told_history(drawn, repos, &rounds)?;
+        told_history(drawn, repos, &rounds, &offline)?;
     }
 }
