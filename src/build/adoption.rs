@@ -38,14 +38,17 @@ impl Engine<'_> {
     ) -> Result<StepRecord, Option<String>> {
         /// No tag or layer file is larger, in bytes.
         const LARGEST: u64 = 256 << 20;
-        let other = |what: &dyn std::fmt::Display| Some(format!("but is not what the rule writes: it {what}"));
+        let other = |what: &str| match what {
+            "" => Some(UNTOLD.to_owned()),
+            what => Some(format!("but is not what the rule writes: it {what}")),
+        };
         let path = self.pipeline.root.join(&view.outputs[0]);
         let meta = std::fs::symlink_metadata(&path).map_err(|_| None)?;
         if !compiled.by_source {
             return Err(Some(UNTOLD.to_owned()));
         }
         if !meta.is_file() || meta.len() > LARGEST {
-            return Err(other(if meta.is_file() { &"is too large" } else { &"is no file" }));
+            return Err(other(if meta.is_file() { "is too large" } else { "is no file" }));
         }
         let before = clock::now_ns();
         let bytes = std::fs::read(&path).map_err(|e| Some(format!("but cannot be read: {e}")))?;

@@ -232,10 +232,11 @@ pub trait Rule: Send + Sync {
     }
 
     /// Takes over an output that it has no record of, where the bytes parse as what the rule writes: the answer that they
-    /// hold, where the rule has questions. The error says, after "it", why they are something else.
+    /// hold, where the rule has questions. The error says, after "it", why they are something else; nothing, where no such
+    /// file tells all that its source said.
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let _ = (step, bytes);
-        Err("may hold what its source never said".to_owned())
+        Err(String::new())
     }
 
     /// Makes the outputs.

@@ -201,3 +201,22 @@ fn a_file_that_a_build_would_take_over_is_told_with_its_time() {
         &["taken     over as it was, without being made; it is of 1970-01-02T00:00:00Z"],
     );
 }
+
+#[test]
+fn a_list_of_platforms_without_a_record_is_not_told_as_something_else() {
+    let registry = Registry::start();
+    registry.push("library/nginx:latest", &stock::nginx_index("1.27.2", ""));
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\"}}}}
+targets:
+  list: {{rule: platforms, source: ours, repo: library/nginx, tag: latest, output: list.json}}
+",
+        registry.url()
+    ));
+    project.build(&[]);
+    std::fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    let says = "missing record: list.json is there, and nothing tells what it was made from";
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("run      list  {says}")]);
+    assert_eq!(project.build(&[]).step("list").reason(), says);
+}
