@@ -44,22 +44,20 @@ impl Engine<'_> {
     fn need_group_set(&mut self, target: TargetId, on: &[usize]) {
         self.steps.group_set(target, on);
         if let Some(parent) = parent_of(&self.pipeline.targets[target]) {
-            let inherited = self.inherited(target, on);
+            let (_, inherited) = self.inherited(target, on);
             self.need_group_set(parent, &inherited);
         }
     }
 
-    /// The parent's bindings behind these, or none where one of them is the target's own.
-    fn inherited(&self, target: TargetId, on: &[usize]) -> Vec<usize> {
+    /// Which of these bindings come along from the parent, by their places, and the bindings that they are there.
+    fn inherited(&self, target: TargetId, on: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let target = &self.pipeline.targets[target];
-        on.iter()
-            .map(|&b| {
-                let binding = &target.bindings[b];
-                let from = matches!(target.axes[binding.axis].kind, AxisKind::From { .. });
-                binding.parent.filter(|_| from)
-            })
-            .collect::<Option<_>>()
-            .unwrap_or_default()
+        let of_parent = |(place, &b): (usize, &usize)| {
+            let binding = &target.bindings[b];
+            let from = matches!(target.axes[binding.axis].kind, AxisKind::From { .. });
+            Some((place, binding.parent.filter(|_| from)?))
+        };
+        on.iter().enumerate().filter_map(of_parent).unzip()
     }
 
     pub(super) fn join_group(&mut self, of: TargetId, joined: &[(usize, String)]) -> Wait {
@@ -85,10 +83,10 @@ impl Engine<'_> {
         }
         let Some(parent) = parent_of(&self.pipeline.targets[target]) else { return };
         let on = self.steps.rows[target].group_sets[set].on.clone();
-        let inherited = self.inherited(target, &on);
-        let values = if inherited.len() == on.len() { values } else { &[] };
+        let (places, inherited) = self.inherited(target, &on);
+        let values: Vec<Id> = places.into_iter().map(|place| values[place]).collect();
         let parent_set = self.steps.group_set(parent, &inherited);
-        let parent_group = self.group(parent, parent_set, values);
+        let parent_group = self.group(parent, parent_set, &values);
         if self.steps.is_complete(parent_group) {
             self.close_group(group, parent_group);
         } else {

@@ -8,12 +8,13 @@ use futures_util::future::BoxFuture;
 
 use super::fetches::{Fetches, Place};
 use super::image::{Config, Image};
-use super::manifest::{self, Entry, ImageManifest, Manifest};
+use super::manifest::{self, Descriptor, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
 use super::{Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
+use crate::store::sizes::Measure;
 
 /// Indexes of indexes are rare, and none is known that is deeper than two.
 const DEPTH_MAX: usize = 8;
@@ -149,6 +150,8 @@ pub struct Way {
     pub ends_early: bool,
     /// The config of the image that they end at, where the store lacks that.
     pub no_config: Option<String>,
+    /// The layers of that image whose size, unpacked, the store does not tell.
+    pub unmeasured: Vec<String>,
 }
 
 impl Way {
@@ -177,6 +180,12 @@ pub fn way(blobs: &Blobs, digest: Sha256, platform: &Platform) -> Way {
             Ok(Manifest::Image(image)) => {
                 let named = image.config.digest;
                 way.no_config = named.parse().is_ok_and(|config| !blobs.contains(&config)).then_some(named);
+                let is_packed = |layer: &Descriptor| ["gzip", "zstd"].iter().any(|by| layer.media_type.ends_with(by));
+                let is_unknown = |layer: &Descriptor| {
+                    layer.digest.parse().is_ok_and(|digest| blobs.sizes().get(Measure::Unpacked, &digest).is_none())
+                };
+                let layers = image.layers.into_iter().filter(|layer| is_packed(layer) && is_unknown(layer));
+                way.unmeasured = layers.map(|layer| layer.digest).collect();
                 return way;
             }
             Ok(_) | Err(_) => return way,

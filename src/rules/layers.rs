@@ -184,7 +184,10 @@ impl Rule for LayersRule {
         }
         let way = registry::way(blobs, self.tagged.known(step, answer)?, &self.platform_of(step));
         let missing = way.missing().map(|digest| format!("the manifest {digest} of {repo}:{tag}"));
-        missing.or_else(|| Some(format!("the config {} of {repo}:{tag}", way.no_config?)))
+        let config = || Some(format!("the config {} of {repo}:{tag}", way.no_config?));
+        let unmeasured = way.unmeasured.first().filter(|_| self.is_unpacked);
+        let size = || Some(format!("the unpacked size of the layer {} of {repo}:{tag}", unmeasured?));
+        missing.or_else(config).or_else(size)
     }
 
     fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {

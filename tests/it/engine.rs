@@ -166,3 +166,18 @@ fn targets_over_several_others_and_lists_go_over_every_combination() {
     assert_eq!(project.read("r/all"), expected);
     project.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn a_list_that_fails_holds_up_nothing_of_another_list() {
+    let project = Project::new(
+        "version: 1
+targets:
+  names: {rule: command, foreach: {set: [good, bad]}, run: \"test {set} = good && echo one > {out}\", output: 'n/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'e/{set}/{n}.txt'}
+  both: {rule: command, foreach: {n: {from: names, lines: true}, side: [p, q]}, inputs: [each], run: \"cp {in} {out}\", output: 'b/{set}/{n}/{side}.txt'}
+",
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked, report.built), (1, 0, 4), "{}", report.listing());
+    assert_eq!(project.read("b/good/one/q.txt"), "one\n");
+}

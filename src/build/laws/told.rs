@@ -36,7 +36,9 @@ fn misled(plan: &Summary, built: &Summary) -> Vec<String> {
     // What is told to go wrong does, with what needs it.
     for account in told.values().filter(|account| matches!(account.status, Status::Failed | Status::Blocked)) {
         let came = done.get(account.step.as_str()).map(|done| done.status);
-        if came != Some(account.status) {
+        // What is absent cannot be made either.
+        let also = account.status == Status::Blocked && came == Some(Status::Absent);
+        if came != Some(account.status) && !also {
             wrong.push(format!(
                 "not {}: {} ({:?}), but {came:?}",
                 account.status.word(),
@@ -76,7 +78,7 @@ fn told_history(
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn what_a_plan_says_is_what_the_build_after_it_does(

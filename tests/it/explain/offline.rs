@@ -85,6 +85,28 @@ fn what_is_made_again_from_the_store_is_and_what_the_store_lacks_fails() {
 }
 
 #[test]
+fn a_size_that_nobody_has_asked_for_is_not_told_as_known() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
+    project.build(&[]);
+    project.edit(
+        "result/layers/{repo}/{tag}.json\n\n  stat",
+        "result/layers/{repo}/{tag}.json\n    sizes: uncompressed\n\n  stat",
+    );
+    let step = "get_layer_all@repo=library/redis,tag=6";
+    let why = "offline, and the unpacked size of the layer sha256:";
+    assert_says(
+        &project.run(&["plan", "--offline"]).stdout,
+        &[&format!("failed   {step}  {why}"), "blocked  stat_layer"],
+    );
+    assert_eq!(project.build_exits(exit::FAILED, &["--offline"]).step(step).outcome, outcome::FAILED);
+    project.build(&[]);
+    project.remove("result/layers/library/redis/6.json");
+    assert_says(&project.run(&["plan", "--offline"]).stdout, &[&format!("run      {step}  missing output")]);
+    project.build(&["--offline"]).assert_only(&[step]);
+}
+
+#[test]
 fn a_layout_needs_no_network() {
     let project = super::tags_of("library/nginx");
     assert_says(&project.run(&["plan", "--offline"]).stdout, &["run      tags@repo=library/nginx  first build"]);
