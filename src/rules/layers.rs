@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::tagged::{self, Tagged};
+use super::tagged::{self, Looked, Tagged};
 use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
@@ -227,12 +227,12 @@ impl Rule for LayersRule {
                 source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
             };
             Ok(match self.tagged.look(job, by_digest).await? {
-                Answer::Found(mut image) => {
+                Answer::Found(Looked { content: mut image, notes }) => {
                     if self.is_unpacked {
                         let unpacked = source.unpack(repo, &mut image, &job.blobs, effort).await;
                         unpacked.map_err(asks::failure)?;
                     }
-                    Made::Outputs(vec![Content::Bytes(layer_file::render(&image, repo, tag, self.ids))])
+                    Made::noted(vec![Content::Bytes(layer_file::render(&image, repo, tag, self.ids))], notes)
                 }
                 Answer::Absent(why) => Made::Absent(why),
             })
@@ -376,7 +376,9 @@ mod tests {
     async fn an_id_of_another_kind_is_asked_for_by_its_tag() {
         let (old, new) = (Sha256::of(b"old"), Sha256::of(b"new"));
         let (made, asked) = make(Fake { digest: Some(new), ..Fake::default() }, old, b"").await;
-        assert!(text(made).contains(&format!("\"digest\": \"{new}\"")));
+        let Made::Noted(outputs, notes) = made else { panic!("{made:?}") };
+        assert_eq!(notes, [format!("{old} is not to be had: this is of {new}, which the tag points at now")]);
+        assert!(text(Made::Outputs(outputs)).contains(&format!("\"digest\": \"{new}\"")));
         assert_eq!(asked, [&old.hex()[..4], "library/nginx:1.0", &new.hex()[..4]]);
         let (made, asked) = make(Fake::default(), old, b"").await;
         assert!(matches!(made, Made::Absent(why) if why == "no tag"));

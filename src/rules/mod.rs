@@ -102,6 +102,13 @@ pub enum Made {
     Absent(String),
 }
 
+impl Made {
+    /// Outputs, with what there is to be known of them.
+    fn noted(outputs: Vec<Content>, notes: Vec<String>) -> Self {
+        if notes.is_empty() { Self::Outputs(outputs) } else { Self::Noted(outputs, notes) }
+    }
+}
+
 /// Inputs that a step found while it ran.
 #[derive(Debug)]
 pub struct Found {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::tagged::{self, Tagged};
+use super::tagged::{self, Looked, Tagged};
 use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::implied;
@@ -111,16 +111,15 @@ impl Rule for PlatformsRule {
             let by_digest = async |digest| {
                 source.platforms(repo, digest, &job.blobs, asks::effort(job)).await.map_err(asks::failure)
             };
-            let found = match self.tagged.look(job, by_digest).await? {
-                Answer::Found(found) => found,
+            let (found, mut notes) = match self.tagged.look(job, by_digest).await? {
+                Answer::Found(Looked { content, notes }) => (content, notes),
                 Answer::Absent(why) => return Ok(Made::Absent(why)),
             };
-            let outputs = vec![Content::Bytes(asks::array(&found.names))];
-            if found.left_out.is_empty() {
-                return Ok(Made::Outputs(outputs));
-            }
             let left_out: Vec<_> = found.left_out.into_iter().map(|name| (name, NOT_A_PLATFORM.to_owned())).collect();
-            Ok(Made::Noted(outputs, vec![asks::left_out(("platform", "platforms"), &left_out)]))
+            if !left_out.is_empty() {
+                notes.push(asks::left_out(("platform", "platforms"), &left_out));
+            }
+            Ok(Made::noted(vec![Content::Bytes(asks::array(&found.names))], notes))
         }))
     }
 }

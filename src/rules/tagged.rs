@@ -83,8 +83,8 @@ impl Tagged {
         })
     }
 
-    /// What `by_digest` finds behind the tag's digest.
-    pub async fn look<T, F>(&self, job: &Job, by_digest: impl Fn(Sha256) -> F) -> Result<Answer<T>, Failure>
+    /// What `by_digest` finds behind the tag's digest, or, where that is not to be had, behind the one that it has now.
+    pub async fn look<T, F>(&self, job: &Job, by_digest: impl Fn(Sha256) -> F) -> Result<Answer<Looked<T>>, Failure>
     where
         F: Future<Output = Result<Answer<T>, Failure>>,
     {
@@ -96,15 +96,28 @@ impl Tagged {
             // What the digest stands for is known, and it is not what is wanted.
             Answer::Absent(why) if job.blobs.contains(&digest) => return Ok(Answer::Absent(why)),
             Answer::Absent(why) => why,
-            found => return Ok(found),
+            Answer::Found(content) => return Ok(Answer::Found(Looked { content, notes: Vec::new() })),
         };
         // The digest may not be this source's own: a tag file taken over from elsewhere has ids of another kind.
         match self.source.resolve(&repo, &tag, &job.blobs, asks::effort(job)).await.map_err(asks::failure)? {
-            Answer::Found(now) if now != digest => by_digest(now).await,
+            Answer::Found(now) if now != digest => Ok(match by_digest(now).await? {
+                Answer::Found(content) => {
+                    let notes =
+                        vec![format!("{digest} is not to be had: this is of {now}, which the tag points at now")];
+                    Answer::Found(Looked { content, notes })
+                }
+                Answer::Absent(why) => Answer::Absent(why),
+            }),
             Answer::Found(_) => Ok(Answer::Absent(why)),
             Answer::Absent(why) => Ok(Answer::Absent(why)),
         }
     }
+}
+
+/// What was found of a tag, and what there is to be known of it.
+pub struct Looked<T> {
+    pub content: T,
+    pub notes: Vec<String>,
 }
 
 /// What a question is answered with: the digest of the tag, on a line.

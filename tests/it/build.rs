@@ -163,6 +163,21 @@ fn one_moved_tag_refreshed_rebuilds_its_layer_file_and_the_csv() {
 }
 
 #[test]
+fn an_image_that_is_gone_gives_way_to_what_its_tag_points_at_and_that_is_said() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline(&registry.url()));
+    project.build(&["get_tag"]);
+    let gone = stock::redis("7.4.1").manifest(Format::Docker);
+    registry.delete("library/redis", &gone);
+    let now = moved_redis().manifest(Format::Docker);
+    registry.push("library/redis:latest", &now);
+    let report = project.build(&["get_layer_all"]);
+    let said = report.step("get_layer_all@repo=library/redis,tag=latest").message.as_deref().unwrap_or_default();
+    assert!(said.contains(gone.digest()) && said.contains(now.digest()), "{said}");
+    assert!(project.read("result/layers/library/redis/latest.json").contains(now.digest()));
+}
+
+#[test]
 fn a_tag_moved_to_an_index_with_the_same_platform_manifest_is_cut_off_early() {
     let (registry, project) = built();
     registry.push("library/nginx:latest", &stock::nginx_index("1.27.2", "rebuilt"));
