@@ -53,6 +53,8 @@ struct Needed {
     left: Option<usize>,
     /// Each thing, and its place in the order in which they are fetched.
     things: HashMap<String, usize>,
+    /// The steps that what is left would do for, if they came first.
+    served: Vec<StepId>,
 }
 
 impl Deferrals {
@@ -215,11 +217,15 @@ impl Engine<'_> {
         let pull = rule.pull(&self.view(id), answer.as_deref(), &self.blobs)?;
         let needed = self.deferrals.needed.entry(pull.budget.name().to_owned()).or_insert_with(|| {
             let left = pull.budget.forecast(0).map(|forecast| forecast.left);
-            Needed { budget: pull.budget, left, things: HashMap::new() }
+            Needed { budget: pull.budget, left, things: HashMap::new(), served: Vec::new() }
         });
         let next = needed.things.len();
         let place = *needed.things.entry(pull.what).or_insert(next);
-        let left = needed.left.filter(|left| place >= *left)?;
+        let left = needed.left?;
+        if place < left {
+            needed.served.push(id);
+            return None;
+        }
         // When there is more, as whoever is refused the first one is told.
         let forecast = needed.budget.forecast(left + 1)?;
         let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
@@ -228,6 +234,16 @@ impl Engine<'_> {
         let perhaps = left > 0 || !pull.is_sure || run.work == Work::Ask;
         let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);
         Some(PutOff { why, perhaps })
+    }
+
+    /// Where a budget does not reach all that need it, it is seen only then whom it reaches.
+    pub(super) fn mark_scarce(&mut self) {
+        let scarce = self.deferrals.needed.values().filter(|n| n.left.is_some_and(|left| n.things.len() > left));
+        for id in scarce.flat_map(|needed| &needed.served) {
+            if let Some(account) = self.accounts.get_mut(id) {
+                account.perhaps = true;
+            }
+        }
     }
 
     /// Its source had nothing for it when it was last asked.

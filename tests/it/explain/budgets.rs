@@ -79,3 +79,26 @@ fn what_surely_pulls_is_deferred_and_what_was_absent_is_not() {
     assert_eq!(report.step("one@tag=1").outcome, outcome::DEFERRED);
     assert_eq!(report.step("one@tag=gone").outcome, outcome::ABSENT);
 }
+
+#[test]
+fn whom_a_budget_reaches_that_does_not_reach_all_is_not_told_for_certain() {
+    let registry = Registry::start();
+    for n in ["1", "2"] {
+        registry.push(&format!("a:{n}"), &stock::busybox().env("N", n).manifest(Format::Oci));
+    }
+    let project = project(&registry, "'1', '2'");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["run?     one@tag=1  first build", "deferred? one@tag=2  ", "does not reach so far now; build again at "],
+    );
+    assert_says(&plan, &["pulls    2 or more of ", "1 to run, 0 up to date, 0 absent, 1 that may run, 2 deferred"]);
+    // By itself, it is reached.
+    assert_says(&project.explain("one"), &["a build   may ask its source"]);
+    assert_says(&project.explain("one@tag=1"), &["a build   asks its source"]);
+    let report = project.build_exits(exit::DEFERRED, &[]);
+    assert_eq!((report.built, report.deferred), (2, 2), "{}", report.listing());
+    project.edit("budget: 1/1h", "budget: 2/1h");
+    assert_says(&project.run(&["plan"]).stdout, &["run      one@tag=2  first build"]);
+    project.build(&[]);
+}
