@@ -17,6 +17,7 @@ mod deferral;
 mod doubt;
 mod engine;
 pub mod events;
+mod excerpt;
 mod execute;
 mod expand;
 pub mod explain;

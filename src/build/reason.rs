@@ -1,12 +1,12 @@
 //! A cause for which a step runs; [`Reasons`](super::reasons::Reasons) are all those of a step.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::pipeline::model::Freshness;
 
+use super::excerpt::differing;
 use super::outcome::Status;
 
 /// One of the causes for which a step is not up to date.
@@ -120,6 +120,8 @@ pub enum Reason {
     Untold,
     /// An input will be made again; whether it comes out otherwise is seen then.
     Upstream(String),
+    /// The source of an input is asked first; whether it answers otherwise is seen then.
+    UpstreamAsked(String),
     /// An input comes to be made that was not there, unless there is none of it.
     UpstreamNew(String),
     /// What failed or was put off, so that it was made without that, or without what needs that, will be tried again.
@@ -217,6 +219,7 @@ impl fmt::Display for Reason {
             Self::Rearranged => write!(f, "changed parameter: inputs, which name the same files otherwise"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
+            Self::UpstreamAsked(step) => write!(f, "upstream: {step} is asked, and may be answered otherwise"),
             Self::UpstreamNew(step) => write!(f, "upstream: {step} is new, unless it turns out absent"),
             Self::UpstreamThatFailed(step) => write!(f, "upstream: {}", as_before(step)),
             Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
@@ -239,6 +242,7 @@ impl Reason {
         matches!(
             self,
             Self::Upstream(_)
+                | Self::UpstreamAsked(_)
                 | Self::UpstreamNew(_)
                 | Self::UpstreamThatFailed(_)
                 | Self::UpstreamPerhaps(_)
@@ -273,9 +277,11 @@ impl Reason {
             Self::Forced => "forced",
             Self::OtherTarget { .. } => "other-target",
             Self::Untold => "untold",
-            Self::Upstream(_) | Self::UpstreamNew(_) | Self::UpstreamThatFailed(_) | Self::UpstreamPerhaps(_) => {
-                "upstream"
-            }
+            Self::Upstream(_)
+            | Self::UpstreamAsked(_)
+            | Self::UpstreamNew(_)
+            | Self::UpstreamThatFailed(_)
+            | Self::UpstreamPerhaps(_) => "upstream",
             Self::WasAbsent(_) => "was-absent",
             Self::Gone => "gone",
             Self::LostAnswer => "lost-answer",
@@ -308,6 +314,7 @@ impl Reason {
             | Self::LostInput(what)
             | Self::LeftOut { input: what, .. }
             | Self::Upstream(what)
+            | Self::UpstreamAsked(what)
             | Self::UpstreamNew(what)
             | Self::UpstreamThatFailed(what)
             | Self::UpstreamPerhaps(what)
@@ -346,22 +353,6 @@ impl Reason {
         }
         Ok(())
     }
-}
-
-/// A text as it is told beside another: of a long one, what stands around the first difference.
-fn differing<'t>(text: &'t str, other: &str) -> Cow<'t, str> {
-    const WHOLE: usize = 300;
-    const BEFORE: usize = 40;
-    const SHOWN: usize = 160;
-    if text.chars().nth(WHOLE).is_none() {
-        return text.into();
-    }
-    let same = text.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
-    let from = same.saturating_sub(BEFORE);
-    let mut rest = text.chars().skip(from);
-    let shown: String = rest.by_ref().take(SHOWN).collect();
-    let (before, after) = (if from > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
-    format!("{before}{shown}{after}").into()
 }
 
 /// What is to be said of a step that failed, or was put off, when it was last tried.

@@ -12,7 +12,7 @@ use super::decide::Decision;
 use super::engine::{Engine, Leaf, Mode};
 use super::files::{self, Look};
 use super::key::Part;
-use super::outcome::{Account, Status};
+use super::outcome::{ASK, Account, Status};
 use super::reason::Reason;
 use super::reasons::Reasons;
 use super::steps::StepId;
@@ -127,7 +127,7 @@ impl Engine<'_> {
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd(position)));
         let is_unread = |path: &str| !read.contains(&Part::Input { path, content: Digest::default() }.name_hash());
         let cause = |&step: &StepId| match self.upstream_cause(step) {
-            Reason::Upstream(_)
+            Reason::Upstream(_) | Reason::UpstreamAsked(_)
                 if is_told
                     && self.paths(step).all(is_unread)
                     && self.reads_step(id, step)
@@ -188,13 +188,14 @@ impl Engine<'_> {
 
     /// How a stale input is told as a cause.
     pub(super) fn upstream_cause(&self, input: StepId) -> Reason {
-        let label = self.steps.label(input);
         if let Some(root) = self.at_risk(input) {
-            Reason::UpstreamThatFailed(self.steps.label(root))
-        } else if self.accounts.get(&input).is_some_and(|account| account.perhaps) {
-            Reason::UpstreamPerhaps(label)
-        } else {
-            Reason::Upstream(label)
+            return Reason::UpstreamThatFailed(self.steps.label(root));
+        }
+        let label = self.steps.label(input);
+        match self.accounts.get(&input) {
+            Some(account) if account.perhaps => Reason::UpstreamPerhaps(label),
+            Some(account) if account.work == Some(ASK) => Reason::UpstreamAsked(label),
+            _ => Reason::Upstream(label),
         }
     }
 

@@ -130,7 +130,7 @@ fn what_reads_a_step_that_may_come_out_as_it_was_may_not_run() {
     project.build(&[]);
     let says = [
         "run      one  freshness: asked each time",
-        "run?     copy  upstream: one is made again",
+        "run?     copy  upstream: one is asked, and may be answered otherwise",
         "run?     last  upstream: copy may be made again",
     ];
     assert_says(&project.run(&["plan"]).stdout, &says);
