@@ -26,11 +26,13 @@ pub struct Reasons {
     more: Vec<Reason>,
     /// How many there are beyond those that are kept.
     unlisted: usize,
+    /// One of those holds whatever a build does before.
+    is_unlisted_certain: bool,
 }
 
 impl From<Reason> for Reasons {
     fn from(first: Reason) -> Self {
-        Self { first, more: Vec::new(), unlisted: 0 }
+        Self { first, more: Vec::new(), unlisted: 0, is_unlisted_certain: false }
     }
 }
 
@@ -39,6 +41,7 @@ impl Reasons {
     pub fn add(&mut self, cause: Reason) {
         if self.more.len() + 1 >= KEPT {
             self.unlisted += 1;
+            self.is_unlisted_certain |= !cause.is_uncertain();
         } else if self.iter().all(|known| *known != cause) {
             self.more.push(cause);
         }
@@ -72,6 +75,11 @@ impl Reasons {
     /// How many causes there are beside the first.
     pub fn others(&self) -> usize {
         self.more.len() + self.unlisted
+    }
+
+    /// Whether `hangs` is true of all causes; of those that are not kept, whether they hang on what a build does before.
+    pub fn all(&self, hangs: impl Fn(&Reason) -> bool) -> bool {
+        !self.is_unlisted_certain && self.iter().all(hangs)
     }
 
     /// How many causes there are that [`Reasons::iter`] does not show.
@@ -205,6 +213,16 @@ mod tests {
         forced.lead(answer.clone());
         assert_eq!(asked.iter().collect::<Vec<_>>(), [&answer, &Reason::Refreshed]);
         assert_eq!(forced.first, Reason::Forced);
+    }
+
+    #[test]
+    fn of_causes_that_are_not_kept_it_is_known_whether_they_hang_on_others() {
+        let many = |last: Reason| {
+            let causes = (0..1500).map(|n| Reason::Upstream(n.to_string())).chain([last]);
+            Reasons::of(causes.collect()).unwrap()
+        };
+        assert!(many(Reason::Upstream("one more".into())).all(Reason::is_uncertain));
+        assert!(!many(Reason::NewInput("one more".into())).all(Reason::is_uncertain));
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Engine<'_> {
             Reason::Reordered { .. } => self.may_grow_inputs(id),
             cause => cause.is_uncertain(),
         };
-        reasons.unlisted() == 0 && reasons.iter().all(hangs) || self.in_doubt(id).is_some()
+        reasons.all(hangs) || self.in_doubt(id).is_some()
     }
 
     /// Whether steps of a target may turn out absent: what is made of what a source has.

@@ -124,3 +124,21 @@ targets:
     let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!(json[0]["step"], "other");
 }
+
+#[test]
+fn what_is_set_outside_of_keys_is_told_as_no_cause_and_is_none() {
+    let project = Project::new(
+        "version: 1
+pools: {slow: 3}
+targets:
+  one: {rule: command, run: \"echo one > {out}\", output: one.txt, retries: 1, timeout: 10s, pool: slow}
+",
+    );
+    project.build(&[]);
+    let said = project.explain("one");
+    assert_says(&said, &["no cause  retries: 1\n", "no cause  timeout: 10s\n", "no cause  pool: slow (1 of 3)\n"]);
+    project.edit("retries: 1, timeout: 10s, pool: slow", "retries: 4, timeout: 20s");
+    assert_says(&project.run(&["plan"]).stdout, &["1 step is up to date"]);
+    assert_says(&project.explain("one"), &["one: up to date", "no cause  retries: 4\n", "no cause  timeout: 20s\n"]);
+    project.build(&[]).assert_nothing_done();
+}
