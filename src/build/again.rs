@@ -1,13 +1,14 @@
 //! What would make a step run again, in words.
 
 use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Read, Select, TargetId};
+use crate::pipeline::node::written;
 use crate::store::state::StepRecord;
 
 use super::engine::{Compiled, Engine};
 use super::explain::{Explanation, time};
 use super::neighbourhood::list_of;
 use super::outcome::Status;
-use super::reason::{self, Aged};
+use super::reason::Aged;
 use super::steps::{StepId, printable};
 
 /// A step whose source had no more to give.
@@ -106,7 +107,7 @@ impl Engine<'_> {
     }
 
     /// When a target that is read as a whole gets other steps.
-    fn members(&self, target: TargetId) -> Vec<String> {
+    pub(super) fn members(&self, target: TargetId) -> Vec<String> {
         let targets = &self.pipeline.targets;
         let grows = |of: TargetId| targets[of].axes.iter().any(|axis| !matches!(axis.kind, AxisKind::List(_)));
         let read = targets[target].inputs.iter().filter_map(|input| match input.kind {
@@ -155,7 +156,7 @@ impl Engine<'_> {
 pub(super) fn fresh(fresh: Freshness) -> String {
     match fresh {
         Freshness::Exists => "exists".to_owned(),
-        Freshness::Within(limit) => reason::limit(limit.as_secs()),
+        Freshness::Within(limit) => written(limit),
         Freshness::Digest => "digest".to_owned(),
         Freshness::Always => "always".to_owned(),
     }

@@ -18,7 +18,9 @@ impl Engine<'_> {
                 let bound = self.steps.values_of(id);
                 rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
             }
-            Asked::Output(path, _) => self.steps.find_path(&self.state, path) == Some(id),
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some_and(|maker| {
+                maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker))
+            }),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::pipeline::model::{Freshness, TargetId};
 
 use super::engine::{Engine, Mode};
 use super::expand::parent_of;
-use super::outcome::{Account, Status, Summary};
+use super::outcome::{Account, Status, Summary, Unknown};
 use super::reason::Reason;
 use super::steps::StepId;
 
@@ -67,7 +67,9 @@ impl Engine<'_> {
         for &target in self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted()) {
             let open = |id| self.is_unread(id) || self.mode == Mode::Look && self.steps.step(id).status.fails();
             let Some(unknown) = self.unknown(target, &open) else { continue };
-            summary.unknown.push(unknown);
+            let mut rivals = if self.mode == Mode::Look { self.rivals_to_come(target) } else { Vec::new() };
+            rivals.retain(|&rival| self.wanted[rival].is_wanted());
+            summary.unknown.push(Unknown { rivals: self.names(&rivals), ..unknown });
             if self.mode != Mode::Look {
                 continue;
             }

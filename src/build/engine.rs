@@ -129,6 +129,8 @@ pub(super) struct Engine<'p> {
     pub schedule: Schedule,
     pub runs: HashMap<StepId, Box<Run>>,
     pub accounts: HashMap<StepId, Account>,
+    /// Steps that make the file of others, or need a folder where those make a file: none of them can be.
+    pub clashes: HashMap<StepId, Vec<StepId>>,
     pub stats: Stats,
     /// Steps that failed where no one listened; they are told next.
     pub untold: Vec<StepId>,
@@ -296,6 +298,7 @@ impl Engine<'_> {
         self.after_settling();
         while !self.ready.is_empty() && !self.stopping {
             let ready = std::mem::take(&mut self.ready);
+            let ready = self.name_files(ready);
             self.eyes.blink();
             self.look_at_files(&ready);
             let verdicts: Vec<Option<Box<Verdict>>> = if ready.len() < PARALLEL_FROM {
@@ -569,6 +572,10 @@ impl Engine<'_> {
                 self.untold.push(id);
                 self.steps.step_mut(id).status = Status::Failed;
                 self.steps.mark_all(id);
+            }
+            Status::Busy if self.schedule.withdraw(id) => {
+                self.runs.remove(&id);
+                self.fail(id, message, None);
             }
             Status::Busy => drop(self.doomed.insert(id, message)),
             _ => {

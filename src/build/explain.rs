@@ -1,29 +1,25 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
-use crate::pipeline::model::{AxisKind, Binding, TargetId};
+use std::collections::HashMap;
+
+use crate::pipeline::model::TargetId;
 use crate::pipeline::problem::Problems;
-use crate::rules::Lane;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::adoption::TAKEN_OVER;
-use super::again::fresh;
 use super::blame::Known;
-use super::engine::{Compiled, Engine};
+use super::engine::Engine;
 use super::events::Silence;
-use super::execute::relative;
 use super::failures::{Failed, Failures};
-use super::files::mtime;
 use super::key::Template;
-use super::neighbourhood::list_of;
 use super::outcome::{self, Status};
 use super::reads::Read;
 use super::reason::Reason;
 use super::reasons::Reasons;
-use super::request::{Asked, Unknown};
+use super::request::{self, Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
-use super::settings::Settings;
-use super::steps::{Bound, StepId};
+use super::steps::StepId;
 
 /// All that can be said of a step without running anything.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +66,13 @@ pub struct Explanation {
     pub inputs_to_come: Vec<String>,
     /// Targets that are only waited for.
     pub after: Vec<String>,
-    /// Other targets that describe this step, and those that make its output otherwise.
+    /// Other targets that describe this step; in what they differ, and what of that holds where they are built together.
     pub same_as: Vec<String>,
+    pub held: Vec<String>,
+    /// Targets that make its output otherwise.
     pub rivals: Vec<String>,
+    /// Of a step that fails since another one makes its output, too: where it stands without that one.
+    pub alone: Option<String>,
     pub last_made: Option<LastMade>,
     pub last_asked: Option<LastAsked>,
     pub key: Option<Digest>,
@@ -132,35 +132,18 @@ pub struct LastAsked {
     pub otherwise: bool,
 }
 
-/// Explains every step that was asked for; of `paths`, which no target makes, what is recorded. With it goes what there is
-/// nothing to tell of, and why.
-pub fn explain(
-    session: &Session,
-    order: &Order,
-    paths: Vec<(String, Unknown)>,
-) -> Result<(Vec<Explanation>, Vec<Unknown>), BuildError> {
-    let engine = match looked(session, order, &mut Silence) {
-        Ok((engine, _)) => engine,
-        Err(BuildError::Pipeline(problems)) => {
-            let (told, missing) = apart(session, order)?;
-            return Ok(if told.is_empty() {
-                (unlisted(session, order, problems)?, Vec::new())
-            } else {
-                (told, missing)
-            });
-        }
+/// What is told, and what there is nothing to tell of, with why.
+type Told = (Vec<Explanation>, Vec<Unknown>);
+
+/// Explains every step that was asked for as a build of all targets would come upon it; of `paths`, which no target makes,
+/// what is recorded.
+pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) -> Result<Told, BuildError> {
+    let engine = match around(session, order) {
+        Ok(engine) => engine,
+        Err(BuildError::Pipeline(problems)) => return one_by_one(session, order, problems),
         Err(error) => return Err(error),
     };
-    let failures = Failures::load(&engine.work_dir);
-    let (mut told, mut missing) = (engine.explained(&order.asked, &failures), Vec::new());
-    for asked in &order.asked {
-        let mut remembered = engine.remembered(asked);
-        if remembered.is_empty() && !engine.has_step(asked) {
-            remembered.extend(engine.to_come(asked));
-            missing.extend(remembered.is_empty().then(|| engine.nothing_of(asked)));
-        }
-        told.extend(remembered);
-    }
+    let (mut told, mut missing) = told_by(&engine, session, order);
     for (path, unknown) in paths {
         match engine.orphan(&path) {
             Some(orphan) => told.push(orphan),
@@ -169,6 +152,80 @@ pub fn explain(
     }
     missing.extend(engine.not_found(&Order { asked: Vec::new(), ..order.clone() }).filter(|_| told.is_empty()));
     Ok((told, missing))
+}
+
+/// An engine that has looked at what was asked for and at what may be the matter with it in a build of all targets; at
+/// that alone, where the rest cannot be looked at.
+fn around<'p>(session: &'p Session, order: &Order) -> Result<Engine<'p>, BuildError> {
+    let asked = request::around(&session.pipeline, &order.asked);
+    match looked_through(session, &Order { asked, ..order.clone() }) {
+        Err(BuildError::Pipeline(_)) => looked_through(session, order),
+        looked => looked,
+    }
+}
+
+fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
+    let failures = Failures::load(&engine.work_dir);
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
+    let mut alone: HashMap<TargetId, Vec<Explanation>> = HashMap::new();
+    for (id, clashing) in engine.explained(&order.asked, &failures) {
+        let target = engine.steps.step(id).target as usize;
+        if !engine.clashes.contains_key(&id) {
+            told.push(clashing);
+            continue;
+        }
+        let alone = alone.entry(target).or_insert_with(|| by_itself(session, order, target));
+        let alone = alone.iter().find(|alone| alone.step == clashing.step);
+        told.push(alone.map_or(clashing.clone(), |alone| alone.clone().beside_another(clashing)));
+    }
+    for asked in &order.asked {
+        let mut remembered = engine.remembered(asked);
+        if remembered.is_empty() && !engine.has_step(asked) {
+            remembered.extend(engine.to_come(asked));
+            missing.extend(remembered.is_empty().then(|| engine.nothing_of(asked)));
+        }
+        told.extend(remembered);
+    }
+    (told, missing)
+}
+
+/// What would be told of a target's steps that were asked for, if no other target made their files.
+fn by_itself(session: &Session, order: &Order, target: TargetId) -> Vec<Explanation> {
+    let asked = order.asked.iter().flat_map(Asked::each).filter(|asked| asked.targets() == [target]);
+    let order = Order { asked: asked.collect(), ..order.clone() };
+    let looked = looked(session, &order, &mut Silence);
+    let tell = |engine: &Engine<'_>| engine.explained(&order.asked, &Failures::load(&engine.work_dir));
+    looked.map_or_else(|_| Vec::new(), |(engine, _)| tell(&engine).into_iter().map(|(_, told)| told).collect())
+}
+
+/// What ails one of those that were asked for must not keep the others from being told.
+fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<Told, BuildError> {
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
+    for asked in &order.asked {
+        let (mut found, mut nothing) = (Vec::new(), Vec::new());
+        for asked in asked.each() {
+            let order = Order { asked: vec![asked], ..order.clone() };
+            match around(session, &order) {
+                Ok(engine) => {
+                    let (told, missing) = told_by(&engine, session, &order);
+                    found.extend(told);
+                    nothing.extend(missing);
+                }
+                Err(BuildError::Pipeline(problems)) => found.extend(unlisted(session, &order, &problems)?),
+                Err(error) => return Err(error),
+            }
+        }
+        missing.extend(nothing.into_iter().take(1).filter(|_| found.is_empty()));
+        told.extend(found);
+    }
+    if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok((told, missing)) }
+}
+
+/// Where the values of a target cannot be told, what its records say, as far as there are any.
+fn unlisted(session: &Session, order: &Order, problems: &Problems) -> Result<Vec<Explanation>, BuildError> {
+    let ((engine, _), _) = unlooked(session, order)?;
+    let why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    Ok(order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect())
 }
 
 /// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a
@@ -195,50 +252,6 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
     Ok(named)
 }
 
-/// The same of each target by itself: two that make one file cannot be built together, and may be one after the other.
-/// What needs them both can be built by no one.
-fn apart(session: &Session, order: &Order) -> Result<(Vec<Explanation>, Vec<Unknown>), BuildError> {
-    let (mut told, mut missing) = (Vec::new(), Vec::new());
-    for asked in &order.asked {
-        let (mut found, mut nothing) = (Vec::new(), None);
-        let each = match asked {
-            Asked::Output(path, makers) => {
-                makers.iter().map(|maker| Asked::Output(path.clone(), vec![maker.clone()])).collect()
-            }
-            Asked::Target(_) | Asked::Steps(..) => vec![asked.clone()],
-        };
-        for asked in each {
-            let order = Order { asked: vec![asked.clone()], ..order.clone() };
-            let engine = match looked(session, &order, &mut Silence) {
-                Ok((engine, _)) => engine,
-                Err(BuildError::Pipeline(problems)) => match looked_through(session, &order) {
-                    Ok(engine) => engine,
-                    Err(BuildError::Pipeline(_)) => {
-                        found.extend(unlisted(session, &order, problems).unwrap_or_default());
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
-                Err(error) => return Err(error),
-            };
-            found.extend(engine.explained(&order.asked, &Failures::load(&engine.work_dir)));
-            nothing = Some(engine.nothing_of(&asked));
-        }
-        missing.extend(nothing.filter(|_| found.is_empty()));
-        told.extend(found);
-    }
-    Ok((told, missing))
-}
-
-/// The same where the values of a target cannot be told: what its records say, as far as there are any.
-fn unlisted(session: &Session, order: &Order, problems: Problems) -> Result<Vec<Explanation>, BuildError> {
-    let ((engine, _), _) = unlooked(session, order)?;
-    let why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
-    let told: Vec<Explanation> =
-        order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect();
-    if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok(told) }
-}
-
 impl Explanation {
     /// The word for where it stands, as `status` counts it.
     pub fn word(&self) -> &'static str {
@@ -246,6 +259,29 @@ impl Explanation {
             Standing::Step(status) => outcome::standing(status, self.last_failure.as_ref(), self.reasons.first()),
             Standing::Pending => "pending",
             Standing::Orphan => "orphan",
+        }
+    }
+
+    /// The same of a step that makes the file of another one: where both are built, both fail.
+    fn beside_another(self, clash: Self) -> Self {
+        let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
+        let alone = format!("asked for without the other, it is {}{why}", self.word());
+        let mut again = vec!["only one of them makes the file: a build comes then".to_owned()];
+        again.extend(self.again);
+        Self {
+            standing: clash.standing,
+            message: clash.message,
+            alone: Some(alone),
+            again,
+            reasons: Vec::new(),
+            more_reasons: 0,
+            work: None,
+            help: Some(format!(
+                "leave the file to one of them; `layermill build {}` makes it without the other",
+                self.step
+            )),
+            last_failure: None,
+            ..self
         }
     }
 
@@ -282,157 +318,36 @@ impl Explanation {
 
 impl Engine<'_> {
     /// Every step that was asked for, in the order of the targets and their rows.
-    fn explained(&self, asked: &[Asked], failures: &Failures) -> Vec<Explanation> {
+    fn explained(&self, asked: &[Asked], failures: &Failures) -> Vec<(StepId, Explanation)> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
         let mut known = Known::new();
-        let tell = |id| Explanation { faults: self.faults(id, &mut known), ..self.explanation(id, failures) };
+        let tell = |id| {
+            let told = Explanation { faults: self.faults(id, &mut known), ..self.explanation(id, failures) };
+            (id, self.named_as_asked(id, asked, told))
+        };
         ids.into_iter().map(tell).collect()
+    }
+
+    /// A step of several targets goes by the name of the one that was asked for.
+    fn named_as_asked(&self, id: StepId, asked: &[Asked], told: Explanation) -> Explanation {
+        let own = self.steps.step(id).target as usize;
+        let targets: Vec<TargetId> = asked.iter().filter(|a| self.is_asked(a, id)).flat_map(Asked::targets).collect();
+        let other = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let Some(other) = other.into_iter().find(|other| targets.contains(other) && !targets.contains(&own)) else {
+            return told;
+        };
+        let [own, other] = [own, other].map(|target| self.pipeline.targets[target].name.as_str());
+        let step = format!("{other}{}", told.step.strip_prefix(own).unwrap_or_default());
+        let same_as = told.same_as.into_iter().map(|name| if name == other { own.to_owned() } else { name });
+        Explanation { step, same_as: same_as.collect(), ..told }
     }
 
     /// Whether this is asked of any step that there is.
     fn has_step(&self, asked: &Asked) -> bool {
         (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).any(|id| self.is_asked(asked, id))
     }
-
-    fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
-        let step = self.steps.step(id);
-        let target = self.steps.target(id);
-        let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
-        let record = self.record_of(id);
-        let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
-        let mut told = match &record {
-            Some(record) => Explanation::of_record(record, recorded.as_ref()),
-            None => Explanation::default(),
-        };
-        told.step = self.steps.label(id);
-        told.standing = Standing::Step(step.status);
-        if let Some(account) = self.accounts.get(&id) {
-            told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
-            told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
-            (told.work, told.perhaps) = (account.work, account.perhaps);
-            told.message.clone_from(&account.message);
-            told.help.clone_from(&account.help);
-            told.last_failure.clone_from(&account.last_failure);
-        }
-        if step.status.has_outputs() || step.status == Status::Absent {
-            told.last_failure = self.failure_of(id, failures);
-        }
-        if step.status == Status::Adopted {
-            let at = outputs.iter().find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
-            told.message = at.map(|meta| format!("what is there is of {}", time(mtime(&meta) / 1_000_000)));
-        }
-        told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
-        told.values = self.values(id);
-        told.contents = record.as_ref().map(|record| self.contents(id, record)).unwrap_or_default();
-        told.read_out_of = self.read_out_of(id);
-        told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
-        told.inputs = self.reads(id, record.as_ref());
-        told.inputs_to_come = self.inputs_to_come(id);
-        if let Some(record) = record.as_ref().filter(|_| !told.inputs_to_come.is_empty()) {
-            told.inputs.extend(self.read_before(id, record, &told.inputs));
-        }
-        told.after = target.after.iter().map(|&t| self.waited_for(t)).collect();
-        match &self.rules[step.target as usize] {
-            Some(compiled) => {
-                told.rule = (compiled.template.rule.clone(), compiled.template.version);
-                told.params.clone_from(&compiled.template.params);
-                told.notes = notes(compiled);
-                told.notes.extend(self.rival_inputs(id));
-                told.source.clone_from(&compiled.template.source);
-                told.other_source = recorded.and_then(|r| r.source).filter(|s| Some(s) != told.source.as_ref());
-                let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
-                told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
-                told.log = (!outputs.is_empty())
-                    .then(|| self.log_of(id))
-                    .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
-                    .map(|log| relative(&log, &self.pipeline.root));
-                (told.same_as, told.rivals) = self.other_makers(id);
-                told.again = self.again(id, compiled, record.as_ref(), &told);
-            }
-            None => {
-                told.rule = ("group".to_owned(), 0);
-                let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
-            }
-        }
-        told.outputs = outputs;
-        told
-    }
-
-    fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
-        let rule = self.rules[self.steps.step(id).target as usize].as_ref();
-        // Whoever fills only a value into the path of an output reads nothing of what came with it.
-        let reads = |binding: usize| rule.is_some_and(|compiled| compiled.rule.common().reads.contains(&binding));
-        let bindings = self.steps.target(id).bindings.iter().zip(self.steps.bound(id)).enumerate();
-        let value = |(position, (binding, bound)): (usize, (&Binding, &Bound))| {
-            let digest = self.steps.fingerprint(bound).filter(|_| reads(position)).map(ToString::to_string);
-            (binding.name.clone(), self.steps.names.get(bound.value).to_owned(), digest)
-        };
-        bindings.map(value).collect()
-    }
-
-    fn read_out_of(&self, id: StepId) -> Vec<String> {
-        let target = self.steps.target(id);
-        let lists = target.axes.iter().filter_map(|axis| match &axis.kind {
-            AxisKind::List(_) => {
-                Some(format!("the list of `{}` in the pipeline file", target.bindings[axis.binding].name))
-            }
-            AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
-            kind => list_of(kind).map(str::to_owned),
-        });
-        let values = self.steps.values_of(id);
-        let parents = (0..target.axes.len())
-            .filter_map(|axis| self.parent_step(self.steps.step(id).target as usize, axis, |b| values.get(b).copied()));
-        lists.chain(parents.map(|parent| self.steps.label(parent))).collect()
-    }
-
-    /// The step that an axis of a target reads these values out of.
-    pub(super) fn parent_step<'v>(
-        &self,
-        target: TargetId,
-        axis: usize,
-        value: impl Fn(usize) -> Option<&'v str>,
-    ) -> Option<StepId> {
-        let this = &self.pipeline.targets[target];
-        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
-        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
-        let theirs: Vec<(usize, &str)> = ours.filter_map(|(i, b)| Some((b.parent?, value(i)?))).collect();
-        let is_it = |&&id: &&StepId| {
-            let bound = self.steps.bound(id);
-            theirs.iter().all(|&(b, value)| self.steps.names.get(bound[b].value) == value)
-        };
-        self.steps.rows[parent].steps.iter().find(is_it).copied()
-    }
-
-    pub(super) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {
-        let target = &self.pipeline.targets[target];
-        let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
-        let set = [
-            ("retries", settings.retries.map(|retries| retries.to_string())),
-            ("timeout", target.timeout.map(|timeout| format!("{timeout:?}"))),
-            ("pool", pool.map(|((name, size), taken)| format!("{name} ({taken} of {size})"))),
-            ("missing", settings.missing_is_error.then(|| "error".to_owned())),
-        ];
-        set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-}
-
-/// What the key of a command does not tell.
-pub(super) fn notes(compiled: &Compiled) -> Vec<String> {
-    const SECRET: &str = "${secret.";
-    let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
-    let mut notes: Vec<String> = values
-        .filter_map(|rest| rest.split_once('}'))
-        .map(|(name, _)| format!("{name} is a secret: its value is no part of the key"))
-        .collect();
-    notes.sort();
-    notes.dedup();
-    if compiled.rule.common().lane == Lane::Process && !compiled.rule.common().finds {
-        notes.push("what the command reads beside its inputs is not seen: it has no depfile".to_owned());
-    }
-    notes
 }
 
 /// Milliseconds since 1970, in UTC to the second.

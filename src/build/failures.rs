@@ -120,6 +120,10 @@ impl Engine<'_> {
     /// Keeps that a step failed, or was put off, at once: a build may be killed before its end.
     pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>) {
         let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
+        // That another step makes its file, too, is no attempt of its own.
+        if self.clashes.contains_key(&id) {
+            return;
+        }
         // What waits for others has nothing of its own to tell.
         let deferred = account.status == Status::Deferred && account.reasons.is_some();
         let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else { return };

@@ -59,6 +59,7 @@ mod settings;
 mod steps;
 mod task;
 mod to_come;
+mod told;
 mod upstream;
 mod waits;
 pub mod watch;

@@ -245,6 +245,8 @@ pub struct Unknown {
     pub because: String,
     /// How many more steps of it have to be.
     pub more: usize,
+    /// Other targets that may come to make one file with it: then both steps fail.
+    pub rivals: Vec<String>,
 }
 
 impl Unknown {
@@ -259,7 +261,11 @@ impl Unknown {
 
 impl std::fmt::Display for Unknown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "its steps are told once {} is built", self.what())
+        write!(f, "its steps are told once {} is built", self.what())?;
+        if self.rivals.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; where it comes to make a file of {}, too, both fail", self.rivals.join(", "))
     }
 }
 

@@ -110,8 +110,7 @@ impl Engine<'_> {
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     pub(super) fn may_grow_inputs(&self, id: StepId) -> bool {
-        let inputs = self.steps.target(id).inputs.len();
-        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
+        self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
             Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),
             Wait::Step(_) | Wait::File(_) | Wait::None => false,
         })
@@ -175,8 +174,7 @@ impl Engine<'_> {
     pub(super) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
         let mut maker = KeyMaker::new(&compiled.template_digest);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
-        let inputs = self.steps.target(id).inputs.len();
-        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             match slot.wait {
                 Wait::Group(group) => {
                     maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
@@ -190,8 +188,7 @@ impl Engine<'_> {
     /// Shows the inputs of a step as records keep them: file by file, so that a change can be named. Of a large group that
     /// many steps read, each would keep the whole list: there, the digest of the list does for all.
     fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
-        let inputs = self.steps.target(id).inputs.len();
-        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             match slot.wait {
                 Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
                     see(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
@@ -231,8 +228,7 @@ impl Engine<'_> {
 
     /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
     pub(super) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
-        let inputs = self.steps.target(id).inputs.len();
-        for (position, slot) in self.steps.slots_of(id)[..inputs].iter().enumerate() {
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             self.each_file(slot.wait, &mut |path, content| see(position, path, content));
         }
     }

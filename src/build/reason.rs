@@ -1,10 +1,12 @@
 //! A cause for which a step runs; [`Reasons`](super::reasons::Reasons) are all those of a step.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::pipeline::model::Freshness;
+use crate::pipeline::node::written;
 
 use super::excerpt::differing;
 use super::outcome::Status;
@@ -206,7 +208,7 @@ impl fmt::Display for Reason {
             }
             Self::NotFresh { what, age, fresh } => match fresh {
                 Freshness::Within(limit) => {
-                    let limit = self::limit(limit.as_secs());
+                    let limit = written(*limit);
                     write!(f, "freshness: {} {}, limit {limit}", what.word(), when(*age))
                 }
                 Freshness::Digest => write!(f, "freshness: asked each time (digest)"),
@@ -361,27 +363,17 @@ pub(super) fn as_before(step: &str) -> String {
 }
 
 fn when(age: i64) -> String {
-    let seconds = span(age.unsigned_abs() / 1000);
+    let seconds = span(Duration::from_millis(age.unsigned_abs()));
     if age < 0 { format!("{seconds} in the future, as the clock says now") } else { format!("{seconds} ago") }
 }
 
-/// A limit as it is written: in the largest unit that tells all of it.
-pub fn limit(seconds: u64) -> String {
-    const DAY: u64 = 86_400;
-    match seconds {
-        s if s >= 2 * DAY && s % DAY == 0 => format!("{}d", s / DAY),
-        s if s >= 3600 && s % 3600 == 0 => format!("{}h", s / 3600),
-        s if s >= 60 && s % 60 == 0 => format!("{}m", s / 60),
-        s => format!("{s}s"),
-    }
-}
-
-/// Seconds as people say them: `45s`, `12m`, `3h`, `5d`.
-pub fn span(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds}s"),
-        120..=7199 => format!("{}m", seconds / 60),
-        7200..=172_799 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+/// A time as people say it: `300ms`, `45s`, `12m`, `3h`, `5d`.
+pub fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{}ms", time.as_millis()),
+        seconds @ 1..=119 => format!("{seconds}s"),
+        seconds @ 120..=7199 => format!("{}m", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
     }
 }

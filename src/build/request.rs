@@ -34,6 +34,14 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// What it may be of, target by target.
+    pub fn each(&self) -> Vec<Self> {
+        match self {
+            Self::Target(_) | Self::Steps(..) => vec![self.clone()],
+            Self::Output(path, makers) => makers.iter().map(|m| Self::Output(path.clone(), vec![m.clone()])).collect(),
+        }
+    }
+
     /// The targets that it may be of.
     pub fn targets(&self) -> Vec<TargetId> {
         match self {
@@ -136,6 +144,60 @@ pub fn wanted(pipeline: &Pipeline, asked: &[Asked]) -> Vec<Wanted> {
         }
     }
     wanted
+}
+
+/// What was asked for, and what may come in its way, or in that of what it needs, in a build of all targets: those that
+/// may make the same files, and those that read values out of them.
+pub fn around(pipeline: &Pipeline, asked: &[Asked]) -> Vec<Asked> {
+    let wanted = wanted(pipeline, asked);
+    let mut around = asked.to_vec();
+    for (target, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| wanted.is_wanted()) {
+        let some: &[Vec<(usize, String)>] = if wanted.all { &[Vec::new()] } else { &wanted.only };
+        for values in some {
+            around.extend(readers(pipeline, target, values));
+            around.extend(other_makers(pipeline, target, values));
+        }
+    }
+    around
+}
+
+/// The steps whose values are read out of those of a target that have these values.
+fn readers<'p>(
+    pipeline: &'p Pipeline,
+    of: TargetId,
+    values: &'p [(usize, String)],
+) -> impl Iterator<Item = Asked> + 'p {
+    let targets = pipeline.targets.iter().enumerate();
+    targets.flat_map(move |(reader, this)| {
+        let axes = this.axes.iter().enumerate();
+        let reads = axes.filter(move |(_, axis)| matches!(axis.kind, AxisKind::From { target, .. } if target == of));
+        reads.map(move |(position, _)| {
+            let ours = this.bindings.iter().enumerate().filter(|(_, binding)| binding.axis == position);
+            let value = |theirs: usize| values.iter().find(|(b, _)| *b == theirs).map(|(_, value)| value.clone());
+            Asked::Steps(reader, ours.filter_map(|(i, binding)| Some((i, value(binding.parent?)?))).collect())
+        })
+    })
+}
+
+/// The steps of other targets that may make what the steps of a target that have these values make.
+fn other_makers(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<Asked> {
+    let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+    let mut others = Vec::new();
+    for output in &pipeline.targets[target].outputs {
+        match fill_known(&output.pattern, &value) {
+            Some(path) => others.extend(makers(pipeline, &path).into_iter().filter(|(maker, _)| *maker != target)),
+            None => others.extend(rivals(pipeline, target).map(|rival| (rival, Vec::new()))),
+        }
+    }
+    others.into_iter().map(|(maker, values)| Asked::Steps(maker, values)).collect()
+}
+
+/// The other targets that may make a file that a target makes, as far as their patterns tell.
+pub fn rivals(pipeline: &Pipeline, target: TargetId) -> impl Iterator<Item = TargetId> + '_ {
+    let outputs = |of: TargetId| pipeline.targets[of].outputs.iter().map(|output| &output.pattern);
+    let meet = |a, b| backwards::unify(a, b).is_some() || backwards::unify(b, a).is_some();
+    let others = (0..pipeline.targets.len()).filter(move |&other| other != target);
+    others.filter(move |&other| outputs(target).any(|ours| outputs(other).any(|theirs| meet(ours, theirs))))
 }
 
 fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(usize, String)]) {

@@ -3,35 +3,92 @@
 use crate::pipeline::model::{InputKind, Pattern, TargetId};
 use crate::pipeline::{backwards, pattern};
 
+use super::again::fresh;
 use super::engine::Engine;
 use super::request;
+use super::settings::{Settings, strictest};
 use super::steps::StepId;
 use super::waits::Wait;
 
 impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
-    pub(super) fn other_makers(&self, id: StepId) -> (Vec<String>, Vec<String>) {
+    pub(super) fn other_makers(&self, id: StepId) -> (Vec<TargetId>, Vec<TargetId>) {
         let own = self.steps.step(id).target as usize;
         let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
         let mut others: Vec<TargetId> =
             makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
         others.sort_unstable();
         others.dedup();
-        let (same, rivals): (Vec<_>, Vec<_>) =
-            others.into_iter().filter(|&t| t != own).partition(|&target| self.describes(target, id));
-        let named = |targets: Vec<TargetId>| targets.iter().map(|&t| self.pipeline.targets[t].name.clone()).collect();
-        (named(same), named(rivals))
+        others.into_iter().filter(|&t| t != own).partition(|&target| self.describes(target, id))
+    }
+
+    pub(super) fn names(&self, targets: &[TargetId]) -> Vec<String> {
+        targets.iter().map(|&target| self.pipeline.targets[target].name.clone()).collect()
+    }
+
+    /// In what the targets that describe a step differ beside that, and what holds of it where they are built together.
+    pub(super) fn held(&self, id: StepId, same: &[TargetId]) -> Vec<String> {
+        let mut all = same.to_vec();
+        all.push(self.steps.step(id).target as usize);
+        all.sort_unstable();
+        let together = all.iter().map(|&target| self.settings[target]).reduce(strictest);
+        let Some(together) = together.map(in_words) else { return Vec::new() };
+        let mut held = Vec::new();
+        for (position, value) in together.into_iter().enumerate() {
+            let of = |&target: &TargetId| {
+                let own = &in_words(self.settings[target])[position];
+                (*own != value).then(|| format!("{own} of {}", self.pipeline.targets[target].name))
+            };
+            let others: Vec<String> = all.iter().filter_map(of).collect();
+            held.extend((!others.is_empty()).then(|| format!("{value} holds, not {}", others.join(" or "))));
+        }
+        let after = |target: TargetId| self.names(&self.pipeline.targets[target].after);
+        let mut union: Vec<String> = all.iter().flat_map(|&target| after(target)).collect();
+        union.sort();
+        union.dedup();
+        let lacks = all.iter().any(|&target| union.iter().any(|name| !after(target).contains(name)));
+        held.extend(lacks.then(|| format!("after {}", union.join(", "))));
+        held
+    }
+
+    /// The targets that a step only waits for: those of each target that describes it.
+    pub(super) fn after_of(&self, id: StepId) -> Vec<TargetId> {
+        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let mut after = Vec::new();
+        for target in std::iter::once(self.steps.step(id).target as usize).chain(also) {
+            for &of in &self.pipeline.targets[target].after {
+                if !after.contains(&of) {
+                    after.push(of);
+                }
+            }
+        }
+        after
+    }
+
+    /// Targets that may come to make one file with this one, of which not all steps are told yet: otherwise, not as the
+    /// same step.
+    pub(super) fn rivals_to_come(&self, target: TargetId) -> Vec<TargetId> {
+        let is_told = |of: TargetId| self.unknown(of, &|step| !self.is_settled(step)).is_none();
+        let may_meet = |other: TargetId| {
+            let mut steps = self.steps.rows[other].steps.iter();
+            !is_told(other) || steps.any(|&step| self.paths(step).any(|path| self.may_make(target, path)))
+        };
+        request::rivals(self.pipeline, target)
+            .filter(|&other| !self.are_alike(target, other) && may_meet(other))
+            .collect()
     }
 
     /// Whether a target that may make a step's output describes the same step.
     fn describes(&self, target: TargetId, id: StepId) -> bool {
-        let own = self.steps.step(id).target as usize;
+        self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| *t == target))
+            || self.are_alike(target, self.steps.step(id).target as usize)
+    }
+
+    /// Whether two targets describe the same steps, where they have the same values.
+    fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
         let digest = |target: TargetId| self.rules[target].as_ref().map(|compiled| compiled.template_digest);
-        self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| *t == target))
-            || names(target).eq(names(own))
-                && self.inputs_in_words(target) == self.inputs_in_words(own)
-                && digest(target) == digest(own)
+        names(a).eq(names(b)) && self.inputs_in_words(a) == self.inputs_in_words(b) && digest(a) == digest(b)
     }
 
     /// What a target reads, as far as two targets can be compared by it.
@@ -80,12 +137,18 @@ impl Engine<'_> {
 
     /// The steps that a step reads from, as far as they are known.
     fn input_steps(&self, id: StepId) -> Vec<StepId> {
-        let inputs = self.steps.target(id).inputs.len();
-        let steps = self.steps.slots_of(id)[..inputs].iter().flat_map(|slot| match slot.wait {
+        let steps = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
             Wait::Step(step) => vec![step],
             Wait::Group(group) => self.steps.ordered(group),
             Wait::File(_) | Wait::None => Vec::new(),
         });
         steps.collect()
     }
+}
+
+/// What two targets may set otherwise for one step.
+fn in_words(settings: Settings) -> [String; 3] {
+    let missing = if settings.missing_is_error { "error" } else { "absent" };
+    let retries = settings.retries.map_or_else(|| "the usual".to_owned(), |retries| retries.to_string());
+    [format!("fresh {}", fresh(settings.fresh)), format!("missing {missing}"), format!("retries {retries}")]
 }

@@ -1,6 +1,6 @@
 //! From a row's values to a step: its paths, what it waits on, and whether another target has described it already.
 
-use crate::pipeline::model::{Input, InputKind, Part, Pattern, Target, TargetId};
+use crate::pipeline::model::{Input, InputKind, Target, TargetId};
 use crate::pipeline::problem::Span;
 use crate::pipeline::{implied, paths, pattern};
 use crate::store::Sha256;
@@ -9,6 +9,7 @@ use crate::store::state::PathId;
 use super::engine::{Compiled, Engine};
 use super::expand::{parent_of, parents_of};
 use super::intern::Id;
+use super::outcome::Status;
 use super::steps::{Bound, Clash, NONE, StepId, printable};
 use super::waits::Wait;
 
@@ -31,9 +32,9 @@ impl Engine<'_> {
                         None
                     }
                     Err(Clash::SameFile(other)) if self.describes_same(id, other, &paths, &waits) => {
-                        (self.scratch.paths, self.scratch.waits) = (paths, waits);
                         self.steps.pop(id);
-                        self.share(target, other, parent);
+                        self.share(target, other, parent, &waits[self.pipeline.targets[target].inputs.len()..]);
+                        (self.scratch.paths, self.scratch.waits) = (paths, waits);
                         return;
                     }
                     Err(clash) => Some(self.told(clash, &paths)),
@@ -52,6 +53,8 @@ impl Engine<'_> {
             None => {}
             Some((other, message)) => {
                 if let Some(other) = other {
+                    self.clashes.entry(id).or_default().push(other);
+                    self.clashes.entry(other).or_default().push(id);
                     if self.before_build {
                         let span = self.pipeline.targets[target].outputs.first().map_or(Span::default(), |o| o.span);
                         let label = format!("{} and {}", self.steps.label(other), self.steps.label(id));
@@ -77,8 +80,8 @@ impl Engine<'_> {
         row
     }
 
-    /// Another target describes this step too: it gets a row there.
-    fn share(&mut self, target: TargetId, id: StepId, parent: Option<u32>) {
+    /// Another target describes this step too: it gets a row there, and waits for what that target names under `after:`.
+    fn share(&mut self, target: TargetId, id: StepId, parent: Option<u32>, after: &[Wait]) {
         let again = self.steps.step(id).target as usize == target
             || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target));
         if again {
@@ -86,8 +89,15 @@ impl Engine<'_> {
         }
         let row = self.add_row(target, id, parent);
         self.steps.shared.entry(id).or_default().push((target, row));
-        if self.steps.step(id).status.is_done() {
-            self.row_done(target, row, id);
+        match self.steps.step(id).status {
+            Status::Pending => {
+                self.steps.wait_also(id, after);
+                if self.steps.step(id).pending > 0 {
+                    self.ready.retain(|&ready| ready != id);
+                }
+            }
+            status if status.is_done() => self.row_done(target, row, id),
+            _ => {}
         }
     }
 
@@ -156,7 +166,11 @@ impl Engine<'_> {
             && ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
             && paths == self.steps.outputs(b)
-            && waits.iter().copied().eq(self.steps.slots_of(b).iter().map(|s| s.wait))
+            && waits[..self.pipeline.targets[ta].inputs.len()].iter().copied().eq(self
+                .steps
+                .inputs_of(b)
+                .iter()
+                .map(|s| s.wait))
     }
 
     /// What each of a step's slots waits on.
@@ -174,9 +188,7 @@ impl Engine<'_> {
                     waits.push(match (steps.maker(path), &input.kind) {
                         (Some(step), _) => Wait::Step(step),
                         // The other target has no step of these values.
-                        (None, InputKind::Target { on, .. }) if on.iter().all(|(_, mine)| is_binding(mine)) => {
-                            Wait::None
-                        }
+                        (None, InputKind::Target { .. }) if input.path.is_none() => Wait::None,
                         (None, _) => steps.wait_for_path(path),
                     });
                 }
@@ -223,9 +235,4 @@ impl Engine<'_> {
             && !of.outputs.is_empty()
             && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
     }
-}
-
-/// A pattern that is one binding and nothing else.
-fn is_binding(pattern: &Pattern) -> bool {
-    matches!(pattern.parts.as_slice(), [Part::Binding(_)])
 }

@@ -120,6 +120,19 @@ impl Schedule {
         }
     }
 
+    /// Takes a step out of its line; whether it stood in one.
+    pub(super) fn withdraw(&mut self, id: StepId) -> bool {
+        let in_lane = self.lanes.iter_mut().any(|lane| {
+            let at = lane.waiting.iter().position(|(waiting, _)| *waiting == id);
+            at.and_then(|at| lane.waiting.remove(at)).is_some()
+        });
+        in_lane
+            || self.pools.iter_mut().any(|pool| {
+                let at = pool.waiting.iter().position(|(waiting, ..)| *waiting == id);
+                at.and_then(|at| pool.waiting.remove(at)).is_some()
+            })
+    }
+
     /// Takes everything out of the lines.
     pub(super) fn clear(&mut self) {
         self.lanes.iter_mut().for_each(|l| l.waiting.clear());

@@ -254,8 +254,8 @@ fn holder(who: Option<&Holder>) -> String {
     who.map_or_else(
         || "it did not say who it is".to_owned(),
         |w| {
-            let seconds = u64::try_from((clock::now_ms() - w.since).max(0) / 1000).unwrap_or(0);
-            format!("process {}, for {}", w.pid, super::reason::span(seconds))
+            let held = Duration::from_millis(u64::try_from(clock::now_ms() - w.since).unwrap_or(0));
+            format!("process {}, for {}", w.pid, super::reason::span(held))
         },
     )
 }
@@ -359,6 +359,7 @@ fn engine<'p>(
             schedule: Schedule::new(order.jobs, &pipeline.pools),
             runs: HashMap::new(),
             accounts: HashMap::new(),
+            clashes: HashMap::new(),
             stats: Stats::default(),
             untold: Vec::new(),
             stopping: false,

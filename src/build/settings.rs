@@ -47,7 +47,7 @@ impl Engine<'_> {
     }
 }
 
-fn strictest(a: Settings, b: Settings) -> Settings {
+pub(super) fn strictest(a: Settings, b: Settings) -> Settings {
     Settings {
         fresh: if rank(a.fresh) <= rank(b.fresh) { a.fresh } else { b.fresh },
         missing_is_error: a.missing_is_error || b.missing_is_error,

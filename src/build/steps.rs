@@ -61,6 +61,8 @@ pub struct Steps<'p> {
     pub files: Vec<PathId>,
     /// Steps that more than one target describes: the targets after the first, with the row there.
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
+    /// How many slots such a step has beyond those of its own target.
+    pub(super) waits_also: HashMap<StepId, usize>,
     /// Where nothing is run: what a build brings back from the store, output by output.
     pub restores: HashMap<StepId, Vec<StoredOutput>, RandomState>,
     /// Where nothing is run: steps that may be blocked, or not be there, and the step that failed when it was last tried
@@ -108,6 +110,7 @@ impl<'p> Steps<'p> {
             paths: Vec::new(),
             files: Vec::new(),
             shared: HashMap::new(),
+            waits_also: HashMap::new(),
             restores: HashMap::default(),
             at_risk: HashMap::default(),
             makers: Vec::new(),
@@ -145,10 +148,17 @@ impl<'p> Steps<'p> {
         self.fingerprints.get(bound.fingerprint as usize)
     }
 
+    /// What a step reads, and then what it only waits for.
     pub fn slots_of(&self, id: StepId) -> &[Slot] {
         let target = self.target(id);
         let first = self.step(id).first_slot as usize;
-        &self.slots[first..first + target.inputs.len() + target.after.len()]
+        let also = if self.waits_also.is_empty() { 0 } else { self.waits_also.get(&id).copied().unwrap_or(0) };
+        &self.slots[first..first + target.inputs.len() + target.after.len() + also]
+    }
+
+    /// The slots of what a step reads.
+    pub fn inputs_of(&self, id: StepId) -> &[Slot] {
+        &self.slots_of(id)[..self.target(id).inputs.len()]
     }
 
     /// The paths of a step's outputs; none where they were refused.

@@ -5,10 +5,11 @@ use crate::pipeline::model::{InputKind, TargetId};
 use super::again::fresh;
 use super::engine::Engine;
 use super::expand::parents_of;
-use super::explain::{Explanation, Standing, notes};
+use super::explain::{Explanation, Standing};
 use super::outcome::Unknown;
 use super::request::Asked;
 use super::steps::StepId;
+use super::told::notes;
 use super::waits::{GroupId, Wait};
 
 impl Engine<'_> {
@@ -28,7 +29,7 @@ impl Engine<'_> {
 
     fn unknown_behind(&self, target: TargetId, steps: &[StepId]) -> Option<Unknown> {
         let (first, more) = steps.split_first()?;
-        Some(Unknown { target, because: self.steps.label(*first), more: more.len() })
+        Some(Unknown { target, because: self.steps.label(*first), more: more.len(), rivals: Vec::new() })
     }
 
     /// The steps that a group's rows are read out of, as far as they have to be built first.
@@ -81,6 +82,7 @@ impl Engine<'_> {
                 after: this.after.iter().map(|&t| self.waited_for(t)).collect(),
                 notes: notes(compiled),
                 settings: self.set_in_pipeline(target, self.settings[target]),
+                rivals: self.names(&self.rivals_to_come(target)),
                 fresh: Some(fresh(self.settings[target].fresh)),
                 again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
                 ..Explanation::default()

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::pattern;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
@@ -229,6 +230,31 @@ impl Engine<'_> {
         one_to_one.then_some(step)
     }
 
+    /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
+    /// that has to be there, or another's step, that has to be done. Those that are still ready.
+    pub(super) fn name_files(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
+        let mut waits = false;
+        for &id in &ready {
+            let target = self.steps.target(id);
+            for (position, input) in target.inputs.iter().enumerate() {
+                let (Some(path), Wait::Group(group)) = (&input.path, self.steps.inputs_of(id)[position].wait) else {
+                    continue;
+                };
+                let group = &self.steps.groups[group as usize];
+                if !group.rows.is_empty() || group.blocked_by.is_some() || group.stale.is_some() {
+                    continue;
+                }
+                let path = self.state.intern(&pattern::fill(path, &self.steps.values_of(id)));
+                let wait = self.steps.wait_for_path(path);
+                waits |= self.steps.set_wait(id, position, wait);
+            }
+        }
+        if waits {
+            ready.retain(|&id| self.steps.step(id).pending == 0);
+        }
+        ready
+    }
+
     /// A file that no step makes has to be there.
     fn check_file(&self, file: u32) -> Result<(), Decision> {
         let path = || self.state.path(self.steps.files[file as usize]);
@@ -236,7 +262,7 @@ impl Engine<'_> {
             Leaf::There => Ok(()),
             Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
                 message: format!("the input {} is missing", path()),
-                help: Some("no target makes it; put it there, or correct the path".to_owned()),
+                help: Some("no step makes it; put it there, or correct the path".to_owned()),
             }),
             Leaf::Unusable => {
                 let why = self.unusable.get(&file).map_or("it is no file", String::as_str);

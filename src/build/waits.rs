@@ -204,28 +204,58 @@ impl Steps<'_> {
 
     /// Gives a step its slots; each one whose wait is not over is counted and entered in its list.
     pub fn set_slots(&mut self, id: StepId, waits: &[Wait]) {
-        let first = u32::try_from(self.slots.len()).expect("fewer than 2^32 slots fit in memory");
-        let mut pending = 0;
-        for (position, &wait) in waits.iter().enumerate() {
-            if let Wait::Group(group) = wait {
-                self.groups[group as usize].readers += 1;
-            }
-            let slot = first + u32::try_from(position).expect("inputs are fewer than lines");
-            let next = if self.is_over(wait) {
-                NONE
-            } else {
-                pending += 1;
-                match wait {
-                    Wait::Step(s) => std::mem::replace(&mut self.steps[s as usize].first_waiter, slot),
-                    Wait::Group(g) => std::mem::replace(&mut self.groups[g as usize].first_waiter, slot),
-                    Wait::File(_) | Wait::None => NONE,
-                }
-            };
-            self.slots.push(Slot { wait, owner: id, next });
-        }
+        let first = self.next_slot();
+        let pending = waits.iter().map(|&wait| self.add_slot(id, wait)).sum();
         let step = self.step_mut(id);
         step.first_slot = first;
         step.pending = pending;
+    }
+
+    /// Lets a step that waits, or is ready, wait for more.
+    pub fn wait_also(&mut self, id: StepId, waits: &[Wait]) {
+        let (known, first) = (self.slots_of(id).to_vec(), self.next_slot());
+        let mut new: Vec<Wait> = waits.to_vec();
+        new.retain(|&wait| known.iter().all(|slot| slot.wait != wait));
+        if new.is_empty() {
+            return;
+        }
+        // A step's slots lie in a row. Those of before stay in their lists, too, and wake it.
+        self.slots.extend(known.iter().map(|slot| Slot { next: NONE, ..*slot }));
+        let pending: u32 = new.iter().map(|&wait| self.add_slot(id, wait)).sum();
+        let step = self.step_mut(id);
+        step.first_slot = first;
+        step.pending += pending;
+        *self.waits_also.entry(id).or_default() += new.len();
+    }
+
+    /// Puts something else behind a slot whose wait is over; whether the step waits for that.
+    pub fn set_wait(&mut self, id: StepId, position: usize, wait: Wait) -> bool {
+        let first = self.step(id).first_slot as usize;
+        self.slots[first + position].wait = wait;
+        // In its list, another slot stands for this one, which is in the list of before.
+        let more = self.add_slot(id, wait);
+        self.step_mut(id).pending += more;
+        more > 0
+    }
+
+    fn next_slot(&self) -> u32 {
+        u32::try_from(self.slots.len()).expect("fewer than 2^32 slots fit in memory")
+    }
+
+    /// Adds a slot; how many waits more that is.
+    fn add_slot(&mut self, id: StepId, wait: Wait) -> u32 {
+        if let Wait::Group(group) = wait {
+            self.groups[group as usize].readers += 1;
+        }
+        let slot = self.next_slot();
+        let over = self.is_over(wait);
+        let next = match wait {
+            Wait::Step(s) if !over => std::mem::replace(&mut self.steps[s as usize].first_waiter, slot),
+            Wait::Group(g) if !over => std::mem::replace(&mut self.groups[g as usize].first_waiter, slot),
+            _ => NONE,
+        };
+        self.slots.push(Slot { wait, owner: id, next });
+        u32::from(!over)
     }
 
     fn is_over(&self, wait: Wait) -> bool {

@@ -59,7 +59,11 @@ struct Json<'a> {
     inputs_to_come: &'a [String],
     after: &'a [String],
     same_as: &'a [String],
+    /// In what those differ, and what of that holds where they are built together.
+    held: &'a [String],
     also_made_by: &'a [String],
+    /// Of a step that fails since another one makes its output, too: where it stands without that one.
+    alone: Option<&'a str>,
     asked: Option<Asked<'a>>,
     last_made: Option<Made<'a>>,
     key: Option<String>,
@@ -168,7 +172,9 @@ fn json(found: &Explanation) -> Json<'_> {
         inputs_to_come: &found.inputs_to_come,
         after: &found.after,
         same_as: &found.same_as,
+        held: &found.held,
         also_made_by: &found.rivals,
+        alone: found.alone.as_deref(),
         asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome, causes: &a.causes }),
         last_made: found.last_made.as_ref().map(|m| Made {
             at: time(m.at),
@@ -265,6 +271,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(word, message);
     }
     lines.some("since", found.faults.iter(), 0);
+    lines.all("alone", &found.alone);
     lines.all("help", &found.help);
     lines.all(
         "a build",
@@ -305,11 +312,14 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     lines.all("output", &found.outputs);
     if !found.same_as.is_empty() {
         lines.add("also of", format!("{}: the same step", found.same_as.join(", ")));
+        lines.all("", (!found.held.is_empty()).then(|| format!("built together: {}", found.held.join("; "))));
     }
     for rival in &found.rivals {
         lines.add(
             "rival",
-            format!("{rival} may make this file, too, and otherwise: whichever is built undoes the other"),
+            format!(
+                "{rival} may make this file, too, and otherwise: together both fail, and alone each undoes the other"
+            ),
         );
     }
     match found.rule.1 {

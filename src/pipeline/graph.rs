@@ -149,7 +149,8 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
                             }
                             path => path.clone(),
                         };
-                        inputs.push(Input { name: input.name.clone(), kind, span: input.span });
+                        let path = member.path.clone();
+                        inputs.push(Input { name: input.name.clone(), path, kind, span: input.span });
                     }
                 }
                 _ => inputs.push(input),

@@ -77,11 +77,14 @@ fn input(
         let target = known.all.ids.get(node.get("target")?.as_public()?.as_str()).copied()?;
         let partial = node.get("partial").and_then(Node::as_bool).unwrap_or(false);
         let kind = InputKind::Target { target, on: join(&known.targets[id], &known.targets[target]), partial };
-        return Some(Input { name, kind, span: node.get("target")?.span });
+        return Some(Input { name, path: None, kind, span: node.get("target")?.span });
     }
     let text = public_text(node, "the name of an input", problems)?;
-    let kind = match text.contains(['/', '.', '{']) {
-        true => path(id, &text, node, loose, known, problems)?,
+    let (path, kind) = match text.contains(['/', '.', '{']) {
+        true => {
+            let (path, kind) = path(id, &text, node, loose, known, problems)?;
+            (Some(path), kind)
+        }
         false => {
             let before = problems.0.len();
             let found = known.all.find(&text, node.span, problems);
@@ -90,10 +93,10 @@ fn input(
                 problem.help = Some(problem.help.take().map_or(more.clone(), |help| format!("{help}\n{more}")));
             }
             let target = found?;
-            InputKind::Target { target, on: join(&known.targets[id], &known.targets[target]), partial: false }
+            (None, InputKind::Target { target, on: join(&known.targets[id], &known.targets[target]), partial: false })
         }
     };
-    Some(Input { name, kind, span: node.span })
+    Some(Input { name, path, kind, span: node.span })
 }
 
 /// The join on the bindings that both have.
@@ -120,7 +123,7 @@ fn path(
     loose: bool,
     known: &Made,
     problems: &mut Problems,
-) -> Option<InputKind> {
+) -> Option<(Pattern, InputKind)> {
     let (path, folder) = path_of(text);
     let ours = &known.targets[id].bindings;
     let pattern = pattern::parse(&Text::plain(path), node.span, known.all.source, ours);
@@ -135,7 +138,7 @@ fn path(
         return None;
     }
     if let Some((target, on)) = known.makers.find(&pattern) {
-        return Some(InputKind::Target { target, on, partial: false });
+        return Some((pattern, InputKind::Target { target, on, partial: false }));
     }
     if let Some(maker) = known.makers.find_folder(&pattern) {
         let maker = &known.targets[maker].name;
@@ -150,5 +153,5 @@ fn path(
             .help("name the files, or a target");
         return None;
     }
-    Some(InputKind::Path(pattern))
+    Some((pattern.clone(), InputKind::Path(pattern)))
 }

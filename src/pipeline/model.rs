@@ -159,6 +159,8 @@ pub enum Select {
 pub struct Input {
     /// Its name where `inputs:` is a map.
     pub name: Option<String>,
+    /// The path that it was named by, also where some target makes that.
+    pub path: Option<Pattern>,
     pub kind: InputKind,
     pub span: Span,
 }

@@ -137,6 +137,15 @@ pub fn duration(text: &str) -> Option<Duration> {
     (total <= Duration::from_secs(86_400 * 365 * 1000)).then_some(total)
 }
 
+/// A duration as it is written: in the largest unit that tells all of it, up to two days in hours.
+pub fn written(time: Duration) -> String {
+    const UNITS: [(u128, u128, &str); 4] =
+        [(172_800_000, 86_400_000, "d"), (3_600_000, 3_600_000, "h"), (60_000, 60_000, "m"), (1000, 1000, "s")];
+    let ms = time.as_millis();
+    let unit = UNITS.iter().find(|(least, unit, _)| ms >= *least && ms.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{ms}ms"), |(_, unit, name)| format!("{}{name}", ms / unit))
+}
+
 /// The place of the `nth` (from 0) `needle` in the part of `source` that `span` covers; all of `span` where it cannot
 /// be found there (an escape, a variable).
 pub fn locate(source: &str, span: Span, needle: &str, nth: usize) -> Span {
@@ -152,6 +161,9 @@ mod tests {
 
     #[test]
     fn durations() {
+        for text in ["0ms", "1ms", "1500ms", "1s", "90s", "2m", "1h", "24h", "36h", "2d"] {
+            assert_eq!(duration(text).map(written), Some(text.to_owned()));
+        }
         assert_eq!(duration("24h"), Some(Duration::from_secs(86_400)));
         assert_eq!(duration("1h30m"), Some(Duration::from_secs(5_400)));
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));

@@ -196,6 +196,9 @@ struct Unknown<'a> {
     because: &'a str,
     /// How many more steps have to be built.
     more: usize,
+    /// Targets that may come to make one file with it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rivals: &'a [String],
 }
 
 impl<'a> Totals<'a> {
@@ -234,7 +237,12 @@ impl<'a> Report<'a> {
             seconds: a.took.map(|t| t.as_secs_f64()),
             attempts: a.attempts,
         };
-        let unknown = |u: &'a outcome::Unknown| Unknown { target: name(u.target), because: &u.because, more: u.more };
+        let unknown = |u: &'a outcome::Unknown| Unknown {
+            target: name(u.target),
+            because: &u.because,
+            more: u.more,
+            rivals: &u.rivals,
+        };
         Self {
             totals: Totals::of(summary),
             pulls: summary.pulls.iter().map(pulls).collect(),

@@ -19,7 +19,7 @@ use reqwest::header::HeaderMap;
 use tokio::sync::Notify;
 
 use super::SourceError;
-use crate::pipeline::node::duration;
+use crate::pipeline::node::{duration, written};
 pub use announced::{Announced, retry_after, until};
 use ledger::{Ledger, Turn};
 use spent::Spent;
@@ -55,7 +55,7 @@ impl FromStr for Allowance {
 impl fmt::Display for Allowance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pulls = if self.pulls == 1 { "pull" } else { "pulls" };
-        write!(f, "{} {pulls} in {}", self.pulls, span(self.within))
+        write!(f, "{} {pulls} in {}", self.pulls, written(self.within))
     }
 }
 
@@ -310,14 +310,6 @@ impl Drop for Awaited<'_> {
 
 fn cannot_keep(error: &std::io::Error) -> SourceError {
     SourceError::new(format!("cannot keep count of what is spent in .layermill/{}: {error}", spent::NAME))
-}
-
-/// A time as it is written: the largest unit of which it is a whole number.
-fn span(time: Duration) -> String {
-    const UNITS: [(u128, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let ms = time.as_millis();
-    let unit = UNITS.iter().find(|(unit, _)| ms.is_multiple_of(*unit));
-    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }
 
 /// When it is worth asking again: as the server said, or after a while.

@@ -10,6 +10,7 @@ mod budgets;
 mod causes;
 mod failures;
 mod kept;
+mod lists;
 mod offline;
 mod past;
 mod reads;

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::pipeline::node::written;
+
 use super::announced::Announced;
-use super::{Allowance, Deferral, Forecast, LONGEST_WITHIN, UNKNOWN_WAIT, millis, span};
+use super::{Allowance, Deferral, Forecast, LONGEST_WITHIN, UNKNOWN_WAIT, millis};
 
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -158,7 +160,7 @@ impl Ledger {
 
     fn none_left(&mut self, now: i64) -> Deferral {
         let of = match (self.said.limit, self.said.window) {
-            (Some(limit), Some(window)) => format!(" of {limit} in {}", span(window)),
+            (Some(limit), Some(window)) => format!(" of {limit} in {}", written(window)),
             (Some(limit), None) => format!(" of {limit}"),
             _ => String::new(),
         };

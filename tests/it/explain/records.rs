@@ -160,7 +160,12 @@ targets:
     assert_says(&project.explain("right@n=2"), &["last made made by another target: out/2.txt was last made by left"]);
     assert_says(
         &project.explain("left@n=2"),
-        &["because   made by another target: out/2.txt was last made by right", "made by   right"],
+        &[
+            "left@n=2: failed",
+            "says      two steps for one file: out/2.txt (the other is right@n=2)",
+            "alone     asked for without the other, it is stale: made by another target: out/2.txt was last made by right",
+            "made by   right",
+        ],
     );
 }
 
@@ -179,7 +184,12 @@ targets:
         project.build(&[target]);
     }
     // One file of both, by its path, and both of them by name.
-    let words = ["left@n=both: stale", "last made by right", "right@n=both: up to date"];
+    let words = [
+        "left@n=both: failed",
+        "it is stale: made by another target: out/both.txt was last made by right",
+        "right@n=both: failed",
+        "asked for without the other, it is up to date",
+    ];
     assert_says(&project.explain("out/both.txt"), &words);
     let both = project.run(&["explain", "left", "right"]).exits(exit::DONE).stdout;
     assert_says(&both, &[&words[..], &["left@n=1: up to date", "right@n=2: up to date"]].concat());

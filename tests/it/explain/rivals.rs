@@ -28,11 +28,105 @@ targets:
     }
     // Beside a target that can be told by itself, too.
     let explained = project.run(&["explain", "both", "a"]).exits(exit::DONE).stdout;
-    assert_says(&explained, &["both: blocked", "a@n=one: missing", "rival     b may make this file"]);
+    assert_says(&explained, &["both: blocked", "a@n=one: missing"]);
+    assert_says(&project.explain("a@n=two"), &["a@n=two: failed", two[0].split_once(": ").expect("a step").1]);
     // Of those that are still to come, that it may be so; and then it is.
     assert_says(&project.explain("later"), &["note      d@m=two and `c` may make one file, y/two.txt: then both fail"]);
     project.build_exits(exit::FAILED, &["later"]);
     let explained = project.explain("later");
     assert_says(&explained, &["c@n=two: two steps for one file: y/two.txt (the other is d@m=two)", "later: blocked"]);
     assert!(!explained.contains("may make one file"), "{explained}");
+}
+
+/// Two targets of one file, each with a list of its own that is built.
+fn dynamic() -> Project {
+    Project::new(
+        "version: 1
+targets:
+  one: {rule: command, run: \"echo two > {out}\", output: one.txt}
+  two: {rule: command, run: \"echo two > {out}\", output: two.txt}
+  c: {rule: command, foreach: {n: {from: one, lines: true}}, run: \"echo c > {out}\", output: \"y/{n}.txt\"}
+  d: {rule: command, foreach: {n: {from: two, lines: true}}, run: \"echo d > {out}\", output: \"y/{n}.txt\"}
+  lone: {rule: command, foreach: {m: [two]}, run: \"echo > {out}\", output: \"z/{m}.txt\"}
+  late: {rule: command, foreach: {n: {from: one, lines: true}}, run: \"echo late > {out}\", output: \"z/{n}.txt\"}
+",
+    )
+}
+
+#[test]
+fn plan_explain_and_build_say_the_same_of_rivals() {
+    let project = dynamic();
+    project.build(&["one", "two"]);
+    let clash = |path: &str, other: &str| format!("two steps for one file: {path} (the other is {other})");
+    let pairs = [("c@n=two", "d@n=two", "y/two.txt"), ("lone@m=two", "late@n=two", "z/two.txt")];
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    for (a, b, path) in pairs {
+        for (step, other) in [(a, b), (b, a)] {
+            assert_says(&plan, &[&format!("failed   {step}  {}", clash(path, other))]);
+            let words = [
+                &*format!("{step}: failed\n"),
+                &clash(path, other),
+                "alone     asked for without the other, it is missing",
+            ];
+            assert_says(&project.explain(step), &words);
+            assert_says(&project.explain(path), &words);
+        }
+    }
+    // Neither of them runs.
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.built), (4, 0), "{}", report.listing());
+    assert!(!project.exists("y") && !project.exists("z"));
+    // Alone, each is made, and no failure of its own is told.
+    project.build(&["c"]);
+    assert_eq!(project.read("y/two.txt"), "c\n");
+    assert_says(&project.explain("c@n=two"), &["c@n=two: failed\n", "it is up to date\n", "last made first build"]);
+    let other = project.explain("d@n=two");
+    assert_says(&other, &["it is stale: made by another target: y/two.txt was last made by c"]);
+    assert!(!other.contains("tried"), "{other}");
+}
+
+#[test]
+fn rivals_that_are_still_to_come_are_told() {
+    let project = dynamic();
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    for (target, rival) in [("c", "d"), ("d", "c"), ("late", "lone")] {
+        assert_says(&plan, &[&format!("; where it comes to make a file of {rival}, too, both fail\n")]);
+        assert_says(&project.explain(target), &[&format!("rival     {rival} may make this file, too, and otherwise")]);
+    }
+    project.build(&["one", "two"]);
+    let plan = project.run(&["plan", "c", "late"]).exits(exit::DONE).stdout;
+    assert!(!plan.contains("both fail"), "{plan}");
+}
+
+#[test]
+fn targets_of_one_step_say_what_holds_of_them_together() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: [1]}, fresh: 24h, retries: 1, after: [w1], run: \"echo >> ran; echo > {out}\", output: \"y/{n}.txt\"}
+  b: {rule: command, foreach: {n: [1]}, fresh: 1ms, retries: 3, after: [w2], run: \"echo >> ran; echo > {out}\", output: \"y/{n}.txt\"}
+  w1: {rule: command, run: \"test ! -e y && echo > {out}\", output: w1.txt}
+  w2: {rule: command, run: \"sleep 0.2; test ! -e y && echo > {out}\", output: w2.txt}
+  all: {inputs: [a, b]}
+",
+    );
+    // One step, which comes after what both name.
+    assert_eq!(project.build(&[]).built, 3);
+    assert_eq!(project.read("ran").lines().count(), 1);
+    let held = "fresh 1ms holds, not fresh 24h of a; retries 3 holds, not retries 1 of a; after w1, w2\n";
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let words = [
+            &*format!("{name}@n=1: stale\n"),
+            "because   freshness: made ",
+            ", limit 1ms\n",
+            &*format!("also of   {other}: the same step\n"),
+            held,
+            "after     w1\n",
+            "after     w2\n",
+        ];
+        assert_says(&project.explain(name), &words);
+    }
+    assert!(project.plan(&[]).step("a@n=1").reason().contains("limit 1ms"));
+    // A group says what it waits for, too.
+    assert_says(&project.explain("all"), &["all: stale\n", "again if  one of its targets is made again"]);
 }

@@ -88,7 +88,7 @@ targets:
             "output    r/{repo}/{n}.txt",
             "out of    {repo}: each line of repos.txt",
             "out of    {n}: each line of t/{repo}.txt",
-            "input     side.txt (there, not known yet)",
+            "input     side.txt (",
             "more      in/{repo}.csv",
             "more      d/{repo}-{n}",
             "again if  a build comes: it makes each step that comes of what t@repo=a (+1 more) makes",
@@ -119,7 +119,10 @@ targets:
         ],
     );
     assert_says(&project.explain("per"), &["is built (r/b/{n}.txt of l, {n}: each line of t/b.txt)"]);
-    assert_says(&project.explain("one"), &["more      l: its steps are told once t@repo=a is built (r/a/1.txt)"]);
+    assert_says(
+        &project.explain("one"),
+        &["more      l: its steps are told once t@repo=a (+1 more) is built (r/a/1.txt)"],
+    );
     project.build(&["all", "one", "per"]);
     project.remove("t/a.txt");
     // What was read before, and is to come again, is told as it lies there.

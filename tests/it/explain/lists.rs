@@ -1,0 +1,62 @@
+//! What is told of steps that are read out of lists, and of the lists.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// A list that a step makes of a file, and what comes of it.
+fn listed() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [seed.txt], run: \"cat {in} > {out}\", output: list.json}
+  each: {rule: command, foreach: {n: {from: list, json: ''}}, run: \"echo {n} > {out}\", output: \"e/{n}.txt\"}
+  all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("seed.txt", "[\"1\", \"2\"]\n");
+    project
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_told_as_failed_also_by_itself() {
+    let project = listed();
+    project.build(&[]);
+    project.write("seed.txt", "nonsense\n");
+    project.build_exits(exit::FAILED, &[]);
+    let why = "list.json: not JSON";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("failed   list  {why}"), "blocked  all  list"]);
+    for asked in ["list", "list.json"] {
+        assert_says(&project.explain(asked), &["list: failed\n", &format!("says      {why}")]);
+    }
+    assert_says(&project.explain("all"), &["all: blocked\n", "since     list: list.json: not JSON"]);
+}
+
+#[test]
+fn an_input_that_is_named_by_its_path_has_to_be_there() {
+    let project = listed();
+    let more = "  one: {rule: command, inputs: [e/9.txt], run: \"cat {in} > {out}\", output: one.txt}
+  some: {rule: command, foreach: {m: [1, 9]}, inputs: [\"e/{m}.txt\"], run: \"cat {in} > {out}\", output: \"some/{m}.txt\"}
+  late: {rule: command, foreach: {n: {from: list, json: ''}}, inputs: [e/9.txt], run: \"cat {in} > {out}\", output: \"late/{n}.txt\"}
+";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + more);
+    let steps = ["one", "some@m=9", "late@n=1", "late@n=2"];
+    let report = project.build_exits(exit::FAILED, &[]);
+    for step in steps {
+        assert_eq!(report.step(step).message.as_deref(), Some("the input e/9.txt is missing"));
+        assert_says(
+            &project.explain(step),
+            &[": failed\n", "says      the input e/9.txt is missing", "input     e/9.txt (not there)"],
+        );
+    }
+    assert_eq!((report.failed, project.read("some/1.txt")), (4, "1\n".to_owned()));
+    // A file that someone put there is read, and so is what a step makes once there is one.
+    project.write("e/9.txt", "by hand\n");
+    project.build(&[]);
+    assert_eq!(project.read("one.txt"), "by hand\n");
+    project.write("seed.txt", "[\"1\", \"2\", \"9\"]\n");
+    project.build(&[]);
+    assert_eq!(project.read("one.txt"), "9\n");
+    project.build(&[]).assert_nothing_done();
+}
