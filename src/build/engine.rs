@@ -81,6 +81,8 @@ pub(super) struct Engine<'p> {
     pub failures: Failures,
     /// Where those of this build are kept, once there is one.
     pub failure_log: Option<File>,
+    /// Where the commands that this build begins are written down, once there is one.
+    pub start_log: Option<File>,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
-use crate::pipeline::model::Freshness;
+use crate::pipeline::model::{Freshness, Input};
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::state::StepRecord;
 use crate::store::{Sha256, hex};
@@ -12,6 +12,7 @@ use crate::store::{Sha256, hex};
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
+use super::folders;
 use super::outcome::Status;
 use super::parts::made_part;
 use super::place::{Destination, Placed};
@@ -109,7 +110,9 @@ impl Engine<'_> {
         let Some(compiled) = &self.rules[target] else { return };
         if let Some(run) = self.runs.get_mut(&id).filter(|_| compiled.rule.common().lane == Lane::Process) {
             run.attempts = 1;
+            self.keep_start(id);
         }
+        let Some(compiled) = &self.rules[target] else { return };
         let making = Making {
             rule: compiled.rule.clone(),
             store: compiled.cached,
@@ -150,10 +153,14 @@ impl Engine<'_> {
     fn job(&self, id: StepId, answer: Option<Vec<u8>>) -> Job {
         let target = self.steps.target(id);
         let settings = self.settings_of(id);
-        let named = |name: &Option<String>| JobInput { name: name.clone(), ..JobInput::default() };
-        let mut inputs: Vec<JobInput> = target.inputs.iter().map(|i| named(&i.name)).collect();
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
         let watched = compiled.is_some_and(|c| c.rule.common().lane == crate::rules::Lane::Process);
+        let named = |input: &Input| JobInput {
+            name: input.name.clone(),
+            may_be_folders: watched && folders::may_be(input, self.pipeline),
+            ..JobInput::default()
+        };
+        let mut inputs: Vec<JobInput> = target.inputs.iter().map(named).collect();
         self.each_input(id, &mut |position, path, _| {
             inputs[position].paths.push(path.to_owned());
             inputs[position].seen.extend(self.state.file(path).filter(|_| watched));
@@ -299,7 +306,8 @@ impl Engine<'_> {
         if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
             run.reasons.lead(Reason::WasAbsent(why));
         }
-        let found = self.keep_found(placed.found);
+        let mut found = self.keep_found(placed.found);
+        found.extend(placed.inside);
         for (path, record) in &placed.files {
             self.state.put_file(path, *record);
         }

@@ -231,7 +231,7 @@ impl Engine<'_> {
         let as_made = status == Status::Stale && self.look_at_outputs(step).off.is_empty();
         (status.has_outputs() || as_made).then(|| {
             let path = self.path(step, 0);
-            std::fs::read(self.pipeline.root.join(path)).map_err(|e| format!("cannot read {path}: {e}"))
+            axis::read_file(&self.pipeline.root, path).map_err(|why| format!("cannot read {why}"))
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::store::state::StepRecord;
 use super::engine::{Engine, Mode};
 use super::explain::time;
 use super::outcome::{ASK, Status, Told};
+use super::started;
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";
@@ -23,14 +24,21 @@ const LIMIT: u64 = 256 << 20;
 pub struct Failures(BTreeMap<String, Failed>);
 
 /// An attempt that came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// The step, since two may be told to make the same file; none in what an older build has left.
     #[serde(default)]
     pub step: String,
     /// Milliseconds since 1970.
     pub at: i64,
+    #[serde(default)]
     pub message: String,
+    /// The build came to an end before it did.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// A build is at it; told by those who look.
+    #[serde(skip)]
+    pub running: bool,
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default)]
     pub deferred: bool,
@@ -57,7 +65,17 @@ pub struct Failed {
 impl Failed {
     /// The word for what it came to.
     pub fn word(&self) -> &'static str {
-        if self.deferred { "deferred" } else { "failed" }
+        match self {
+            Self { running: true, .. } => "running",
+            Self { interrupted: true, .. } => "interrupted",
+            Self { deferred: true, .. } => "deferred",
+            _ => "failed",
+        }
+    }
+
+    /// The same of a step in passing.
+    pub fn last(&self) -> String {
+        if self.running { self.message.clone() } else { format!("{} when it was last tried", self.word()) }
     }
 
     /// Its source did not answer, or nothing came of the answer.
@@ -69,31 +87,44 @@ impl Failed {
     /// answer of before was made use of.
     fn is_over(&self, record: &StepRecord) -> bool {
         let done = if self.asked() { record.asked_at } else { record.asked_at.max(record.last_made()) };
-        done > self.at
+        // Of what was begun, the record may come within the same millisecond.
+        if self.interrupted { done >= self.at } else { done > self.at }
     }
 }
 
 impl Failures {
     /// Those that builds have left. What cannot be read tells of none.
     pub fn load(work_dir: &Path) -> Self {
-        let Ok(file) = File::open(work_dir.join(FILE)) else { return Self::default() };
-        let mut bytes = Vec::new();
-        if file.take(LIMIT).read_to_end(&mut bytes).is_err() {
-            return Self::default();
+        let mut all = Self(lines(&work_dir.join(FILE)).collect());
+        started::begun(work_dir).for_each(|(path, begun)| all.add(path, begun));
+        all
+    }
+
+    pub(super) fn of(path: &str, failed: Failed) -> Self {
+        Self([(path.to_owned(), failed)].into())
+    }
+
+    /// One that was begun, unless it failed since.
+    fn add(&mut self, path: String, begun: Failed) {
+        if self.0.get(&path).is_none_or(|failed| failed.at < begun.at) {
+            self.0.insert(path, begun);
         }
-        // A line that a killed build did not write to its end is left out.
-        let lines = bytes.split(|&byte| byte == b'\n');
-        Self(lines.filter_map(|line| serde_json::from_slice::<Self>(line).ok()).flat_map(|line| line.0).collect())
+    }
+
+    /// As a file keeps it.
+    pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     /// Adds one to those that are kept.
     fn append(&self, log: &mut Option<File>, work_dir: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_vec(self)?;
+        let mut text = self.line()?;
         if log.is_none() {
             *log = Some(File::options().append(true).create(true).open(work_dir.join(FILE))?);
             text.insert(0, b'\n');
         }
-        text.push(b'\n');
         log.as_mut().map_or(Ok(()), |log| log.write_all(&text))
     }
 
@@ -116,7 +147,34 @@ impl Failures {
     }
 }
 
+/// What a file has, line by line. What cannot be read tells of nothing, as does a line that a killed build did not write
+/// to its end.
+pub(super) fn lines(path: &Path) -> impl Iterator<Item = (String, Failed)> + use<> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
+    if read.is_err() {
+        bytes.clear();
+    }
+    let lines: Vec<Failures> =
+        bytes.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    lines.into_iter().flat_map(|line| line.0)
+}
+
 impl Engine<'_> {
+    /// Keeps what a killed build had begun and not brought to an end.
+    pub(super) fn keep_interrupted(&mut self, begun: Vec<(String, Failed)>) {
+        if begun.is_empty() {
+            return;
+        }
+        let mut before = Failures(lines(&self.work_dir.join(FILE)).collect());
+        let failed: HashMap<String, i64> = before.0.iter().map(|(path, failed)| (path.clone(), failed.at)).collect();
+        begun.into_iter().for_each(|(path, begun)| before.add(path, begun));
+        before.0.retain(|path, begun| failed.get(path) != Some(&begun.at) && self.stands(path, begun));
+        if !before.is_empty() && before.append(&mut self.failure_log, &self.work_dir).is_err() {
+            self.failure_log = None;
+        }
+    }
+
     /// Keeps that a step failed, or was put off, at once: a build may be killed before its end.
     pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>) {
         let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
@@ -126,18 +184,25 @@ impl Engine<'_> {
         }
         // What waits for others has nothing of its own to tell.
         let deferred = account.status == Status::Deferred && account.reasons.is_some();
-        let Some(path) = self.paths(id).next().filter(|_| deferred || account.status == Status::Failed) else { return };
+        let interrupted = account.status == Status::Interrupted && account.reasons.is_some();
+        let tried = deferred || interrupted || account.status == Status::Failed;
+        let Some(path) = self.paths(id).next().filter(|_| tried) else { return };
         let mut message = account.message.clone().unwrap_or_default();
         let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
         if let Some(until) = told.as_ref().and_then(|told| told.until) {
             message = format!("{message}; build again at {}", time(until));
         }
         told = told.filter(|told| !self.is_spent_by_us(&told.source));
+        if interrupted {
+            message = "the build was interrupted while it ran".to_owned();
+        }
         let failed = Failed {
             step: self.steps.label(id),
             at: self.clock.now_ms(),
             message,
             deferred,
+            interrupted,
+            running: false,
             told,
             because: account.reasons.as_ref().map(|reasons| reasons.listed().join("; ")),
             work: work.map(str::to_owned),
@@ -145,7 +210,7 @@ impl Engine<'_> {
             key: self.plain_key(id),
             moved: false,
         };
-        let kept = Failures([(path.to_owned(), failed)].into());
+        let kept = Failures::of(path, failed);
         // It is only told: a disk that is full has been told of already.
         if kept.append(&mut self.failure_log, &self.work_dir).is_err() {
             // The next one begins a line anew.

@@ -12,6 +12,7 @@ use crate::store::{Digest, hex};
 
 use super::engine::Engine;
 use super::files::{self, Eyes, Look};
+use super::folders;
 use super::reason::Reason;
 use super::request;
 use super::steps::StepId;
@@ -161,7 +162,8 @@ impl Engine<'_> {
 
     /// The inputs found by the last run that are not what they were then.
     pub(super) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Vec<Reason> {
-        let changed = record.found.iter().filter_map(|FoundInput { path, content }| {
+        let found = record.found.iter().filter(|found| !folders::is_inside(&found.path));
+        let changed = found.filter_map(|FoundInput { path, content }| {
             let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
             let to = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record)) {
                 Look::Same(now) | Look::Hashed(now) if now.content == *content => {

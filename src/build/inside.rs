@@ -10,6 +10,11 @@ use crate::store::{Digest, Sha256};
 use super::files;
 use super::place::{Listed, Listing};
 
+/// What is wrong with a file that was not there.
+pub(super) const FOREIGN: &str = "it was not made with the others";
+/// What is wrong with a file that is not there.
+pub(super) const MISSING: &str = "missing";
+
 /// The files of the folder at `path` that are not as they were made, by their paths in it, with what is wrong with each.
 /// Nothing where the store has no listing of the folder that was recorded.
 pub(super) fn damaged(
@@ -26,7 +31,7 @@ pub(super) fn damaged(
     let mut damaged = Vec::new();
     for (name, meta) in there {
         let wrong = match expected.remove(&name) {
-            None => Some("it was not made with the others".to_owned()),
+            None => Some(FOREIGN.to_owned()),
             Some(made) => match Sha256::of_file(&folder.join(&name)) {
                 Ok(now) if now.to_string() != made.blob => Some(now.to_string()),
                 Ok(_) if files::is_executable(&meta) != made.executable => Some("another mode".to_owned()),
@@ -36,7 +41,7 @@ pub(super) fn damaged(
         };
         damaged.extend(wrong.map(|wrong| (name, wrong)));
     }
-    damaged.extend(expected.into_keys().map(|name| (name, "missing".to_owned())));
+    damaged.extend(expected.into_keys().map(|name| (name, MISSING.to_owned())));
     damaged.sort();
     damaged
 }

@@ -151,6 +151,16 @@ fn forget_file(state: &mut State, path: &str) {
     step.iter().for_each(|step| state.put_step(path, step));
 }
 
+/// Forgets an output that no step makes, and not its name: what read it has only the hash of that, and is to tell what is
+/// gone.
+fn forget_orphan(state: &mut State, path: &str) {
+    let file = state.file(path);
+    forget(state, path);
+    if let Some(file) = file.filter(|_| state.step_key(path).is_none()) {
+        state.put_file(path, file);
+    }
+}
+
 fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> {
     paths.sort();
     paths.dedup();
@@ -188,7 +198,7 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
     let (_, never) = watch::channel(false);
     let _lock = take_lock(session, order, &never, &mut Silence)?;
     let (mut state, _) = session.open_state(Access::Write)?;
-    let forget = if candidates.are_orphans { forget } else { forget_file };
+    let forget = if candidates.are_orphans { forget_orphan } else { forget_file };
     let mut failed = None;
     for candidate in &candidates.list {
         let path = &candidate.path;

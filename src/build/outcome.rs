@@ -80,8 +80,8 @@ impl Status {
 /// The word for where a step stands before a build, by how it failed when it was last tried and why it would run.
 pub fn standing(status: Status, last_failure: Option<&Failed>, because: Option<&Reason>) -> &'static str {
     match (status, last_failure, because) {
-        (Status::Stale, Some(last), _) => last.word(),
-        (Status::Stale, None, Some(Reason::FirstBuild | Reason::MissingRecord { .. } | Reason::MissingOutput(_))) => {
+        (Status::Stale, Some(last), _) if !last.interrupted => last.word(),
+        (Status::Stale, _, Some(Reason::FirstBuild | Reason::MissingRecord { .. } | Reason::MissingOutput(_))) => {
             "missing"
         }
         _ => status.word(),

@@ -16,7 +16,12 @@ impl Engine<'_> {
         for (&path, output) in self.steps.outputs(id).iter().zip(&self.steps.target(id).outputs) {
             let known = self.state.file_at(path);
             let look = files::look_at_output(&self.pipeline.root.join(self.state.path(path)), known, output.folder);
-            outputs.off.extend(off(self.state.path(path), &look, known));
+            if let Some(off) = off(self.state.path(path), &look, known) {
+                let recorded = known.filter(|_| output.folder && matches!(off, Reason::ChangedOutput { .. }));
+                outputs.off.push(off);
+                let inside = recorded.map(|known| self.damaged_inside(self.state.path(path), known.content));
+                outputs.off.extend(inside.unwrap_or_default());
+            }
             outputs.looks.push((path, look));
         }
         outputs

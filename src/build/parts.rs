@@ -82,7 +82,14 @@ impl Engine<'_> {
         }
         found.retain(|cause| !self.is_made_anew(cause));
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
-        by_another.into_iter().chain(found.into_iter().map(|reason| self.by_upstream(id, reason))).collect()
+        let told = found.into_iter().flat_map(|reason| {
+            let inside = match &reason {
+                Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
+                _ => Vec::new(),
+            };
+            std::iter::once(self.by_upstream(id, reason)).chain(inside)
+        });
+        by_another.into_iter().chain(told).collect()
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.

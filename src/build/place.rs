@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::{Content, Failure};
 use crate::store::blobs::Blobs;
-use crate::store::state::{FileRecord, StoredOutput};
+use crate::store::state::{FileRecord, FoundInput, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use super::clock;
@@ -38,6 +38,8 @@ pub struct Placed {
     pub stored: Vec<StoredOutput>,
     /// What the step found that it reads, beside its declared inputs.
     pub found: Vec<FoundFile>,
+    /// What was in the folders that it read.
+    pub inside: Vec<FoundInput>,
     /// Some output differs from what lay there.
     pub changed: bool,
 }

@@ -7,6 +7,7 @@ use crate::store::{Digest, hex};
 
 use super::engine::Engine;
 use super::files::{self, Look};
+use super::folders;
 use super::key::Part;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -118,7 +119,7 @@ impl Engine<'_> {
 
     /// The inputs that a record says were found.
     pub(super) fn found_inputs<'a>(&'a self, record: &'a StepRecord) -> impl Iterator<Item = Read> + 'a {
-        record.found.iter().map(|found| {
+        record.found.iter().filter(|found| !folders::is_inside(&found.path)).map(|found| {
             let then = (found.content != Digest::default()).then(|| found.content.short());
             Read { found: true, ..self.read(&found.path, then) }
         })

@@ -23,6 +23,9 @@ impl Wanted {
     }
 }
 
+/// A target that may make a file, and the values that its bindings have then.
+type Maker = (TargetId, Vec<(usize, String)>);
+
 /// One thing that was asked for by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -30,7 +33,7 @@ pub enum Asked {
     /// Steps of a target with these values.
     Steps(TargetId, Vec<(usize, String)>),
     /// The step that makes this file, and the values that it may have.
-    Output(String, Vec<(TargetId, Vec<(usize, String)>)>),
+    Output(String, Vec<Maker>),
 }
 
 impl Asked {
@@ -75,7 +78,11 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
         return parse_values(pipeline, target, values).map(|values| Asked::Steps(target, values));
     }
     let path = argument.strip_prefix("./").unwrap_or(argument);
-    let makers = makers(pipeline, path.trim_end_matches('/'));
+    let path = path.trim_end_matches('/');
+    let (path, makers) = match makers(pipeline, path) {
+        none if none.is_empty() => folder_makers(pipeline, path).unwrap_or((path, none)),
+        makers => (path, makers),
+    };
     if makers.is_empty() {
         let names = pipeline.targets.iter().map(|t| t.name.as_str());
         return Err(Unknown {
@@ -84,11 +91,24 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
                 .or_else(|| Some(format!("targets: {}", names.collect::<Vec<_>>().join(", ")))),
         });
     }
-    Ok(Asked::Output(path.trim_end_matches('/').to_owned(), makers))
+    Ok(Asked::Output(path.to_owned(), makers))
+}
+
+/// The folder that a file lies in and that some target makes, with the targets that may make it.
+fn folder_makers<'p>(pipeline: &Pipeline, path: &'p str) -> Option<(&'p str, Vec<Maker>)> {
+    let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+    let is_folder = |folder: &str, (target, _): &Maker| {
+        let outputs = pipeline.targets[*target].outputs.iter().filter(|output| output.folder);
+        outputs.into_iter().any(|output| !backwards::match_path(&output.pattern, folder).is_empty())
+    };
+    folders.map(|folder| (folder, makers(pipeline, folder))).find_map(|(folder, mut makers)| {
+        makers.retain(|maker| is_folder(folder, maker));
+        (!makers.is_empty()).then_some((folder, makers))
+    })
 }
 
 /// The targets that may make a file, with the values that their bindings have then.
-pub(super) fn makers(pipeline: &Pipeline, path: &str) -> Vec<(TargetId, Vec<(usize, String)>)> {
+pub(super) fn makers(pipeline: &Pipeline, path: &str) -> Vec<Maker> {
     let outputs = pipeline.targets.iter().enumerate().flat_map(|(t, this)| this.outputs.iter().map(move |o| (t, o)));
     let values = |(target, output): (TargetId, &Output)| {
         backwards::match_path(&output.pattern, path).into_iter().map(move |values| (target, values))

@@ -28,7 +28,9 @@ impl Engine<'_> {
 
     fn has_failed(&self, id: StepId) -> bool {
         let failed = self.paths(id).next().and_then(|path| self.failures.get(path));
-        failed.is_some_and(|failed| failed.step.is_empty() || failed.step == self.steps.label(id))
+        failed.is_some_and(|failed| {
+            !failed.interrupted && (failed.step.is_empty() || failed.step == self.steps.label(id))
+        })
     }
 
     /// What would block a step that waits for it.
@@ -100,9 +102,7 @@ impl Engine<'_> {
     pub(super) fn trouble(&self, step: StepId) -> Option<String> {
         let status = self.steps.step(step).status;
         match (self.accounts.get(&step), self.at_risk(step)) {
-            (Some(Account { last_failure: Some(last), .. }), _) => {
-                Some(format!("{} when it was last tried", last.word()))
-            }
+            (Some(Account { last_failure: Some(last), .. }), _) => Some(last.last()),
             (_, Some(root)) => Some(as_before(&self.steps.label(root))),
             _ => (!status.has_outputs()).then(|| status.word().to_owned()),
         }

@@ -24,7 +24,7 @@ use super::deferral::Deferrals;
 use super::engine::{Compiled, Engine, Mode, Selection, Stats};
 use super::events::{Event, Listener, Silence};
 use super::expand::{Rhythm, Scratch};
-use super::failures::Failures;
+use super::failures::{Failed, Failures};
 use super::files::Eyes;
 use super::key::{KEYS, Template};
 use super::outcome::Summary;
@@ -35,6 +35,7 @@ use super::request::{self, Asked};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
 use super::settings;
+use super::started;
 use super::steps::Steps;
 use super::task::Message;
 
@@ -125,10 +126,12 @@ fn write(
     for aside in &set_aside {
         listener.hear(&Event::SetAside { what: &aside.0 });
     }
+    let begun: Vec<(String, Failed)> = started::begun(&session.work_dir).collect();
     // What a killed build left half-made is worth nothing.
     let _ = std::fs::remove_dir_all(session.work_dir.join("tmp"));
     let blobs = Blobs::open(&session.store).map_err(io("open the store", &session.store))?;
     let (mut engine, receive) = engine(session, order, state, blobs, mode)?;
+    engine.keep_interrupted(begun);
     session.budgets.set_waits(order.wait_budget);
     let watcher = watch_for_stop(&engine, stop);
     let driven = drive(&mut engine, &receive, listener);
@@ -326,6 +329,7 @@ fn engine<'p>(
             deferrals: Deferrals::default(),
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
             failure_log: None,
+            start_log: None,
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,

@@ -10,6 +10,7 @@ use crate::store::Sha256;
 
 use super::engine::Engine;
 use super::events::Printed;
+use super::folders;
 use super::found;
 use super::place::{Destination, Placed, Placer};
 use super::printed;
@@ -120,7 +121,7 @@ impl Making {
         };
         let store = self.store.then_some(&job.blobs);
         let placed = self.placer.place(contents, &self.destinations, &job.scratch, store)?;
-        Ok(Outcome::Placed(Placed { found, ..placed }))
+        Ok(Outcome::Placed(Placed { found, inside: folders::of(job), ..placed }))
     }
 
     async fn made(&self, reply: &Reply) -> Result<Made, Failure> {

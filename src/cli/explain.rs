@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::explain::{Explanation, Standing, explain, time};
+use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::reads::{Now, Read};
 use crate::build::reason::Reason;
@@ -67,7 +68,7 @@ struct Json<'a> {
     asked: Option<Asked<'a>>,
     last_made: Option<Made<'a>>,
     key: Option<String>,
-    last_failure: Option<Failed<'a>>,
+    last_failure: Option<JsonFailed<'a>>,
     log: Option<&'a str>,
     /// The log is of the run that failed last, and not of that which made what is there.
     log_of_failure: bool,
@@ -108,7 +109,7 @@ struct Made<'a> {
 }
 
 #[derive(Serialize)]
-struct Failed<'a> {
+struct JsonFailed<'a> {
     at: String,
     outcome: &'static str,
     message: &'a str,
@@ -184,7 +185,7 @@ fn json(found: &Explanation) -> Json<'_> {
             before: m.before.as_deref(),
         }),
         key: found.key.map(|k| k.to_string()),
-        last_failure: found.last_failure.as_ref().map(|f| Failed {
+        last_failure: found.last_failure.as_ref().map(|f| JsonFailed {
             at: time(f.at),
             outcome: f.word(),
             message: &f.message,
@@ -413,7 +414,11 @@ fn past(found: &Explanation, lines: &mut Lines) {
         let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
         lines.all("made by", by.map(|by| made.step.as_ref().unwrap_or(by)));
     }
-    let of = if of_failure(found) { " (by the run that failed)" } else { "" };
-    lines.all("printed", found.log.as_ref().map(|log| format!("{log}{of}")));
+    let of = found.last_failure.as_ref().filter(|_| of_failure(found)).map(|last| match last {
+        Failed { running: true, .. } => " (by the run that is under way)",
+        Failed { interrupted: true, .. } => " (by the run that was interrupted)",
+        _ => " (by the run that failed)",
+    });
+    lines.all("printed", found.log.as_ref().map(|log| format!("{log}{}", of.unwrap_or_default())));
     lines.all("key", found.key);
 }

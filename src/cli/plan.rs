@@ -79,7 +79,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
         };
         // Writing to a String cannot fail.
         let _ = write!(text, "{word:<8} {}  {}", account.step, why.unwrap_or_default());
-        let last = account.last_failure.as_ref().map(|last| format!(" ({} when it was last tried)", last.word()));
+        let last = account.last_failure.as_ref().map(|last| format!(" ({})", last.last()));
         let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
         let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
         let _ = writeln!(text, "{}{}", last.unwrap_or_default(), blocked.unwrap_or_default());

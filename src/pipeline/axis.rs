@@ -45,7 +45,7 @@ pub fn read_values(read: &Read, bytes: &[u8]) -> Result<Vec<Valued>, String> {
 }
 
 /// Reads a file of values whole, if it is not too large.
-fn read_file(root: &Path, path: &str) -> Result<Vec<u8>, String> {
+pub fn read_file(root: &Path, path: &str) -> Result<Vec<u8>, String> {
     // A pipe would be waited for.
     if std::fs::metadata(root.join(path)).is_ok_and(|meta| !meta.is_file()) {
         return Err(format!("{path}: not a file"));

@@ -77,6 +77,8 @@ pub struct JobInput {
     pub paths: Vec<String>,
     /// How each of them looked when the step was decided; only for those that run processes, which may meddle with them.
     pub seen: Vec<FileRecord>,
+    /// Some of them may be folders; only told to those that run processes.
+    pub may_be_folders: bool,
 }
 
 /// What came of asking.

@@ -78,7 +78,7 @@ impl Drop for Lock {
 }
 
 /// Whether another process that still runs holds the lock in `dir`, as far as can be told without touching it.
-pub(super) fn is_held_by_another(dir: &Path) -> bool {
+pub fn is_held_by_another(dir: &Path) -> bool {
     let holder = File::open(dir.join(NAME)).ok().and_then(|mut file| Holder::read(&mut file));
     let pid = holder.filter(|who| who.pid != std::process::id()).and_then(|who| i32::try_from(who.pid).ok());
     let runs = |pid| test_kill_process(pid) != Err(Errno::SRCH);

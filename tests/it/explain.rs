@@ -9,6 +9,7 @@ mod absent;
 mod budgets;
 mod causes;
 mod failures;
+mod folders;
 mod kept;
 mod lists;
 mod offline;

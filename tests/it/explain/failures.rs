@@ -29,7 +29,11 @@ targets:
 }
 
 fn told(project: &Project) -> Value {
-    let json = project.run(&["explain", "flaky", "--format", "json"]).exits(exit::DONE).stdout;
+    told_of(project, "flaky")
+}
+
+fn told_of(project: &Project, step: &str) -> Value {
+    let json = project.run(&["explain", step, "--format", "json"]).exits(exit::DONE).stdout;
     serde_json::from_str::<Value>(&json).expect("JSON")[0].take()
 }
 
@@ -206,4 +210,63 @@ fn a_failure_is_known_under_another_name_of_its_target() {
     project.edit("  flaky:", "  shaky:");
     project.edit("inputs: [flaky]", "inputs: [shaky]");
     assert_says(&project.explain("shaky"), &["shaky: failed\n", "after 2 attempts", "it ran because: first build"]);
+}
+
+/// A quick step, and one that takes until it is told to end.
+fn slow() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  quick: {rule: command, run: \"echo > {out}\", output: quick.txt}
+  slow: {rule: command, inputs: [pace.txt], run: \"echo printed; touch began; sleep $(cat {in}); cp {in} {out}\", output: slow.txt}
+",
+    );
+    project.write("pace.txt", "20\n");
+    project
+}
+
+#[test]
+fn a_try_that_was_killed_is_told_until_it_is_made() {
+    let project = slow();
+    let mut build = project.start(&["build", "-j", "2"]);
+    build.until("both have begun", |_| (project.exists("quick.txt") && project.exists("began")).then_some(()));
+    // What runs is told as that, and no failure.
+    assert_says(
+        &project.explain("slow"),
+        &["slow: missing\n", ": a build makes it now\n", "(by the run that is under way)"],
+    );
+    build.signal(rustix::process::Signal::KILL);
+    build.wait();
+    let words = [
+        "slow: missing\n",
+        "interrupted 20",
+        ": the build was killed while it ran\n",
+        "it ran because: first build\n",
+        ".log (by the run that was interrupted)\n",
+    ];
+    assert_says(&project.explain("slow"), &words);
+    assert_says(&project.run(&["plan"]).stdout, &["run      slow  first build (interrupted when it was last tried)\n"]);
+    // Another build, of something else, does not forget it; one that makes it does.
+    project.build(&["quick"]);
+    assert!(!project.explain("quick").contains("interrupted"));
+    assert_says(&project.explain("slow"), &words);
+    project.write("pace.txt", "0\n");
+    assert_says(&project.explain("slow"), &words);
+    project.build(&[]);
+    assert!(!project.explain("slow").contains("interrupted"));
+    assert!(!project.exists(".layermill/failures.json") && !project.exists(".layermill/tmp"));
+}
+
+#[test]
+fn a_try_that_was_stopped_by_hand_is_told_until_it_is_made() {
+    let project = slow();
+    let mut build = project.start(&["build"]);
+    build.until("it has begun", |_| project.exists("began").then_some(()));
+    build.signal(rustix::process::Signal::INT);
+    build.wait().exits(exit::INTERRUPTED);
+    assert_says(&project.explain("slow"), &["interrupted 20", ": the build was interrupted while it ran\n"]);
+    assert_eq!(told_of(&project, "slow")["last_failure"]["outcome"], "interrupted");
+    project.write("pace.txt", "0\n");
+    project.build(&[]);
+    assert!(!project.explain("slow").contains("interrupted"));
 }

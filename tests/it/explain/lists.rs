@@ -60,3 +60,34 @@ fn an_input_that_is_named_by_its_path_has_to_be_there() {
     assert_eq!(project.read("one.txt"), "9\n");
     project.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn a_list_that_is_too_large_is_not_read() {
+    let project = listed();
+    project.edit(
+        "run: \"cat {in} > {out}\", output: list.json",
+        "cache: false, run: \"truncate -s 257M {out}\", output: list.json",
+    );
+    let why = "cannot read list.json: larger than 256 MiB";
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("list").message.as_deref(), Some(why));
+    assert_says(&project.explain("list"), &["list: failed\n", why]);
+}
+
+#[test]
+fn an_input_that_is_gone_keeps_its_name_when_it_is_cleaned_away() {
+    let project = listed();
+    project.build(&[]);
+    project.write("seed.txt", "[\"1\"]\n");
+    project.build(&["list"]);
+    let why = "because   an input is gone: e/2.txt\n";
+    assert_says(&project.explain("all"), &[why]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(!project.exists("e/2.txt"));
+    assert_says(&project.explain("all"), &["all: stale\n", why]);
+    // It is no orphan any more, and nothing else is left of it.
+    assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["0 outputs would be removed"]);
+    project.run(&["explain", "e/2.txt"]).exits(exit::WRONG).says("no step makes e/2.txt");
+    project.build(&[]);
+    assert_says(&project.explain("all"), &["last made an input is gone: e/2.txt\n"]);
+}

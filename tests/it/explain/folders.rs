@@ -1,0 +1,86 @@
+//! What is told of files in folders: those that a step makes, and those that it reads.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+fn project() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  made: {rule: command, inputs: [seed.txt], run: \"mkdir {out}/sub; cp {in} {out}/sub/inner.txt; echo > {out}/more.txt; echo > {out}/$(cat {in})\", output: result/folder/}
+  reads: {rule: command, inputs: [made, ./src], run: \"ls {in} > {out}\", output: reads.txt}
+",
+    );
+    project.write("seed.txt", "one\n");
+    for file in ["changes", "stays", "deep/goes"] {
+        project.write(&format!("src/{file}"), "1\n");
+    }
+    project.build(&[]);
+    project
+}
+
+#[test]
+fn a_file_in_a_folder_is_of_the_step_that_makes_the_folder() {
+    let project = project();
+    for path in ["result/folder/sub/inner.txt", "result/folder", "result/folder/not-there"] {
+        assert_says(&project.explain(path), &["made: up to date\n", "output    result/folder\n"]);
+    }
+    project.build(&["result/folder/more.txt"]).assert_nothing_done();
+    project.run(&["explain", "result/other/sub/inner.txt"]).exits(exit::WRONG).says("no target, step or output");
+}
+
+#[test]
+fn what_moved_in_a_folder_that_is_read_is_named() {
+    let project = project();
+    project.write("src/changes", "2\n");
+    project.write("src/deep/comes", "2\n");
+    project.remove("src/deep/goes");
+    let words = [
+        "changed input: src, from ",
+        "changed input: src/changes, from ",
+        "new input: src/deep/comes",
+        "an input is gone: src/deep/goes",
+    ];
+    let explained = project.explain("reads");
+    assert_says(&explained, &words);
+    assert!(!explained.contains("src/stays"), "{explained}");
+    assert_says(&project.run(&["plan", "-v"]).stdout, &words);
+    assert_says(project.build(&[]).step("reads").reason(), &words[..1]);
+    assert_says(
+        &project.explain("reads"),
+        &["reads: up to date", "last made changed input: src, from ", words[1], words[2], words[3]],
+    );
+    project.build(&[]).assert_nothing_done();
+    // The same of what a step makes: before it is made again, that it will be; afterwards, what came of it.
+    project.write("seed.txt", "two\n");
+    assert_says(&project.explain("reads"), &["because   upstream: made is made again\n"]);
+    project.build(&[]);
+    let made = [
+        "upstream rebuilt: result/folder by made",
+        "result/folder/sub/inner.txt, from",
+        "new input: result/folder/two",
+        "an input is gone: result/folder/one",
+    ];
+    assert_says(&project.explain("reads"), &made);
+}
+
+#[test]
+fn what_was_changed_in_a_folder_that_a_step_made_is_named() {
+    let project = project();
+    project.write("result/folder/sub/inner.txt", "by hand\n");
+    project.write("result/folder/foreign", "");
+    project.remove("result/folder/more.txt");
+    let words = [
+        "changed output: result/folder, from ",
+        "changed output: result/folder/sub/inner.txt, from ",
+        "missing output: result/folder/more.txt",
+        "changed output: result/folder/foreign, from nothing to a file that was not made with the others",
+    ];
+    assert_says(&project.explain("made"), &words);
+    // It comes back as it was: what reads it stays.
+    assert_says(&project.explain("reads"), &["reads: up to date"]);
+    let report = project.build(&[]);
+    assert_eq!((report.restored, report.built), (1, 0), "{}", report.listing());
+    assert_says(&project.explain("made"), &["made: up to date", words[1], words[2], words[3]]);
+}
