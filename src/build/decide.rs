@@ -15,7 +15,7 @@ use super::files::Look;
 use super::key::Template;
 use super::outcome::{ASK, RESTORE, Status};
 use super::place::{Destination, listed};
-use super::reason::{Aged, Reason, as_before};
+use super::reason::{Aged, Reason};
 use super::reasons::Reasons;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -236,7 +236,7 @@ impl Engine<'_> {
         causes.extend(self.upstream_causes(id, &upstream, &record));
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| self.unexplained(&record).into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-            let message = self.may_be_blocked(id).map(|root| as_before(&self.steps.label(root)));
+            let message = self.blocked_as_before(id);
             return Decision::Done { status, message, record: adopted.map(Box::new) };
         };
         let why_asked = match record.asked_because() {

@@ -9,6 +9,7 @@ use super::expand::parent_of;
 use super::outcome::{Account, Status, Summary, Unknown};
 use super::reason::Reason;
 use super::steps::StepId;
+use super::waits::Wait;
 
 impl Engine<'_> {
     /// The step that has to be built before it is seen whether there still is this one.
@@ -30,6 +31,26 @@ impl Engine<'_> {
             None => self.parent_steps(target, id).map(|(_, parent)| parent).collect(),
         };
         parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
+    }
+
+    /// Whether all that blocks a step may turn out not to be there.
+    pub(super) fn is_blocked_perhaps(&self, id: StepId) -> bool {
+        let certain = |step: StepId| {
+            self.steps.step(step).status.fails() && self.accounts.get(&step).is_none_or(|account| !account.perhaps)
+        };
+        let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
+        self.mode == Mode::Look
+            && !slots.into_iter().any(|(_, slot)| match slot.wait {
+                Wait::Step(step) => certain(step),
+                Wait::Group(group) => {
+                    let this = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[this.target].steps;
+                    let rows = if this.is_crowded() { &[][..] } else { &this.rows };
+                    // What it is blocked by may be no step of its own.
+                    this.blocked_by.is_some_and(certain) || rows.iter().any(|&row| certain(steps[row as usize]))
+                }
+                Wait::File(_) | Wait::None => false,
+            })
     }
 
     /// The steps that a step's values were read out of, each with the binding whose value that was.

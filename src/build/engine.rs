@@ -31,7 +31,7 @@ use super::outcome::{Account, Counts, Standings, Status, Summary};
 use super::place::Placer;
 use super::possible::AxisValues;
 use super::protected::Protected;
-use super::reason::{Reason, as_before};
+use super::reason::Reason;
 use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
@@ -377,6 +377,11 @@ impl Engine<'_> {
                 if status == Status::Absent && self.mode == Mode::Build {
                     self.remove_outputs(id);
                 }
+                if status == Status::Blocked && self.is_blocked_perhaps(id) {
+                    self.account(id, status, None, message, None);
+                    self.mark_perhaps(id, true);
+                    return self.settle_told(id, status, listener);
+                }
                 self.settle(id, status, None, message, listener);
             }
             Decision::PutOff(step) => {
@@ -387,6 +392,7 @@ impl Engine<'_> {
             }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, None, Some(message), help);
+                self.mark_perhaps(id, self.mode == Mode::Look && self.in_doubt(id).is_some());
                 self.keep_failure(id, None);
                 self.settle_told(id, Status::Failed, listener);
             }
@@ -404,8 +410,7 @@ impl Engine<'_> {
                 }
                 let perhaps = self.may_not_run(id, &run.reasons);
                 let told = run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
-                let blocked =
-                    || self.may_be_blocked(id).filter(|_| !told).map(|root| as_before(&self.steps.label(root)));
+                let blocked = || self.blocked_as_before(id).filter(|_| !told);
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
@@ -429,7 +434,7 @@ impl Engine<'_> {
     }
 
     /// Whether what is told of a step is seen only while building.
-    fn mark_perhaps(&mut self, id: StepId, perhaps: bool) {
+    pub(super) fn mark_perhaps(&mut self, id: StepId, perhaps: bool) {
         if let Some(account) = self.accounts.get_mut(&id) {
             account.perhaps = perhaps;
         }

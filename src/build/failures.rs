@@ -226,7 +226,8 @@ impl Engine<'_> {
             self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
                 // That what it needs was not there says nothing of a step that is absent.
                 Status::Absent => failed.because.is_some() && self.stands(path, failed),
-                status if status.has_outputs() => self.stands(path, failed),
+                // Of what is well as it is, one that was of other inputs tells nothing.
+                status if status.has_outputs() => self.stands(path, failed) && !self.has_moved(id, failed),
                 _ => true,
             })
         });
@@ -278,8 +279,14 @@ impl Engine<'_> {
         let is_its_own = |failed: &&Failed| failed.step == self.steps.label(id) || renamed(&failed.step);
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
-        let moved = failed.key.is_some() && failed.key != self.plain_key(id);
-        Some(Failed { moved, ..failed.clone() })
+        let moved = self.has_moved(id, failed);
+        let is_over = moved && self.steps.step(id).status.has_outputs();
+        (!is_over).then(|| Failed { moved, ..failed.clone() })
+    }
+
+    /// Whether a step was made from something else when it failed than it would be now.
+    fn has_moved(&self, id: StepId, failed: &Failed) -> bool {
+        failed.key.is_some() && failed.key != self.plain_key(id)
     }
 
     /// Whether a failure came after all that is recorded of its step.

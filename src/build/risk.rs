@@ -43,6 +43,12 @@ impl Engine<'_> {
         })
     }
 
+    /// What is to be said of a step that may be blocked as before, unless it may not be there at all then.
+    pub(super) fn blocked_as_before(&self, id: StepId) -> Option<String> {
+        let root = self.may_be_blocked(id).filter(|_| self.may_be_gone(id).is_none())?;
+        Some(as_before(&self.steps.label(root)))
+    }
+
     /// What a step's values are read out of, where that may not come.
     fn may_be_gone(&self, id: StepId) -> Option<StepId> {
         let (target, row) = (self.steps.step(id).target as usize, self.steps.step(id).row);

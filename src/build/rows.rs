@@ -6,7 +6,7 @@ use crate::pipeline::{implied, paths, pattern};
 use crate::store::Sha256;
 use crate::store::state::PathId;
 
-use super::engine::{Compiled, Engine};
+use super::engine::{Compiled, Engine, Mode};
 use super::expand::{parent_of, parents_of};
 use super::intern::Id;
 use super::outcome::Status;
@@ -62,7 +62,10 @@ impl Engine<'_> {
                     }
                     self.fail_late(other, format!("{message} (the other is {})", self.steps.label(id)));
                     let message = format!("{message} (the other is {})", self.steps.label(other));
-                    return self.fail(id, message, None);
+                    self.fail(id, message, None);
+                    let perhaps = [id, other].iter().any(|&step| self.in_doubt(step).is_some());
+                    [id, other].iter().for_each(|&step| self.mark_perhaps(step, perhaps && self.mode == Mode::Look));
+                    return;
                 }
                 self.fail(id, message, None);
             }

@@ -41,6 +41,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 /// The word for what is deferred where its source has nothing for it that the store does not have, too.
 const MAY_BE_DEFERRED: &str = "deferred?";
 
+/// The word for what fails where what its values are read out of still has it.
+const MAY_FAIL: &str = "failed?";
+
 /// The word for what is up to date, and waits for what may fail again.
 pub(super) const MAY_BE_BLOCKED: &str = "blocked?";
 
@@ -75,6 +78,8 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
             Status::Stale => "run",
             Status::UpToDate => MAY_BE_BLOCKED,
             Status::Deferred if account.perhaps => MAY_BE_DEFERRED,
+            Status::Blocked if account.perhaps => MAY_BE_BLOCKED,
+            Status::Failed if account.perhaps => MAY_FAIL,
             status => status.word(),
         };
         // Writing to a String cannot fail.
@@ -101,8 +106,10 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let c = &summary.counts;
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE) && !a.perhaps).count();
     let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();
-    let doomed = summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
-    let (wrong, to_do) = (c.failed + c.blocked, c.stale + c.deferred);
+    let doubted = |status| summary.accounts.iter().filter(|a| a.status == status && a.perhaps).count();
+    let (may_fail, may_be_blocked) = (doubted(Status::Failed), doubted(Status::Blocked));
+    let doomed = may_be_blocked + summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
+    let (wrong, to_do) = (c.failed + c.blocked - may_fail - may_be_blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
         _ => {
@@ -123,6 +130,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     }
     if doomed > 0 {
         let _ = write!(line, ", {doomed} that may be blocked");
+    }
+    if may_fail > 0 {
+        let _ = write!(line, ", {may_fail} that may fail");
     }
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");

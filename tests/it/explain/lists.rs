@@ -91,3 +91,60 @@ fn an_input_that_is_gone_keeps_its_name_when_it_is_cleaned_away() {
     project.build(&[]);
     assert_says(&project.explain("all"), &["last made an input is gone: e/2.txt\n"]);
 }
+
+#[test]
+fn what_fails_as_of_the_last_build_of_a_list_is_told_as_that() {
+    let project = listed();
+    project.edit("run: \"echo {n} > {out}\"", "inputs: [\"in/{n}.txt\"], run: \"cp {in} {out}\"");
+    for n in 1..=2 {
+        project.write(&format!("in/{n}.txt"), "");
+    }
+    project.build(&[]);
+    project.remove("in/2.txt");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(
+        &plan,
+        &["failed   each@n=2  the input in/2.txt is missing\n", "blocked  all  each@n=2\n", ", 2 cannot be made"],
+    );
+    // Once the list is to be built, it may have that step no more.
+    project.write("seed.txt", "[\"1\"]\n");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(
+        &plan,
+        &[
+            "failed?  each@n=2  the input in/2.txt is missing\n",
+            "blocked? all  each@n=2\n",
+            "1 that may be blocked, 1 that may fail\n",
+        ],
+    );
+    for (step, word) in [("each@n=2", "failed"), ("all", "blocked")] {
+        assert_says(
+            &project.explain(step),
+            &[&format!("{step}: {word}\n"), "as of the last build of what values are read out of"],
+        );
+    }
+    assert_says(project.build(&[]).step("all").reason(), &["an input is gone: e/2.txt"]);
+}
+
+#[test]
+fn what_may_not_be_there_at_all_is_not_told_as_blocked() {
+    let project = listed();
+    project.edit(
+        "run: \"cat {in} > {out}\", output: list.json",
+        "run: \"grep -q 1 {in} && cat {in} > {out}\", output: list.json",
+    );
+    let more = "  next: {rule: command, foreach: {n: {from: list, json: ''}}, inputs: [each], run: \"cp {in} {out}\", output: \"n/{n}.txt\"}\n";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + more);
+    project.build(&[]);
+    project.write("seed.txt", "[\"2\"]\n");
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &["more     next  its steps are told once list is built\n", "(4 of them as of the last build)"]);
+    assert!(!plan.contains("blocked?"), "{plan}");
+    // Back as it was, it is well, and the attempt that was of something else tells nothing any more.
+    project.write("seed.txt", "[\"1\", \"2\"]\n");
+    let explained = project.explain("list");
+    assert!(explained.contains("list: up to date\n") && !explained.contains("failed"), "{explained}");
+    project.build(&[]).assert_nothing_done();
+    assert!(!project.exists(".layermill/failures.json"));
+}
