@@ -1,14 +1,13 @@
 //! `layermill explain`
 
-use std::fmt::Write;
+mod json;
 
-use serde::Serialize;
+use std::fmt::Write;
 
 use crate::build::explain::{Explanation, Standing, explain, time};
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::reads::{Now, Read};
-use crate::build::reason::Reason;
 
 use super::error::Error;
 use super::plan::MAY_BE_BLOCKED;
@@ -23,102 +22,6 @@ pub struct Arguments {
     by_hand: open::ByHand,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Serialize)]
-struct Json<'a> {
-    step: &'a str,
-    status: &'static str,
-    /// What a build would do first.
-    work: Option<&'static str>,
-    /// Whether it comes to that is seen only while building.
-    perhaps: bool,
-    reasons: &'a [Reason],
-    /// How many more there are.
-    unlisted_reasons: usize,
-    message: Option<&'a str>,
-    help: Option<&'a str>,
-    /// Of a blocked step: what is at fault.
-    faults: &'a [String],
-    outputs: &'a [String],
-    rule: &'a str,
-    rule_version: u32,
-    parameters: &'a [(String, String)],
-    settings: &'a [(&'static str, String)],
-    values: &'a [(String, String, Option<String>)],
-    notes: &'a [String],
-    read_out_of: &'a [String],
-    /// What has to be built before it is seen whether there still is such a step.
-    in_doubt: Option<&'a str>,
-    source: Option<&'a str>,
-    /// That of when it was last made, where it is another one.
-    other_source: Option<&'a str>,
-    fresh: Option<&'a str>,
-    /// What the last run read of its source by digest, and what that is.
-    contents: &'a [(String, String)],
-    inputs: Vec<Input<'a>>,
-    inputs_to_come: &'a [String],
-    after: &'a [String],
-    same_as: &'a [String],
-    /// In what those differ, and what of that holds where they are built together.
-    held: &'a [String],
-    also_made_by: &'a [String],
-    /// Of a step that fails since another one makes its output, too: where it stands without that one.
-    alone: Option<&'a str>,
-    asked: Option<Asked<'a>>,
-    last_made: Option<Made<'a>>,
-    key: Option<String>,
-    last_failure: Option<JsonFailed<'a>>,
-    log: Option<&'a str>,
-    /// The log is of the run that failed last, and not of that which made what is there.
-    log_of_failure: bool,
-    again_if: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Input<'a> {
-    path: &'a str,
-    digest: Option<&'a str>,
-    /// What the last run read, where that is another.
-    was: Option<&'a str>,
-    there: Option<bool>,
-    name: Option<&'a str>,
-    step: Option<&'a str>,
-    status: Option<&'a str>,
-    found: bool,
-    /// The last run did not read it.
-    left_out: bool,
-}
-
-#[derive(Serialize)]
-struct Asked<'a> {
-    at: String,
-    outcome: &'static str,
-    causes: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Made<'a> {
-    at: String,
-    causes: &'a [String],
-    target: Option<&'a str>,
-    /// It was taken over as it was, and not made.
-    adopted: bool,
-    /// When and why it had been made before that.
-    before: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct JsonFailed<'a> {
-    at: String,
-    outcome: &'static str,
-    message: &'a str,
-    /// Why it ran, where it did.
-    because: Option<&'a str>,
-    /// How often its command was run.
-    attempts: u32,
-    /// What it is made from is not what it was then.
-    other_inputs: bool,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -136,81 +39,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let (found, missing) = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
     if !found.is_empty() {
         match arguments.format {
-            Format::Json => print_json(&found.iter().map(json).collect::<Vec<_>>())?,
+            Format::Json => print_json(&found.iter().map(json::of).collect::<Vec<_>>())?,
             Format::Text => print(&found.iter().map(text).collect::<Vec<_>>().join("\n"))?,
         };
     }
     let names: Vec<&str> = missing.iter().map(|unknown| unknown.message.as_str()).collect();
     let help = missing.iter().find_map(|unknown| unknown.help.clone());
     if names.is_empty() { Ok(exit::DONE) } else { Err(Error::wrong(names.join("; ")).help(help)) }
-}
-
-fn json(found: &Explanation) -> Json<'_> {
-    Json {
-        step: &found.step,
-        status: found.word(),
-        work: found.work,
-        perhaps: found.perhaps,
-        reasons: &found.reasons,
-        unlisted_reasons: found.more_reasons,
-        message: found.message.as_deref(),
-        help: found.help.as_deref(),
-        faults: &found.faults,
-        outputs: &found.outputs,
-        rule: &found.rule.0,
-        rule_version: found.rule.1,
-        parameters: &found.params,
-        settings: &found.settings,
-        values: &found.values,
-        notes: &found.notes,
-        read_out_of: &found.read_out_of,
-        in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
-        source: found.source.as_deref(),
-        other_source: found.other_source.as_deref(),
-        fresh: found.fresh.as_deref(),
-        contents: &found.contents,
-        inputs: found.inputs.iter().map(input).collect(),
-        inputs_to_come: &found.inputs_to_come,
-        after: &found.after,
-        same_as: &found.same_as,
-        held: &found.held,
-        also_made_by: &found.rivals,
-        alone: found.alone.as_deref(),
-        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome, causes: &a.causes }),
-        last_made: found.last_made.as_ref().map(|m| Made {
-            at: time(m.at),
-            causes: &m.causes,
-            target: m.target.as_deref(),
-            adopted: m.causes.is_empty(),
-            before: m.before.as_deref(),
-        }),
-        key: found.key.map(|k| k.to_string()),
-        last_failure: found.last_failure.as_ref().map(|f| JsonFailed {
-            at: time(f.at),
-            outcome: f.word(),
-            message: &f.message,
-            because: f.because.as_deref(),
-            attempts: f.attempts,
-            other_inputs: f.moved,
-        }),
-        log: found.log.as_deref(),
-        log_of_failure: found.log.is_some() && of_failure(found),
-        again_if: &found.again,
-    }
-}
-
-fn input(read: &Read) -> Input<'_> {
-    Input {
-        path: &read.path,
-        digest: read.digest(),
-        was: read.was.as_deref(),
-        there: read.there(),
-        name: read.name.as_deref(),
-        step: read.step.as_ref().map(|(step, _)| step.as_str()),
-        status: read.step.as_ref().and_then(|(_, trouble)| trouble.as_deref()),
-        found: read.found,
-        left_out: read.left_out,
-    }
 }
 
 /// How many causes, and how many inputs, are listed in words.
