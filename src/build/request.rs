@@ -1,7 +1,7 @@
 //! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
 
 use crate::pipeline::backwards;
-use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId, Text};
 use crate::pipeline::problem::suggest;
 
 /// Which steps of a target are wanted.
@@ -206,18 +206,38 @@ fn other_makers(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)
     for output in &pipeline.targets[target].outputs {
         match fill_known(&output.pattern, &value) {
             Some(path) => others.extend(makers(pipeline, &path).into_iter().filter(|(maker, _)| *maker != target)),
-            None => others.extend(rivals(pipeline, target).map(|rival| (rival, Vec::new()))),
+            None => others.extend(rivals(pipeline, target, meet).map(|rival| (rival, Vec::new()))),
         }
     }
+    others.extend(rivals(pipeline, target, nest).map(|rival| (rival, Vec::new())));
     others.into_iter().map(|(maker, values)| Asked::Steps(maker, values)).collect()
 }
 
-/// The other targets that may make a file that a target makes, as far as their patterns tell.
-pub fn rivals(pipeline: &Pipeline, target: TargetId) -> impl Iterator<Item = TargetId> + '_ {
+/// The other targets of which an output may meet one of a target in this way, as far as their patterns tell.
+pub fn rivals(
+    pipeline: &Pipeline,
+    target: TargetId,
+    meet: fn(&Pattern, &Pattern) -> bool,
+) -> impl Iterator<Item = TargetId> + '_ {
     let outputs = |of: TargetId| pipeline.targets[of].outputs.iter().map(|output| &output.pattern);
-    let meet = |a, b| backwards::unify(a, b).is_some() || backwards::unify(b, a).is_some();
     let others = (0..pipeline.targets.len()).filter(move |&other| other != target);
     others.filter(move |&other| outputs(target).any(|ours| outputs(other).any(|theirs| meet(ours, theirs))))
+}
+
+/// Two outputs may be one file.
+pub fn meet(a: &Pattern, b: &Pattern) -> bool {
+    backwards::unify(a, b).is_some() || backwards::unify(b, a).is_some()
+}
+
+/// One output may need a folder where the other is a file.
+fn nest(a: &Pattern, b: &Pattern) -> bool {
+    let lies_in = |inner: &Pattern, file: &Pattern| {
+        let mut below = file.clone();
+        // A binding of nobody's stands for the rest of the path.
+        below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(usize::MAX)]);
+        backwards::unify(inner, &below).is_some()
+    };
+    lies_in(a, b) || lies_in(b, a)
 }
 
 fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(usize, String)]) {

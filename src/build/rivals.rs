@@ -73,7 +73,7 @@ impl Engine<'_> {
             let mut steps = self.steps.rows[other].steps.iter();
             !is_told(other) || steps.any(|&step| self.paths(step).any(|path| self.may_make(target, path)))
         };
-        request::rivals(self.pipeline, target)
+        request::rivals(self.pipeline, target, request::meet)
             .filter(|&other| !self.are_alike(target, other) && may_meet(other))
             .collect()
     }

@@ -130,3 +130,25 @@ targets:
     // A group says what it waits for, too.
     assert_says(&project.explain("all"), &["all: stale\n", "again if  one of its targets is made again"]);
 }
+
+#[test]
+fn a_file_where_another_step_needs_a_folder_is_told_of_both() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, run: \"echo a > {out}\", output: list.txt}
+  file: {rule: command, run: \"echo > {out}\", output: x/y}
+  inner: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo > {out}\", output: \"x/y/{n}.txt\"}
+",
+    );
+    project.build(&["list"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    for step in ["file", "inner@n=a"] {
+        assert_says(&plan, &[&format!("failed   {step}  a file where another step needs a folder")]);
+        assert_says(
+            &project.explain(step),
+            &[&format!("{step}: failed\n"), "says      a file where another step needs a folder"],
+        );
+    }
+    assert_eq!(project.build_exits(exit::FAILED, &[]).failed, 2);
+}
