@@ -9,6 +9,7 @@ use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::state::StepRecord;
 use crate::store::{Sha256, hex};
 
+use super::adoption::TAKEN_OVER;
 use super::decide::{ABSENT_IS_ERROR, Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
@@ -254,7 +255,11 @@ impl Engine<'_> {
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
                 // A file that was taken over tells the digest of its image, and not the one that its tag had.
-                let what = before.why.as_ref().and_then(|_| self.difference(id, &from, &bytes));
+                let by_file = before.why.is_none() && before.why_asked.is_empty() || before.why_asked == TAKEN_OVER;
+                let what = match by_file {
+                    true => Some(format!("the first was {TAKEN_OVER}")),
+                    false => self.difference(id, &from, &bytes),
+                };
                 run.reasons.lead(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.

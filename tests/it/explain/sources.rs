@@ -58,10 +58,17 @@ fn a_layer_file_that_is_taken_over_costs_no_pull_where_its_tag_still_has_that_di
     assert_eq!(before.changes(&warm.snapshot()), [""; 0]);
     assert_says(&warm.explain("one"), &["one: stale", "taken     over as it was", "answer unchanged"]);
 
+    // Its answer is by now what its source said; that of another is what its file said.
+    let late = pinned(&registry);
+    late.write("one.json", project.read("one.json"));
     let other = stock::redis("7").manifest(Format::Oci);
     registry.push("library/busybox:latest", &other);
-    let report = warm.build(&["one"]);
-    assert_says(report.step("one").reason(), &["changed answer: from "]);
+    let moved =
+        format!("(the tag moved from {} to {})", stock::busybox().manifest(Format::Oci).digest(), other.digest());
+    for (project, why) in [(&warm, &*moved), (&late, "(the first was taken over with the file)")] {
+        let report = project.build(&["one"]);
+        assert_says(report.step("one").reason(), &["changed answer: from ", why]);
+    }
     assert_says(&warm.read("one.json"), &[other.digest()]);
 }
 
