@@ -234,6 +234,8 @@ impl Engine<'_> {
             }
         }
         causes.extend(self.upstream_causes(id, &upstream, &record));
+        // What a source is asked for makes nothing by itself.
+        causes.sort_by_key(Reason::only_asks);
         let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| self.unexplained(&record).into())) else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.blocked_as_before(id);

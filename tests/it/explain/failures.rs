@@ -149,7 +149,7 @@ fn a_refresh_that_failed_of_what_was_deleted_is_told_until_its_source_answers() 
     project.build(&[]);
     project.remove("tags/library/redis.json");
     broken(&project);
-    let why = "it ran because: refreshed by hand; missing output: tags/library/redis.json\n";
+    let why = "it ran because: missing output: tags/library/redis.json; refreshed by hand\n";
     assert_says(&project.explain("tags"), &["tags@repo=library/redis: failed\n", "because   missing output", why]);
     // It is made of the answer of before; that it was to be another one is still known.
     project.build(&[]).assert_only(&["tags@repo=library/redis"]);

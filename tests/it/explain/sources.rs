@@ -227,3 +227,13 @@ targets:
     assert_says(&project.run(&["plan"]).stdout, &[&format!("run      list  {says}")]);
     assert_eq!(project.build(&[]).step("list").reason(), says);
 }
+
+#[test]
+fn what_makes_a_step_run_is_told_before_why_its_source_is_asked() {
+    let registry = busybox();
+    let project = pinned(&registry);
+    project.build(&[]);
+    project.remove("one.json");
+    assert_says(&project.run(&["plan"]).stdout, &["run      one  missing output: one.json (+1 more cause)"]);
+    assert_eq!(project.build(&[]).step("one").reason(), "missing output: one.json");
+}
