@@ -34,7 +34,8 @@ struct Account {
     login: Login,
     /// The host that Docker and Podman keep the login for.
     host: String,
-    token: tokio::sync::Mutex<Option<(HeaderValue, Instant)>>,
+    /// What came of the last login. One that was refused is not tried again.
+    token: tokio::sync::Mutex<Option<Result<(HeaderValue, Instant), SourceError>>>,
 }
 
 /// A page of anything.
@@ -224,15 +225,19 @@ impl Account {
             return Ok(None);
         }
         let mut kept = self.token.lock().await;
-        if let Some((token, got)) = &*kept
-            && got.elapsed() < TOKEN_LASTS
-        {
-            return Ok(Some(token.clone()));
+        match &*kept {
+            Some(Ok((token, got))) if got.elapsed() < TOKEN_LASTS => return Ok(Some(token.clone())),
+            Some(Err(refused)) => return Err(refused.clone()),
+            _ => {}
         }
         let Some((username, password)) = self.password().await? else { return Ok(None) };
-        let token = fetch(api, &username, &password, effort).await?;
-        *kept = Some((token.clone(), Instant::now()));
-        Ok(Some(token))
+        let fetched = fetch(api, &username, &password, effort).await;
+        *kept = match &fetched {
+            Ok(token) => Some(Ok((token.clone(), Instant::now()))),
+            Err(error) if error.is_outage || error.deferral.is_some() => None,
+            Err(refused) => Some(Err(refused.clone())),
+        };
+        fetched.map(Some)
     }
 }
 

@@ -187,6 +187,22 @@ fn with_a_login_the_list_goes_on_past_the_wall() {
 }
 
 #[test]
+fn a_login_that_is_refused_is_not_tried_again_for_each_list() {
+    let mut names = names(150);
+    names.extend((0..150).map(|i| format!("other/r{i:03}")));
+    let mut hub = hub(names.iter().map(String::as_str));
+    (hub.wall, hub.account) = (Some(100), Some(("me", "right")));
+    let (hub, registry) = (hub.serve(), no_registry());
+    let login = ", username: me, password: wrong";
+    let project = project(&hub.url(), &registry.url(), login, "{namespace: big}");
+    let text = project.read("pipeline.yaml");
+    let other = text.split_once("  get_tag:").expect("a target").1.replace("namespace: big", "namespace: other");
+    project.write("pipeline.yaml", format!("{text}  get_other:{}", other.replace("result/", "result/other/")));
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, hub.count("/v2/auth/token")), (2, 1), "{}", report.listing());
+}
+
+#[test]
 fn a_login_that_docker_keeps_is_used_past_the_wall() {
     let names = names(150);
     let mut hub = hub(names.iter().map(String::as_str));
