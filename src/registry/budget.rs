@@ -251,7 +251,8 @@ impl Pass<'_> {
     pub fn answered(&mut self, headers: &HeaderMap) {
         let now = now_ms();
         let mut ledger = self.budget.ledger();
-        ledger.heard = true;
+        // What answers something else need not say what it says of pulls.
+        ledger.heard |= self.at.is_some();
         if let Some(announced) = Announced::of(headers, now) {
             self.seen = announced.remaining.is_some();
             ledger.announced(&announced, usize::from(self.at.is_some()), self.ended_before, now);

@@ -19,7 +19,8 @@ pub struct Ledger {
     flying: usize,
     /// Pulls that are over.
     pub ended: u64,
-    /// The server has answered: until then it is not known whether it counts, and one goes ahead.
+    /// The server has answered a pull, or said what is left: until then it is not known whether it counts, and one goes
+    /// ahead.
     pub heard: bool,
     /// What the server last said that it had left, those under way not yet taken off.
     left: Option<u64>,
@@ -48,7 +49,7 @@ impl Refusal {
 pub enum Turn {
     /// Now; a pull is counted as begun at this time.
     Go(Option<i64>),
-    /// What is left is told when pulls under way have ended.
+    /// What is left is known when pulls under way have ended.
     AfterOthers,
     Refused(Deferral),
 }
@@ -71,8 +72,11 @@ impl Ledger {
         if let Some(refusal) = &self.no_pulls {
             return Turn::Refused(refusal.why.clone());
         }
-        if let Some(refused) = self.over_allowance(now) {
-            return Turn::Refused(refused);
+        match self.over_allowance(now) {
+            // One of them may turn out to cost nothing.
+            Some(_) if self.flying > 0 => return Turn::AfterOthers,
+            Some(refused) => return Turn::Refused(refused),
+            None => {}
         }
         match self.left {
             _ if !self.heard && self.flying > 0 => return Turn::AfterOthers,
@@ -109,6 +113,7 @@ impl Ledger {
     pub fn announced(&mut self, announced: &Announced, own: usize, ended: u64, now: i64) {
         self.said = Announced { until: announced.until.filter(|until| *until > now), ..*announced };
         let Some(remaining) = announced.remaining else { return };
+        self.heard = true;
         // Answers may come in another order than they were given in: only one that was alone may say that there is more.
         let others = self.flying > own || self.ended != ended;
         self.left = Some(self.left.filter(|_| others).map_or(remaining, |left| left.min(remaining)));
@@ -227,9 +232,12 @@ mod tests {
         assert_eq!(l.turn(1, true), Turn::AfterOthers, "the first one goes ahead");
         l.ends(false);
         assert_eq!(l.turn(4_000, true), Turn::Go(Some(4_000)));
+        assert_eq!(l.turn(4_500, true), Turn::AfterOthers, "it may turn out to cost nothing");
+        l.ends(false);
         assert_eq!(refused(l.turn(5_000, true)).until, Some(10_000));
         assert_eq!(l.turn(5_000, false), Turn::Go(None), "what is not charged for goes on");
         assert_eq!(l.turn(10_000, true), Turn::Go(Some(10_000)));
+        l.ends(false);
         assert_eq!(refused(l.turn(10_001, true)).until, Some(14_000));
     }
 

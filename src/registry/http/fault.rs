@@ -13,6 +13,9 @@ use crate::registry::SourceError;
 use crate::registry::address::Origin;
 use crate::registry::budget::{self, Announced, Deferral};
 
+/// Who refuses for longer counts more than requests a second.
+const LONGEST_OF_A_RATE: Duration = Duration::from_secs(60);
+
 /// Why an attempt failed.
 pub enum Fault {
     /// Worth another attempt, after a while that the server may have named.
@@ -47,7 +50,7 @@ pub fn unless_passing(request: &Request, reply: Reply) -> Result<Reply, Fault> {
     let Some(wait) = worth_another(&reply) else { return Ok(reply) };
     let deferral = (reply.status == StatusCode::TOO_MANY_REQUESTS).then(|| Box::new(deferral(request, &reply)));
     match deferral {
-        Some(deferral) if limit_is_spent(&reply) || wait.is_some_and(|w| w > LONGEST_RETRY_AFTER) => {
+        Some(deferral) if limit_is_spent(&reply, wait) || wait.is_some_and(|w| w > LONGEST_RETRY_AFTER) => {
             let help = "a login may have a higher limit";
             Err(Fault::Final(SourceError::deferred(*deferral).help(help)))
         }
@@ -64,7 +67,7 @@ pub fn sign(came: &Result<Came, Fault>) -> Option<Sign> {
         Ok(Came::Reply(reply)) => match worth_another(reply) {
             None => Some(Sign::Well),
             // Who counts is not tired.
-            Some(_) if limit_is_spent(reply) => None,
+            Some(wait) if limit_is_spent(reply, wait) => None,
             Some(wait) if matches!(reply.status.as_u16(), 429 | 503) => Some(Sign::Refusal(reply.status, wait)),
             Some(_) => Some(Sign::Fault),
         },
@@ -84,12 +87,16 @@ fn worth_another(reply: &Reply) -> Option<Option<Duration>> {
     passing.then(|| wait(RETRY_AFTER.as_str()).or_else(|| wait("x-retry-after")))
 }
 
-/// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment.
-fn limit_is_spent(reply: &Reply) -> bool {
+/// Whether a quota is used up: the server counts, or says so. Any other refusal is one of the moment, and so is one that
+/// names a short wait, by which some answer to more requests a second than they allow.
+fn limit_is_spent(reply: &Reply, wait: Option<Duration>) -> bool {
     let counts = |name: &str| {
         matches!(name, "docker-ratelimit-source") || name.starts_with("ratelimit-") || name.starts_with("x-ratelimit-")
     };
-    let says_so = || String::from_utf8_lossy(&reply.body).to_ascii_uppercase().contains("TOOMANYREQUESTS");
+    let says_so = || {
+        wait.is_none_or(|wait| wait > LONGEST_OF_A_RATE)
+            && String::from_utf8_lossy(&reply.body).to_ascii_uppercase().contains("TOOMANYREQUESTS")
+    };
     reply.status == StatusCode::TOO_MANY_REQUESTS
         && (reply.headers.keys().any(|name| counts(name.as_str())) || says_so())
 }
