@@ -105,6 +105,11 @@ impl Session {
         self.http.note(&self.origin, |host| host.wrong_content += 1);
     }
 
+    /// Counts a request that is sent once more.
+    pub fn asks_again(&self) {
+        self.http.repeats();
+    }
+
     /// One attempt, within the budget.
     async fn attempt(
         &self,
@@ -117,7 +122,12 @@ impl Session {
         let mut pass = self.budget.enter(request.is_pull(), self.http.settings().patient).await?;
         let mut outcome = asked.await;
         match &mut outcome {
-            Ok(Outcome::Reply(reply)) => pass.answered(&reply.headers),
+            Ok(Outcome::Reply(reply)) => {
+                pass.answered(&reply.headers);
+                if reply.status == StatusCode::NOT_MODIFIED {
+                    pass.in_vain();
+                }
+            }
             Ok(Outcome::Denied(_)) | Err(Fault::Transient { in_vain: true, .. }) => pass.in_vain(),
             Err(Fault::Final(SourceError { deferral: Some(why), .. })) => **why = pass.refused((**why).clone()),
             Err(_) => {}

@@ -15,7 +15,7 @@ use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
 use super::{
     Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
-    Traffic, mirrors, pages,
+    mirrors, pages,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
@@ -59,7 +59,6 @@ pub struct Distribution {
     limit: u64,
     concurrency: usize,
     budget: Arc<Budget>,
-    traffic: Arc<Traffic>,
     /// Its mirrors, and its own address last.
     endpoints: mirrors::Endpoints,
     fetches: Arc<Fetches>,
@@ -97,7 +96,6 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
         identity,
         limit: setup.limit(),
         concurrency: setup.concurrency(),
-        traffic: setup.traffic(),
         endpoints,
         fetches: setup.fetches(),
         address: budget.name().into(),

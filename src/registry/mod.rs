@@ -66,6 +66,16 @@ pub enum Answer<T> {
     Absent(String),
 }
 
+impl<T> Answer<T> {
+    /// The same of something else, where there is something.
+    pub fn map<U>(self, what: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Found(found) => Answer::Found(what(found)),
+            Self::Absent(why) => Answer::Absent(why),
+        }
+    }
+}
+
 /// The tags of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {

@@ -10,7 +10,7 @@ use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::fetches::Fetches;
 use super::http::{Http, Settings};
-use super::{Shared, Traffic, layout};
+use super::{Shared, layout};
 use crate::pipeline::model::{Node, SourceEntry, Text};
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Shape};
@@ -131,11 +131,6 @@ impl<'a> Setup<'a> {
         Self { patience, ..self }
     }
 
-    /// Where requests are counted.
-    pub fn traffic(&self) -> Arc<Traffic> {
-        self.shared.traffic.clone()
-    }
-
     /// What all sources are getting.
     pub fn fetches(&self) -> Arc<Fetches> {
         self.shared.fetches.clone()
@@ -254,9 +249,9 @@ impl<'a> Setup<'a> {
             local: address::is_loopback(&address.base),
             certificates,
         };
-        let http = Http::new(settings, self.traffic());
+        let http = Http::new(settings, self.shared.traffic.clone());
         let session = Session::new(http, budget, login, &address.base, role);
-        Endpoint { base: address.base, limit: self.limit(), session, validators: self.shared.validators.clone() }
+        Endpoint::new(address.base, self.limit(), session, self.shared.validators.clone())
     }
 
     /// The credentials of the keys, or of the address. `None` where they are wrong.

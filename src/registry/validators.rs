@@ -60,6 +60,11 @@ impl Validators {
         let _ = write(&file, &page.bytes());
     }
 
+    /// What was kept is not what the server has.
+    pub fn forget(&self, url: &Url) {
+        let _ = self.file(url).map(fs::remove_file);
+    }
+
     fn file(&self, url: &Url) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(Digest::of(url.as_str().as_bytes()).to_string()))
     }

@@ -1,7 +1,6 @@
 //! What a registry has in one repository, from whichever of its addresses has it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
@@ -9,7 +8,7 @@ use super::Distribution;
 use crate::registry::counter::Counter;
 use crate::registry::endpoint::Endpoint;
 use crate::registry::fetches::{Fetches, Place};
-use crate::registry::lookup::{Content, Genuine, Sent};
+use crate::registry::lookup::{Content, Genuine};
 use crate::registry::measure::{Measures, Piece, Pieces};
 use crate::registry::{Answer, Effort, SourceError, words};
 use crate::store::Sha256;
@@ -19,35 +18,6 @@ pub struct Remote<'a> {
     pub source: &'a Distribution,
     pub repo: &'a str,
     pub effort: Effort,
-}
-
-impl Remote<'_> {
-    /// What an address sends, once it is what was asked for.
-    async fn genuine<'a>(
-        &self,
-        endpoint: &Endpoint,
-        digest: &Sha256,
-        effort: Effort,
-        ask: impl Fn() -> BoxFuture<'a, Result<Answer<Sent>, SourceError>>,
-    ) -> Result<Answer<Genuine>, SourceError> {
-        let mut again = effort.retries();
-        loop {
-            let sent = match ask().await? {
-                Answer::Found(sent) => sent,
-                Answer::Absent(why) => return Ok(Answer::Absent(why)),
-            };
-            let wrong = match sent.checked(digest) {
-                Ok(genuine) => return Ok(Answer::Found(genuine)),
-                Err(e) => e,
-            };
-            endpoint.session.sent_wrong_content();
-            if again == 0 {
-                return Err(SourceError::new(format!("{}@{digest} of {}: {wrong}", self.repo, endpoint.name())));
-            }
-            again -= 1;
-            self.source.traffic.retries.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 impl Content for Remote<'_> {
@@ -61,8 +31,7 @@ impl Content for Remote<'_> {
 
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            let sent = move || -> BoxFuture<'a, _> { Box::pin(endpoint.manifest(self.repo, digest, effort)) };
-            Box::pin(self.genuine(endpoint, digest, effort, sent))
+            Box::pin(endpoint.manifest(self.repo, digest, effort))
         };
         Box::pin(self.source.endpoints.ask(self.effort, ask))
     }
@@ -78,15 +47,8 @@ impl Content for Remote<'_> {
                 );
                 return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
             }
-            let sent = async |endpoint: &Endpoint, effort| {
-                Ok(match endpoint.blob(self.repo, digest, effort).await? {
-                    Answer::Found(bytes) => Answer::Found(Sent { bytes, content_type: None }),
-                    Answer::Absent(why) => Answer::Absent(why),
-                })
-            };
             let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-                let sent = move || -> BoxFuture<'a, _> { Box::pin(sent(endpoint, effort)) };
-                Box::pin(self.genuine(endpoint, digest, effort, sent))
+                Box::pin(endpoint.blob(self.repo, digest, effort))
             };
             self.source.endpoints.ask(self.effort, ask).await
         })

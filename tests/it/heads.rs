@@ -1,0 +1,153 @@
+//! Digests of tags where a registry does not tell them by HEAD, as the specification has it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Bytes;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+
+use crate::support::fault::{self, Seen, Server, Shelf};
+use crate::support::front::behind;
+use crate::support::images::Format;
+use crate::support::project::Project;
+use crate::support::stock;
+use crate::support::words::exit;
+
+const BUSYBOX: &str = "library/busybox";
+
+fn is_head(seen: &Seen) -> bool {
+    seen.method == Method::HEAD && seen.path.contains("/manifests/")
+}
+
+fn heads(server: &Server) -> usize {
+    server.seen().iter().filter(|seen| is_head(seen)).count()
+}
+
+/// The manifests that were sent for.
+fn pulls(server: &Server) -> Vec<String> {
+    let is_pull = |seen: &Seen| seen.method == Method::GET && seen.path.contains("/manifests/");
+    server.seen().into_iter().filter(is_pull).map(|seen| seen.path).collect()
+}
+
+fn project(server: &Server, keys: &str, repositories: &[&str]) -> Project {
+    let project = Project::new(&stock::pipeline_for(&server.url(), repositories));
+    project.edit("{kind: registry, ", &format!("{{kind: registry, {keys}"));
+    project
+}
+
+fn asks_each_time(project: &Project) {
+    project.edit("    output: result/tags/{repo}.json\n", "    output: result/tags/{repo}.json\n    fresh: digest\n");
+}
+
+#[test]
+fn a_registry_that_answers_no_heads_is_found_out_once_and_asked_by_get() {
+    let usual = {
+        let server = behind(stock::registry(), |_| None);
+        let project = project(&server, "", &stock::REPOSITORIES);
+        project.build(&[]);
+        project.snapshot()
+    };
+    for status in [400, 405, 501] {
+        let server = behind(stock::registry(), move |seen| {
+            is_head(seen).then(|| fault::reply(StatusCode::from_u16(status).expect("a status"), &[], ""))
+        });
+        let project = project(&server, "concurrency: 1, ", &stock::REPOSITORIES);
+        let report = project.build(&[]);
+        assert_eq!((report.failed, report.absent), (0, 1), "the artifact: {}", report.listing());
+        assert_eq!(heads(&server), 1, "{status}: {:#?}", server.seen());
+        // Seven tags, and the image of an index: what came by its tag does not come again.
+        assert_eq!(pulls(&server).len(), 8, "{status}: {:#?}", pulls(&server));
+        project.snapshot().assert_same_bytes(&usual, "result");
+    }
+}
+
+#[test]
+fn a_head_that_is_bad_for_one_tag_says_nothing_of_the_others() {
+    let mut shelf = Shelf::default();
+    for tag in ["bad", "c", "d", "e"] {
+        shelf.put(&format!("{BUSYBOX}:{tag}"), &stock::busybox().env("TAG", tag).manifest(Format::Oci));
+    }
+    let server = Server::start(move |seen| match seen.path.ends_with("/manifests/bad") {
+        true => fault::error(StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+        false => shelf.answer(seen),
+    });
+    let project = project(&server, "concurrency: 1, ", &[BUSYBOX]);
+    for _ in 0..2 {
+        let report = project.build_exits(exit::FAILED, &["get_tag"]);
+        assert!(report.stderr.contains("unexpected answer 400"), "{}", report.stderr);
+    }
+    assert!(pulls(&server).iter().all(|path| path.ends_with("/bad")), "{:#?}", pulls(&server));
+}
+
+/// Sends each manifest with an ETag, or says that it is still the same; answers no HEADs.
+fn with_etags(shelf: Shelf) -> Server {
+    Server::start(move |seen| {
+        let Some((_, tag)) = seen.path.split_once("/manifests/") else { return shelf.answer(seen) };
+        let etag = format!("\"{tag}\"");
+        match seen.header("if-none-match") == etag {
+            _ if is_head(seen) => fault::reply(StatusCode::METHOD_NOT_ALLOWED, &[], ""),
+            true => fault::reply(StatusCode::NOT_MODIFIED, &[("ETag", &etag)], ""),
+            false => {
+                let mut answer = shelf.answer(seen);
+                answer.headers_mut().insert("ETag", etag.parse().expect("a header"));
+                answer
+            }
+        }
+    })
+}
+
+#[test]
+fn what_did_not_move_is_no_pull_of_the_budget() {
+    let mut shelf = Shelf::default();
+    let tags: Vec<_> = (0..20).map(|n| format!("t{n}")).collect();
+    for tag in &tags {
+        shelf.put(&format!("{BUSYBOX}:{tag}"), &stock::busybox().env("TAG", tag).manifest(Format::Oci));
+    }
+    let server = with_etags(shelf);
+    let project = project(&server, "budget: 21/1h, ", &[BUSYBOX]);
+    asks_each_time(&project);
+    for run in 1..=3 {
+        project.build(&[]);
+        assert_eq!(pulls(&server).len(), run * tags.len());
+        let spent = project.read(".layermill/budget");
+        let (given, back): (Vec<_>, Vec<_>) = spent.lines().partition(|line| !line.starts_with('-'));
+        assert_eq!(given.len() - back.len(), tags.len(), "{run}: {spent}");
+    }
+}
+
+/// A registry that says another digest than that of what it sends, as often as it is told to, and answers no HEADs.
+fn lying(times: usize) -> Server {
+    let mut shelf = Shelf::default();
+    shelf.put(&format!("{BUSYBOX}:latest"), &stock::busybox().manifest(Format::Oci));
+    let said = shelf.digest(&format!("{BUSYBOX}:latest")).to_owned();
+    let other = stock::busybox().env("OF", "another").manifest(Format::Oci);
+    let lied = AtomicUsize::new(0);
+    Server::start(move |seen| -> Response {
+        match seen.path.ends_with("/manifests/latest") {
+            true if is_head(seen) => fault::reply(StatusCode::METHOD_NOT_ALLOWED, &[], ""),
+            true if lied.fetch_add(1, Ordering::SeqCst) < times => {
+                fault::content(seen, other.media_type, &said, Bytes::copy_from_slice(&other.blob.bytes))
+            }
+            _ => shelf.answer(seen),
+        }
+    })
+}
+
+#[test]
+fn what_comes_by_its_tag_is_checked_by_the_digest_that_its_registry_says() {
+    let server = lying(2);
+    let project = project(&server, "", &[BUSYBOX]);
+    let report = project.build(&[]);
+    assert_eq!((report.failed, report.absent), (0, 0), "{}", report.listing());
+    let right = stock::busybox().manifest(Format::Oci);
+    assert_eq!(project.json("result/tags/library/busybox.json")["latest"], right.digest()["sha256:".len()..]);
+    let asked: BTreeSet<_> = pulls(&server).into_iter().collect();
+    assert_eq!((pulls(&server).len(), asked.len()), (3, 1), "the same, three times");
+    // One that never stops is not believed.
+    let server = lying(usize::MAX);
+    let project = self::project(&server, "", &[BUSYBOX]);
+    let report = project.build_exits(exit::FAILED, &["get_tag"]);
+    let says = format!("expected {}, as it says, but what came is sha256:", right.digest());
+    assert!(report.stderr.contains(&says), "{}", report.stderr);
+}
