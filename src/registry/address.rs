@@ -77,12 +77,17 @@ pub fn is_plain(url: &Url) -> bool {
 
 /// A URL as it may be shown: user parts and queries hold secrets (of registries, and of the stores they redirect to).
 pub fn display(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
+    let mut url = without_user(url.clone());
     url.set_query(None);
     url.set_fragment(None);
     url.to_string()
+}
+
+/// A URL that somebody else named: who we are is not for them to say.
+pub fn without_user(mut url: Url) -> Url {
+    // What cannot have a user part has none.
+    let _ = (url.set_username(""), url.set_password(None));
+    url
 }
 
 /// Reads the `url:` of a source.

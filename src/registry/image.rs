@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Platform;
+use super::few::Few;
 use super::manifest::{ImageManifest, SIZE_MAX};
 use super::schema1::{Schema1, V1Layer};
 use super::words::misread;
@@ -74,12 +75,12 @@ struct Said {
     #[serde(default)]
     config: Value,
     rootfs: Option<RootFs>,
-    history: Option<Vec<History>>,
+    history: Option<Few<History>>,
 }
 
 #[derive(Deserialize)]
 struct RootFs {
-    diff_ids: Option<Vec<String>>,
+    diff_ids: Option<Few<String>>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +105,7 @@ impl Image {
     /// Puts an image together from its manifest and its config. `described` is the platform by which an index named it.
     pub fn assemble(digest: Sha256, manifest: &ImageManifest, config: Config, described: Option<&Platform>) -> Self {
         let Config { bytes, said: read } = config;
-        let diff_ids = read.rootfs.and_then(|r| r.diff_ids).unwrap_or_default();
+        let diff_ids = read.rootfs.and_then(|r| r.diff_ids).unwrap_or_default().0;
         let files = manifest.layers.iter().enumerate().map(|(i, layer)| Files {
             digest: layer.digest.clone(),
             diff_id: diff_ids.get(i).unwrap_or(&layer.digest).clone(),
@@ -118,7 +119,7 @@ impl Image {
             config: bytes,
             settings: read.config,
             docker_version: read.docker_version.unwrap_or_default(),
-            layers: walk(read.history.unwrap_or_default(), files),
+            layers: walk(read.history.unwrap_or_default().0, files),
             // The manifest was refused where the sum is more than it can be.
             size: manifest.layers.iter().map(|l| l.size).sum(),
             is_unpacked: false,

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::Platform;
+use super::few::Few;
 use super::schema1::{self, Schema1};
 use super::words::{misread, shown};
 
@@ -119,8 +120,8 @@ struct Raw {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
-    layers: Option<Vec<RawDescriptor>>,
-    manifests: Option<Vec<RawDescriptor>>,
+    layers: Option<Few<RawDescriptor>>,
+    manifests: Option<Few<RawDescriptor>>,
     fs_layers: Option<IgnoredAny>,
 }
 
@@ -169,7 +170,7 @@ pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, Strin
         Form::Schema1 => schema1::parse(bytes).map(Manifest::Schema1),
         Form::Artifact => Ok(Manifest::Artifact(artifact(raw.artifact_type.as_deref().unwrap_or(OCI_ARTIFACT)))),
         Form::Index => Ok(Manifest::Index(
-            raw.manifests.ok_or("an index without `manifests`")?.into_iter().map(RawDescriptor::entry).collect(),
+            raw.manifests.ok_or("an index without `manifests`")?.0.into_iter().map(RawDescriptor::entry).collect(),
         )),
         Form::OciImage | Form::DockerImage => image(raw, form),
     }
@@ -223,7 +224,7 @@ fn image(raw: Raw, form: Form) -> Result<Manifest, String> {
         let kind = raw.artifact_type.as_deref().filter(|t| !t.is_empty()).unwrap_or(&config.media_type);
         return Ok(Manifest::Artifact(artifact(kind)));
     }
-    let layers: Vec<_> = raw.layers.unwrap_or_default().into_iter().map(RawDescriptor::descriptor).collect();
+    let layers: Vec<_> = raw.layers.unwrap_or_default().0.into_iter().map(RawDescriptor::descriptor).collect();
     // Signatures and attestations come as an image whose layers hold no files.
     if let Some(first) = layers.first()
         && form == Form::OciImage

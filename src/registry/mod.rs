@@ -11,6 +11,7 @@ pub mod distribution;
 pub mod dockerhub;
 mod endpoint;
 mod fetches;
+mod few;
 mod flight;
 pub mod grammar;
 mod helper;

@@ -7,9 +7,10 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::address::{Origin, display};
+use super::address::{Origin, display, without_user};
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
+use super::few::Few;
 use super::grammar;
 use super::http::{Reply, Request};
 use super::mask::Mask;
@@ -22,6 +23,8 @@ const PAGE: &str = "1000";
 /// Old registries give all tags in one page.
 pub const PAGE_LIMIT: u64 = 64 << 20;
 const PAGES_MAX: usize = 10_000;
+/// Pages one after the other that bring nothing new; some registries leave out what we may not see.
+const IDLE_MAX: usize = 1000;
 const NAMES_MAX: usize = 1_000_000;
 /// What lists are of, in messages.
 pub const TAGS: &str = "tags";
@@ -38,12 +41,12 @@ pub struct Names {
 
 #[derive(Deserialize)]
 struct Page {
-    tags: Option<Vec<String>>,
+    tags: Option<Few<String, NAMES_MAX>>,
 }
 
 #[derive(Deserialize)]
 struct CatalogPage {
-    repositories: Option<Vec<String>>,
+    repositories: Option<Few<String, NAMES_MAX>>,
 }
 
 /// Lists the tags of a repository that the filter takes.
@@ -58,7 +61,7 @@ pub async fn names(
     let walked = list.walk(source, effort, |page: Page, mask| {
         // What is no tag is shown.
         let tame = |tag: String| if grammar::is_tag(&tag) { tag } else { mask.over(&tag) };
-        names.add(page.tags.unwrap_or_default().into_iter().map(tame), filter);
+        names.add(page.tags.unwrap_or_default().0.into_iter().map(tame), filter);
         names.tags.len() + names.refused.len()
     });
     Ok(match walked.await? {
@@ -77,7 +80,7 @@ pub async fn repositories(
     let mut seen = 0;
     let list = List { url: source.below("v2/_catalog"), repo: "", of: REPOSITORIES };
     let walked = list.walk(source, effort, |page: CatalogPage, _| {
-        let names = page.repositories.unwrap_or_default();
+        let names = page.repositories.unwrap_or_default().0;
         seen += names.len();
         names.into_iter().for_each(&mut take);
         seen
@@ -150,12 +153,15 @@ pub struct Walk {
     first: Url,
     of: &'static str,
     seen: HashSet<Url>,
+    /// How many names there were up to here, and how many pages have brought no more.
+    found: usize,
+    idle: usize,
 }
 
 impl Walk {
     /// Starts one through a list `of` something, which messages call by its first page.
     pub fn from(first: &Url, of: &'static str) -> Self {
-        Self { first: first.clone(), of, seen: HashSet::new() }
+        Self { first: first.clone(), of, seen: HashSet::new(), found: 0, idle: 0 }
     }
 
     /// Goes on to a page.
@@ -170,7 +176,12 @@ impl Walk {
     }
 
     /// Says how many names there were up to here.
-    pub fn has_found(&self, names: usize) -> Result<(), SourceError> {
+    pub fn has_found(&mut self, names: usize) -> Result<(), SourceError> {
+        self.idle = if names > self.found { 0 } else { self.idle + 1 };
+        self.found = names;
+        if self.idle > IDLE_MAX {
+            return Err(SourceError::new(format!("{}: {IDLE_MAX} pages in a row bring nothing", display(&self.first))));
+        }
         if names > NAMES_MAX { Err(self.too_many()) } else { Ok(()) }
     }
 
@@ -214,7 +225,7 @@ fn joined(page: &Url, link: &str) -> Result<Url, String> {
     if Origin::of(&next) != Origin::of(page) {
         return Err(format!("the link to its next page leads elsewhere, to {}", Origin::of(&next)));
     }
-    Ok(next)
+    Ok(without_user(next))
 }
 
 /// The target of the link with `rel="next"` (RFC 8288, 3).

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::base64;
+use super::few::Few;
 use super::words::{misread, shown};
 
 /// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
@@ -34,9 +35,9 @@ pub struct V1Layer {
 struct Raw {
     #[serde(default)]
     architecture: String,
-    fs_layers: Vec<FsLayer>,
+    fs_layers: Few<FsLayer>,
     #[serde(default)]
-    history: Vec<History>,
+    history: Few<History>,
 }
 
 #[derive(Deserialize)]
@@ -73,8 +74,9 @@ struct Protected {
 pub fn parse(bytes: &[u8]) -> Result<Schema1, String> {
     let wrong = |what: String| format!("a Docker schema 1 manifest that cannot be read ({what})");
     let raw: Raw = serde_json::from_slice(bytes).map_err(|e| wrong(misread(&e)))?;
-    if raw.fs_layers.len() != raw.history.len() {
-        return Err(wrong(format!("{} layers, and a history of {}", raw.fs_layers.len(), raw.history.len())));
+    let (layers, history) = (raw.fs_layers.0, raw.history.0);
+    if layers.len() != history.len() {
+        return Err(wrong(format!("{} layers, and a history of {}", layers.len(), history.len())));
     }
     let layer = |(layer, history): (FsLayer, History)| {
         let compatibility: Value =
@@ -88,7 +90,7 @@ pub fn parse(bytes: &[u8]) -> Result<Schema1, String> {
         let is_empty = compatibility["throwaway"] == true || layer.blob_sum.ends_with(EMPTY_TAR);
         Ok(V1Layer { blob: (!is_empty).then_some(layer.blob_sum), compatibility })
     };
-    let layers = raw.fs_layers.into_iter().zip(raw.history).rev().map(layer).collect::<Result<_, _>>()?;
+    let layers = layers.into_iter().zip(history).rev().map(layer).collect::<Result<_, _>>()?;
     Ok(Schema1 { architecture: raw.architecture, layers })
 }
 

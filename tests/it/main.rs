@@ -39,3 +39,4 @@ mod support;
 mod tags_layers;
 mod telling;
 mod verbs;
+mod wire;

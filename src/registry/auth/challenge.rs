@@ -3,6 +3,8 @@
 use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+use crate::registry::address::without_user;
+
 /// How a host wants to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
@@ -19,7 +21,7 @@ impl Challenge {
             let parameter = |name: &str| parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
             let realm = Url::parse(&parameter("realm")?).ok().filter(|r| matches!(r.scheme(), "http" | "https"))?;
             (scheme == "bearer").then(|| Self::Bearer {
-                realm,
+                realm: without_user(realm),
                 service: parameter("service"),
                 scope: parameter("scope").filter(|s| !s.is_empty()),
             })

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::hosts::Turn;
 use super::{Fault, Follow, Http, LONGEST_RETRY_AFTER, Reply, Request, Take, fault};
 use crate::registry::Effort;
-use crate::registry::address::{Origin, display, is_plain};
+use crate::registry::address::{Origin, display, is_plain, without_user};
 use crate::registry::words::size;
 
 /// What is counted may be large: the time for one attempt is for so many bytes.
@@ -120,7 +120,7 @@ impl Http {
         match redirect(&response) {
             Some(location) => {
                 let next = url.join(location).map_err(|_| request.refused("redirects to what is no URL"))?;
-                Ok(Came::Redirect(next))
+                Ok(Came::Redirect(without_user(next)))
             }
             None => self.receive(request, response).await.map(Came::Reply),
         }
