@@ -14,14 +14,13 @@ use super::measure::{self, Measures};
 use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
 use super::{
-    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
-    mirrors, pages,
+    About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
+    TagFilter, Tags, mirrors, pages,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
-use crate::store::blobs::Blobs;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use remote::Remote;
@@ -105,45 +104,26 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
 }
 
 impl Distribution {
-    async fn digest(
-        &self,
-        repo: &str,
-        tag: &str,
-        blobs: &Blobs,
-        effort: Effort,
-    ) -> Result<Answer<Sha256>, SourceError> {
+    async fn digest(&self, about: About<'_>, tag: &str) -> Result<Answer<Sha256>, SourceError> {
+        let About { repo, blobs, effort } = about;
         self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, blobs, effort))).await
     }
 
-    async fn all_tags(
-        &self,
-        repo: &str,
-        filter: &TagFilter,
-        blobs: &Blobs,
-        effort: Effort,
-    ) -> Result<Answer<Tags>, SourceError> {
-        Ok(match self.names(repo, filter, effort).await? {
-            Answer::Found(names) => Answer::Found(self.with_digests(repo, names, blobs, effort).await?),
-            Answer::Absent(why) => Answer::Absent(why),
-        })
+    fn remote<'a>(&'a self, about: About<'a>) -> Remote<'a> {
+        Remote { source: self, repo: about.repo, effort: about.effort }
     }
 
     /// The names of a repository's tags.
-    pub async fn names(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Answer<Names>, SourceError> {
-        let ask = |endpoint, effort| -> BoxFuture<'_, _> { Box::pin(pages::names(endpoint, repo, filter, effort)) };
-        self.endpoints.ask(effort, ask).await
+    pub async fn names(&self, about: About<'_>, filter: &TagFilter) -> Result<Answer<Names>, SourceError> {
+        let ask =
+            |endpoint, effort| -> BoxFuture<'_, _> { Box::pin(pages::names(endpoint, about.repo, filter, effort)) };
+        self.endpoints.ask(about.effort, ask).await
     }
 
     /// Asks for the digest of each.
-    pub async fn with_digests(
-        &self,
-        repo: &str,
-        names: Names,
-        blobs: &Blobs,
-        effort: Effort,
-    ) -> Result<Tags, SourceError> {
+    pub async fn with_digests(&self, about: About<'_>, names: Names) -> Result<Tags, SourceError> {
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
-            .map(|tag| async { Ok::<_, SourceError>((self.digest(repo, &tag, blobs, effort).await?, tag)) })
+            .map(|tag| async { Ok::<_, SourceError>((self.digest(about, &tag).await?, tag)) })
             .buffer_unordered(self.concurrency)
             .map_ok(|(digest, tag)| (tag, digest))
             .try_collect()
@@ -162,11 +142,7 @@ impl Distribution {
 }
 
 impl Lister for Distribution {
-    fn namespace<'a>(
-        &'a self,
-        namespace: &'a str,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+    fn namespace<'a>(&'a self, namespace: &'a str, effort: Effort) -> Answering<'a, Repositories> {
         Box::pin(async move {
             check(namespace, None)?;
             // A mirror lists what it happens to have.
@@ -218,74 +194,38 @@ impl Source for Distribution {
         Some(self)
     }
 
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {
         Box::pin(async move {
-            check(repo, None)?;
-            self.all_tags(repo, filter, blobs, effort).await
+            check(about.repo, None)?;
+            Ok(match self.names(about, filter).await? {
+                Answer::Found(names) => Answer::Found(self.with_digests(about, names).await?),
+                Answer::Absent(why) => Answer::Absent(why),
+            })
         })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
         Box::pin(async move {
-            check(repo, Some(tag))?;
-            self.digest(repo, tag, blobs, effort).await
+            check(about.repo, Some(tag))?;
+            self.digest(about, tag).await
         })
     }
 
-    fn image<'a>(
-        &'a self,
-        repo: &'a str,
-        reference: &'a Reference,
-        platform: &'a Platform,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+    fn image<'a>(&'a self, about: About<'a>, digest: Sha256, platform: &'a Platform) -> Answering<'a, Image> {
         Box::pin(async move {
-            check(repo, None)?;
-            let digest = match reference {
-                Reference::Digest(digest) => *digest,
-                // What is in the store already is not fetched for its name.
-                Reference::Tag(tag) => match self.resolve(repo, tag, blobs, effort).await? {
-                    Answer::Found(digest) => digest,
-                    Answer::Absent(why) => return Ok(Answer::Absent(why)),
-                },
-            };
-            lookup::image(&Remote { source: self, repo, effort }, blobs, repo, digest, platform).await
+            check(about.repo, None)?;
+            lookup::image(&self.remote(about), about, digest, platform).await
         })
     }
 
-    fn platforms<'a>(
-        &'a self,
-        repo: &'a str,
-        digest: Sha256,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
+    fn platforms<'a>(&'a self, about: About<'a>, digest: Sha256) -> Answering<'a, Platforms> {
         Box::pin(async move {
-            check(repo, None)?;
-            lookup::platforms(&Remote { source: self, repo, effort }, blobs, repo, digest).await
+            check(about.repo, None)?;
+            lookup::platforms(&self.remote(about), about, digest).await
         })
     }
 
-    fn unpack<'a>(
-        &'a self,
-        repo: &'a str,
-        image: &'a mut Image,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(async move { measure::unpack(&Remote { source: self, repo, effort }, blobs, image).await })
+    fn unpack<'a>(&'a self, about: About<'a>, image: &'a mut Image) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move { measure::unpack(&self.remote(about), about.blobs, image).await })
     }
 }

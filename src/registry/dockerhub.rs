@@ -16,13 +16,12 @@ use super::image::Image;
 use super::pages::{self, Names};
 use super::setup::{self, Role, Setup};
 use super::{
-    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Searcher, Shared, Source, SourceError,
+    About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Shared, Source, SourceError,
     TagFilter, Tags, grammar,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
-use crate::store::blobs::Blobs;
 use crate::store::{Digest, Sha256};
 
 /// The kind `dockerhub` and its keys.
@@ -105,14 +104,14 @@ struct Entry {
 }
 
 impl DockerHub {
-    async fn listed(&self, repo: &str, filter: &TagFilter, effort: Effort) -> Result<Listed, SourceError> {
+    async fn listed(&self, about: About<'_>, filter: &TagFilter) -> Result<Listed, SourceError> {
         let mut listed = Listed::default();
-        let Some((namespace, name)) = repo.split_once('/').filter(|(_, name)| !name.contains('/')) else {
+        let Some((namespace, name)) = about.repo.split_once('/').filter(|(_, name)| !name.contains('/')) else {
             return Ok(listed);
         };
         let url = self.api.endpoint.url(&format!("namespaces/{namespace}/repositories/{name}"), "tags");
         let (mut seen, mut count) = (HashSet::new(), None);
-        let end = self.api.walk(url, pages::TAGS, Who::Anybody, effort, |page: Page<Entry>| {
+        let end = self.api.walk(url, pages::TAGS, Who::Anybody, about.effort, |page: Page<Entry>| {
             count = page.count;
             for entry in page.results {
                 seen.insert(Digest::of(entry.name.as_bytes()));
@@ -130,25 +129,19 @@ impl DockerHub {
         Ok(listed)
     }
 
-    async fn all_tags(
-        &self,
-        repo: &str,
-        filter: &TagFilter,
-        blobs: &Blobs,
-        effort: Effort,
-    ) -> Result<Answer<Tags>, SourceError> {
-        let mut listed = self.listed(repo, filter, effort).await?;
+    async fn all_tags(&self, about: About<'_>, filter: &TagFilter) -> Result<Answer<Tags>, SourceError> {
+        let mut listed = self.listed(about, filter).await?;
         if !listed.all {
-            match self.registry.names(repo, filter, effort).await? {
+            match self.registry.names(about, filter).await? {
                 Answer::Found(names) => listed.complete(names),
                 Answer::Absent(why) if listed.digests.is_empty() => return Ok(Answer::Absent(why)),
                 Answer::Absent(why) => {
-                    let what = format!("{} has tags of {repo}, but not all; {why}", self.api.endpoint.name());
+                    let what = format!("{} has tags of {}, but not all; {why}", self.api.endpoint.name(), about.repo);
                     return Err(SourceError::new(what));
                 }
             }
         }
-        let mut tags = self.registry.with_digests(repo, listed.names, blobs, effort).await?;
+        let mut tags = self.registry.with_digests(about, listed.names).await?;
         tags.tags.extend(listed.digests);
         Ok(Answer::Found(tags))
     }
@@ -199,68 +192,45 @@ impl Source for DockerHub {
         Some(self)
     }
 
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {
         Box::pin(async move {
-            let repo = qualified(repo);
+            let repo = qualified(about.repo);
             distribution::check(&repo, None)?;
-            self.all_tags(&repo, filter, blobs, effort).await
+            self.all_tags(About { repo: &repo, ..about }, filter).await
         })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
-        Box::pin(async move { self.registry.resolve(&qualified(repo), tag, blobs, effort).await })
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
+        Box::pin(async move {
+            let repo = qualified(about.repo);
+            self.registry.resolve(About { repo: &repo, ..about }, tag).await
+        })
     }
 
-    fn image<'a>(
-        &'a self,
-        repo: &'a str,
-        reference: &'a Reference,
-        platform: &'a Platform,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
-        Box::pin(async move { self.registry.image(&qualified(repo), reference, platform, blobs, effort).await })
+    fn image<'a>(&'a self, about: About<'a>, digest: Sha256, platform: &'a Platform) -> Answering<'a, Image> {
+        Box::pin(async move {
+            let repo = qualified(about.repo);
+            self.registry.image(About { repo: &repo, ..about }, digest, platform).await
+        })
     }
 
-    fn platforms<'a>(
-        &'a self,
-        repo: &'a str,
-        digest: Sha256,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
-        Box::pin(async move { self.registry.platforms(&qualified(repo), digest, blobs, effort).await })
+    fn platforms<'a>(&'a self, about: About<'a>, digest: Sha256) -> Answering<'a, Platforms> {
+        Box::pin(async move {
+            let repo = qualified(about.repo);
+            self.registry.platforms(About { repo: &repo, ..about }, digest).await
+        })
     }
 
-    fn unpack<'a>(
-        &'a self,
-        repo: &'a str,
-        image: &'a mut Image,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(async move { self.registry.unpack(&qualified(repo), image, blobs, effort).await })
+    fn unpack<'a>(&'a self, about: About<'a>, image: &'a mut Image) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(async move {
+            let repo = qualified(about.repo);
+            self.registry.unpack(About { repo: &repo, ..about }, image).await
+        })
     }
 }
 
 impl Lister for DockerHub {
-    fn namespace<'a>(
-        &'a self,
-        namespace: &'a str,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+    fn namespace<'a>(&'a self, namespace: &'a str, effort: Effort) -> Answering<'a, Repositories> {
         Box::pin(async move {
             distribution::check(namespace, None)?;
             if namespace.contains('/') {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -15,13 +14,12 @@ use super::layer_file::{self, Analyzed};
 use super::pages;
 use super::setup::{self, Role, Setup};
 use super::words::shown;
-use super::{Analyst, Answer, Effort, Platform, Reference, Shared, Source, SourceError, TagFilter, Tags};
+use super::{About, Analyst, Answer, Answering, Effort, Platform, Shared, Source, SourceError, TagFilter, Tags};
 use super::{distribution, grammar};
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
-use crate::store::blobs::Blobs;
 
 /// The kind `imagelayers` and its keys.
 pub const KIND: Kind = Kind {
@@ -124,29 +122,18 @@ impl Source for ImageLayers {
         self.concurrency
     }
 
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        _: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {
         Box::pin(async move {
-            distribution::check(repo, None)?;
-            self.all_tags(repo, filter, effort).await
+            distribution::check(about.repo, None)?;
+            self.all_tags(about.repo, filter, about.effort).await
         })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        _: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
         Box::pin(async move {
+            let repo = about.repo;
             distribution::check(repo, Some(tag))?;
-            Ok(match self.all_tags(repo, &TagFilter::default(), effort).await? {
+            Ok(match self.all_tags(repo, &TagFilter::default(), about.effort).await? {
                 Answer::Found(tags) => match tags.tags.get(tag) {
                     Some(id) => Answer::Found(*id),
                     None => Answer::Absent(self.no_tag(repo, tag)),
@@ -156,14 +143,7 @@ impl Source for ImageLayers {
         })
     }
 
-    fn image<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Reference,
-        _: &'a Platform,
-        _: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+    fn image<'a>(&'a self, _: About<'a>, _: Sha256, _: &'a Platform) -> Answering<'a, Image> {
         let what = format!("{} gives layer files, and no manifests", self.server.name());
         Box::pin(async move { Err(SourceError::new(what)) })
     }
@@ -174,12 +154,7 @@ impl Source for ImageLayers {
 }
 
 impl Analyst for ImageLayers {
-    fn layer_file<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>> {
+    fn layer_file<'a>(&'a self, repo: &'a str, tag: &'a str, effort: Effort) -> Answering<'a, Vec<u8>> {
         Box::pin(async move {
             distribution::check(repo, Some(tag))?;
             let mut request = self.request(Method::POST, "analyze", self.server.limit);

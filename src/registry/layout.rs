@@ -20,14 +20,14 @@ use super::lookup;
 use super::measure::{self, Measures};
 use super::words::shown;
 use super::{
-    Answer, Effort, Lister, Platform, Platforms, Reference, Repositories, Shared, Source, SourceError, TagFilter, Tags,
+    About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
+    TagFilter, Tags,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::paths;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::store::Sha256;
-use crate::store::blobs::Blobs;
 use catalog::{Catalog, Form, Located, Named};
 
 /// The kind `oci-layout` and its keys.
@@ -195,16 +195,6 @@ impl Layout {
         Ok(format!("no repository {repo} in {}: it has {has}", self.name))
     }
 
-    async fn digest(&self, repo: &str, tag: &str) -> Result<Answer<Sha256>, SourceError> {
-        let catalog = self.catalog().await?;
-        let Some(tags) = catalog.tags(repo) else { return self.not_there(&catalog, repo).map(Answer::Absent) };
-        Ok(match tags.get(tag) {
-            Some(Named::Digest(digest)) => Answer::Found(*digest),
-            Some(Named::Unclear(why)) => Answer::Absent(format!("{repo}:{tag} in {} cannot be used: {why}", self.name)),
-            None => Answer::Absent(format!("no tag {tag} of {repo} in {}", self.name)),
-        })
-    }
-
     async fn locate(&self, digest: &Sha256) -> Result<Answer<Located>, SourceError> {
         let catalog = self.catalog().await?;
         Ok(match catalog.files.find(digest).map_err(|what| self.error(&what))? {
@@ -235,15 +225,9 @@ impl Source for Layout {
         Some(self)
     }
 
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        _: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {
         Box::pin(async move {
-            let catalog = self.catalog().await?;
+            let (repo, catalog) = (about.repo, self.catalog().await?);
             let Some(tags) = catalog.tags(repo) else { return self.not_there(&catalog, repo).map(Answer::Absent) };
             let mut found = Tags::default();
             for (tag, named) in tags.iter().filter(|(tag, _)| filter.takes(tag)) {
@@ -257,63 +241,35 @@ impl Source for Layout {
         })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        _: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
-        Box::pin(self.digest(repo, tag))
-    }
-
-    fn image<'a>(
-        &'a self,
-        repo: &'a str,
-        reference: &'a Reference,
-        platform: &'a Platform,
-        blobs: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
         Box::pin(async move {
-            let digest = match reference {
-                Reference::Digest(digest) => *digest,
-                Reference::Tag(tag) => match self.digest(repo, tag).await? {
-                    Answer::Found(digest) => digest,
-                    Answer::Absent(why) => return Ok(Answer::Absent(why)),
-                },
-            };
-            lookup::image(self, blobs, repo, digest, platform).await
+            let (repo, catalog) = (about.repo, self.catalog().await?);
+            let Some(tags) = catalog.tags(repo) else { return self.not_there(&catalog, repo).map(Answer::Absent) };
+            Ok(match tags.get(tag) {
+                Some(Named::Digest(digest)) => Answer::Found(*digest),
+                Some(Named::Unclear(why)) => {
+                    Answer::Absent(format!("{repo}:{tag} in {} cannot be used: {why}", self.name))
+                }
+                None => Answer::Absent(format!("no tag {tag} of {repo} in {}", self.name)),
+            })
         })
     }
 
-    fn platforms<'a>(
-        &'a self,
-        repo: &'a str,
-        digest: Sha256,
-        blobs: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
-        Box::pin(lookup::platforms(self, blobs, repo, digest))
+    fn image<'a>(&'a self, about: About<'a>, digest: Sha256, platform: &'a Platform) -> Answering<'a, Image> {
+        Box::pin(lookup::image(self, about, digest, platform))
     }
 
-    fn unpack<'a>(
-        &'a self,
-        _: &'a str,
-        image: &'a mut Image,
-        blobs: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(async move { measure::unpack(self, blobs, image).await })
+    fn platforms<'a>(&'a self, about: About<'a>, digest: Sha256) -> Answering<'a, Platforms> {
+        Box::pin(lookup::platforms(self, about, digest))
+    }
+
+    fn unpack<'a>(&'a self, about: About<'a>, image: &'a mut Image) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(measure::unpack(self, about.blobs, image))
     }
 }
 
 impl Lister for Layout {
-    fn namespace<'a>(
-        &'a self,
-        namespace: &'a str,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>> {
+    fn namespace<'a>(&'a self, namespace: &'a str, _: Effort) -> Answering<'a, Repositories> {
         Box::pin(async move {
             let catalog = self.catalog().await?;
             let below = format!("{namespace}/");

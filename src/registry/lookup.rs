@@ -11,7 +11,7 @@ use super::image::{Config, Image};
 use super::manifest::{self, Descriptor, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
-use super::{Answer, Platform, Platforms, SourceError};
+use super::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::sizes::Measure;
@@ -76,23 +76,22 @@ impl Sent {
 /// Finds the image behind a digest.
 pub async fn image(
     content: &dyn Content,
-    blobs: &Blobs,
-    repo: &str,
+    about: About<'_>,
     digest: Sha256,
     platform: &Platform,
 ) -> Result<Answer<Image>, SourceError> {
-    let mut search = Search { lookup: Lookup { content, blobs, repo }, platform, seen: HashSet::new(), opened: 0 };
+    let lookup = Lookup { content, blobs: about.blobs, repo: about.repo };
+    let mut search = Search { lookup, platform, seen: HashSet::new(), opened: 0 };
     search.find(digest, None, None, 0).await
 }
 
 /// The platforms that there are images for behind a digest, those of indexes in indexes included.
 pub async fn platforms(
     content: &dyn Content,
-    blobs: &Blobs,
-    repo: &str,
+    about: About<'_>,
     digest: Sha256,
 ) -> Result<Answer<Platforms>, SourceError> {
-    let lookup = Lookup { content, blobs, repo };
+    let lookup = Lookup { content, blobs: about.blobs, repo: about.repo };
     let mut found = Platforms::default();
     let mut seen = HashSet::from([digest]);
     let mut open = VecDeque::from([(digest, None, 0)]);

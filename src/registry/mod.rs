@@ -109,13 +109,6 @@ pub struct Platforms {
     pub left_out: BTreeSet<String>,
 }
 
-/// Which image is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
-    Digest(Sha256),
-    Tag(String),
-}
-
 /// Why a question got no answer: the step fails.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -174,6 +167,18 @@ impl TagFilter {
     }
 }
 
+/// What is asked about, and how.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub repo: &'a str,
+    /// Where content is taken from, and kept.
+    pub blobs: &'a Blobs,
+    pub effort: Effort,
+}
+
+/// What a source will say.
+pub type Answering<'a, T> = BoxFuture<'a, Result<Answer<T>, SourceError>>;
+
 /// Where image metadata comes from.
 pub trait Source: Send + Sync {
     /// Kind and URL without its user part: what a question is asked of. Two sources of one identity give one answer.
@@ -197,56 +202,25 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// The tags of a repository, each with its digest. Manifests that came for want of a digest are kept in `blobs`.
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>>;
+    /// The tags of a repository, each with its digest. Manifests that came for want of a digest are kept.
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags>;
 
-    /// The digest that a tag points at now. A manifest that came for want of a digest is kept in `blobs`.
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>>;
+    /// The digest that a tag points at now. A manifest that came for want of a digest is kept.
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256>;
 
-    /// The image behind a reference, for one platform: its manifests and config are taken from `blobs`, or fetched,
-    /// checked against their digests, and kept there.
-    fn image<'a>(
-        &'a self,
-        repo: &'a str,
-        reference: &'a Reference,
-        platform: &'a Platform,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<image::Image>, SourceError>>;
+    /// The image behind a digest, for one platform: its manifests and config are taken from where they are kept, or
+    /// fetched, checked against their digests, and kept there.
+    fn image<'a>(&'a self, about: About<'a>, digest: Sha256, platform: &'a Platform) -> Answering<'a, image::Image>;
 
     /// The platforms that there are images for behind a digest.
-    fn platforms<'a>(
-        &'a self,
-        repo: &'a str,
-        digest: Sha256,
-        blobs: &'a Blobs,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Platforms>, SourceError>> {
-        let _ = (repo, digest, blobs, effort);
+    fn platforms<'a>(&'a self, about: About<'a>, digest: Sha256) -> Answering<'a, Platforms> {
+        let _ = (about, digest);
         Box::pin(async { Ok(Answer::Absent("this source does not tell platforms".into())) })
     }
 
     /// Puts the sizes of the unpacked layers in place of those of their blobs. A layer whose size is not to be had keeps
     /// that of its blob, and is marked; so do all of a source that has no blobs.
-    fn unpack<'a>(
-        &'a self,
-        _repo: &'a str,
-        image: &'a mut image::Image,
-        _blobs: &'a Blobs,
-        _effort: Effort,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
+    fn unpack<'a>(&'a self, _: About<'a>, image: &'a mut image::Image) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async {
             image.set_unpacked(|_| None);
             Ok(())
@@ -272,12 +246,7 @@ pub trait Source: Send + Sync {
 /// Gives layer files as they are, from images that it does not show.
 pub trait Analyst: Send + Sync {
     /// The layer file of a tag.
-    fn layer_file<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Vec<u8>>, SourceError>>;
+    fn layer_file<'a>(&'a self, repo: &'a str, tag: &'a str, effort: Effort) -> Answering<'a, Vec<u8>>;
 }
 
 /// The repositories of a namespace, or of a search.
@@ -312,11 +281,7 @@ impl Repositories {
 /// Lists repositories.
 pub trait Lister: Send + Sync {
     /// All that are below a name: never a part of them.
-    fn namespace<'a>(
-        &'a self,
-        namespace: &'a str,
-        effort: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Repositories>, SourceError>>;
+    fn namespace<'a>(&'a self, namespace: &'a str, effort: Effort) -> Answering<'a, Repositories>;
 }
 
 /// Looks for repositories by words.

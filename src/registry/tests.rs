@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::image::Image;
 use super::testing::{self, Reply, Seen, Server, image, open, registry, reply, shared, store};
-use super::{Answer, Effort, Platform, Reference, Source, SourceError, TagFilter, Tags, grammar};
+use super::{About, Answer, Effort, Platform, Source, SourceError, TagFilter, Tags, grammar};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
@@ -35,7 +35,7 @@ fn is_list(seen: &Seen) -> bool {
 }
 
 async fn tags(source: &Arc<dyn Source>) -> Result<Answer<Tags>, SourceError> {
-    source.tags("a", &TagFilter::default(), &testing::no_store(), ONCE).await
+    source.tags(About { repo: "a", blobs: &testing::no_store(), effort: ONCE }, &TagFilter::default()).await
 }
 
 fn found(answer: Result<Answer<Tags>, SourceError>) -> Tags {
@@ -50,7 +50,7 @@ fn names(tags: &Tags) -> Vec<&str> {
 }
 
 async fn get(source: &Arc<dyn Source>, digest: Sha256, blobs: &Blobs) -> Result<Answer<Image>, SourceError> {
-    source.image("a", &Reference::Digest(digest), &Platform::default(), blobs, ONCE).await
+    source.image(About { repo: "a", blobs: blobs, effort: ONCE }, digest, &Platform::default()).await
 }
 
 /// Serves manifests and blobs by digest.

@@ -9,7 +9,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Part, Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::{Problems, suggest};
-use crate::registry::{Effort, Source, SourceError};
+use crate::registry::{About, Effort, Source, SourceError};
 
 /// The source that `source:` names; `None` where it could not be opened, which was said already.
 pub fn source(target: &Target, pipeline: &Pipeline, sources: &[Option<Arc<dyn Source>>]) -> Option<Arc<dyn Source>> {
@@ -105,6 +105,11 @@ pub fn sole_binding(pattern: &Pattern) -> Option<usize> {
 /// How hard the target says to try.
 pub fn effort(job: &Job) -> Effort {
     Effort { retries: job.retries, timeout: job.timeout }
+}
+
+/// What a step asks about a repository.
+pub fn about<'a>(job: &'a Job, repo: &'a str) -> About<'a> {
+    About { repo, blobs: &job.blobs, effort: effort(job) }
 }
 
 /// What a source did not answer, as what the step failed of.

@@ -12,7 +12,7 @@ use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::layer_file::{self, Ids};
-use crate::registry::{self, Answer, Platform, Reference, Source};
+use crate::registry::{self, Answer, Platform, Source};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
@@ -212,27 +212,23 @@ impl Rule for LayersRule {
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
         Box::pin(asks::unless_interrupted(job, async {
-            let (source, effort, platform) = (&self.tagged.source, asks::effort(job), self.platform_of(&job.step));
+            let (source, platform) = (&self.tagged.source, self.platform_of(&job.step));
             let (repo, tag) = self.tagged.of(&job.step);
-            let (repo, tag) = (repo.as_str(), tag.as_str());
+            let (about, tag) = (asks::about(job, &repo), tag.as_str());
             if let Some(analyst) = source.analyst() {
-                let file = analyst.layer_file(repo, tag, effort).await.map_err(asks::failure)?;
+                let file = analyst.layer_file(&repo, tag, about.effort).await.map_err(asks::failure)?;
                 return Ok(match file {
                     Answer::Found(file) => Made::Outputs(vec![Content::Bytes(file)]),
                     Answer::Absent(why) => Made::Absent(why),
                 });
             }
-            let by_digest = async |digest| {
-                let reference = Reference::Digest(digest);
-                source.image(repo, &reference, &platform, &job.blobs, effort).await.map_err(asks::failure)
-            };
+            let by_digest = async |digest| source.image(about, digest, &platform).await.map_err(asks::failure);
             Ok(match self.tagged.look(job, by_digest).await? {
                 Answer::Found(Looked { content: mut image, notes }) => {
                     if self.is_unpacked {
-                        let unpacked = source.unpack(repo, &mut image, &job.blobs, effort).await;
-                        unpacked.map_err(asks::failure)?;
+                        source.unpack(about, &mut image).await.map_err(asks::failure)?;
                     }
-                    Made::noted(vec![Content::Bytes(layer_file::render(&image, repo, tag, self.ids))], notes)
+                    Made::noted(vec![Content::Bytes(layer_file::render(&image, &repo, tag, self.ids))], notes)
                 }
                 Answer::Absent(why) => Made::Absent(why),
             })
@@ -247,7 +243,7 @@ mod tests {
     use super::*;
     use crate::registry::image::{Config, Image};
     use crate::registry::manifest::{self, Manifest};
-    use crate::registry::{Effort, SourceError, TagFilter, Tags};
+    use crate::registry::{About, Answering, TagFilter, Tags};
     use crate::rules::Lane;
     use crate::rules::asks::tests::{compiled, problems_of};
 
@@ -280,42 +276,22 @@ mod tests {
             3
         }
 
-        fn tags<'a>(
-            &'a self,
-            _: &'a str,
-            _: &'a TagFilter,
-            _: &'a Blobs,
-            _: Effort,
-        ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+        fn tags<'a>(&'a self, _: About<'a>, _: &'a TagFilter) -> Answering<'a, Tags> {
             Box::pin(async { Ok(Answer::Absent("none".into())) })
         }
 
-        fn resolve<'a>(
-            &'a self,
-            repo: &'a str,
-            tag: &'a str,
-            _: &'a Blobs,
-            _: Effort,
-        ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+        fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
             Box::pin(async move {
-                self.note(format!("{repo}:{tag}"));
+                self.note(format!("{}:{tag}", about.repo));
                 Ok(self.digest.map_or(Answer::Absent("no tag".into()), Answer::Found))
             })
         }
 
-        fn image<'a>(
-            &'a self,
-            _: &'a str,
-            reference: &'a Reference,
-            _: &'a Platform,
-            _: &'a Blobs,
-            _: Effort,
-        ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+        fn image<'a>(&'a self, _: About<'a>, digest: Sha256, _: &'a Platform) -> Answering<'a, Image> {
             Box::pin(async move {
-                let Reference::Digest(digest) = reference else { panic!("asked by name") };
                 self.note(digest.hex()[..4].into());
-                let known = self.digest == Some(*digest);
-                Ok(if known { Answer::Found(an_image(*digest)) } else { Answer::Absent("no digest".into()) })
+                let known = self.digest == Some(digest);
+                Ok(if known { Answer::Found(an_image(digest)) } else { Answer::Absent("no digest".into()) })
             })
         }
     }

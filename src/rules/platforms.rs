@@ -107,10 +107,8 @@ impl Rule for PlatformsRule {
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
         Box::pin(asks::unless_interrupted(job, async {
             let (repo, _) = self.tagged.of(&job.step);
-            let (repo, source) = (repo.as_str(), &self.tagged.source);
-            let by_digest = async |digest| {
-                source.platforms(repo, digest, &job.blobs, asks::effort(job)).await.map_err(asks::failure)
-            };
+            let (about, source) = (asks::about(job, &repo), &self.tagged.source);
+            let by_digest = async |digest| source.platforms(about, digest).await.map_err(asks::failure);
             let (found, mut notes) = match self.tagged.look(job, by_digest).await? {
                 Answer::Found(Looked { content, notes }) => (content, notes),
                 Answer::Absent(why) => return Ok(Made::Absent(why)),

@@ -77,7 +77,7 @@ impl Tagged {
 
     pub async fn ask(&self, job: &Job) -> Result<Asked, Failure> {
         let (repo, tag) = self.of(&job.step);
-        Ok(match self.source.resolve(&repo, &tag, &job.blobs, asks::effort(job)).await.map_err(asks::failure)? {
+        Ok(match self.source.resolve(asks::about(job, &repo), &tag).await.map_err(asks::failure)? {
             Answer::Found(digest) => Asked::Answer { bytes: answer(&digest), notes: Vec::new() },
             Answer::Absent(why) => Asked::Absent(why),
         })
@@ -99,7 +99,7 @@ impl Tagged {
             Answer::Found(content) => return Ok(Answer::Found(Looked { content, notes: Vec::new() })),
         };
         // The digest may not be this source's own: a tag file taken over from elsewhere has ids of another kind.
-        match self.source.resolve(&repo, &tag, &job.blobs, asks::effort(job)).await.map_err(asks::failure)? {
+        match self.source.resolve(asks::about(job, &repo), &tag).await.map_err(asks::failure)? {
             Answer::Found(now) if now != digest => Ok(match by_digest(now).await? {
                 Answer::Found(content) => {
                     let notes =

@@ -115,8 +115,7 @@ impl Rule for TagsRule {
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
         Box::pin(asks::unless_interrupted(job, async {
             let repo = asks::of_step(&self.repo, &job.step);
-            let answer =
-                self.source.tags(&repo, &self.filter, &job.blobs, asks::effort(job)).await.map_err(asks::failure)?;
+            let answer = self.source.tags(asks::about(job, &repo), &self.filter).await.map_err(asks::failure)?;
             Ok(match answer {
                 Answer::Absent(why) => Asked::Absent(why),
                 Answer::Found(tags) => Asked::Answer {

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use futures_util::future::BoxFuture;
-
 use crate::registry::image::{Config, Image};
 use crate::registry::manifest::{self, Manifest};
-use crate::registry::{self, Answer, Effort, Platform, Reference, Source, SourceError, TagFilter, Tags};
+use crate::registry::{self, About, Answer, Answering, Platform, Source, SourceError, TagFilter, Tags};
 use crate::store::Sha256;
-use crate::store::blobs::Blobs;
 
 pub const REPOS: [&str; 3] = ["a", "b", "c/d"];
 pub const TAGS: [&str; 4] = ["1.0", "1.10", "latest", "x"];
@@ -57,61 +54,41 @@ impl Source for Fake {
         4
     }
 
-    fn tags<'a>(
-        &'a self,
-        repo: &'a str,
-        filter: &'a TagFilter,
-        _: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Tags>, SourceError>> {
+    fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {
         Box::pin(async move {
-            self.asked.lock().unwrap().push(repo.to_owned());
-            let Some(tags) = self.tags_of(repo).await? else { return Ok(Answer::Absent("no repository".into())) };
+            self.asked.lock().unwrap().push(about.repo.to_owned());
+            let Some(tags) = self.tags_of(about.repo).await? else { return Ok(Answer::Absent("no repository".into())) };
             let tags = tags.into_iter().filter(|(tag, _)| filter.takes(TAGS[*tag]));
             let tags = tags.map(|(tag, image)| (TAGS[tag].to_owned(), Sha256::of(&manifest_of(image).0))).collect();
             Ok(Answer::Found(Tags { tags, left_out: Vec::new() }))
         })
     }
 
-    fn resolve<'a>(
-        &'a self,
-        repo: &'a str,
-        tag: &'a str,
-        _: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Sha256>, SourceError>> {
+    fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
         Box::pin(async move {
-            let image = self.tags_of(repo).await?.and_then(|tags| tags.get(&number(&TAGS, tag)).copied());
+            let image = self.tags_of(about.repo).await?.and_then(|tags| tags.get(&number(&TAGS, tag)).copied());
             let none = || Answer::Absent("no tag".into());
             Ok(image.map_or_else(none, |image| Answer::Found(Sha256::of(&manifest_of(image).0))))
         })
     }
 
-    fn image<'a>(
-        &'a self,
-        repo: &'a str,
-        reference: &'a Reference,
-        _: &'a Platform,
-        blobs: &'a Blobs,
-        _: Effort,
-    ) -> BoxFuture<'a, Result<Answer<Image>, SourceError>> {
+    fn image<'a>(&'a self, about: About<'a>, digest: Sha256, _: &'a Platform) -> Answering<'a, Image> {
         Box::pin(async move {
-            let Reference::Digest(digest) = reference else { panic!("asked by name") };
             let mut images = (0..IMAGES).map(|image| (image, manifest_of(image)));
-            let (image, (body, config)) = images.find(|(_, (body, _))| Sha256::of(body) == *digest).unwrap();
-            if !blobs.contains(digest) {
-                let there = self.tags_of(repo).await?.is_some_and(|tags| tags.values().any(|i| *i == image));
+            let (image, (body, config)) = images.find(|(_, (body, _))| Sha256::of(body) == digest).unwrap();
+            if !about.blobs.contains(&digest) {
+                let there = self.tags_of(about.repo).await?.is_some_and(|tags| tags.values().any(|i| *i == image));
                 if !there {
                     return Ok(Answer::Absent("no manifest".into()));
                 }
-                blobs.put(&body).unwrap();
-                blobs.put(&config).unwrap();
+                about.blobs.put(&body).unwrap();
+                about.blobs.put(&config).unwrap();
             }
             if image == IMAGES - 1 {
                 return Ok(Answer::Absent("another platform".into()));
             }
             let Ok(Manifest::Image(manifest)) = manifest::parse(&body, None) else { panic!("no image") };
-            Ok(Answer::Found(Image::assemble(*digest, &manifest, Config::read(&config).unwrap(), None)))
+            Ok(Answer::Found(Image::assemble(digest, &manifest, Config::read(&config).unwrap(), None)))
         })
     }
 }

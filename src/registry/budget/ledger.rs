@@ -314,6 +314,7 @@ mod tests {
         assert!(matches!(l.turn(2_000, true), Turn::AfterOthers));
         l.ends(false);
         assert!(matches!(l.turn(2_000, true), Turn::Go(_)));
+        l.ends(false);
         let told = refused(l.turn(2_000, true)).until.unwrap();
         assert_eq!(of(&l, 1), Some((0, told)));
         assert_eq!(Ledger::default().forecast(0, 5), None);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::registry::testing::{entry, image, index, open, shared, store};
+use crate::store::blobs::Blobs;
 use serde_json::{Value, json};
 
 const REF: &str = "org.opencontainers.image.ref.name";
@@ -54,7 +55,12 @@ fn source(root: &Path, keys: &[(&str, &str)]) -> Arc<dyn Source> {
 }
 
 async fn tags(source: &Arc<dyn Source>, repo: &str) -> Result<Answer<Tags>, SourceError> {
-    source.tags(repo, &TagFilter::default(), &crate::registry::testing::no_store(), Effort::default()).await
+    source
+        .tags(
+            About { repo, blobs: &crate::registry::testing::no_store(), effort: Effort::default() },
+            &TagFilter::default(),
+        )
+        .await
 }
 
 async fn names(source: &Arc<dyn Source>, repo: &str) -> Vec<String> {
@@ -65,8 +71,11 @@ async fn names(source: &Arc<dyn Source>, repo: &str) -> Vec<String> {
 }
 
 async fn get(source: &Arc<dyn Source>, repo: &str, tag: &str, blobs: &Blobs) -> Result<Answer<Image>, SourceError> {
-    let reference = Reference::Tag(tag.into());
-    source.image(repo, &reference, &Platform::default(), blobs, Effort::default()).await
+    let about = About { repo, blobs, effort: Effort::default() };
+    match source.resolve(about, tag).await? {
+        Answer::Found(digest) => source.image(about, digest, &Platform::default()).await,
+        Answer::Absent(why) => Ok(Answer::Absent(why)),
+    }
 }
 
 #[tokio::test]

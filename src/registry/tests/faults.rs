@@ -14,7 +14,11 @@ async fn retry_after_is_waited_for() {
     .await;
     let started = Instant::now();
     let source = registry(&server.url);
-    found(source.tags("a", &TagFilter::default(), &testing::no_store(), Effort::default()).await);
+    found(
+        source
+            .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .await,
+    );
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(server.log().len(), 3);
 }
@@ -28,14 +32,16 @@ async fn a_spent_limit_is_not_waited_for() {
     .await;
     let source = registry(&server.url);
     for repo in ["a", "b"] {
-        let error =
-            source.tags(repo, &TagFilter::default(), &testing::no_store(), Effort::default()).await.unwrap_err();
+        let error = source
+            .tags(About { repo, blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .await
+            .unwrap_err();
         assert!(error.message.contains("limit of requests is spent"), "{error}");
         assert!(error.deferral.is_some());
     }
     assert_eq!(server.log().len(), 1, "nothing more is asked for");
     let error = registry(&server.url)
-        .tags("b", &TagFilter::default(), &testing::no_store(), Effort::default())
+        .tags(About { repo: "b", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
         .await
         .unwrap_err();
     assert!(error.deferral.is_some(), "it says so in its body: {error}");
@@ -52,7 +58,11 @@ async fn a_server_that_says_at_once_is_not_asked_at_once() {
     .await;
     let started = Instant::now();
     let (_dir, blobs) = store();
-    found(registry(&server.url).tags("a", &TagFilter::default(), &blobs, Effort::default()).await);
+    found(
+        registry(&server.url)
+            .tags(About { repo: "a", blobs: &blobs, effort: Effort::default() }, &TagFilter::default())
+            .await,
+    );
     // Halves of 100, 200 and 400 ms are the least.
     assert!(started.elapsed() >= Duration::from_millis(350), "{:?}", started.elapsed());
 }
@@ -70,7 +80,7 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
     let source = registry(&server.url);
     let get = async |effort| {
         let (_dir, blobs) = store();
-        source.image("a", &Reference::Digest(digest), &Platform::default(), &blobs, effort).await
+        source.image(About { repo: "a", blobs: &blobs, effort: effort }, digest, &Platform::default()).await
     };
     let few = Effort { retries: Some(2), timeout: None };
     let error = get(few).await.unwrap_err();
@@ -84,7 +94,7 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
 async fn a_wait_that_is_too_long_ends_the_step() {
     let server = Server::start(|_, _| reply(503, "").header("retry-after", "86400")).await;
     let error = registry(&server.url)
-        .tags("a", &TagFilter::default(), &testing::no_store(), Effort::default())
+        .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
         .await
         .unwrap_err();
     assert!(error.message.contains("86400 s"), "{error}");
@@ -97,7 +107,11 @@ async fn broken_bodies_are_got_again() {
         if seen.before == 0 { reply.broken() } else { reply }
     })
     .await;
-    found(registry(&server.url).tags("a", &TagFilter::default(), &testing::no_store(), Effort::default()).await);
+    found(
+        registry(&server.url)
+            .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .await,
+    );
     assert_eq!(server.log().len(), 2);
 }
 
@@ -113,7 +127,10 @@ async fn silence_and_slowness_end() {
     let error = tags(&source).await.unwrap_err();
     assert!(error.message.contains("not done within 400ms"), "{error}");
     let longer = Effort { retries: Some(0), timeout: Some(Duration::from_secs(60)) };
-    let error = source.tags("b", &TagFilter::default(), &testing::no_store(), longer).await.unwrap_err();
+    let error = source
+        .tags(About { repo: "b", blobs: &testing::no_store(), effort: longer }, &TagFilter::default())
+        .await
+        .unwrap_err();
     assert!(error.message.contains("nothing came for 1s"), "{error}");
 }
 

@@ -17,8 +17,8 @@ async fn content_is_fetched_once_ever() {
         assert_eq!((image.digest, image.platform.to_string().as_str()), (Sha256::of(&manifest), "linux/amd64"));
     }
     assert_eq!(server.log().len(), 3, "the index, the manifest, the config: {:?}", server.lines());
-    let (reference, other) = (Reference::Digest(Sha256::of(&list)), "linux/s390x".parse().unwrap());
-    let answer = source.image("a", &reference, &other, &blobs, ONCE).await;
+    let other = "linux/s390x".parse().unwrap();
+    let answer = source.image(About { repo: "a", blobs: &blobs, effort: ONCE }, Sha256::of(&list), &other).await;
     let Ok(Answer::Absent(why)) = answer else { panic!("found") };
     assert_eq!(why, "no image for linux/s390x: the index has linux/amd64, linux/arm64");
     assert_eq!(server.log().len(), 3);
@@ -84,8 +84,9 @@ async fn a_manifest_past_its_limit_is_not_read_to_its_end() {
     let source = open("registry", &[("url", &server.url)], &shared);
     let (_dir, blobs) = store();
     for repo in ["a", "b"] {
-        let reference = Reference::Digest(Sha256::of(b"x"));
-        let answer = source.image(repo, &reference, &Platform::default(), &blobs, Effort::default()).await;
+        let answer = source
+            .image(About { repo, blobs: &blobs, effort: Effort::default() }, Sha256::of(b"x"), &Platform::default())
+            .await;
         let error = answer.unwrap_err();
         assert!(error.message.contains("more than the 4194304 bytes"), "{error}");
     }
