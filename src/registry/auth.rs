@@ -6,10 +6,10 @@
 mod account;
 mod challenge;
 mod conversation;
+mod demands;
 mod refusal;
 mod token;
 mod tokens;
-mod ways;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,8 @@ use super::http::{Fault, Http, Reply, Request};
 use super::setup::Role;
 use super::{Budget, Effort, SourceError};
 use account::Account;
+use demands::Demands;
 use tokens::Tokens;
-use ways::Ways;
 
 pub use account::Login;
 
@@ -34,7 +34,7 @@ pub struct Session {
     account: Account,
     origin: Origin,
     role: Role,
-    ways: Ways,
+    demands: Demands,
     /// The first request goes alone, so that a host challenges once.
     gate: tokio::sync::Mutex<()>,
     met: AtomicBool,
@@ -58,7 +58,7 @@ impl Session {
             account: Account::new(login, address::host(base)),
             origin: Origin::of(base),
             role,
-            ways: Ways::default(),
+            demands: Demands::default(),
             gate: tokio::sync::Mutex::default(),
             met: AtomicBool::new(false),
             tokens: Tokens::default(),

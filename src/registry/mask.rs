@@ -9,22 +9,27 @@ pub struct Mask(Vec<String>);
 
 impl Mask {
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all: Vec<_> = secrets.into_iter().filter(|s| !s.is_empty()).flat_map(spellings).collect();
+        Self(secrets.into_iter().filter(|s| !s.is_empty()).map(Into::into).collect())
+    }
+
+    /// All that is to be taken out. Most answers are not shown: it is made where one is.
+    fn spelt(&self) -> Vec<String> {
+        let mut all: Vec<_> = self.0.iter().flat_map(|secret| spellings(secret)).collect();
         // One may be the beginning of another.
         all.sort_by_key(|spelling| Reverse(spelling.len()));
         all.dedup();
-        Self(all)
+        all
     }
 
     /// Whether one of them is in what came.
     pub fn is_needed(&self, bytes: &[u8]) -> bool {
         let text = String::from_utf8_lossy(bytes);
-        self.0.iter().any(|secret| text.contains(secret))
+        self.spelt().iter().any(|secret| text.contains(secret))
     }
 
     /// The text, to be shown; it must not be shortened before.
     pub fn over(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        self.spelt().iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 }
 

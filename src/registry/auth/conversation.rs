@@ -8,17 +8,16 @@ use reqwest::header::HeaderValue;
 
 use super::account::refuses_login;
 use super::challenge::Challenge;
-use super::refusal::{self, refused_by_others, unchallenged};
+use super::demands::Demand;
+use super::refusal::{self, Refused, refused_by_others, unchallenged};
 use super::token::{self, Carried, Token, TokenKey};
-use super::tokens::Refused;
-use super::ways::Way;
 use super::{Outcome, Session};
 use crate::registry::address::{Credentials, Origin, display, is_plain};
 use crate::registry::http::{Fault, Reply, Request};
 use crate::registry::setup::Role;
 use crate::registry::{Effort, SourceError, said};
 
-/// Rounds of challenge and answer: the first challenge, a token that ran out, one of another scope.
+/// Rounds of challenge and answer: the first challenge, one of another kind, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
 
 impl Session {
@@ -47,26 +46,24 @@ impl Session {
             "" => "registry:catalog:*".to_owned(),
             repo => format!("repository:{repo}:pull"),
         };
-        let (mut is_theirs, mut is_other_way) = (false, false);
+        let (mut is_theirs, mut is_other_demand) = (false, false);
         for _ in 0..ROUNDS_MAX {
-            let way = self.ways.of(repo);
-            let differs = |said: &Challenge| way.as_ref().is_some_and(|way| !way.challenge.is_answered_as(said));
-            let carried = match self.carry(way.as_ref(), &scope, repo, effort).await {
+            let demand = self.demands.of(repo);
+            let differs = |said: &Challenge| demand.as_ref().is_some_and(|d| !d.challenge.is_answered_as(said));
+            let carried = match self.carry(demand.as_ref(), &scope, repo, effort).await {
                 Ok(carried) => carried,
                 Err(refused) => {
-                    // What others of the host want is not for this one, it may be.
-                    if way.as_ref().is_some_and(|way| way.is_supposed) && self.account.not_refused().is_ok() {
-                        let reply = self.http.attempt(request, None, effort).await?;
-                        match self.learn(&reply, repo) {
-                            Some(challenge) if differs(&challenge) => continue,
-                            Some(_) => {}
-                            None => return self.outcome(request, reply, None, repo).await,
-                        }
+                    let is_supposed = demand.as_ref().is_some_and(|demand| demand.is_supposed);
+                    if !is_supposed || self.account.not_refused().is_err() {
+                        return refused.outcome();
                     }
-                    return match refused {
-                        Refused::Denied(status) => Ok(Outcome::Denied(status)),
-                        Refused::Failed(error) => Err(error.into()),
-                    };
+                    // What others of the host want may not be for this one.
+                    let reply = self.http.attempt(request, None, effort).await?;
+                    match self.learn(&reply, repo) {
+                        Some(challenge) if differs(&challenge) => continue,
+                        Some(_) => return refused.outcome(),
+                        None => return self.outcome(request, reply, None, repo).await,
+                    }
                 }
             };
             let mut reply = match &carried {
@@ -87,8 +84,8 @@ impl Session {
                 return self.outcome(request, reply, carried.header(), repo).await;
             }
             let challenge = self.learn(&reply, repo);
-            if !is_other_way && challenge.as_deref().is_some_and(differs) {
-                is_other_way = true;
+            if !is_other_demand && challenge.as_deref().is_some_and(differs) {
+                is_other_demand = true;
                 continue;
             }
             match carried {
@@ -124,13 +121,19 @@ impl Session {
     }
 
     /// What to carry for a scope.
-    async fn carry(&self, way: Option<&Way>, scope: &str, repo: &str, effort: Effort) -> Result<Carried, Refused> {
-        let Some(way) = way else { return Ok(Carried::Nothing) };
+    async fn carry(
+        &self,
+        demand: Option<&Demand>,
+        scope: &str,
+        repo: &str,
+        effort: Effort,
+    ) -> Result<Carried, Refused> {
+        let Some(demand) = demand else { return Ok(Carried::Nothing) };
         if let Some(Credentials::RegistryToken(token)) = self.account.credentials(repo).await? {
             self.account.not_refused()?;
             return Ok(Carried::Login(token::bearer(token)?));
         }
-        let (realm, service) = match &*way.challenge {
+        let (realm, service) = match &*demand.challenge {
             Challenge::Bearer { realm, service, .. } => (realm.clone(), service.clone()),
             Challenge::Basic => {
                 self.account.not_refused()?;
@@ -223,6 +226,6 @@ impl Session {
     /// Remembers how a repository wants to be asked, where a reply says it.
     fn learn(&self, reply: &Reply, repo: &str) -> Option<Arc<Challenge>> {
         let challenge = Challenge::of(&reply.headers).filter(|_| reply.status == StatusCode::UNAUTHORIZED)?;
-        Some(self.ways.learn(repo, challenge))
+        Some(self.demands.learn(repo, challenge))
     }
 }

@@ -1,11 +1,36 @@
-//! What is said of requests that were refused.
+//! Requests that were refused, and what is said of them.
 
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 
+use super::Outcome;
 use crate::registry::address::display;
-use crate::registry::http::{Reply, Request};
+use crate::registry::http::{Fault, Reply, Request};
 use crate::registry::words::shown;
 use crate::registry::{SourceError, said};
+
+/// Why there is no token, or no login.
+#[derive(Clone)]
+pub enum Refused {
+    /// There is none for us.
+    Denied(StatusCode),
+    Failed(SourceError),
+}
+
+impl Refused {
+    /// What comes of a request that would have carried it.
+    pub fn outcome(self) -> Result<Outcome, Fault> {
+        match self {
+            Self::Denied(status) => Ok(Outcome::Denied(status)),
+            Self::Failed(error) => Err(error.into()),
+        }
+    }
+}
+
+impl From<SourceError> for Refused {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// A refusal that is not in the form of a registry's.
 pub fn refused_by_others(request: &Request, reply: &Reply) -> SourceError {

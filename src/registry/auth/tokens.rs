@@ -4,30 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
-
 use super::lock;
+use super::refusal::Refused;
 use super::token::{self, Token, TokenKey};
-use crate::registry::SourceError;
 use crate::registry::flight::Flights;
 
 /// How often one token may be renewed before its time, within the time that a token lasts at least.
 const RENEWALS_MAX: usize = 4;
 const RENEWALS_WITHIN: Duration = Duration::from_secs(token::SHORTEST_LIFE);
-
-/// Why there is no token, or no login.
-#[derive(Clone)]
-pub enum Refused {
-    /// There is none for us.
-    Denied(StatusCode),
-    Failed(SourceError),
-}
-
-impl From<SourceError> for Refused {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 /// The tokens of one registry.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use super::lock;
 
 /// What was learnt of a host.
 #[derive(Default)]
-pub struct Ways(Mutex<Learnt>);
+pub struct Demands(Mutex<Learnt>);
 
 #[derive(Default)]
 struct Learnt {
@@ -20,19 +20,19 @@ struct Learnt {
 
 /// How a repository is asked.
 #[derive(Clone)]
-pub struct Way {
+pub struct Demand {
     pub challenge: Arc<Challenge>,
     /// It did not say so itself: another one of the host did.
     pub is_supposed: bool,
 }
 
-impl Ways {
+impl Demands {
     /// How a repository is asked; `None` where nobody wanted to know anything yet.
-    pub fn of(&self, repo: &str) -> Option<Way> {
+    pub fn of(&self, repo: &str) -> Option<Demand> {
         let learnt = lock(&self.0);
         let own = learnt.own.get(repo);
         let challenge = own.or(learnt.last.as_ref())?.clone();
-        Some(Way { challenge, is_supposed: own.is_none() })
+        Some(Demand { challenge, is_supposed: own.is_none() })
     }
 
     /// Takes in what a repository says.
