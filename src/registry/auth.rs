@@ -128,7 +128,8 @@ impl Session {
                     pass.in_vain();
                 }
             }
-            Ok(Outcome::Denied(_)) | Err(Fault::Transient { in_vain: true, .. }) => pass.in_vain(),
+            Ok(Outcome::Denied(_)) => pass.in_vain(),
+            Err(Fault::Transient { in_vain: true, .. }) => pass.failed(),
             Err(Fault::Final(SourceError { deferral: Some(why), .. })) => **why = pass.refused((**why).clone()),
             Err(_) => {}
         }

@@ -267,6 +267,12 @@ impl Pass<'_> {
         Deferral { source: self.budget.name.clone(), ..refused }
     }
 
+    /// Nothing came of it. A host that hangs is not to be waited for by one after the other.
+    pub fn failed(&mut self) {
+        self.budget.ledger().heard |= self.at.is_some();
+        self.in_vain();
+    }
+
     /// Nothing was given, and nothing is charged.
     pub fn in_vain(&mut self) {
         if let Some(at) = self.at.take() {

@@ -54,6 +54,30 @@ fn what_a_server_had_no_more_of_is_asked_for_by_the_next_run() {
     assert!(!may_pull(&budget) && may_pull(&run()));
 }
 
+#[tokio::test]
+async fn the_first_pull_goes_alone_until_it_is_answered_or_fails() {
+    let goes = |budget: &Arc<Budget>, is_pull| {
+        use futures_util::FutureExt as _;
+        let budget = budget.clone();
+        async move { budget.enter(is_pull, true).now_or_never().is_some() }
+    };
+    for failed in [true, false] {
+        let budget = Budgets::default().of("https://r", None);
+        budget.enter(false, true).await.unwrap().answered(&HeaderMap::new());
+        let mut first = budget.enter(true, true).await.unwrap();
+        assert!(!goes(&budget, true).await && goes(&budget, false).await);
+        if failed {
+            first.failed()
+        } else {
+            first.in_vain()
+        }
+        let second = budget.enter(true, true).await.unwrap();
+        assert_eq!(goes(&budget, true).await, failed, "what was denied tells nothing of pulls");
+        drop((first, second));
+        assert!(goes(&budget, true).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_looks_at_the_clock_again() {
     // As after a jump: nobody is there at this time for years, and the ledger knows of no reason to wait.
