@@ -115,7 +115,7 @@ impl Api {
             }
             let link = page.next.take().filter(|link| !link.is_empty());
             let (found, is_enough) = take(page);
-            walk.has_found(found)?;
+            walk.has_found(found, &reply)?;
             match link {
                 Some(link) if !is_enough => next = pages::follow(&request, &link)?,
                 _ => return Ok(End::Last),

@@ -23,6 +23,8 @@ const PAGE: &str = "1000";
 /// Old registries give all tags in one page.
 pub const PAGE_LIMIT: u64 = 64 << 20;
 const PAGES_MAX: usize = 10_000;
+/// All pages of a list, with whatever else is in them.
+const LIST_LIMIT: u64 = 256 << 20;
 /// Pages one after the other that bring nothing new; some registries leave out what we may not see.
 const IDLE_MAX: usize = 1000;
 const NAMES_MAX: usize = 1_000_000;
@@ -140,7 +142,7 @@ impl List<'_> {
                 StatusCode::NOT_FOUND if is_first => return Ok(Walked::Missing),
                 _ => return Err(unexpected(&request, &reply)),
             }
-            walk.has_found(take(read(&request, &reply, self.of)?, &reply.mask))?;
+            walk.has_found(take(read(&request, &reply, self.of)?, &reply.mask), &reply)?;
             source.keep_page(&request, &reply);
             let Some(link) = next_link(&reply.headers) else { return Ok(Walked::All) };
             next = follow(&request, &link).map_err(|e| SourceError { message: reply.mask.over(&e.message), ..e })?;
@@ -156,12 +158,13 @@ pub struct Walk {
     /// How many names there were up to here, and how many pages have brought no more.
     found: usize,
     idle: usize,
+    bytes: u64,
 }
 
 impl Walk {
     /// Starts one through a list `of` something, which messages call by its first page.
     pub fn from(first: &Url, of: &'static str) -> Self {
-        Self { first: first.clone(), of, seen: HashSet::new(), found: 0, idle: 0 }
+        Self { first: first.clone(), of, seen: HashSet::new(), found: 0, idle: 0, bytes: 0 }
     }
 
     /// Goes on to a page.
@@ -175,18 +178,19 @@ impl Walk {
         Err(SourceError::new(format!("{}: its pages lead in a circle", display(&self.first))))
     }
 
-    /// Says how many names there were up to here.
-    pub fn has_found(&mut self, names: usize) -> Result<(), SourceError> {
+    /// Says how many names there were up to this page.
+    pub fn has_found(&mut self, names: usize, page: &Reply) -> Result<(), SourceError> {
+        self.bytes += page.body.len() as u64;
         self.idle = if names > self.found { 0 } else { self.idle + 1 };
         self.found = names;
         if self.idle > IDLE_MAX {
             return Err(SourceError::new(format!("{}: {IDLE_MAX} pages in a row bring nothing", display(&self.first))));
         }
-        if names > NAMES_MAX { Err(self.too_many()) } else { Ok(()) }
+        if names > NAMES_MAX || self.bytes > LIST_LIMIT { Err(self.too_many()) } else { Ok(()) }
     }
 
     fn too_many(&self) -> SourceError {
-        SourceError::new(format!("{}: more {} than any list has", display(&self.first), self.of))
+        SourceError::new(format!("{}: a list of {} that is longer than any", display(&self.first), self.of))
     }
 }
 
@@ -291,6 +295,27 @@ mod tests {
         for none in ["", "<a>", "<a", "a; rel=next", "<a>; rel=prev", "<a>; title=\"rel=next\""] {
             assert_eq!(link(&[none]), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_way_through_pages_ends() {
+        let first = Url::parse("https://r.example.com/v2/a/tags/list").unwrap();
+        let page = Reply::new(StatusCode::OK, vec![b' '; 1 << 20]);
+        let ends_after = |names: fn(usize) -> usize| {
+            let mut walk = Walk::from(&first, TAGS);
+            let mut pages = 0..;
+            let error = pages.find_map(|n| walk.has_found(names(n), &page).err()).unwrap();
+            (pages.start, error.message)
+        };
+        let (pages, why) = ends_after(|n| n + 1);
+        assert_eq!(pages, 257, "{why}");
+        assert!(why.contains("a list of tags that is longer than any"), "{why}");
+        let (pages, why) = ends_after(|n| n * 100_000);
+        assert_eq!(pages, 12, "{why}");
+        let small = Reply::new(StatusCode::OK, Vec::new());
+        let mut walk = Walk::from(&first, TAGS);
+        let idle = (0..).find(|_| walk.has_found(7, &small).is_err());
+        assert_eq!(idle, Some(IDLE_MAX + 1));
     }
 
     #[test]
