@@ -50,7 +50,7 @@ fn names(tags: &Tags) -> Vec<&str> {
 }
 
 async fn get(source: &Arc<dyn Source>, digest: Sha256, blobs: &Blobs) -> Result<Answer<Image>, SourceError> {
-    source.image(About { repo: "a", blobs: blobs, effort: ONCE }, digest, &Platform::default()).await
+    source.image(About { repo: "a", blobs, effort: ONCE }, digest, &Platform::default()).await
 }
 
 /// Serves manifests and blobs by digest.

@@ -80,7 +80,7 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
     let source = registry(&server.url);
     let get = async |effort| {
         let (_dir, blobs) = store();
-        source.image(About { repo: "a", blobs: &blobs, effort: effort }, digest, &Platform::default()).await
+        source.image(About { repo: "a", blobs: &blobs, effort }, digest, &Platform::default()).await
     };
     let few = Effort { retries: Some(2), timeout: None };
     let error = get(few).await.unwrap_err();
