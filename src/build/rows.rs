@@ -94,8 +94,9 @@ impl Engine<'_> {
         self.steps.shared.entry(id).or_default().push((target, row));
         match self.steps.step(id).status {
             Status::Pending => {
+                let was_ready = self.steps.step(id).pending == 0;
                 self.steps.wait_also(id, after);
-                if self.steps.step(id).pending > 0 {
+                if was_ready && self.steps.step(id).pending > 0 {
                     self.ready.retain(|&ready| ready != id);
                 }
             }
