@@ -36,6 +36,9 @@ pub struct Failed {
     /// The build came to an end before it did.
     #[serde(default)]
     pub interrupted: bool,
+    /// It had failed before that, and may do so again.
+    #[serde(default)]
+    pub failed_before: bool,
     /// A build is at it; told by those who look.
     #[serde(skip)]
     pub running: bool,
@@ -83,6 +86,11 @@ impl Failed {
         self.work.as_deref() == Some(ASK)
     }
 
+    /// Whether it may come to the same again: that a build ended tells nothing of the step.
+    pub fn may_recur(&self) -> bool {
+        !self.interrupted || self.failed_before
+    }
+
     /// Whether it was tried again since, and not in vain. A source that was to be asked is still to be asked where its
     /// answer of before was made use of.
     fn is_over(&self, record: &StepRecord) -> bool {
@@ -95,8 +103,14 @@ impl Failed {
 impl Failures {
     /// Those that builds have left. What cannot be read tells of none.
     pub fn load(work_dir: &Path) -> Self {
-        let mut all = Self(lines(&work_dir.join(FILE)).collect());
+        let mut all = Self::kept(work_dir);
         started::begun(work_dir).for_each(|(path, begun)| all.add(path, begun));
+        all
+    }
+
+    fn kept(work_dir: &Path) -> Self {
+        let mut all = Self::default();
+        lines(&work_dir.join(FILE)).for_each(|(path, failed)| all.add(path, failed));
         all
     }
 
@@ -104,11 +118,14 @@ impl Failures {
         Self([(path.to_owned(), failed)].into())
     }
 
-    /// One that was begun, unless it failed since.
-    fn add(&mut self, path: String, begun: Failed) {
-        if self.0.get(&path).is_none_or(|failed| failed.at < begun.at) {
-            self.0.insert(path, begun);
+    /// One more; what was begun is known already where it failed since.
+    fn add(&mut self, path: String, failed: Failed) {
+        let before = self.0.get(&path);
+        if failed.interrupted && before.is_some_and(|before| before.at >= failed.at) {
+            return;
         }
+        let failed_before = failed.failed_before || failed.interrupted && before.is_some_and(Failed::may_recur);
+        self.0.insert(path, Failed { failed_before, ..failed });
     }
 
     /// As a file keeps it.
@@ -166,7 +183,7 @@ impl Engine<'_> {
         if begun.is_empty() {
             return;
         }
-        let mut before = Failures(lines(&self.work_dir.join(FILE)).collect());
+        let mut before = Failures::kept(&self.work_dir);
         let failed: HashMap<String, i64> = before.0.iter().map(|(path, failed)| (path.clone(), failed.at)).collect();
         begun.into_iter().for_each(|(path, begun)| before.add(path, begun));
         before.0.retain(|path, begun| failed.get(path) != Some(&begun.at) && self.stands(path, begun));
@@ -202,6 +219,7 @@ impl Engine<'_> {
             message,
             deferred,
             interrupted,
+            failed_before: false,
             running: false,
             told,
             because: account.reasons.as_ref().map(|reasons| reasons.listed().join("; ")),

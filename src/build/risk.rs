@@ -28,9 +28,8 @@ impl Engine<'_> {
 
     fn has_failed(&self, id: StepId) -> bool {
         let failed = self.paths(id).next().and_then(|path| self.failures.get(path));
-        failed.is_some_and(|failed| {
-            !failed.interrupted && (failed.step.is_empty() || failed.step == self.steps.label(id))
-        })
+        failed
+            .is_some_and(|failed| failed.may_recur() && (failed.step.is_empty() || failed.step == self.steps.label(id)))
     }
 
     /// What would block a step that waits for it.

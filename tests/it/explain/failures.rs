@@ -218,7 +218,7 @@ fn slow() -> Project {
         "version: 1
 targets:
   quick: {rule: command, run: \"echo > {out}\", output: quick.txt}
-  slow: {rule: command, inputs: [pace.txt], run: \"echo printed; touch began; sleep $(cat {in}); cp {in} {out}\", output: slow.txt}
+  slow: {rule: command, inputs: [pace.txt], run: \"echo printed; touch began; sleep $(cat {in}) && cp {in} {out}\", output: slow.txt}
 ",
     );
     project.write("pace.txt", "20\n");
@@ -269,4 +269,30 @@ fn a_try_that_was_stopped_by_hand_is_told_until_it_is_made() {
     project.write("pace.txt", "0\n");
     project.build(&[]);
     assert!(!project.explain("slow").contains("interrupted"));
+}
+
+#[test]
+fn what_failed_before_it_was_killed_may_fail_again() {
+    let project = slow();
+    project.edit(
+        "  slow:",
+        "  next: {rule: command, inputs: [quick], after: [slow], run: \"cp {in} {out}\", output: next.txt}\n  slow:",
+    );
+    project.write("pace.txt", "0\n");
+    project.build(&[]);
+    project.remove("began");
+    project.write("pace.txt", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.remove("began");
+    let risk = "blocked? next  slow is tried again, and may fail or be put off as before\n";
+    assert_says(&project.run(&["plan"]).stdout, &[risk]);
+    project.write("pace.txt", "20\n");
+    let mut build = project.start(&["build"]);
+    build.until("it has begun", |_| project.exists("began").then_some(()));
+    build.signal(rustix::process::Signal::KILL);
+    build.wait();
+    for _ in 0..2 {
+        assert_says(&project.run(&["plan"]).stdout, &["(interrupted when it was last tried)\n", risk]);
+        project.build(&["quick"]).assert_nothing_done();
+    }
 }
