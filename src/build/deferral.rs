@@ -176,11 +176,14 @@ impl Engine<'_> {
                 Wait::File(_) | Wait::None => {}
             }
         }
-        match lacking {
-            0 => unknown.then(|| "made without steps that cannot be told yet".to_owned()),
-            1 => Some("made without 1 step that failed or is deferred".to_owned()),
-            n => Some(format!("made without {n} steps that failed or are deferred")),
-        }
+        let lacking = match lacking {
+            0 => None,
+            1 => Some("1 step that failed or is deferred".to_owned()),
+            n => Some(format!("{n} steps that failed or are deferred")),
+        };
+        let unknown = unknown.then(|| "steps that cannot be told yet".to_owned());
+        let without: Vec<String> = [lacking, unknown].into_iter().flatten().collect();
+        (!without.is_empty()).then(|| format!("made without {}", without.join(", and without ")))
     }
 
     /// What a step cannot be made without that only its source has, where that is not asked: `--offline`.

@@ -67,6 +67,23 @@ fn a_lost_file_that_values_are_read_out_of_does_not_look_like_inputs_that_are_go
 }
 
 #[test]
+fn what_a_partial_input_lacks_is_counted_and_what_cannot_be_counted_is_said() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  list: {rule: command, foreach: {n: [a, b]}, run: "test {n} = a && printf '1\n2\n' > {out}", output: "result/{n}.lst"}
+  piece: {rule: command, foreach: {v: {from: list, lines: true}}, run: "test {v} = 1 && echo {v} > {out}", output: "result/{n}/{v}"}
+  all: {rule: command, inputs: [{target: piece, partial: true}], run: "cat {in} > {out}", output: result/all}
+"#,
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    let said = report.step("all").message.as_deref();
+    assert_eq!(said, Some("made without 1 step that failed or is deferred, and without steps that cannot be told yet"));
+    assert_eq!(project.read("result/all"), "1\n");
+}
+
+#[test]
 fn inputs_in_another_order_are_not_a_first_build() {
     let project = Project::new(
         r#"
