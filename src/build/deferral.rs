@@ -9,10 +9,10 @@ use crate::rules::Failure;
 use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
 use super::events::{Event, Listener};
-use super::execute::End;
 use super::explain::time;
 use super::outcome::{Deferred, Pulls, Status, Told};
 use super::reason::Reason;
+use super::results::End;
 use super::steps::StepId;
 use super::waits::Wait;
 

@@ -7,39 +7,34 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
-use crate::pipeline::model::{Axis, Pattern, Pipeline, TargetId};
-use crate::pipeline::problem::{Problems, Span};
+use crate::pipeline::model::{Pattern, Pipeline, TargetId};
+use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
-use crate::rules::{Lane, Rule};
+use crate::rules::Rule;
 use crate::store::Digest;
 use crate::store::blobs::Blobs;
-use crate::store::state::{PathId, State, StateError, StepRecord, StoredOutput};
+use crate::store::state::{PathId, State, StateError};
 
 use super::clock::Clock;
-use super::decide::{Decision, Run, Verdict, Work};
-use super::deferral::{Deferrals, PutOff};
+use super::decide::Run;
+use super::deferral::Deferrals;
 use super::events::{Event, Listener, Progress};
-use super::execute::said;
 use super::expand::Pending;
 use super::expand::{Rhythm, Scratch};
 use super::failures::Failures;
-use super::files::{Eyes, Look};
+use super::files::Eyes;
 use super::key::Template;
-use super::outcome::{Account, Counts, Standings, Status, Summary};
+use super::outcome::Account;
 use super::place::Placer;
 use super::possible::AxisValues;
 use super::protected::Protected;
-use super::reason::Reason;
-use super::reasons::Reasons;
 use super::request::{Asked, Wanted};
 use super::schedule::Schedule;
 use super::scratch::ScratchFolders;
 use super::settings::Settings;
 use super::steps::{Bound, FileId, StepId, Steps};
 use super::task::Message;
-use super::waits::{GroupId, Wait};
+use super::waits::GroupId;
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {
@@ -184,10 +179,6 @@ pub enum Selection {
 const SYNC_EVERY: Duration = Duration::from_millis(500);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
-/// Below this, handing steps to other threads costs more than deciding them here.
-const PARALLEL_FROM: usize = 16;
-/// So many files are looked at before what was seen is taken in: what is seen of one takes more room than what is kept.
-const LOOKS: usize = 1 << 14;
 
 impl Engine<'_> {
     pub(super) fn forced(&self, id: StepId) -> bool {
@@ -250,27 +241,6 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Every step has an end; one that has none would otherwise be passed over in silence.
-    fn fail_unreached(&mut self) {
-        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        for id in ids.filter(|&id| !self.steps.step(id).status.is_done()).collect::<Vec<_>>() {
-            let message = "it never became ready: this is a mistake of layermill's, please report it".to_owned();
-            self.account(id, Status::Failed, None, Some(message), None);
-            self.steps.step_mut(id).status = Status::Failed;
-            self.untold.push(id);
-        }
-    }
-
-    /// Tells the failures of steps that never became ready.
-    fn tell_untold(&mut self, listener: &mut dyn Listener) {
-        for id in std::mem::take(&mut self.untold) {
-            self.keep_failure(id, None);
-            if let Some(account) = self.accounts.get(&id) {
-                listener.hear(&Event::Finished { id, account });
-            }
-        }
-    }
-
     fn progress(&mut self) -> Progress {
         self.stats.all_known = self.stats.all_known || !self.may_grow();
         Progress {
@@ -293,362 +263,5 @@ impl Engine<'_> {
                 && self.steps.rows[target].steps.iter().any(|&id| !self.steps.step(id).status.is_done())
         };
         !self.waiting.is_empty() || (0..self.readers.len()).any(unread)
-    }
-
-    /// Decides all that is ready, wave after wave, until what is left needs to run.
-    fn decide_ready(&mut self, listener: &mut dyn Listener) {
-        self.after_settling();
-        while !self.ready.is_empty() && !self.stopping {
-            let ready = std::mem::take(&mut self.ready);
-            let ready = self.name_files(ready);
-            self.eyes.blink();
-            self.look_at_files(&ready);
-            let verdicts: Vec<Option<Box<Verdict>>> = if ready.len() < PARALLEL_FROM {
-                ready.iter().map(|&id| self.decide(id)).collect()
-            } else {
-                let this = &*self;
-                ready.par_iter().with_min_len(PARALLEL_FROM).map(|&id| this.decide(id)).collect()
-            };
-            for (id, verdict) in ready.into_iter().zip(verdicts) {
-                match verdict {
-                    None => self.finish(id, Status::UpToDate),
-                    Some(verdict) => self.apply(id, *verdict, listener),
-                }
-            }
-            self.after_settling();
-        }
-    }
-
-    /// Looks at the files that these steps read and no step makes: once a run, whoever reads them.
-    fn look_at_files(&mut self, ready: &[StepId]) {
-        self.looks.resize_with(self.steps.files.len(), Leaf::default);
-        let mut due: Vec<u32> = Vec::new();
-        for &id in ready {
-            for slot in self.steps.slots_of(id) {
-                if let Wait::File(file) = slot.wait
-                    && self.looks[file as usize] == Leaf::Unseen
-                {
-                    // Marked at once, so that it is listed once.
-                    self.looks[file as usize] = Leaf::Missing;
-                    due.push(file);
-                }
-            }
-        }
-        for due in due.chunks(LOOKS) {
-            let this = &*self;
-            let seen: Vec<Option<Look>> =
-                due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
-            for (&file, look) in due.iter().zip(seen) {
-                self.looks[file as usize] = match look {
-                    None | Some(Look::Same(_)) => Leaf::There,
-                    Some(Look::Hashed(record)) => {
-                        self.state.put_file_at(self.steps.files[file as usize], record);
-                        Leaf::There
-                    }
-                    Some(Look::Missing) => Leaf::Missing,
-                    Some(Look::Unusable(why)) => {
-                        self.unusable.insert(file, why);
-                        Leaf::Unusable
-                    }
-                };
-            }
-        }
-    }
-
-    pub(super) fn after_settling(&mut self) {
-        loop {
-            self.settle_groups();
-            if self.to_expand.is_empty() {
-                return;
-            }
-            self.expand_due();
-        }
-    }
-
-    fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
-        for (path, record) in verdict.files {
-            self.state.put_file_at(path, record);
-        }
-        match verdict.decision {
-            Decision::Done { status, message, record } => {
-                if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
-                    self.remember(id, &record);
-                }
-                if status == Status::Absent && self.mode == Mode::Build {
-                    self.remove_outputs(id);
-                }
-                if status == Status::Blocked && self.is_blocked_perhaps(id) {
-                    self.account(id, status, None, message, None);
-                    self.mark_perhaps(id, true);
-                    return self.settle_told(id, status, listener);
-                }
-                self.settle(id, status, None, message, listener);
-            }
-            Decision::PutOff(step) => {
-                let perhaps = self.accounts.get(&step).is_some_and(|account| account.perhaps);
-                self.account(id, Status::Deferred, None, Some(self.steps.label(step)), None);
-                self.mark_perhaps(id, perhaps);
-                self.settle_told(id, Status::Deferred, listener);
-            }
-            Decision::Failed { message, help } => {
-                self.account(id, Status::Failed, None, Some(message), help);
-                self.mark_perhaps(id, self.mode == Mode::Look && self.in_doubt(id).is_some());
-                self.keep_failure(id, None);
-                self.settle_told(id, Status::Failed, listener);
-            }
-            Decision::Run(run) if self.mode != Mode::Build => {
-                if let Some(why) = self.needs_network(id, &run) {
-                    let help = Some("run without `--offline`".to_owned());
-                    self.account(id, Status::Failed, Some(run.reasons), Some(why), help);
-                    return self.settle_told(id, Status::Failed, listener);
-                }
-                if let Some(PutOff { why, perhaps }) = self.puts_off(id, &run) {
-                    let perhaps = perhaps || self.in_doubt(id).is_some();
-                    self.account(id, Status::Deferred, Some(run.reasons), Some(why), None);
-                    self.mark_perhaps(id, perhaps);
-                    return self.settle_told(id, Status::Deferred, listener);
-                }
-                let perhaps = self.may_not_run(id, &run.reasons);
-                let told = run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
-                let blocked = || self.blocked_as_before(id).filter(|_| !told);
-                let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
-                self.account(id, Status::Stale, Some(run.reasons), message, None);
-                if let Some(account) = self.accounts.get_mut(&id) {
-                    account.work = Some(work);
-                }
-                self.mark_perhaps(id, perhaps);
-                if let (Mode::Look, Work::Restore(stored)) = (self.mode, run.work) {
-                    self.will_restore(id, stored);
-                }
-                self.settle_told(id, Status::Stale, listener);
-            }
-            Decision::Run(mut run) => {
-                // What is taken over is compared with what its source answers as if it had been made.
-                if let Some(adopted) = run.adopted.take() {
-                    self.remember(id, &adopted);
-                }
-                self.steps.step_mut(id).status = Status::Busy;
-                self.queue(id, run);
-            }
-        }
-    }
-
-    /// Whether what is told of a step is seen only while building.
-    pub(super) fn mark_perhaps(&mut self, id: StepId, perhaps: bool) {
-        if let Some(account) = self.accounts.get_mut(&id) {
-            account.perhaps = perhaps;
-        }
-    }
-
-    /// Puts a step in line for its rule.
-    pub(super) fn queue(&mut self, id: StepId, run: Box<Run>) {
-        let target = self.steps.step(id).target as usize;
-        let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
-        self.schedule.push(id, lane, self.pipeline.targets[target].pool);
-        self.runs.insert(id, run);
-    }
-
-    /// Where nothing is run: what a step will have made is known, unless values are read out of it and cannot be read.
-    fn will_restore(&mut self, id: StepId, stored: Vec<StoredOutput>) {
-        let is_read = !self.readers[self.steps.step(id).target as usize].is_empty();
-        if !is_read || stored.first().is_some_and(|first| self.blobs.peek(&first.blob).is_some()) {
-            self.steps.restores.insert(id, stored);
-        }
-    }
-
-    /// Keeps what a step was made from.
-    pub(super) fn remember(&mut self, id: StepId, record: &StepRecord) {
-        let target = self.steps.step(id).target as usize;
-        // The text is one for all of a target's steps.
-        if let Some(compiled) = &self.rules[target]
-            && self.state.template(&compiled.recorded).is_none()
-        {
-            self.state.put_template(&compiled.template.text());
-        }
-        let paths = self.steps.outputs(id).to_vec();
-        let left = self.left_behind(id);
-        self.state.put_step_at(paths[0], record);
-        left.iter().for_each(|(path, record)| self.state.put_step_at(*path, record));
-        // Whoever made these by themselves before does not any more.
-        for &path in &paths[1..] {
-            if self.state.step_key_at(path).is_some() {
-                let file = self.state.file_at(path);
-                let name = self.state.path(path).to_owned();
-                self.state.remove(&name);
-                file.into_iter().for_each(|file| self.state.put_file_at(path, file));
-            }
-        }
-    }
-
-    /// Removes the outputs of a step that has become absent, where they are ours, and what is remembered of them.
-    pub(super) fn remove_outputs(&mut self, id: StepId) {
-        for (path, record) in self.left_behind(id) {
-            self.state.put_step_at(path, &record);
-        }
-        for position in 0..self.steps.outputs(id).len() {
-            let path = self.path(id, position).to_owned();
-            if self.state.file(&path).is_some() {
-                // What cannot be removed has no record any more, and is not believed by anyone.
-                let _ = self.placer.remove(&path);
-                self.state.remove(&path);
-            }
-        }
-    }
-
-    /// A step is done.
-    pub(super) fn settle(
-        &mut self,
-        id: StepId,
-        status: Status,
-        reasons: Option<Reasons>,
-        message: Option<String>,
-        listener: &mut dyn Listener,
-    ) {
-        if !matches!(status, Status::UpToDate | Status::Pending | Status::Busy) || message.is_some() {
-            self.account(id, status, reasons, message, None);
-        }
-        self.settle_told(id, status, listener);
-    }
-
-    pub(super) fn settle_told(&mut self, id: StepId, status: Status, listener: &mut dyn Listener) {
-        if let Some(account) = self.accounts.get(&id) {
-            listener.hear(&Event::Finished { id, account });
-        }
-        self.finish(id, status);
-    }
-
-    /// Marks a step as done and wakes what waits for it.
-    pub(super) fn finish(&mut self, id: StepId, status: Status) {
-        self.steps.step_mut(id).status = status;
-        if status == Status::Failed && self.fail_fast {
-            self.stop();
-        }
-        self.stats.done += 1;
-        self.mark_risk(id);
-        self.steps.wake_step(id, &mut self.ready);
-        let step = self.steps.step(id);
-        let (target, row) = (step.target as usize, step.row);
-        self.row_done(target, row, id);
-        if !self.steps.shared.is_empty() {
-            for (target, row) in self.steps.shared.get(&id).cloned().unwrap_or_default() {
-                self.row_done(target, row, id);
-            }
-        }
-    }
-
-    pub(super) fn account(
-        &mut self,
-        id: StepId,
-        status: Status,
-        reasons: Option<Reasons>,
-        message: Option<String>,
-        help: Option<String>,
-    ) {
-        let account = Account {
-            step: self.steps.label(id),
-            target: self.steps.step(id).target as usize,
-            status,
-            reasons,
-            work: None,
-            perhaps: false,
-            message,
-            help,
-            output: Vec::new(),
-            log: None,
-            took: None,
-            attempts: 0,
-            blocks: 0,
-            last_failure: None,
-        };
-        self.accounts.insert(id, account);
-    }
-
-    /// A step that cannot be: it fails before it is ever ready.
-    pub(super) fn fail(&mut self, id: StepId, message: String, help: Option<String>) {
-        self.account(id, Status::Failed, None, Some(message), help);
-        self.untold.push(id);
-        self.finish(id, Status::Failed);
-    }
-
-    /// A step turns out to be wrong after others have come to know it.
-    pub(super) fn fail_late(&mut self, id: StepId, message: String) {
-        match self.steps.step(id).status {
-            Status::Failed => {}
-            status if status.is_done() => {
-                self.account(id, Status::Failed, None, Some(message), None);
-                self.untold.push(id);
-                self.steps.step_mut(id).status = Status::Failed;
-                self.steps.mark_all(id);
-            }
-            Status::Busy if self.schedule.withdraw(id) => {
-                self.runs.remove(&id);
-                self.fail(id, message, None);
-            }
-            Status::Busy => drop(self.doomed.insert(id, message)),
-            _ => {
-                self.ready.retain(|&r| r != id);
-                self.fail(id, message, None);
-            }
-        }
-    }
-
-    /// A target's values cannot be told.
-    pub(super) fn fail_target(&mut self, _target: TargetId, axis: &Axis, message: String) {
-        self.problem(axis.span, "cannot read the values of this axis", message);
-    }
-
-    pub(super) fn problem(&mut self, span: Span, message: &str, label: String) {
-        self.problems.at(span, message, label);
-    }
-
-    /// How the steps that would run stand, for each target: a step of several counts for each of them.
-    fn standings(&self) -> Vec<Standings> {
-        let mut standings = vec![Standings::default(); self.pipeline.targets.len()];
-        for (&id, account) in self.accounts.iter().filter(|(_, account)| account.status == Status::Stale) {
-            let others = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
-            others.chain([account.target]).for_each(|target| standings[target].add(account));
-        }
-        standings
-    }
-
-    /// Everything as it stands, in the order of the targets and their rows.
-    pub(super) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
-        for (id, blocks) in self.blame() {
-            if let Some(account) = self.accounts.get_mut(&id) {
-                account.blocks = blocks;
-            }
-        }
-        let mut summary = Summary {
-            by_target: vec![Counts::default(); self.pipeline.targets.len()],
-            standings: self.standings(),
-            requests: self.traffic.requests(),
-            bytes: self.traffic.bytes(),
-            retries: self.traffic.retries(),
-            hosts: self.traffic.hosts(),
-            elapsed: started.elapsed(),
-            interrupted: self.interrupted,
-            deferrals: self.deferrals.told(),
-            pulls: self.deferrals.pulls(&self.told_by_sources()),
-            set_aside,
-            ..Summary::default()
-        };
-        for &target in &self.pipeline.order {
-            if self.rules[target].is_none() {
-                continue;
-            }
-            for (row, &id) in self.steps.rows[target].steps.iter().enumerate() {
-                let step = self.steps.step(id);
-                summary.by_target[target].add(step.status);
-                let home = step.target as usize == target && step.row as usize == row;
-                if home {
-                    summary.counts.add(step.status);
-                    if !self.accounts.is_empty() {
-                        summary.accounts.extend(self.accounts.remove(&id));
-                    }
-                }
-            }
-        }
-        self.tell_doubts(&mut summary);
-        summary
     }
 }
