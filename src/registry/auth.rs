@@ -129,7 +129,11 @@ impl Session {
                 }
             }
             Ok(Outcome::Denied(_)) => pass.in_vain(),
-            Err(Fault::Transient { in_vain: true, .. }) => pass.failed(),
+            Err(
+                Fault::Transient { in_vain: true, .. }
+                | Fault::Unreached(_)
+                | Fault::Final(SourceError { is_outage: true, .. }),
+            ) => pass.failed(),
             Err(Fault::Final(SourceError { deferral: Some(why), .. })) => **why = pass.refused((**why).clone()),
             Err(_) => {}
         }

@@ -59,13 +59,20 @@ impl Http {
         for _ in 0..=REDIRECTS_MAX {
             let at = Origin::of(&url);
             // Waiting for one's turn is not waiting for the server.
-            let turn = self.turn(request, &at).await?;
+            let turn = self.turn(request, &at, effort).await?;
             let began = Instant::now();
             // Credentials are for the origin that asked, and do not come back by a detour.
             authorization = authorization.filter(|_| at == origin);
             let client = self.clients.of(&url, at == origin, &self.settings).map_err(|e| request.refused(e))?;
             let came = timeout(left, self.exchange(client, request, &url, authorization)).await;
             let came = came.unwrap_or_else(|_| Err(request.transient(format_args!("not done within {most:?}"))));
+            let came = match came {
+                Err(Fault::Unreached(unreached)) => Err(turn.not_reached(unreached, effort.retries())),
+                came => {
+                    turn.reached();
+                    came
+                }
+            };
             if fault::sign(&came).is_some_and(|sign| turn.tells(sign)) {
                 self.note(&at, |host| host.backed_off += 1);
             }
@@ -85,9 +92,11 @@ impl Http {
         Err(request.refused(format_args!("redirects more than {REDIRECTS_MAX} times")))
     }
 
-    async fn turn(&self, request: &Request, at: &Origin) -> Result<Turn, Fault> {
+    async fn turn(&self, request: &Request, at: &Origin, effort: Effort) -> Result<Turn, Fault> {
         let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
-        self.hosts.enter(at, patience).await.map_err(|rest| fault::resting(request, at, rest))
+        let mut turn = self.hosts.enter(at, patience).await.map_err(|rest| fault::resting(request, at, rest))?;
+        turn.attempts(effort.retries()).await?;
+        Ok(turn)
     }
 
     /// Sends the request to one place, and takes what comes.
@@ -114,7 +123,7 @@ impl Http {
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let response = match timeout(self.settings.idle_timeout, sent.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(fault::below(request, error)),
+            Ok(Err(error)) => return Err(fault::below(request, &Origin::of(url), error)),
             Err(_) => return Err(self.silence(request)),
         };
         match redirect(&response) {
@@ -181,7 +190,7 @@ impl Http {
             let chunk = match timeout(self.settings.idle_timeout, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(body),
-                Ok(Err(error)) => return Err(fault::below(request, error)),
+                Ok(Err(error)) => return Err(fault::below(request, &Origin::of(&request.url), error)),
                 Err(_) => return Err(self.silence(request)),
             };
             self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);

@@ -15,6 +15,9 @@ use crate::registry::budget::{self, Announced, Deferral};
 
 /// Who refuses for longer counts more than requests a second.
 const LONGEST_OF_A_RATE: Duration = Duration::from_secs(60);
+const NOT_TLS: &str = "the server does not speak TLS there: is its address one of `http://`?";
+const UNREACHED: &str = "is its address right, does it run, and does the network lead there (or the proxy)? build again \
+                         then: what is done is kept";
 
 /// Why an attempt failed.
 pub enum Fault {
@@ -28,6 +31,15 @@ pub enum Fault {
         deferral: Option<Box<Deferral>>,
     },
     Final(SourceError),
+    /// Nobody was there to ask.
+    Unreached(Unreached),
+}
+
+/// A host that cannot be reached, in words that are the same for all that want it.
+pub struct Unreached {
+    pub error: SourceError,
+    /// Another attempt would come to the same.
+    pub lasts: bool,
 }
 
 impl From<SourceError> for Fault {
@@ -73,7 +85,8 @@ pub fn sign(came: &Result<Came, Fault>) -> Option<Sign> {
         },
         Ok(Came::Redirect(_)) => Some(Sign::Well),
         Err(Fault::Transient { .. }) => Some(Sign::Fault),
-        Err(Fault::Final(_)) => None,
+        // Whom nobody reaches has nothing to bear.
+        Err(Fault::Final(_) | Fault::Unreached(_)) => None,
     }
 }
 
@@ -126,21 +139,22 @@ fn spent(request: &Request, status: StatusCode) -> Deferral {
     Deferral { source: Origin::of(&request.url).to_string(), why, until: None, window: None }
 }
 
-/// Why a request failed below HTTP. All of it may pass, but for what TLS takes exception to.
-pub fn below(request: &Request, error: reqwest::Error) -> Fault {
+/// Why a request to a host failed below HTTP. All of it may pass, but for what TLS takes exception to.
+pub fn below(request: &Request, at: &Origin, error: reqwest::Error) -> Fault {
     let cause = root_cause(&error);
-    match tls_error(&error) {
-        Some(rustls::Error::InvalidMessage(_)) => {
-            request.refused(cause).help("the server does not speak TLS there: is its address one of `http://`?")
-        }
+    let tls = tls_error(&error);
+    if error.is_connect() {
+        let help = match tls {
+            Some(rustls::Error::InvalidMessage(_)) => NOT_TLS,
+            _ => UNREACHED,
+        };
+        let error = SourceError::new(format!("{at} cannot be reached: {cause}")).help(help);
+        return Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts: tls.is_some() });
+    }
+    match tls {
         Some(_) => request.refused(cause),
         None if error.is_builder() => request.refused(cause),
-        None => match request.transient(cause) {
-            Fault::Transient { what, wait, deferral, .. } => {
-                Fault::Transient { what, wait, in_vain: error.is_connect(), deferral }
-            }
-            other => other,
-        },
+        None => request.transient(cause),
     }
 }
 

@@ -1,7 +1,9 @@
 //! How many requests a host is sent at once: as many as a source may have under way, and fewer where the host does not
 //! bear them. The limit is halved where too much goes wrong, and grows by one with each windowful that goes well
-//! (additive increase, multiplicative decrease). A host that asks to be left alone is left alone by all.
+//! (additive increase, multiplicative decrease). A host that asks to be left alone is left alone by all, and one that
+//! cannot be reached is tried by one at a time.
 
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +15,10 @@ use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::fault::{Fault, Unreached};
+use crate::registry::SourceError;
 use crate::registry::address::Origin;
+use reach::{Attempt, Reach};
 
 /// A few faults among many answers are chance; from this part of a windowful on (one in so many) they are not.
 const CHANCE: usize = 4;
@@ -31,6 +36,7 @@ pub struct Hosts {
 struct Host {
     turns: Semaphore,
     state: Mutex<State>,
+    reach: Reach,
 }
 
 struct State {
@@ -69,6 +75,7 @@ pub enum Sign {
 pub struct Turn {
     host: Arc<Host>,
     halvings: u64,
+    attempt: Option<Attempt>,
 }
 
 impl Hosts {
@@ -83,7 +90,7 @@ impl Hosts {
         if let Ok(turn) = host.turns.acquire().await {
             turn.forget();
         }
-        let mut turn = Turn { halvings: 0, host };
+        let mut turn = Turn { halvings: 0, host, attempt: None };
         while let Some(rest) = turn.host.rest() {
             if rest.left > patience {
                 return Err(rest);
@@ -106,7 +113,7 @@ impl Hosts {
 impl Host {
     fn new(most: usize) -> Self {
         let state = State { most, limit: most, over: 0, halvings: 0, good: 0, faults: 0, rests_until: None };
-        Self { turns: Semaphore::new(most), state: Mutex::new(state) }
+        Self { turns: Semaphore::new(most), state: Mutex::new(state), reach: Reach::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,6 +155,24 @@ impl Host {
 }
 
 impl Turn {
+    /// Waits for leave to make an attempt where the host is out of reach; why there is none, where whoever makes so many
+    /// `retries` would have given up.
+    pub async fn attempts(&mut self, retries: u32) -> Result<(), SourceError> {
+        self.attempt = Some(self.host.reach.attempt(retries).await?);
+        Ok(())
+    }
+
+    /// The host was reached.
+    pub fn reached(&self) {
+        self.host.reach.is_there();
+    }
+
+    /// The host was not reached: what that is for whoever makes so many `retries`.
+    pub fn not_reached(&self, unreached: Unreached, retries: u32) -> Fault {
+        let gives_up = self.attempt.is_some_and(|attempt| self.host.reach.is_not_there(attempt, &unreached, retries));
+        if gives_up { Fault::Final(unreached.error) } else { Fault::Unreached(unreached) }
+    }
+
     /// Takes in what came of the request. Whether the host is now sent less at once.
     pub fn tells(&self, sign: Sign) -> bool {
         let mut state = self.host.state();
@@ -175,6 +200,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.attempt.iter().for_each(|attempt| self.host.reach.has_ended(*attempt));
         self.host.give(&mut self.host.state());
     }
 }

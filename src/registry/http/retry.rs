@@ -21,6 +21,8 @@ impl Http {
             let (what, wait, deferral) = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Unreached(unreached)) if made == retries => return Err(unreached.error),
+                Err(Fault::Unreached(unreached)) => (unreached.error.message, None, None),
                 Err(Fault::Transient { what, wait, deferral, .. }) => (what, wait, deferral),
             };
             let is_too_long = wait.is_some_and(|w| w > LONGEST_RETRY_AFTER);
@@ -44,7 +46,7 @@ impl Http {
 }
 
 /// Exponential, and spread out, so that many that failed together do not come back together.
-fn backoff(attempt: u32) -> Duration {
+pub fn backoff(attempt: u32) -> Duration {
     let longest = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
