@@ -10,7 +10,7 @@ use crate::build::outcome::Status;
 
 use super::pace::Pace;
 use super::running::Running;
-use super::{frame, words};
+use super::{failures, frame, words};
 
 pub struct Bar {
     bar: ProgressBar,
@@ -77,7 +77,7 @@ impl Listener for Bar {
             Event::Finished { id, account } => {
                 self.running.end(*id);
                 if account.status == Status::Failed && self.began.elapsed() >= words::TELL_FAILURES_AFTER {
-                    self.say(&words::failure(account));
+                    self.say(&failures::failure(account));
                 }
             }
             Event::Progress(progress) => self.draw(progress),

@@ -7,8 +7,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::build::events::{Event, Listener, Printed};
-use crate::build::outcome::{Account, Summary};
+use crate::build::outcome::Summary;
 
+use super::failures::{self, Alike};
 use super::{escape, words};
 
 /// The runner shows no more errors of one step.
@@ -33,27 +34,29 @@ pub fn group(step: &str, printed: &Printed) -> String {
 /// Every root failure; those that the runner would not show are told in words.
 pub fn errors(summary: &Summary) -> String {
     let mut text = String::new();
-    for (n, account) in summary.failures().enumerate() {
+    for (n, alike) in failures::alike(summary).iter().enumerate() {
         if n < ERRORS {
-            text.push_str(&error(account));
+            text.push_str(&error(alike));
         } else {
-            text.push_str(&guarded(&words::failure(account)));
+            text.push_str(&guarded(&alike.words()));
         }
     }
     text
 }
 
-fn error(account: &Account) -> String {
+fn error(alike: &Alike<'_>) -> String {
+    let account = alike.first;
     let mut message = account.message.as_deref().unwrap_or("failed").to_owned();
     // Writing to a String cannot fail.
     for line in &account.output {
         let _ = write!(message, "\n{}", escape::printed(line));
     }
-    for more in [words::held_up(account), account.log.as_ref().map(|log| format!("all of it: {log}"))] {
+    let held_up = failures::held_up(account).filter(|_| alike.count() == 1);
+    for more in [alike.names(), held_up, account.log.as_ref().map(|log| format!("all of it: {log}"))] {
         message.extend(more.iter().flat_map(|more| ["\n", more]));
     }
     message.extend(account.help.iter().flat_map(|help| ["\nhelp: ", help]));
-    format!("::error title={}::{}\n", property(&account.step), data(&message))
+    format!("::error title={}::{}\n", property(&alike.title()), data(&message))
 }
 
 pub fn warning(what: &str) -> String {
@@ -119,12 +122,18 @@ fn markdown(summary: &Summary) -> String {
     let _ = writeln!(text, " {} | {} |\n", summary.requests, words::seconds(summary.elapsed));
     if c.failed > 0 {
         text.push_str("| failed | why | waiting for it |\n| --- | --- | --: |\n");
-        for account in summary.failures().take(ROWS) {
-            let why = account.message.as_deref().unwrap_or("failed");
-            let _ = writeln!(text, "| {} | {} | {} |", cell(&account.step), cell(why), account.blocks);
+        let all = failures::alike(summary);
+        for alike in all.iter().take(ROWS) {
+            let why = alike.first.message.as_deref().unwrap_or("failed");
+            let (names, blocks) = match alike.names() {
+                Some(names) => (names, String::new()),
+                None => (alike.title(), alike.first.blocks.to_string()),
+            };
+            let _ = writeln!(text, "| {} | {} | {blocks} |", cell(&names), cell(why));
         }
-        if c.failed > ROWS {
-            let _ = writeln!(text, "| … and {} more | | |", c.failed - ROWS);
+        let more: usize = all.iter().skip(ROWS).map(Alike::count).sum();
+        if more > 0 {
+            let _ = writeln!(text, "| … and {more} more | | |");
         }
         text.push('\n');
     }
@@ -149,7 +158,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::outcome::{Counts, Status};
+    use crate::build::outcome::{Account, Counts, Status};
 
     fn failed() -> Account {
         Account {
@@ -173,7 +182,7 @@ mod tests {
     #[test]
     fn an_error_is_escaped_as_the_runner_wants() {
         assert_eq!(
-            error(&failed()),
+            errors(&Summary { accounts: vec![failed()], ..Summary::default() }),
             "::error title=made@n=1%2Cm=a%3Ab::100%25 wrong%0Areally%0A::error::mine%0Ared%0A3 steps wait for it%0A\
              all of it: .layermill/logs/1.log\n"
         );

@@ -2,6 +2,7 @@
 
 mod bar;
 pub mod escape;
+mod failures;
 mod frame;
 mod github;
 mod ndjson;

@@ -8,7 +8,7 @@ use crate::build::outcome::{Account, Status, Summary};
 
 use super::pace::Pace;
 use super::running::Running;
-use super::{github, words};
+use super::{failures, github, words};
 
 /// Of which steps there is a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Plain {
         if account.status == Status::Failed {
             // A short build tells its failures once, at its end.
             if self.tells != Tells::Wrong && self.started.elapsed() >= words::TELL_FAILURES_AFTER {
-                anstream::eprint!("{}{}", words::failed(account), self.group(account, &printed));
+                anstream::eprint!("{}{}", failures::failed(account), self.group(account, &printed));
             }
         } else if self.tells == Tells::Steps {
             anstream::eprint!("{}{}", words::step(account), self.group(account, &printed));
@@ -88,7 +88,7 @@ impl Plain {
 
     fn done(&self, summary: &Summary) {
         let (failures, deferrals) = match self.reader {
-            Reader::Person => (words::failures(summary), words::deferrals(summary)),
+            Reader::Person => (failures::failures(summary), words::deferrals(summary)),
             Reader::Actions => (github::errors(summary), github::deferrals(summary)),
         };
         match self.tells {

@@ -2,7 +2,7 @@
 
 use crate::build::events::{Event, Listener};
 
-use super::words;
+use super::{failures, words};
 
 /// Tells one build, and what it was for.
 pub struct Round {
@@ -21,7 +21,7 @@ impl Listener for Round {
             Event::Waiting { holder } => anstream::eprint!("{}", words::waiting(holder)),
             Event::SetAside { what } => anstream::eprint!("{}", words::set_aside(what)),
             Event::Done(summary) => {
-                let wrong = words::failures(summary) + &words::deferrals(summary);
+                let wrong = failures::failures(summary) + &words::deferrals(summary);
                 anstream::eprintln!("{wrong}{}: {}", self.why, words::line(summary));
             }
             _ => {}

@@ -11,12 +11,12 @@ use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
 use crate::registry::HostNote;
 
 use super::pace::Pace;
-use super::{escape, frame};
+use super::{escape, failures, frame};
 
-const RED: Style = AnsiColor::Red.on_default().bold();
+pub const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
+pub const DIM: Style = Style::new().dimmed();
 /// A build that is over sooner tells its failures once, at its end.
 pub const TELL_FAILURES_AFTER: Duration = Duration::from_secs(3);
 /// How many absent steps, and how many notes, are named.
@@ -24,7 +24,7 @@ const NAMED: usize = 10;
 
 /// Everything that is to be said at the end.
 pub fn summary(summary: &Summary) -> String {
-    format!("{}{}{}{}\n", notes(summary), failures(summary), deferrals(summary), line(summary))
+    format!("{}{}{}{}\n", notes(summary), failures::failures(summary), deferrals(summary), line(summary))
 }
 
 /// What sources had no more of, and when they have.
@@ -117,51 +117,9 @@ fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: 
     }
 }
 
-fn message(account: &Account) -> Cow<'_, str> {
+/// What is said of a step.
+pub fn message(account: &Account) -> Cow<'_, str> {
     escape::line(account.message.as_deref().unwrap_or_default())
-}
-
-/// Each root failure with the end of its output, and what could not be built because of it.
-pub fn failures(summary: &Summary) -> String {
-    summary.failures().map(failure).collect()
-}
-
-/// A failure in a line.
-pub fn failed(account: &Account) -> String {
-    format!("{RED}failed{RED:#} {}: {}\n", escape::line(&account.step), message(account))
-}
-
-/// A failure with all that is known of it.
-pub fn failure(account: &Account) -> String {
-    let mut text = failed(account);
-    for line in &account.output {
-        let _ = writeln!(text, "  {DIM}│{DIM:#} {}", escape::printed(line));
-    }
-    if let Some(log) = &account.log {
-        let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
-    }
-    if account.attempts > 1 {
-        let _ = writeln!(text, "  {DIM}{} attempts{DIM:#}", account.attempts);
-    }
-    if let Some(reason) = &account.reasons {
-        let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
-    }
-    if let Some(help) = &account.help {
-        let _ = writeln!(text, "  help: {}", escape::lines(help));
-    }
-    if let Some(held_up) = held_up(account) {
-        let _ = writeln!(text, "  {DIM}{held_up}{DIM:#}");
-    }
-    text
-}
-
-/// How many steps could not be made because of a failure.
-pub fn held_up(account: &Account) -> Option<String> {
-    match account.blocks {
-        0 => None,
-        1 => Some("1 step waits for it".to_owned()),
-        n => Some(format!("{n} steps wait for it")),
-    }
 }
 
 /// One step that was done, in a line: all causes for which it ran, and how long it took.

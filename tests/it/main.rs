@@ -26,6 +26,7 @@ mod laws;
 mod limits;
 mod names;
 mod once;
+mod outage;
 mod platforms;
 mod reaching;
 mod refusals;

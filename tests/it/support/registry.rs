@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -65,29 +65,21 @@ impl Registry {
         );
         let file = |name: &str| folder.path().join(name);
         fs::write(file("config.yml"), config).expect("written");
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(file("config.yml"))
-            .stdin(Stdio::null())
-            .stdout(File::create(file("access.log")).expect("created"))
-            .stderr(File::create(file("error.log")).expect("created"))
-            .spawn()
-            .unwrap_or_else(|e| {
-                panic!(
-                    "cannot start docker-registry: {e}\n\
-                     These tests talk to a real registry. On Debian or Ubuntu: apt-get install docker-registry \
-                     (tests/run does that)"
-                )
-            });
-        let address = until("docker-registry says where it listens", || {
-            let log = fs::read_to_string(file("error.log")).unwrap_or_default();
-            if let Ok(Some(status)) = child.try_wait() {
-                panic!("docker-registry ended with {status}:\n{log}");
-            }
-            let (_, rest) = log.split_once("listening on ")?;
-            rest.split(['"', ',']).next()?.parse().ok()
-        });
+        let (child, address) = run(folder.path());
         Self { child, address, folder, data, pushed: RefCell::default() }
+    }
+
+    /// Ends it, in the middle of whatever it does.
+    pub fn stop(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("it ran");
+    }
+
+    /// Starts it again where it was, after [`Registry::stop`].
+    pub fn resume(&mut self) {
+        let config = self.folder.path().join("config.yml");
+        let text = fs::read_to_string(&config).expect("its configuration");
+        fs::write(config, text.replace("127.0.0.1:0", &self.address.to_string())).expect("written");
+        (self.child, _) = run(self.folder.path());
     }
 
     /// As sources name it.
@@ -150,6 +142,35 @@ impl Registry {
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("access.log")).expect("the access log")
     }
+}
+
+/// Starts one with the configuration in a folder, where its logs go, too; and where it listens.
+fn run(folder: &Path) -> (Child, SocketAddr) {
+    let file = |name: &str| folder.join(name);
+    let access = File::options().create(true).append(true).open(file("access.log"));
+    let mut child = Command::new("docker-registry")
+        .arg("serve")
+        .arg(file("config.yml"))
+        .stdin(Stdio::null())
+        .stdout(access.expect("opened"))
+        .stderr(File::create(file("error.log")).expect("created"))
+        .spawn()
+        .unwrap_or_else(|e| {
+            panic!(
+                "cannot start docker-registry: {e}\n\
+                 These tests talk to a real registry. On Debian or Ubuntu: apt-get install docker-registry \
+                 (tests/run does that)"
+            )
+        });
+    let address = until("docker-registry says where it listens", || {
+        let log = fs::read_to_string(file("error.log")).unwrap_or_default();
+        if let Ok(Some(status)) = child.try_wait() {
+            panic!("docker-registry ended with {status}:\n{log}");
+        }
+        let (_, rest) = log.split_once("listening on ")?;
+        rest.split(['"', ',']).next()?.parse().ok()
+    });
+    (child, address)
 }
 
 impl Request {

@@ -1,0 +1,123 @@
+//! The words of failures: each root failure with all that is known of it, and many that are alike as one.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use crate::build::outcome::{Account, Summary};
+
+use super::escape;
+use super::words::{DIM, RED, message};
+
+/// How many of those that failed alike are named.
+const NAMED: usize = 3;
+
+/// Root failures of which nothing is known but the same words.
+pub struct Alike<'a> {
+    pub first: &'a Account,
+    others: Vec<&'a Account>,
+}
+
+/// The root failures of a build, in the order of the first of those that are alike.
+pub fn alike(summary: &Summary) -> Vec<Alike<'_>> {
+    let mut all: Vec<Alike<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for account in summary.failures() {
+        let says_no_more = account.output.is_empty() && account.log.is_none();
+        let said =
+            account.message.as_deref().filter(|_| says_no_more).map(|message| (message, account.help.as_deref()));
+        let place = said.map_or(all.len(), |said| *places.entry(said).or_insert(all.len()));
+        match all.get_mut(place) {
+            Some(alike) => alike.others.push(account),
+            None => all.push(Alike { first: account, others: Vec::new() }),
+        }
+    }
+    // A few are named one by one.
+    all.into_iter().flat_map(unless_few).collect()
+}
+
+fn unless_few(alike: Alike<'_>) -> Vec<Alike<'_>> {
+    if alike.others.len() >= NAMED {
+        return vec![alike];
+    }
+    std::iter::once(alike.first).chain(alike.others).map(|first| Alike { first, others: Vec::new() }).collect()
+}
+
+impl Alike<'_> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// What they are called: the step, or how many.
+    pub fn title(&self) -> String {
+        match self.count() {
+            1 => self.first.step.clone(),
+            n => format!("{n} steps"),
+        }
+    }
+
+    /// The names of the first of them, where there are many.
+    pub fn names(&self) -> Option<String> {
+        let more = self.count().checked_sub(NAMED).filter(|_| !self.others.is_empty())?;
+        let named = std::iter::once(&self.first).chain(&self.others).take(NAMED).map(|account| account.step.as_str());
+        Some(format!("{} and {more} more", named.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// All that is known of them.
+    pub fn words(&self) -> String {
+        let Some(names) = self.names() else { return failure(self.first) };
+        let message = message(self.first);
+        let mut text = format!("{RED}failed{RED:#} {}: {message}\n  {}\n", self.title(), escape::line(&names));
+        add_help(&mut text, self.first);
+        text
+    }
+}
+
+/// Each root failure with the end of its output, and what could not be built because of it.
+pub fn failures(summary: &Summary) -> String {
+    alike(summary).iter().map(Alike::words).collect()
+}
+
+/// A failure in a line.
+pub fn failed(account: &Account) -> String {
+    format!("{RED}failed{RED:#} {}: {}\n", escape::line(&account.step), message(account))
+}
+
+/// A failure with all that is known of it.
+pub fn failure(account: &Account) -> String {
+    let mut text = failed(account);
+    // Writing to a String cannot fail.
+    for line in &account.output {
+        let _ = writeln!(text, "  {DIM}│{DIM:#} {}", escape::printed(line));
+    }
+    if let Some(log) = &account.log {
+        let _ = writeln!(text, "  {DIM}all of it: {log}{DIM:#}");
+    }
+    if account.attempts > 1 {
+        let _ = writeln!(text, "  {DIM}{} attempts{DIM:#}", account.attempts);
+    }
+    if let Some(reason) = &account.reasons {
+        let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
+    }
+    add_help(&mut text, account);
+    if let Some(held_up) = held_up(account) {
+        let _ = writeln!(text, "  {DIM}{held_up}{DIM:#}");
+    }
+    text
+}
+
+fn add_help(text: &mut String, account: &Account) {
+    if let Some(help) = &account.help {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  help: {}", escape::lines(help));
+    }
+}
+
+/// How many steps could not be made because of a failure.
+pub fn held_up(account: &Account) -> Option<String> {
+    match account.blocks {
+        0 => None,
+        1 => Some("1 step waits for it".to_owned()),
+        n => Some(format!("{n} steps wait for it")),
+    }
+}

@@ -1,0 +1,98 @@
+//! Registries that are not there, or not for a while.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::support::images::Format;
+use crate::support::project::{Project, Running};
+use crate::support::registry::Registry;
+use crate::support::stock;
+use crate::support::until;
+use crate::support::words::exit;
+
+/// The address of a host at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}", listener.local_addr().expect("bound"))
+}
+
+fn of_many(url: &str, repositories: usize, keys: &str) -> Project {
+    let names: Vec<String> = (0..repositories).map(|n| format!("team/r{n:02}")).collect();
+    let project = Project::new(&stock::pipeline_for(url, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+    project.edit("    source: ours\n", &format!("    source: ours\n{keys}"));
+    project
+}
+
+#[test]
+fn a_host_that_is_down_costs_all_who_want_it_as_much_as_one_and_is_named_once() {
+    let url = nobody();
+    let project = of_many(&url, 60, "    retries: 3\n");
+    let run = project.run(&["build", "--format", "json"]).exits(exit::FAILED);
+    let report: Value = serde_json::from_str(&run.stdout).expect("a report");
+    let failures = report["failures"].as_array().expect("failures");
+    assert_eq!(failures.len(), 60, "programs are told of each");
+    let messages: BTreeSet<&str> = failures.iter().filter_map(|f| f["message"].as_str()).collect();
+    let says = format!("{url} cannot be reached: Connection refused");
+    assert!(messages.len() == 1 && messages.iter().all(|message| message.starts_with(&says)), "{messages:?}");
+    // One request with its retries; later ones now and then.
+    assert!(report["requests"].as_u64().is_some_and(|n| (4..20).contains(&n)), "{}", report["requests"]);
+
+    let names =
+        "\n  get_tag@repo=team/r00, get_tag@repo=team/r01, get_tag@repo=team/r02 and 57 more\n  help: is its address";
+    assert!(run.stderr.contains(&format!("failed 60 steps: {says}")) && run.stderr.contains(names), "{run}");
+    assert_eq!(run.stderr.matches(&says).count(), 1, "{run}");
+
+    let mut command = project.command(&["build"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", project.path("summary.md"));
+    let run = Running::spawn(command).wait().exits(exit::FAILED);
+    assert!(run.stderr.contains(&format!("::error title=60 steps::{says}")), "{run}");
+    assert_eq!(run.stderr.matches(&says).count(), 1, "{run}");
+    let page = project.read("summary.md");
+    assert!(
+        page.contains("get\\_tag@repo=team/r02 and 57 more") && page.matches("cannot be reached").count() == 1,
+        "{page}"
+    );
+}
+
+#[test]
+fn a_host_whose_name_is_none_fails_in_words() {
+    let project = of_many("https://registry.invalid", 40, "    retries: 1\n");
+    let run = project.run(&["build"]).exits(exit::FAILED);
+    assert!(run.stderr.contains("failed 40 steps: https://registry.invalid cannot be reached: "), "{run}");
+    assert!(run.stderr.contains("help: is its address right"), "{run}");
+}
+
+#[test]
+fn few_failures_are_named_one_by_one() {
+    let url = nobody();
+    let run = of_many(&url, 3, "    retries: 0\n").run(&["build"]).exits(exit::FAILED);
+    for repo in ["team/r00", "team/r01", "team/r02"] {
+        assert!(run.stderr.contains(&format!("failed get_tag@repo={repo}: {url} cannot be reached")), "{run}");
+    }
+}
+
+#[test]
+fn a_registry_that_is_started_again_in_mid_crawl_is_survived() {
+    let mut registry = Registry::start();
+    let image = stock::busybox().manifest(Format::Oci);
+    let tags = 300;
+    (0..tags).for_each(|n| registry.push(&format!("team/r00:{n}"), &image));
+    let project = of_many(&registry.url(), 1, "");
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
+    let mark = registry.mark();
+    let mut build = project.start(&["build", "get_tag", "--events", "events.ndjson"]);
+    build.until("some tags were asked about", |_| (registry.requests_since(mark).len() > 60).then_some(()));
+    registry.stop();
+    // Until it was missed.
+    let retries = || {
+        let text = project.read("events.ndjson");
+        let last: Value = text.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
+        last["retries"].as_u64().filter(|n| *n > 1).map(drop)
+    };
+    until("requests were repeated", retries);
+    registry.resume();
+    build.wait().exits(exit::DONE);
+    assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(tags));
+}
