@@ -6,6 +6,7 @@ mod fault;
 mod hosts;
 mod request;
 mod retry;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

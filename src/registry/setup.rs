@@ -46,7 +46,7 @@ pub const CA: Key = Key {
     name: "ca",
     shape: Shape::Text,
     required: false,
-    doc: "A file of certificates (PEM) of authorities that are trusted beside the system's.",
+    doc: "A file of certificates (PEM) of authorities that are trusted beside the system's, or of the registry itself.",
 };
 pub const CLIENT_CERT: Key = Key {
     name: "client_cert",

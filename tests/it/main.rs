@@ -39,5 +39,6 @@ mod sizes;
 mod support;
 mod tags_layers;
 mod telling;
+mod trust;
 mod verbs;
 mod wire;

@@ -34,8 +34,11 @@ impl Clients {
                 .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(settings.idle_timeout.min(settings.timeout).mul_f64(CONNECTS_WITHIN));
-            builder =
-                if is_plain { builder.tls_certs_only([]) } else { settings.certificates.add_to(builder, is_known)? };
+            if is_plain {
+                builder = builder.tls_certs_only([]);
+            } else if let Some(tls) = settings.certificates.config(is_known)? {
+                builder = builder.tls_backend_preconfigured(tls);
+            }
             // A proxy is for elsewhere.
             if is_plain || settings.local {
                 builder = builder.no_proxy();

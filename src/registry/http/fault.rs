@@ -8,14 +8,14 @@ use reqwest::header::RETRY_AFTER;
 
 use super::exchange::Came;
 use super::hosts::{Rest, Sign};
-use super::{LONGEST_RETRY_AFTER, Reply, Request};
+use super::{LONGEST_RETRY_AFTER, Reply, Request, tls};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
 use crate::registry::budget::{self, Announced, Deferral};
 
 /// Who refuses for longer counts more than requests a second.
 const LONGEST_OF_A_RATE: Duration = Duration::from_secs(60);
-const NOT_TLS: &str = "the server does not speak TLS there: is its address one of `http://`?";
+
 const UNREACHED: &str = "is its address right, does it run, and does the network lead there (or the proxy)? build again \
                          then: what is done is kept";
 
@@ -141,20 +141,17 @@ fn spent(request: &Request, status: StatusCode) -> Deferral {
 
 /// Why a request to a host failed below HTTP. All of it may pass, but for what TLS takes exception to.
 pub fn below(request: &Request, at: &Origin, error: reqwest::Error) -> Fault {
-    let cause = root_cause(&error);
-    let tls = tls_error(&error);
+    let objection = tls::objection(&error);
+    let lasts = objection.is_some();
     if error.is_connect() {
-        let help = match tls {
-            Some(rustls::Error::InvalidMessage(_)) => NOT_TLS,
-            _ => UNREACHED,
-        };
-        let error = SourceError::new(format!("{at} cannot be reached: {cause}")).help(help);
-        return Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts: tls.is_some() });
+        let (what, help) = objection.map_or_else(|| (root_cause(&error), UNREACHED), |tls| (tls.what, tls.help));
+        let error = SourceError::new(format!("{at} cannot be reached: {what}")).help(help);
+        return Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts });
     }
-    match tls {
-        Some(_) => request.refused(cause),
-        None if error.is_builder() => request.refused(cause),
-        None => request.transient(cause),
+    match objection {
+        Some(tls) => request.refused(format_args!("{at}: {}", tls.what)).help(tls.help),
+        None if error.is_builder() => request.refused(root_cause(&error)),
+        None => request.transient(root_cause(&error)),
     }
 }
 
@@ -167,20 +164,4 @@ pub fn root_cause(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text.unwrap_or_else(|| error.to_string())
-}
-
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(found) = wrapped(inner) {
-            return Some(found);
-        }
-        cause = inner.source();
-    }
-    None
-}
-
-/// An I/O error hides what it wraps from its own sources.
-fn wrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref().or_else(|| wrapped(error.downcast_ref::<std::io::Error>()?.get_ref()?))
 }

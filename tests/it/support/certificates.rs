@@ -32,6 +32,14 @@ impl Authority {
         authority
     }
 
+    /// With a `server` for `localhost` that signed its certificate itself, as the usual recipe has it.
+    pub fn of_itself() -> Self {
+        let authority = Self { folder: TempDir::new().expect("a temporary folder") };
+        let recipe = "req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.pem -subj /CN=localhost";
+        authority.openssl(&format!("{recipe} -days 30 -addext subjectAltName=DNS:localhost"));
+        authority
+    }
+
     /// `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
