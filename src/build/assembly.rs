@@ -1,6 +1,6 @@
 //! An engine for a session and an order, before it has seen any step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 
@@ -106,6 +106,7 @@ pub(super) fn engine<'p>(
             stopping: false,
             interrupted: false,
             doomed: HashMap::new(),
+            resumed: HashSet::new(),
             runtime: Arc::new(runtime),
             cancel: watch::channel(false).0,
             send,

@@ -314,6 +314,20 @@ impl Engine<'_> {
         age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// From when on what a source told a try that did not end is fresh enough, in milliseconds since 1970; `None`: it is
+    /// asked all of it.
+    pub(super) fn learnt_since(&self, id: StepId) -> Option<i64> {
+        match self.settings_of(id).fresh {
+            _ if self.refreshed(id) || self.forced(id) => None,
+            Freshness::Exists => Some(i64::MIN),
+            Freshness::Within(limit) => {
+                let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+                Some(self.clock.now_ms().saturating_sub(limit).saturating_add(1))
+            }
+            Freshness::Digest | Freshness::Always => None,
+        }
+    }
+
     /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.
     fn are_kept(&self, id: StepId, stored: &[StoredOutput]) -> bool {
         let named =

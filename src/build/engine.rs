@@ -1,6 +1,6 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
@@ -137,6 +137,8 @@ pub(super) struct Engine<'p> {
     pub interrupted: bool,
     /// Steps that turned out to be wrong while they ran, and why.
     pub doomed: HashMap<StepId, String>,
+    /// Those whose answer was partly learnt by an earlier try.
+    pub resumed: HashSet<StepId>,
     pub runtime: Arc<tokio::runtime::Runtime>,
     pub cancel: tokio::sync::watch::Sender<bool>,
     pub send: Sender<Message>,

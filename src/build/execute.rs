@@ -66,8 +66,8 @@ impl Engine<'_> {
             };
             let answered = asked.and_then(|asked| match asked {
                 Asked::Absent(why) => Ok(Answered::Absent(why)),
-                Asked::Answer { bytes, notes } => match job.blobs.put(&bytes) {
-                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes }),
+                Asked::Answer { bytes, notes, learnt_at } => match job.blobs.put(&bytes) {
+                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes, learnt_at }),
                     Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
                 },
             });
@@ -163,6 +163,7 @@ impl Engine<'_> {
             retries: settings.retries,
             attempts: AtomicU32::new(0),
             timeout: target.timeout,
+            learnt_since: self.learnt_since(id),
             cancelled: self.cancel.subscribe(),
         }
     }

@@ -245,7 +245,9 @@ impl Engine<'_> {
                 // That what it needs was not there says nothing of a step that is absent.
                 Status::Absent => failed.because.is_some() && self.stands(path, failed),
                 // Of what is well as it is, one that was of other inputs tells nothing.
-                status if status.has_outputs() => self.stands(path, failed) && !self.has_moved(id, failed),
+                status if status.has_outputs() => {
+                    self.stands(path, failed) && !self.has_moved(id, failed) && !self.resumed.contains(&id)
+                }
                 _ => true,
             })
         });

@@ -37,8 +37,8 @@ impl Engine<'_> {
                 return self.failed(id, *run, failure, listener);
             }
         };
-        let (digest, bytes, notes) = match answered {
-            Answered::Answer { digest, bytes, notes } => (digest, bytes, notes),
+        let (digest, bytes, notes, learnt_at) = match answered {
+            Answered::Answer { digest, bytes, notes, learnt_at } => (digest, bytes, notes, learnt_at),
             Answered::Absent(why) => {
                 self.schedule.end(id);
                 let Some(mut run) = self.runs.remove(&id) else { return };
@@ -51,7 +51,11 @@ impl Engine<'_> {
         let before = self.state.step(self.path(id, 0));
         let record = std::mem::take(&mut run.record);
         run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
-        run.record.asked_at = self.clock.now_ms();
+        // It is as old as the oldest of what it tells.
+        run.record.asked_at = learnt_at.unwrap_or_else(|| self.clock.now_ms());
+        if learnt_at.is_some() {
+            self.resumed.insert(id);
+        }
         run.record.why_asked.clear();
         run.notes = notes;
         let same = before.as_ref().filter(|b| b.key == run.record.key);
@@ -131,7 +135,8 @@ impl Engine<'_> {
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = made_then.unwrap_or(now);
         }
-        record.made_at = if matches!(run.work, Work::Ask) || record.asked_at == now { 0 } else { now };
+        let is_answered_now = matches!(run.work, Work::Ask) && !self.resumed.contains(&id);
+        record.made_at = if is_answered_now || record.asked_at == now { 0 } else { now };
         if placed.files.len() > 1 {
             record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
         }

@@ -34,7 +34,7 @@ pub(super) enum Message {
 
 #[derive(Debug)]
 pub(super) enum Answered {
-    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String> },
+    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String>, learnt_at: Option<i64> },
     Absent(String),
 }
 

@@ -9,6 +9,7 @@ use super::budget::Budget;
 use super::fetches::Fetches;
 use super::grammar;
 use super::image::Image;
+use super::learnt::Learnt;
 use super::lookup;
 use super::measure::{self, Measures};
 use super::pages::{Names, Walked};
@@ -109,6 +110,24 @@ impl Distribution {
         self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, blobs, effort))).await
     }
 
+    /// The same where it may be known already.
+    async fn known_digest(
+        &self,
+        about: About<'_>,
+        tag: &str,
+        learnt: Option<&Learnt>,
+    ) -> Result<Answer<Sha256>, SourceError> {
+        let Some(learnt) = learnt else { return self.digest(about, tag).await };
+        if let Some(digest) = learnt.get(tag) {
+            return Ok(Answer::Found(digest));
+        }
+        let answer = self.digest(about, tag).await?;
+        if let Answer::Found(digest) = &answer {
+            learnt.add(tag, *digest);
+        }
+        Ok(answer)
+    }
+
     fn remote<'a>(&'a self, about: About<'a>) -> Remote<'a> {
         Remote { source: self, repo: about.repo, effort: about.effort }
     }
@@ -120,15 +139,22 @@ impl Distribution {
         self.endpoints.ask(about.effort, ask).await
     }
 
-    /// Asks for the digest of each.
+    /// Asks for the digest of each, but for what an earlier try that did not end has learnt.
     pub async fn with_digests(&self, about: About<'_>, names: Names) -> Result<Tags, SourceError> {
+        let kept = &self.endpoints.own().validators;
+        let since = about.effort.learnt_since;
+        let learnt = since.and_then(|since| Learnt::of(kept, &self.identity, about.repo, since));
+        let learnt_at = learnt.as_ref().and_then(|learnt| learnt.first(&names.tags));
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
-            .map(|tag| async { Ok::<_, SourceError>((self.digest(about, &tag).await?, tag)) })
+            .map(|tag| async { Ok::<_, SourceError>((self.known_digest(about, &tag, learnt.as_ref()).await?, tag)) })
             .buffer_unordered(self.concurrency)
             .map_ok(|(digest, tag)| (tag, digest))
             .try_collect()
             .await?;
-        let mut tags = Tags::default();
+        if let Some(learnt) = learnt {
+            learnt.forget();
+        }
+        let mut tags = Tags { learnt_at, ..Tags::default() };
         for (tag, digest) in digests {
             match digest {
                 Answer::Found(digest) => drop(tags.tags.insert(tag, digest)),

@@ -19,7 +19,7 @@ pub struct Endpoint {
     /// The largest manifest or config.
     pub limit: u64,
     pub session: Session,
-    validators: Arc<Validators>,
+    pub validators: Arc<Validators>,
     /// It does not answer HEADs: digests are those of what it sends.
     has_no_heads: AtomicBool,
 }

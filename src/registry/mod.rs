@@ -21,6 +21,7 @@ pub mod image;
 pub mod imagelayers;
 pub mod layer_file;
 pub mod layout;
+mod learnt;
 mod logins;
 mod lookup;
 pub mod manifest;

@@ -36,6 +36,8 @@ pub struct Tags {
     pub tags: BTreeMap<String, Sha256>,
     /// Tags that were left out, and why: outside the grammar, or gone when they were asked about.
     pub left_out: Vec<(String, String)>,
+    /// When the first of the digests was learnt, in milliseconds since 1970, where that was by an earlier try.
+    pub learnt_at: Option<i64>,
 }
 
 /// Which tags are asked about at all.
@@ -81,6 +83,9 @@ pub struct Effort {
     pub retries: Option<u32>,
     /// For a whole request; `None`: the source's own (120 s).
     pub timeout: Option<Duration>,
+    /// What an earlier try that did not end learnt since then (milliseconds since 1970) is as good as what is asked now;
+    /// `None`: nothing of that kind is.
+    pub learnt_since: Option<i64>,
 }
 
 /// Attempts after the first, unless set: where a fifth of all goes wrong, none of many thousands fails this often.

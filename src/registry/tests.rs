@@ -15,7 +15,7 @@ use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
-const ONCE: Effort = Effort { retries: Some(0), timeout: None };
+const ONCE: Effort = Effort { retries: Some(0), timeout: None, learnt_since: None };
 
 fn digest() -> String {
     Sha256::of(b"some manifest").to_string()

@@ -65,6 +65,13 @@ impl Validators {
         let _ = self.file(url).map(fs::remove_file);
     }
 
+    /// Where something else of such kind is kept, by a hash of what it is of.
+    pub fn beside(&self, of: &[u8], kind: &str) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        self.tidied.get_or_init(|| self.tidy());
+        Some(folder.join(format!("{}.{kind}", Digest::of(of))))
+    }
+
     fn file(&self, url: &Url) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(Digest::of(url.as_str().as_bytes()).to_string()))
     }

@@ -104,7 +104,7 @@ pub fn sole_binding(pattern: &Pattern) -> Option<usize> {
 
 /// How hard the target says to try.
 pub fn effort(job: &Job) -> Effort {
-    Effort { retries: job.retries, timeout: job.timeout }
+    Effort { retries: job.retries, timeout: job.timeout, learnt_since: job.learnt_since }
 }
 
 /// What a step asks about a repository.

@@ -326,6 +326,7 @@ mod tests {
             retries: None,
             attempts: std::sync::atomic::AtomicU32::new(0),
             timeout: None,
+            learnt_since: None,
             cancelled: tokio::sync::watch::channel(false).1,
         };
         let fake = Arc::new(fake);

@@ -63,6 +63,9 @@ pub struct Job {
     /// Attempts after the first; `None`: the rule's default.
     pub retries: Option<u32>,
     pub timeout: Option<Duration>,
+    /// What a source told an earlier try that did not end since then (milliseconds since 1970) need not be asked again;
+    /// `None`: all is asked.
+    pub learnt_since: Option<i64>,
     /// How often the command was run so far, counted by a rule that runs one.
     pub attempts: AtomicU32,
     /// Becomes true when the build is interrupted: end children and return.
@@ -88,6 +91,8 @@ pub enum Asked {
     Answer {
         bytes: Vec<u8>,
         notes: Vec<String>,
+        /// When the first of it was learnt, in milliseconds since 1970, where that was by an earlier try.
+        learnt_at: Option<i64>,
     },
     Absent(String),
 }

@@ -124,6 +124,7 @@ impl Rule for TagsRule {
                         .into_iter()
                         .collect(),
                     bytes: render(&tags.tags),
+                    learnt_at: tags.learnt_at,
                 },
             })
         }))

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
+use crate::support::clock::Clock;
 use crate::support::images::Format;
 use crate::support::project::{Project, Running};
-use crate::support::registry::Registry;
+use crate::support::registry::{Mark, Registry};
 use crate::support::stock;
 use crate::support::until;
 use crate::support::words::exit;
@@ -73,12 +74,111 @@ fn few_failures_are_named_one_by_one() {
     }
 }
 
+/// A registry with so many tags of one repository.
+fn tags(n: usize) -> Registry {
+    let registry = Registry::start();
+    let image = stock::busybox().manifest(Format::Oci);
+    (0..n).for_each(|n| registry.push(&format!("team/r00:{n}"), &image));
+    registry
+}
+
+/// How many of them were asked about since.
+fn heads(registry: &Registry, since: Mark) -> usize {
+    let heads = registry.requests_since(since).into_iter().filter(|r| r.method == "HEAD" && r.status == 200);
+    heads.map(|request| request.path).collect::<BTreeSet<_>>().len()
+}
+
+/// Kills a build of the tags in the middle: how many were answered by then.
+fn killed(project: &Project, registry: &Registry, args: &[&str]) -> usize {
+    let mark = registry.mark();
+    let mut build = project.start(&[&["build", "get_tag"], args].concat());
+    build.until("half of the tags were asked about", |_| (heads(registry, mark) > 180).then_some(()));
+    build.signal(rustix::process::Signal::KILL);
+    build.wait();
+    heads(registry, mark)
+}
+
+const TAGS: usize = 400;
+/// What may not be written yet, be under way, or be answered to nobody.
+const LOST: usize = 32 + 4 + 4;
+
+#[test]
+fn a_build_that_was_killed_in_a_list_of_tags_asks_for_the_rest() {
+    let registry = tags(TAGS);
+    let project = of_many(&registry.url(), 1, "");
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
+    let before = killed(&project, &registry, &[]);
+    let mark = registry.mark();
+    project.build(&["get_tag"]);
+    let again = heads(&registry, mark);
+    assert!((TAGS - before..=TAGS - before + LOST).contains(&again), "{again} of {TAGS}, and {before} before");
+    assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(TAGS));
+    let left = std::fs::read_dir(project.path(".layermill/pages")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "it is all known");
+
+    // Who wants to know how it is now is not told how it was.
+    killed(&project, &registry, &["--refresh"]);
+    let mark = registry.mark();
+    project.build(&["get_tag", "--refresh"]);
+    assert_eq!(heads(&registry, mark), TAGS);
+    for fresh in ["digest", "always"] {
+        let project = of_many(&registry.url(), 1, &format!("    fresh: {fresh}\n"));
+        killed(&project, &registry, &[]);
+        let mark = registry.mark();
+        project.build(&["get_tag"]);
+        assert_eq!(heads(&registry, mark), TAGS, "{fresh}");
+    }
+}
+
+#[test]
+fn what_was_learnt_before_a_build_was_killed_is_used_for_as_long_as_it_is_fresh() {
+    let registry = tags(TAGS);
+    let project = of_many(&registry.url(), 1, "    fresh: 24h\n");
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
+    let clock = Clock::new();
+    let build = |hours: i64| {
+        clock.jump(hours);
+        let mark = registry.mark();
+        Running::spawn(clock.of(project.command(&["build", "get_tag"]))).wait().exits(exit::DONE);
+        heads(&registry, mark)
+    };
+    let before = killed(&project, &registry, &[]);
+    let again = build(23);
+    assert!((TAGS - before..=TAGS - before + LOST).contains(&again), "{again} of {TAGS}, and {before} before");
+    assert_eq!(build(25), TAGS, "the list is as old as the oldest of it");
+    assert_eq!(build(25 + 23), 0);
+
+    let project = of_many(&registry.url(), 1, "    fresh: 24h\n");
+    killed(&project, &registry, &[]);
+    clock.jump(25);
+    let mark = registry.mark();
+    Running::spawn(clock.of(project.command(&["build", "get_tag"]))).wait().exits(exit::DONE);
+    assert_eq!(heads(&registry, mark), TAGS, "too old");
+}
+
+#[test]
+fn a_build_that_fails_in_a_list_of_tags_leaves_the_next_one_the_rest() {
+    let mut registry = tags(TAGS);
+    let project = of_many(&registry.url(), 1, "    retries: 1\n");
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
+    let mark = registry.mark();
+    let mut build = project.start(&["build", "get_tag"]);
+    build.until("half of the tags were asked about", |_| (heads(&registry, mark) > 180).then_some(()));
+    registry.stop();
+    build.wait().exits(exit::FAILED);
+    let before = heads(&registry, mark);
+    registry.resume();
+    let mark = registry.mark();
+    project.build(&["get_tag"]);
+    let again = heads(&registry, mark);
+    assert!((TAGS - before..=TAGS - before + 4).contains(&again), "{again} of {TAGS}, and {before} before");
+    let told = project.explain("get_tag@repo=team/r00");
+    assert!(!told.contains("failed"), "that is over: {told}");
+}
+
 #[test]
 fn a_registry_that_is_started_again_in_mid_crawl_is_survived() {
-    let mut registry = Registry::start();
-    let image = stock::busybox().manifest(Format::Oci);
-    let tags = 300;
-    (0..tags).for_each(|n| registry.push(&format!("team/r00:{n}"), &image));
+    let mut registry = tags(TAGS);
     let project = of_many(&registry.url(), 1, "");
     project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
     let mark = registry.mark();
@@ -94,5 +194,5 @@ fn a_registry_that_is_started_again_in_mid_crawl_is_survived() {
     until("requests were repeated", retries);
     registry.resume();
     build.wait().exits(exit::DONE);
-    assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(tags));
+    assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(TAGS));
 }

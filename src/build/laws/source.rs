@@ -60,7 +60,7 @@ impl Source for Fake {
             let Some(tags) = self.tags_of(about.repo).await? else { return Ok(Answer::Absent("no repository".into())) };
             let tags = tags.into_iter().filter(|(tag, _)| filter.takes(TAGS[*tag]));
             let tags = tags.map(|(tag, image)| (TAGS[tag].to_owned(), Sha256::of(&manifest_of(image).0))).collect();
-            Ok(Answer::Found(Tags { tags, left_out: Vec::new() }))
+            Ok(Answer::Found(Tags { tags, ..Tags::default() }))
         })
     }
 

@@ -82,7 +82,7 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
         let (_dir, blobs) = store();
         source.image(About { repo: "a", blobs: &blobs, effort }, digest, &Platform::default()).await
     };
-    let few = Effort { retries: Some(2), timeout: None };
+    let few = Effort { retries: Some(2), timeout: None, learnt_since: None };
     let error = get(few).await.unwrap_err();
     assert!(error.message.contains("expected content of this digest"), "{error}");
     assert_eq!(server.log().len(), 3);
@@ -126,7 +126,7 @@ async fn silence_and_slowness_end() {
     let source = open("registry", &keys, &shared("/".as_ref()));
     let error = tags(&source).await.unwrap_err();
     assert!(error.message.contains("not done within 400ms"), "{error}");
-    let longer = Effort { retries: Some(0), timeout: Some(Duration::from_secs(60)) };
+    let longer = Effort { retries: Some(0), timeout: Some(Duration::from_secs(60)), learnt_since: None };
     let error = source
         .tags(About { repo: "b", blobs: &testing::no_store(), effort: longer }, &TagFilter::default())
         .await

@@ -104,7 +104,11 @@ async fn a_tag_that_is_gone_is_left_out_and_one_that_fails_fails_all() {
     assert_eq!(tags.left_out[0].0, "gone");
     let error = source
         .tags(
-            About { repo: "b", blobs: &testing::no_store(), effort: Effort { retries: Some(1), timeout: None } },
+            About {
+                repo: "b",
+                blobs: &testing::no_store(),
+                effort: Effort { retries: Some(1), timeout: None, learnt_since: None },
+            },
             &TagFilter::default(),
         )
         .await
