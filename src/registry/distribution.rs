@@ -142,8 +142,7 @@ impl Distribution {
     /// Asks for the digest of each, but for what an earlier try that did not end has learnt.
     pub async fn with_digests(&self, about: About<'_>, names: Names) -> Result<Tags, SourceError> {
         let kept = &self.endpoints.own().validators;
-        let since = about.effort.learnt_since;
-        let learnt = since.and_then(|since| Learnt::of(kept, &self.identity, about.repo, since));
+        let learnt = Learnt::of(kept, &self.identity, about.repo, about.effort.learnt_since);
         let learnt_at = learnt.as_ref().and_then(|learnt| learnt.first(&names.tags));
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
             .map(|tag| async { Ok::<_, SourceError>((self.known_digest(about, &tag, learnt.as_ref()).await?, tag)) })

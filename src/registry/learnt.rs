@@ -44,10 +44,14 @@ struct New {
 }
 
 impl Learnt {
-    /// Of a repository, of whatever `source` this is, what was learnt from `since` on (milliseconds since 1970).
-    pub fn of(kept: &Validators, source: &str, repo: &str, since: i64) -> Option<Self> {
+    /// Of a repository, of whatever `source` this is, what was learnt from `since` on (milliseconds since 1970); without
+    /// that, nothing is known, and nothing is kept.
+    pub fn of(kept: &Validators, source: &str, repo: &str, since: Option<i64>) -> Option<Self> {
         let file = kept.beside(format!("{source}\n{repo}").as_bytes(), "tags")?;
-        Some(Self::read(file, since, budget::now_ms()))
+        Some(match since {
+            Some(since) => Self::read(file, since, budget::now_ms()),
+            None => Self { file, known: HashMap::new(), new: Mutex::new(New::with_room(0)) },
+        })
     }
 
     fn read(file: PathBuf, since: i64, now: i64) -> Self {
@@ -93,7 +97,7 @@ impl Learnt {
         }
     }
 
-    /// All is known by now, and kept elsewhere.
+    /// All is known by now, and kept elsewhere: what is older must not come after it.
     pub fn forget(self) {
         *self.new.lock().unwrap_or_else(PoisonError::into_inner) = New::with_room(0);
         let _ = fs::remove_file(&self.file);

@@ -113,14 +113,19 @@ fn a_build_that_was_killed_in_a_list_of_tags_asks_for_the_rest() {
     let again = heads(&registry, mark);
     assert!((TAGS - before..=TAGS - before + LOST).contains(&again), "{again} of {TAGS}, and {before} before");
     assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(TAGS));
-    let left = std::fs::read_dir(project.path(".layermill/pages")).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "it is all known");
+    let left = |project: &Project| std::fs::read_dir(project.path(".layermill/pages")).map_or(0, Iterator::count);
+    assert_eq!(left(&project), 0, "it is all known");
 
     // Who wants to know how it is now is not told how it was.
     killed(&project, &registry, &["--refresh"]);
     let mark = registry.mark();
     project.build(&["get_tag", "--refresh"]);
     assert_eq!(heads(&registry, mark), TAGS);
+    let again = of_many(&registry.url(), 1, "");
+    killed(&again, &registry, &[]);
+    assert_eq!(left(&again), 1);
+    again.build(&["get_tag", "--refresh"]);
+    assert_eq!(left(&again), 0, "what is older than a whole list never comes after it");
     for fresh in ["digest", "always"] {
         let project = of_many(&registry.url(), 1, &format!("    fresh: {fresh}\n"));
         killed(&project, &registry, &[]);
