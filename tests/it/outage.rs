@@ -1,7 +1,8 @@
 //! Registries that are not there, or not for a while.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -63,6 +64,28 @@ fn a_host_whose_name_is_none_fails_in_words() {
     let run = project.run(&["build"]).exits(exit::FAILED);
     assert!(run.stderr.contains("failed 40 steps: https://registry.invalid cannot be reached: "), "{run}");
     assert!(run.stderr.contains("help: is its address right"), "{run}");
+}
+
+#[test]
+fn a_host_from_which_nothing_comes_costs_as_much_as_one_request_too() {
+    // So many connections wait for it that it takes no other.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = socket.listen(0).expect("it listens");
+    let address = listener.local_addr().expect("bound");
+    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(300));
+    let waiting: Vec<_> = (0..8).map(connect).collect();
+    assert!(waiting.iter().any(Result::is_err), "it is full");
+    let project = of_many(&format!("http://{address}"), 60, "    retries: 1\n");
+    project.edit("{kind: registry, ", "{kind: registry, idle_timeout: 1s, ");
+    let run = project.run(&["build", "--format", "json"]).exits(exit::FAILED);
+    assert!(
+        run.stderr.contains(&format!("failed 60 steps: http://{address} cannot be reached: it does not answer")),
+        "{run}"
+    );
+    assert!(run.report(exit::FAILED).requests < 20);
 }
 
 #[test]

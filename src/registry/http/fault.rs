@@ -144,7 +144,8 @@ pub fn below(request: &Request, at: &Origin, error: reqwest::Error) -> Fault {
     let objection = tls::objection(&error);
     let lasts = objection.is_some();
     if error.is_connect() {
-        let (what, help) = objection.map_or_else(|| (root_cause(&error), UNREACHED), |tls| (tls.what, tls.help));
+        let what = || if error.is_timeout() { "it does not answer".to_owned() } else { root_cause(&error) };
+        let (what, help) = objection.map_or_else(|| (what(), UNREACHED), |tls| (tls.what, tls.help));
         let error = SourceError::new(format!("{at} cannot be reached: {what}")).help(help);
         return Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts });
     }
