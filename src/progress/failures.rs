@@ -8,7 +8,8 @@ use crate::build::outcome::{Account, Summary};
 use super::escape;
 use super::words::{DIM, RED, message};
 
-/// How many of those that failed alike are named.
+/// So many failures that are alike are told one by one; of more, the first are named.
+const FEW: usize = 10;
 const NAMED: usize = 3;
 
 /// Root failures of which nothing is known but the same words.
@@ -36,7 +37,7 @@ pub fn alike(summary: &Summary) -> Vec<Alike<'_>> {
 }
 
 fn unless_few(alike: Alike<'_>) -> Vec<Alike<'_>> {
-    if alike.others.len() >= NAMED {
+    if alike.count() > FEW {
         return vec![alike];
     }
     std::iter::once(alike.first).chain(alike.others).map(|first| Alike { first, others: Vec::new() }).collect()
