@@ -45,8 +45,8 @@ fn a_watch_builds_again_as_files_change() {
     assert!(line.contains("built 1"), "{line}");
     assert!(project.read("result/copies/copy.txt").ends_with("end\n"));
 
-    // It holds the lock only while it builds.
-    project.run(&["build", "--no-wait"]).exits(exit::DONE);
+    // It holds the lock only while it builds, and lets go of it once it has told the end.
+    watch.until("the lock is free", |_| (project.run(&["build", "--no-wait"]).code == exit::DONE).then_some(()));
     watch.signal(Signal::INT);
     watch.wait().exits(exit::DONE);
 
