@@ -156,8 +156,11 @@ impl Budget {
             };
             let refused = match turn {
                 Turn::Go(at) => {
-                    if let Some(at) = at {
-                        self.write(at, false)?;
+                    if let Some(at) = at
+                        && let Err(error) = self.write(at, false)
+                    {
+                        self.takes_back(at);
+                        return Err(error);
                     }
                     return Ok(Pass { budget: self, at, ended_before, seen: false });
                 }
@@ -226,6 +229,12 @@ impl Budget {
         self.common.spent.add(&self.name, at, back).map_err(|e| cannot_keep(&e))
     }
 
+    /// A pull was not made after all: whoever waits for that may look again.
+    fn takes_back(&self, at: i64) {
+        self.ledger().takes_back(at);
+        self.ended.notify_waiters();
+    }
+
     /// Sleeps until then, or for a while: the clock may jump, and then it is another time that is waited for.
     async fn sleep_towards(&self, until: i64) {
         let _awaited = Awaited::new(&self.common.awaited, until);
@@ -276,10 +285,9 @@ impl Pass<'_> {
     /// Nothing was given, and nothing is charged.
     pub fn in_vain(&mut self) {
         if let Some(at) = self.at.take() {
-            self.budget.ledger().takes_back(at);
             // What cannot be written stays counted.
             let _ = self.budget.write(at, true);
-            self.budget.ended.notify_waiters();
+            self.budget.takes_back(at);
         }
     }
 }

@@ -78,6 +78,22 @@ async fn the_first_pull_goes_alone_until_it_is_answered_or_fails() {
     }
 }
 
+#[tokio::test]
+async fn a_pull_that_cannot_be_kept_count_of_is_not_made_and_holds_up_no_others() {
+    use futures_util::FutureExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let budget = Budgets::kept_in(folder.path().to_owned()).of("https://r", "2/6h".parse().ok());
+    drop(budget.enter(true, true).await.unwrap());
+    let file = folder.path().join(spent::NAME);
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(budget.enter(true, true).await.unwrap_err().message.contains("cannot keep count"));
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::write(&file, kept).unwrap();
+    assert!(budget.enter(true, true).now_or_never().is_some_and(|entered| entered.is_ok()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_looks_at_the_clock_again() {
     // As after a jump: nobody is there at this time for years, and the ledger knows of no reason to wait.
