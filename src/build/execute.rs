@@ -142,9 +142,10 @@ impl Engine<'_> {
         let settings = self.settings_of(id);
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
         let watched = compiled.is_some_and(|c| c.rule.common().lane == crate::rules::Lane::Process);
+        let most = folders::kept_by_each(self.steps.rows[self.steps.step(id).target as usize].steps.len());
         let named = |input: &Input| JobInput {
             name: input.name.clone(),
-            may_be_folders: watched && folders::may_be(input, self.pipeline),
+            files_in_folders: if watched && folders::may_be(input, self.pipeline) { most } else { 0 },
             ..JobInput::default()
         };
         let mut inputs: Vec<JobInput> = target.inputs.iter().map(named).collect();

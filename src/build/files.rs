@@ -232,6 +232,11 @@ pub fn is_executable(meta: &Metadata) -> bool {
 
 /// Every file below a folder, by relative path, sorted. Links are an error: they could point anywhere.
 pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
+    few_files_in(root, usize::MAX).map(Option::unwrap_or_default)
+}
+
+/// The same, unless there are more files than `most`: no more are looked at then.
+pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, Metadata)>>> {
     let mut found = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
@@ -243,13 +248,14 @@ pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
             let meta = fs::symlink_metadata(root.join(&path))?;
             match meta.file_type() {
                 t if t.is_dir() => folders.push(path),
+                t if t.is_file() && found.len() == most => return Ok(None),
                 t if t.is_file() => found.push((path, meta)),
                 _ => return Err(io::Error::other(format!("{path} in it is neither a file nor a folder"))),
             }
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
+    Ok(Some(found))
 }
 
 #[cfg(test)]

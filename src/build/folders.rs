@@ -16,9 +16,12 @@ use super::reason::Reason;
 
 /// Stands between a folder and the path of a file in it, among the inputs of a record: no other path has it.
 const INSIDE: &str = "//";
-/// Of folders that hold more files, or more bytes, none is kept: they would be read once more.
+/// Of folders that hold more files none is kept, nor where these are larger, in bytes, in the mean: they are read once
+/// more for it.
 const FILES: usize = 1000;
-const BYTES: u64 = 64 << 20;
+const BYTES_EACH: u64 = 64 << 10;
+/// How many files all steps of a target keep together, where they read the same folder.
+const FILES_OF_ALL: usize = 20_000;
 
 /// Whether what comes in by an entry of `inputs:` may be folders.
 pub(super) fn may_be(input: &Input, pipeline: &Pipeline) -> bool {
@@ -28,19 +31,28 @@ pub(super) fn may_be(input: &Input, pipeline: &Pipeline) -> bool {
     }
 }
 
-/// What is in the folders that a command reads.
-pub(super) fn of(job: &Job) -> Vec<FoundInput> {
-    let paths = job.inputs.iter().filter(|input| input.may_be_folders).flat_map(|input| &input.paths);
-    let file = |folder: &str, (name, content)| FoundInput { path: format!("{folder}{INSIDE}{name}"), content };
-    paths.flat_map(|path| contents(&job.root.join(path)).into_iter().map(move |found| file(path, found))).collect()
+/// The most files that a folder may hold of which one of so many steps keeps them.
+pub(super) fn kept_by_each(steps: usize) -> usize {
+    FILES.min(FILES_OF_ALL / steps.max(1))
 }
 
-/// The files in a folder with their digests; none of what is no folder, or too large a one.
-fn contents(folder: &Path) -> BTreeMap<String, Digest> {
+/// What is in the folders that a command reads.
+pub(super) fn of(job: &Job) -> Vec<FoundInput> {
+    let file = |folder: &str, (name, content)| FoundInput { path: format!("{folder}{INSIDE}{name}"), content };
+    let found = job.inputs.iter().filter(|input| input.files_in_folders > 0).flat_map(|input| {
+        let contents = |path| contents(&job.root.join(path), input.files_in_folders);
+        input.paths.iter().flat_map(move |path| contents(path).into_iter().map(move |found| file(path, found)))
+    });
+    found.collect()
+}
+
+/// The files in a folder with their digests; none of what is no folder, or has more files than this, or too large ones.
+fn contents(folder: &Path, most: usize) -> BTreeMap<String, Digest> {
     let small = |files: &Vec<(String, std::fs::Metadata)>| {
-        files.len() <= FILES && files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= BYTES
+        files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= most as u64 * BYTES_EACH
     };
-    let files = folder.is_dir().then(|| files::files_in(folder).ok().filter(small)).flatten().unwrap_or_default();
+    let files = || files::few_files_in(folder, most).ok().flatten().filter(small);
+    let files = folder.is_dir().then(files).flatten().unwrap_or_default();
     let digest = |name: &str| files::look_at_input(&folder.join(name), None).content();
     files
         .into_iter()
@@ -64,7 +76,7 @@ impl Engine<'_> {
             return Vec::new();
         }
         let mut reasons = Vec::new();
-        for (name, now) in contents(&self.pipeline.root.join(folder)) {
+        for (name, now) in contents(&self.pipeline.root.join(folder), FILES) {
             let path = format!("{folder}/{name}");
             match then.remove(&name) {
                 Some(then) if then == now => {}
@@ -108,12 +120,13 @@ mod tests {
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("sub/a"), "a").unwrap();
         std::fs::write(dir.path().join("b"), "b").unwrap();
-        let names: Vec<String> = contents(dir.path()).into_keys().collect();
+        let names: Vec<String> = contents(dir.path(), FILES).into_keys().collect();
         assert_eq!(names, ["b", "sub/a"]);
-        assert!(contents(&dir.path().join("b")).is_empty());
+        assert!(contents(dir.path(), 1).is_empty());
+        assert!(contents(&dir.path().join("b"), FILES).is_empty());
         for n in 0..FILES {
             std::fs::write(dir.path().join(format!("sub/{n}")), "").unwrap();
         }
-        assert!(contents(dir.path()).is_empty());
+        assert!(contents(dir.path(), FILES).is_empty());
     }
 }

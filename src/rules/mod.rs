@@ -80,8 +80,8 @@ pub struct JobInput {
     pub paths: Vec<String>,
     /// How each of them looked when the step was decided; only for those that run processes, which may meddle with them.
     pub seen: Vec<FileRecord>,
-    /// Some of them may be folders; only told to those that run processes.
-    pub may_be_folders: bool,
+    /// Where some of them may be folders: the most files of which the step's record keeps what is in one; otherwise 0.
+    pub files_in_folders: usize,
 }
 
 /// What came of asking.

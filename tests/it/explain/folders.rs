@@ -84,3 +84,21 @@ fn what_was_changed_in_a_folder_that_a_step_made_is_named() {
     assert_eq!((report.restored, report.built), (1, 0), "{}", report.listing());
     assert_says(&project.explain("made"), &["made: up to date", words[1], words[2], words[3]]);
 }
+
+#[test]
+fn of_a_folder_that_many_steps_read_not_each_keeps_what_was_in_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  reads: {rule: command, foreach: {n: {lines: list}}, inputs: [./src], run: \"echo {n} > {out}\", output: \"out/{n}.txt\"}
+",
+    );
+    let list: String = (0..100).map(|n| format!("{n}\n")).collect();
+    project.write("list", &list);
+    (0..250).for_each(|n| project.write(&format!("src/{n}"), ""));
+    project.build(&[]);
+    project.write("src/7", "2\n");
+    let explained = project.explain("reads@n=1");
+    assert_says(&explained, &["changed input: src, from "]);
+    assert!(!explained.contains("src/7"), "{explained}");
+}
