@@ -76,6 +76,8 @@ pub(super) struct Scratch {
     pub path: String,
     pub paths: Vec<PathId>,
     pub waits: Vec<Wait>,
+    /// The targets that described a step when that was last asked, and whether it would wait for itself.
+    pub sharing: Option<(Vec<TargetId>, bool)>,
 }
 
 impl Engine<'_> {

@@ -1,5 +1,8 @@
 //! Several targets that make one file: those that describe the same step, and those that undo each other's work.
 
+use petgraph::algo::has_path_connecting;
+use petgraph::graph::NodeIndex;
+
 use crate::pipeline::model::{InputKind, Pattern, TargetId};
 use crate::pipeline::{backwards, pattern};
 
@@ -84,8 +87,20 @@ impl Engine<'_> {
             || self.are_alike(target, self.steps.step(id).target as usize)
     }
 
+    /// Whether a step that all of these describe would wait for itself: one of them is only made after what needs another.
+    pub(super) fn wait_for_each_other(&self, targets: &[TargetId]) -> bool {
+        let needs = |later: TargetId, earlier: TargetId| {
+            has_path_connecting(&self.pipeline.graph, NodeIndex::new(earlier), NodeIndex::new(later), None)
+        };
+        let mut after = targets.iter().flat_map(|&target| &self.pipeline.targets[target].after);
+        after.any(|&later| targets.iter().any(|&earlier| needs(later, earlier)))
+    }
+
     /// Whether two targets describe the same steps, where they have the same values.
     fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
+        if self.wait_for_each_other(&[a, b]) {
+            return false;
+        }
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
         let digest = |target: TargetId| self.rules[target].as_ref().map(|compiled| compiled.template_digest);
         names(a).eq(names(b)) && self.inputs_in_words(a) == self.inputs_in_words(b) && digest(a) == digest(b)

@@ -31,7 +31,14 @@ impl Engine<'_> {
                         self.steps.set_slots(id, &waits);
                         None
                     }
-                    Err(Clash::SameFile(other)) if self.describes_same(id, other, &paths, &waits) => {
+                    Err(Clash::SameFile(other)) if !self.describes_same(id, other, &paths, &waits) => {
+                        Some(self.told(Clash::SameFile(other), &paths))
+                    }
+                    Err(Clash::SameFile(other)) if self.would_wait_for_itself(target, other) => {
+                        let (other, message) = self.told(Clash::SameFile(other), &paths);
+                        Some((other, format!("{message}: as one step, by `after`, it would wait for itself")))
+                    }
+                    Err(Clash::SameFile(other)) => {
                         self.steps.pop(id);
                         self.share(target, other, parent, &waits[self.pipeline.targets[target].inputs.len()..]);
                         (self.scratch.paths, self.scratch.waits) = (paths, waits);
@@ -175,6 +182,21 @@ impl Engine<'_> {
                 .inputs_of(b)
                 .iter()
                 .map(|s| s.wait))
+    }
+
+    /// Whether a step could not be made if a target that describes it, too, shared it.
+    fn would_wait_for_itself(&mut self, target: TargetId, id: StepId) -> bool {
+        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let all: Vec<TargetId> = also.chain([self.steps.step(id).target as usize, target]).collect();
+        // Rows come in runs of the same targets.
+        match &self.scratch.sharing {
+            Some((known, waits)) if *known == all => *waits,
+            _ => {
+                let waits = self.wait_for_each_other(&all);
+                self.scratch.sharing = Some((all, waits));
+                waits
+            }
+        }
     }
 
     /// What each of a step's slots waits on.

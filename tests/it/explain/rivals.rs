@@ -132,6 +132,25 @@ targets:
 }
 
 #[test]
+fn one_step_for_two_targets_that_would_wait_for_itself_is_told_before_a_build() {
+    let told = |targets: &str| {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  a: {{rule: command, run: \"echo > {{out}}\", output: one.txt}}
+{targets}  all: {{inputs: [a, b]}}
+"
+        ));
+        project.run(&["build"]).exits(exit::WRONG).says("two steps for one file: one.txt: as one step, by `after`");
+        project.build(&["a"]);
+    };
+    let b =
+        |after: &str| format!("  b: {{rule: command, run: \"echo > {{out}}\", output: one.txt, after: [{after}]}}\n");
+    told(&b("a"));
+    told(&format!("  x: {{rule: command, inputs: [a], run: \"cp {{in}} {{out}}\", output: x.txt}}\n{}", b("x")));
+}
+
+#[test]
 fn a_file_where_another_step_needs_a_folder_is_told_of_both() {
     let project = Project::new(
         "version: 1
