@@ -214,11 +214,15 @@ impl Engine<'_> {
         // Another question is asked also where no record tells what is other about it.
         let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
         let same = !asks && upstream.is_empty() && record.key == self.key(id, compiled, answer.as_ref());
-        if let Some(why) = record.absent.clone().filter(|_| same) {
+        // What its source does not have it does not have for other parameters either.
+        let no_answer = question.is_some() && answer.is_none() && !asks;
+        if let Some(why) = record.absent.clone().filter(|_| same || no_answer) {
             if self.settings_of(id).missing_is_error {
                 return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
             }
-            return Decision::Done { status: Status::Absent, message: Some(why), record: None };
+            let record = StepRecord { template: compiled.recorded, more_outputs: fresh_record.more_outputs, ..record };
+            let record = (!same).then(|| Box::new(self.keyed(id, record, None)));
+            return Decision::Done { status: Status::Absent, message: Some(why), record };
         }
         if !same {
             // Where it asks otherwise, that was told with what it asks.

@@ -98,11 +98,11 @@ impl Engine<'_> {
         }
         match verdict.decision {
             Decision::Done { status, message, record } => {
-                if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
-                    self.remember(id, &record);
-                }
                 if status == Status::Absent && self.mode == Mode::Build {
                     self.remove_outputs(id);
+                }
+                if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
+                    self.remember(id, &record);
                 }
                 if status == Status::Blocked && self.is_blocked_perhaps(id) {
                     self.account(id, status, None, message, None);

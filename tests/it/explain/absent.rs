@@ -45,6 +45,27 @@ fn what_reads_an_absent_step_is_told_as_absent_until_that_is_asked() {
 }
 
 #[test]
+fn what_a_source_does_not_have_it_does_not_have_for_other_parameters() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  nope: {rule: layers, source: shelf, repo: library/redis, foreach: {tag: [nope]}, output: \"layers/{tag}.json\"}
+",
+    );
+    shelve(&project, |_| true);
+    assert_eq!(project.build(&[]).absent, 1);
+    project.edit("rule: layers", "rule: layers, sizes: uncompressed");
+    project.plan(&[]).assert_nothing_done();
+    assert_says(&project.explain("nope"), &["nope@tag=nope: absent"]);
+    for _ in 0..2 {
+        assert_eq!(project.build(&[]).absent, 1);
+    }
+    project.edit("sizes: uncompressed", "missing: error");
+    project.build_exits(exit::FAILED, &[]);
+}
+
+#[test]
 fn what_comes_and_what_goes_says_so() {
     let project = absent();
     project.build(&["tags"]);
