@@ -161,7 +161,8 @@ pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Re
         let mut orphans = engine.orphan_paths();
         orphans.sort_unstable();
         orphans.dedup();
-        summary.orphans = orphans.len();
+        let is_there = |path: &&String| session.pipeline.root.join(path).symlink_metadata().is_ok();
+        summary.orphans = orphans.iter().filter(is_there).count();
     }
     match engine.not_found(order) {
         Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),

@@ -2,6 +2,7 @@
 
 use crate::build::adopt;
 use crate::build::outcome::Status;
+use crate::progress::escape;
 use crate::progress::report::Report;
 
 use super::error::Error;
@@ -19,7 +20,7 @@ pub struct Arguments {
     listening: Listening,
 }
 
-/// How many adopted steps are named without `-v`.
+/// How many steps are named without `-v`, of those adopted and of the others.
 const NAMED: usize = 20;
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
@@ -37,18 +38,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if global.quiet {
         return Ok(exit::DONE);
     }
-    let adopted: Vec<&str> =
-        summary.accounts.iter().filter(|a| a.status == Status::Adopted).map(|a| a.step.as_str()).collect();
-    let named = if global.verbose { adopted.len() } else { NAMED };
-    let mut text: String = adopted.iter().take(named).flat_map(|step| ["adopted ", step, "\n"]).collect();
-    if adopted.len() > named {
-        text.push_str(&format!("adopted … and {} more (-v names them)\n", adopted.len() - named));
-    }
-    for account in &summary.accounts {
-        if let Some(why) = account.message.as_ref().filter(|_| account.status == Status::Stale) {
-            text.push_str(&format!("left    {}: {why}\n", account.step));
-        }
-    }
+    let of = |status| summary.accounts.iter().filter(move |account| account.status == status);
+    let adopted = of(Status::Adopted).map(|account| account.step.clone());
+    let left = of(Status::Stale).map(|account| match (&account.message, &account.reasons) {
+        (Some(why), _) => format!("{}: {why}", account.step),
+        (None, Some(reasons)) => format!("{}: {reasons}", account.step),
+        (None, None) => account.step.clone(),
+    });
+    let most = if global.verbose { usize::MAX } else { NAMED };
+    let mut text = listed("adopted", adopted, most) + &listed("left   ", left, most);
     let c = &summary.counts;
     text.push_str(&format!(
         "adopted {}, up to date {}, still to run {}\n",
@@ -57,4 +55,19 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
         c.stale
     ));
     print(&text)
+}
+
+/// A line for each, up to a number; then how many more there are.
+fn listed(word: &str, lines: impl Iterator<Item = String>, most: usize) -> String {
+    let (mut text, mut n) = (String::new(), 0);
+    for line in lines {
+        n += 1;
+        if n <= most {
+            text += &format!("{word} {}\n", escape::line(&line));
+        }
+    }
+    if n > most {
+        text += &format!("{word} … and {} more (-v names them)\n", n - most);
+    }
+    text
 }

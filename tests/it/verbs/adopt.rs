@@ -32,6 +32,7 @@ fn what_is_missing_stays_to_run() {
     let said = said(&project, &["adopt"]);
     assert!(said.contains("adopted part@name=a\n") && said.contains("adopted side\n"), "{said}");
     assert!(!said.contains("adopted part@name=b"), "{said}");
+    assert!(said.contains("left    part@name=b: first build\n"), "what stays is named, and why: {said}");
     let plan = project.plan(&["whole", "side"]);
     plan.assert_only(&["part@name=b", "whole"]);
     project.build(&["whole", "side"]);

@@ -47,6 +47,16 @@ fn what_was_changed_since_is_kept_unless_forced() {
 }
 
 #[test]
+fn what_is_gone_already_is_no_output_to_remove() {
+    let project = project();
+    project.build(&[]);
+    project.write("numbers.lst", "2\n");
+    assert!(project.run(&["status"]).exits(exit::DONE).stdout.contains("1 output that no step makes any more"));
+    project.remove("result/part/1.txt");
+    assert!(!project.run(&["status"]).exits(exit::DONE).stdout.contains("no step makes any more"));
+}
+
+#[test]
 fn what_cannot_be_told_now_is_no_orphan() {
     let project = images();
     project.build(&[]);
