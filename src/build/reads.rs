@@ -113,7 +113,8 @@ impl Engine<'_> {
             return Vec::new();
         }
         let answer = record.answer.and_then(|digest| self.blobs.peek(&digest));
-        let contents = compiled.rule.contents(&view, answer.as_deref(), &self.blobs).into_iter();
+        let made = self.bytes_to_read(id).and_then(Result::ok);
+        let contents = compiled.rule.contents(&view, answer.as_deref(), made.as_deref(), &self.blobs).into_iter();
         contents.map(|(digest, what)| (digest.to_string(), what)).collect()
     }
 

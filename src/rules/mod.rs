@@ -227,9 +227,15 @@ pub trait Rule: Send + Sync {
     }
 
     /// The manifests that the step is made from, by their digests, each with what it is; as far as the store has them,
-    /// and the first that it lacks.
-    fn contents(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Vec<(Sha256, String)> {
-        let _ = (step, answer, blobs);
+    /// and the first that it lacks. What was `made` may tell of another than the answer does.
+    fn contents(
+        &self,
+        step: &StepView,
+        answer: Option<&[u8]>,
+        made: Option<&[u8]>,
+        blobs: &Blobs,
+    ) -> Vec<(Sha256, String)> {
+        let _ = (step, answer, made, blobs);
         Vec::new()
     }
 

@@ -93,7 +93,13 @@ impl Rule for PlatformsRule {
         Some(Pull { budget, what, is_sure: !self.tagged.source.has_mirrors() })
     }
 
-    fn contents(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Vec<(Sha256, String)> {
+    fn contents(
+        &self,
+        step: &StepView,
+        answer: Option<&[u8]>,
+        _: Option<&[u8]>,
+        blobs: &Blobs,
+    ) -> Vec<(Sha256, String)> {
         let what = |digest: &Sha256| if blobs.contains(digest) { "the manifest" } else { "not in the store" };
         self.tagged.known(step, answer).map(|digest| (digest, what(&digest).to_owned())).into_iter().collect()
     }

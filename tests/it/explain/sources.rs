@@ -4,7 +4,7 @@ use crate::support::images::Format;
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
-use crate::support::words::outcome;
+use crate::support::words::{exit, outcome};
 
 use super::assert_says;
 
@@ -236,4 +236,27 @@ fn what_makes_a_step_run_is_told_before_why_its_source_is_asked() {
     project.remove("one.json");
     assert_says(&project.run(&["plan"]).stdout, &["run      one  missing output: one.json (+1 more cause)"]);
     assert_eq!(project.build(&[]).step("one").reason(), "missing output: one.json");
+}
+
+#[test]
+fn a_layer_file_is_told_as_of_the_manifest_that_was_read_and_not_of_one_that_was_not_to_be_had() {
+    let registry = busybox();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox"]));
+    project.build(&[]);
+    let step = "get_layer_latest@repo=library/busybox,tag=latest";
+    let [before, now] = [stock::busybox().manifest(Format::Oci), stock::redis("7").manifest(Format::Oci)];
+    assert_says(&project.explain(step), &[&format!("read      {} (the manifest)\n", before.digest())]);
+    // The tag moved, and nobody has asked for the tags since.
+    registry.delete("library/busybox", &before);
+    registry.push("library/busybox:latest", &now);
+    for gone in [".layermill/store", "result/layers"] {
+        std::fs::remove_dir_all(project.path(gone)).expect("removed");
+    }
+    let build = project.run(&["build", "-v"]).exits(exit::DONE);
+    assert_says(&build.stderr, &[&format!("{} is not to be had: this is of {}", before.digest(), now.digest())]);
+    let read = [
+        format!("read      {} (the manifest that the file is of)\n", now.digest()),
+        format!("read      {} (what the tag had, not in the store)\n", before.digest()),
+    ];
+    assert_says(&project.explain(step), &[&read[0], &read[1]]);
 }
