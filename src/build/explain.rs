@@ -126,6 +126,8 @@ pub struct LastAsked {
     /// Milliseconds since 1970.
     pub at: i64,
     pub outcome: &'static str,
+    /// Why it is absent, where it is.
+    pub absent: Option<String>,
     /// In words; none where that is not known.
     pub causes: Vec<String>,
     /// It was not then that the step last ran, and these are not the causes of that.
@@ -306,7 +308,7 @@ impl Explanation {
         let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
         let causes = because.map(Reasons::recorded).unwrap_or_default();
         let otherwise = !record.why_asked.is_empty();
-        let last_asked = LastAsked { at: record.asked_at, outcome, causes, otherwise };
+        let last_asked = LastAsked { at: record.asked_at, outcome, absent: record.absent.clone(), causes, otherwise };
         Self {
             last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),

@@ -77,6 +77,8 @@ struct Input<'a> {
 struct Asked<'a> {
     at: String,
     outcome: &'static str,
+    /// Why it is absent, where it is.
+    absent: Option<&'a str>,
     causes: &'a [String],
 }
 
@@ -135,7 +137,12 @@ pub fn of(found: &Explanation) -> Json<'_> {
         held: &found.held,
         also_made_by: &found.rivals,
         alone: found.alone.as_deref(),
-        asked: found.last_asked.as_ref().map(|a| Asked { at: time(a.at), outcome: a.outcome, causes: &a.causes }),
+        asked: found.last_asked.as_ref().map(|a| Asked {
+            at: time(a.at),
+            outcome: a.outcome,
+            absent: a.absent.as_deref(),
+            causes: &a.causes,
+        }),
         last_made: found.last_made.as_ref().map(|m| Made {
             at: time(m.at),
             causes: &m.causes,

@@ -132,3 +132,26 @@ targets:
     assert_says(&project.explain("one"), &["(the tag moved from sha256:", " to sha256:"]);
     assert_says(&project.explain("all"), &["(came: library/new)"]);
 }
+
+#[test]
+fn why_a_step_was_absent_is_told_as_long_as_its_record_says_so() {
+    let project = absent();
+    let build = project.build(&["tags"]);
+    let why = build.step("tags@repo=library/redis").message.clone().expect("why");
+    // It is to be asked again, and so it is stale.
+    let explained = project.explain("tags");
+    assert_says(&explained, &["tags@repo=library/redis: stale\n", &format!("Z: absent\n            {why}\n")]);
+    let json = project.run(&["explain", "tags", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json[0]["asked"]["absent"], why);
+    // Kept as it is, it says so once.
+    project.edit("fresh: digest, ", "");
+    let explained = project.explain("tags");
+    assert_says(&explained, &["tags@repo=library/redis: absent\n", &format!("says      {why}\n")]);
+    assert_eq!(explained.matches(&why).count(), 1, "{explained}");
+    project.edit("path: images", "path: others");
+    project.layout("others", &sample::images());
+    project.build(&["tags", "--refresh"]);
+    let explained = project.explain("tags");
+    assert!(explained.contains("Z: answered\n") && !explained.contains(&format!("   {why}\n")), "{explained}");
+}
