@@ -89,6 +89,14 @@ impl<'a> Changes<'a> {
         }
     }
 
+    /// An input that is to be made: it is not gone, also where there is none of it now.
+    pub fn expect(&mut self, path: &str) {
+        let name = Part::Input { path, content: Digest::default() }.name_hash();
+        if let Some(known) = self.parts.get_mut(&name) {
+            known.seen = true;
+        }
+    }
+
     /// What moved, most telling first. `outputs` are those that the record is of; `input` tells the name of an input by
     /// the hash of that.
     pub fn finish(mut self, outputs: &[&str], input: impl Fn(&Name) -> Option<String>) -> Vec<Reason> {

@@ -69,18 +69,20 @@ impl Engine<'_> {
                 changes.see(part);
             }
         });
+        self.each_open_input(id, &mut |path| changes.expect(path));
         let outputs = match self.record_path(id) {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
         };
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         found.extend(self.reordered_outputs(id, &outputs));
-        if self.may_grow_inputs(id) {
-            found.retain(|cause| {
-                !matches!(cause, Reason::LostInput(_) | Reason::LostInputs(_) | Reason::ChangedInputs { .. })
-            });
-        }
-        found.retain(|cause| !self.is_made_anew(cause));
+        let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
+        found.retain(|cause| match cause {
+            Reason::LostInput(_) | Reason::LostInputs(_) => !grows,
+            // What the crowd is to be is not known.
+            Reason::ChangedInputs { .. } => !open,
+            cause => !self.is_made_anew(cause),
+        });
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
         let told = found.into_iter().flat_map(|reason| {
             let inside = match &reason {
@@ -117,10 +119,31 @@ impl Engine<'_> {
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     pub(super) fn may_grow_inputs(&self, id: StepId) -> bool {
-        self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
-            Wait::Group(group) => self.steps.groups[group as usize].stale.is_some(),
-            Wait::Step(_) | Wait::File(_) | Wait::None => false,
+        // Where only its own steps are to be made, all of them are known.
+        let is_read_out_of_open = |group| self.sources(group).into_iter().any(|source| self.is_open_group(source));
+        self.open_groups(id).any(is_read_out_of_open)
+    }
+
+    /// The groups among a step's inputs of which something is to be made.
+    fn open_groups(&self, id: StepId) -> impl Iterator<Item = GroupId> + '_ {
+        self.steps.inputs_of(id).iter().filter_map(|slot| match slot.wait {
+            Wait::Group(group) => Some(group).filter(|&group| self.is_open_group(group)),
+            Wait::Step(_) | Wait::File(_) | Wait::None => None,
         })
+    }
+
+    fn is_open_group(&self, group: GroupId) -> bool {
+        self.steps.groups[group as usize].stale.is_some()
+    }
+
+    /// Shows the inputs that are to be made, whether or not there is anything of them now.
+    fn each_open_input(&self, id: StepId, see: &mut dyn FnMut(&str)) {
+        let open = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
+            Wait::Step(step) if self.steps.is_open(step) => vec![step],
+            Wait::Group(group) => self.stale_of(group),
+            Wait::Step(_) | Wait::File(_) | Wait::None => Vec::new(),
+        });
+        open.for_each(|step| self.paths(step).for_each(&mut *see));
     }
 
     /// That another target made a step's output since, where both are there to make it.

@@ -12,6 +12,7 @@ mod failures;
 mod folders;
 mod kept;
 mod lists;
+mod lost;
 mod offline;
 mod past;
 mod reads;
