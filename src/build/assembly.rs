@@ -1,6 +1,6 @@
 //! An engine for a session and an order, before it has seen any step.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 
@@ -93,6 +93,7 @@ pub(super) fn engine<'p>(
             kept_by: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
+            withdrawn: BTreeSet::new(),
             to_expand: Vec::new(),
             check_group: Vec::new(),
             problems: Problems::default(),

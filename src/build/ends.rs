@@ -162,7 +162,7 @@ impl Engine<'_> {
             }
             Status::Busy => drop(self.doomed.insert(id, message)),
             _ => {
-                self.ready.retain(|&r| r != id);
+                self.withdrawn.insert(id);
                 self.fail(id, message, None);
             }
         }

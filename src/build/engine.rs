@@ -1,6 +1,6 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
@@ -117,6 +117,8 @@ pub(super) struct Engine<'p> {
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,
+    /// Of those, the ones that came to wait for more, or failed, meanwhile.
+    pub withdrawn: BTreeSet<StepId>,
     pub to_expand: Vec<Pending>,
     pub check_group: Vec<GroupId>,
     pub problems: Problems,

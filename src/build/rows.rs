@@ -104,7 +104,7 @@ impl Engine<'_> {
                 let was_ready = self.steps.step(id).pending == 0;
                 self.steps.wait_also(id, after);
                 if was_ready && self.steps.step(id).pending > 0 {
-                    self.ready.retain(|&ready| ready != id);
+                    self.withdrawn.insert(id);
                 }
             }
             status if status.is_done() => self.row_done(target, row, id),

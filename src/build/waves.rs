@@ -26,7 +26,7 @@ impl Engine<'_> {
     pub(super) fn decide_ready(&mut self, listener: &mut dyn Listener) {
         self.after_settling();
         while !self.ready.is_empty() && !self.stopping {
-            let ready = std::mem::take(&mut self.ready);
+            let ready = self.take_ready();
             let ready = self.name_files(ready);
             self.eyes.blink();
             self.look_at_files(&ready);
@@ -44,6 +44,23 @@ impl Engine<'_> {
             }
             self.after_settling();
         }
+    }
+
+    /// The steps that wait for nothing: all at once, since to take out each that was withdrawn would take as long as
+    /// there are steps.
+    fn take_ready(&mut self) -> Vec<StepId> {
+        let mut ready = std::mem::take(&mut self.ready);
+        let withdrawn = std::mem::take(&mut self.withdrawn);
+        if !withdrawn.is_empty() {
+            ready.retain(|id| !withdrawn.contains(id));
+            // What such a step waited for may be over by now.
+            let is_ready = |id: &StepId| {
+                let step = self.steps.step(*id);
+                step.pending == 0 && step.status == Status::Pending
+            };
+            ready.extend(withdrawn.into_iter().filter(is_ready));
+        }
+        ready
     }
 
     /// Looks at the files that these steps read and no step makes: once a run, whoever reads them.
