@@ -1,6 +1,6 @@
 //! How a step ends: what is remembered of it, what is told, and what it wakes.
 
-use crate::pipeline::model::{Axis, TargetId};
+use crate::pipeline::model::Axis;
 use crate::pipeline::problem::Span;
 use crate::store::state::StepRecord;
 
@@ -169,7 +169,7 @@ impl Engine<'_> {
     }
 
     /// A target's values cannot be told.
-    pub(super) fn fail_target(&mut self, _target: TargetId, axis: &Axis, message: String) {
+    pub(super) fn fail_target(&mut self, axis: &Axis, message: String) {
         self.problem(axis.span, "cannot read the values of this axis", message);
     }
 

@@ -98,7 +98,7 @@ impl Engine<'_> {
             }
             for axis in this.axes.iter().filter(|a| !matches!(a.kind, AxisKind::From { .. })) {
                 // Read before anything runs: a list that is missing is told first, and is the same for all rows.
-                self.static_values(target, axis);
+                self.static_values(axis);
             }
             if parents_of(this).next().is_none() {
                 self.expand_product(target, &[], None);
@@ -118,7 +118,7 @@ impl Engine<'_> {
         for axis in &this.axes {
             let column = match &axis.kind {
                 AxisKind::From { .. } => self.intern(read),
-                _ => match self.static_values(target, axis) {
+                _ => match self.static_values(axis) {
                     Some(values) => values,
                     None => return,
                 },
@@ -162,7 +162,7 @@ impl Engine<'_> {
     }
 
     /// The values of an axis that needs no output: read once, whichever targets go over them.
-    pub(super) fn static_values(&mut self, target: TargetId, axis: &Axis) -> Option<Vec<Bound>> {
+    pub(super) fn static_values(&mut self, axis: &Axis) -> Option<Vec<Bound>> {
         let name = format!("{:?}", axis.kind);
         if let Some(column) = self.columns.get(&name) {
             return Some(column.clone());
@@ -173,7 +173,7 @@ impl Engine<'_> {
                 Some(column)
             }
             Err(message) => {
-                self.fail_target(target, axis, message);
+                self.fail_target(axis, message);
                 None
             }
         }

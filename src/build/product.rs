@@ -59,7 +59,7 @@ impl Engine<'_> {
                     self.joined_choices(target, position, group, read)
                 }
                 _ => {
-                    let values = self.static_values(target, axis).unwrap_or_default();
+                    let values = self.static_values(axis).unwrap_or_default();
                     values.into_iter().map(|b| vec![(axis.binding, b)]).collect()
                 }
             };

@@ -1,8 +1,8 @@
 //! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
 
-use crate::pipeline::backwards;
 use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId, Text};
 use crate::pipeline::problem::suggest;
+use crate::pipeline::{backwards, pattern};
 
 /// Which steps of a target are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,8 +220,16 @@ pub fn rivals(
     meet: fn(&Pattern, &Pattern) -> bool,
 ) -> impl Iterator<Item = TargetId> + '_ {
     let outputs = |of: TargetId| pipeline.targets[of].outputs.iter().map(|output| &output.pattern);
+    let ours: Vec<(String, &Pattern)> = outputs(target).map(|ours| (pattern::start(ours), ours)).collect();
     let others = (0..pipeline.targets.len()).filter(move |&other| other != target);
-    others.filter(move |&other| outputs(target).any(|ours| outputs(other).any(|theirs| meet(ours, theirs))))
+    others.filter(move |&other| {
+        outputs(other).any(|theirs| {
+            // There may be many targets, and most of them write elsewhere.
+            let start = pattern::start(theirs);
+            let is_near = |ours: &str| ours.starts_with(&start) || start.starts_with(ours);
+            ours.iter().any(|(text, ours)| is_near(text) && meet(ours, theirs))
+        })
+    })
 }
 
 /// Two outputs may be one file.

@@ -38,12 +38,7 @@ impl Engine<'_> {
                         _ if status.fails() && !partial => return Err(self.blocked(step)),
                         Status::Deferred if !partial => deferred = deferred.or(Some(step)),
                         Status::Absent if reads => {
-                            let message = format!("{} is absent", self.steps.label(step));
-                            return Err(Decision::Done {
-                                status: Status::Absent,
-                                message: Some(message),
-                                record: None,
-                            });
+                            return Err(self.absent_with(step));
                         }
                         Status::Stale if reads && self.is_still_absent(step) => {
                             return Err(self.absent_until_asked(step));
@@ -56,12 +51,7 @@ impl Engine<'_> {
                 Wait::Group(group) => {
                     match self.alone(id, position, group) {
                         Some(step) if self.steps.step(step).status == Status::Absent => {
-                            let message = format!("{} is absent", self.steps.label(step));
-                            return Err(Decision::Done {
-                                status: Status::Absent,
-                                message: Some(message),
-                                record: None,
-                            });
+                            return Err(self.absent_with(step));
                         }
                         Some(step) if self.is_still_absent(step) => return Err(self.absent_until_asked(step)),
                         _ => {}
@@ -202,6 +192,11 @@ impl Engine<'_> {
 
     fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
+    }
+
+    fn absent_with(&self, step: StepId) -> Decision {
+        let message = format!("{} is absent", self.steps.label(step));
+        Decision::Done { status: Status::Absent, message: Some(message), record: None }
     }
 
     /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::model::{Output, Part, Pattern, Target, TargetId, Text};
+use super::pattern::start;
 use super::{backwards, pattern};
 
 /// The outputs of all targets, by the text before their first binding.
@@ -62,16 +63,4 @@ impl<'a> Makers<'a> {
         }
         found.into_iter()
     }
-}
-
-/// The text before the first binding.
-fn start(pattern: &Pattern) -> String {
-    let mut start = String::new();
-    for part in &pattern.parts {
-        match part {
-            Part::Text(text) => start.push_str(&text.public()),
-            _ => break,
-        }
-    }
-    start
 }

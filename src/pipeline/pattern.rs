@@ -181,6 +181,18 @@ pub fn literal(pattern: &Pattern) -> Option<String> {
     pattern.parts.iter().all(|p| matches!(p, Part::Text(_))).then(|| fill(pattern, &[]))
 }
 
+/// The text before the first binding.
+pub fn start(pattern: &Pattern) -> String {
+    let mut start = String::new();
+    for part in &pattern.parts {
+        match part {
+            Part::Text(text) => start.push_str(&text.public()),
+            _ => break,
+        }
+    }
+    start
+}
+
 /// The bindings that occur.
 pub fn bindings(pattern: &Pattern) -> impl Iterator<Item = usize> + '_ {
     pattern.parts.iter().filter_map(|p| match p {
