@@ -1,6 +1,7 @@
 //! Digests of tags where a registry does not tell them by HEAD, as the specification has it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Bytes;
@@ -68,16 +69,21 @@ fn a_head_that_is_bad_for_one_tag_says_nothing_of_the_others() {
     for tag in ["bad", "c", "d", "e"] {
         shelf.put(&format!("{BUSYBOX}:{tag}"), &stock::busybox().env("TAG", tag).manifest(Format::Oci));
     }
-    let server = Server::start(move |seen| match seen.path.ends_with("/manifests/bad") {
-        true => fault::error(StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
-        false => shelf.answer(seen),
-    });
-    let project = project(&server, "concurrency: 1, ", &[BUSYBOX]);
-    for _ in 0..2 {
-        let report = project.build_exits(exit::FAILED, &["get_tag"]);
-        assert!(report.stderr.contains("unexpected answer 400"), "{}", report.stderr);
+    let shelf = Arc::new(shelf);
+    for (by_get, said) in [(400, "unexpected answer 400"), (404, "1 tag left out: `bad` (gone")] {
+        let shelf = shelf.clone();
+        let server = Server::start(move |seen| match seen.path.ends_with("/manifests/bad") {
+            true if is_head(seen) || by_get == 400 => fault::error(StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+            true => fault::error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+            false => shelf.answer(seen),
+        });
+        let project = project(&server, "concurrency: 1, ", &[BUSYBOX]);
+        for _ in 0..2 {
+            let run = project.run(&["build", "get_tag", "--refresh"]);
+            assert!(run.stderr.contains(said), "{run}");
+        }
+        assert!(pulls(&server).iter().all(|path| path.ends_with("/bad")), "{:#?}", pulls(&server));
     }
-    assert!(pulls(&server).iter().all(|path| path.ends_with("/bad")), "{:#?}", pulls(&server));
 }
 
 /// Sends each manifest with an ETag, or says that it is still the same; answers no HEADs.

@@ -42,8 +42,10 @@ impl Endpoint {
             (StatusCode::OK, ..) => self.digest_of_content(repo, tag, blobs, effort).await,
             (StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED, ..) => {
                 let answer = self.digest_of_content(repo, tag, blobs, effort).await?;
-                // Not before: what is wrong may have been the tag.
-                self.has_no_heads.store(true, Ordering::Relaxed);
+                // Only then: what is wrong may have been the tag.
+                if matches!(answer, Answer::Found(_)) {
+                    self.has_no_heads.store(true, Ordering::Relaxed);
+                }
                 Ok(answer)
             }
             (StatusCode::NOT_FOUND, ..) => Ok(Answer::Absent(self.no_tag(repo, tag))),
