@@ -86,6 +86,12 @@ impl Token {
         })
     }
 
+    /// One whose time is over.
+    #[cfg(test)]
+    pub fn ran_out(self) -> Self {
+        Self { lasts: Duration::ZERO, ..self }
+    }
+
     /// Whether it will still be good when a request with it arrives.
     pub fn is_usable(&self, now: Instant) -> bool {
         now.duration_since(self.granted) + MARGIN < self.lasts

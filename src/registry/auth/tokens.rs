@@ -36,7 +36,7 @@ impl Tokens {
                 return Ok(token);
             }
             let token = Arc::new(fetch.await?);
-            lock(&self.kept).insert(key.clone(), token.clone());
+            self.keep(key, &token);
             Ok(token)
         };
         self.fetches.run(key.clone(), fetch).await
@@ -44,6 +44,15 @@ impl Tokens {
 
     fn usable(&self, key: &TokenKey) -> Option<Arc<Token>> {
         lock(&self.kept).get(key).filter(|token| token.is_usable(Instant::now())).cloned()
+    }
+
+    /// Each repository has its own, and there may be many: before they take up more room, those that ran out leave theirs.
+    fn keep(&self, key: &TokenKey, token: &Arc<Token>) {
+        let (mut kept, now) = (lock(&self.kept), Instant::now());
+        if kept.len() == kept.capacity() {
+            kept.retain(|_, token| token.is_usable(now));
+        }
+        kept.insert(key.clone(), token.clone());
     }
 
     /// Whether another token may help where this one was refused. A host that refuses whatever it is shown is not given
@@ -73,5 +82,27 @@ impl Tokens {
         if tokens.get(key).is_some_and(|kept| Arc::ptr_eq(kept, token)) {
             tokens.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_that_ran_out_do_not_pile_up() {
+        let (tokens, realm) = (Tokens::default(), reqwest::Url::parse("https://r.example.com/token").unwrap());
+        let keep = |n: usize, token: Token| {
+            let scope = format!("repository:r{n}:pull");
+            tokens.keep(
+                &TokenKey { realm: realm.clone(), service: None, scope, repo: format!("r{n}") },
+                &Arc::new(token),
+            );
+        };
+        let token = || Token::read(br#"{"token": "t"}"#).unwrap();
+        (0..1000).for_each(|n| keep(n, token().ran_out()));
+        assert!(lock(&tokens.kept).len() < 10);
+        (0..1000).for_each(|n| keep(n, token()));
+        assert_eq!(lock(&tokens.kept).len(), 1000);
     }
 }
