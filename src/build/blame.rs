@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::pipeline::model::{AxisKind, TargetId};
+
 use super::engine::Engine;
 use super::expand;
 use super::outcome::Status;
+use super::request;
 use super::steps::StepId;
 use super::waits::{GroupId, Wait};
 
@@ -111,6 +114,40 @@ impl Engine<'_> {
                 own.chain(unborn.map(Node::Group)).collect()
             }
         }
+    }
+
+    /// What keeps a file from coming that a step would read by a `partial` input: a step that the values of its own step
+    /// would have been read out of.
+    pub(super) fn kept_away_by(&self, id: StepId, path: &str) -> Option<StepId> {
+        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+        let slots = self.steps.inputs_of(id).iter().enumerate().filter(|(at, _)| self.goes_on_without(id, *at));
+        let targets = slots.filter_map(|(_, slot)| match slot.wait {
+            Wait::Group(group) if self.sources(group).into_iter().any(is_blocked) => {
+                Some(self.steps.groups[group as usize].target)
+            }
+            _ => None,
+        });
+        let targets: Vec<TargetId> = targets.collect();
+        if targets.is_empty() {
+            return None;
+        }
+        let makers = request::makers(self.pipeline, path).into_iter().filter(|(target, _)| targets.contains(target));
+        makers.into_iter().find_map(|(target, values)| self.blocked_parent(target, &values))
+    }
+
+    /// The step that blocks and that these values of a target would have been read out of, directly or through others.
+    fn blocked_parent(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        this.axes.iter().enumerate().find_map(|(axis, of)| {
+            let AxisKind::From { target: parent, .. } = of.kind else { return None };
+            if let Some(step) = self.parent_step(target, axis, value) {
+                return self.steps.step(step).status.blocks().then_some(step);
+            }
+            let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+            let theirs = ours.filter_map(|(b, binding)| Some((binding.parent?, value(b)?.to_owned())));
+            self.blocked_parent(parent, &theirs.collect::<Vec<_>>())
+        })
     }
 
     /// The groups that the rows of a group are read out of.

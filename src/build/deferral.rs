@@ -14,7 +14,7 @@ use super::outcome::{Deferred, Pulls, Status, Told};
 use super::reason::Reason;
 use super::results::End;
 use super::steps::StepId;
-use super::waits::Wait;
+use super::waits::{GroupId, Wait};
 
 /// By source.
 #[derive(Debug, Default)]
@@ -167,11 +167,12 @@ impl Engine<'_> {
                 _ if !self.goes_on_without(id, position) => {}
                 Wait::Step(step) => lacking += usize::from(self.steps.step(step).status.blocks()),
                 Wait::Group(group) => {
+                    let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+                    unknown |= self.sources(group).into_iter().any(is_blocked);
                     let group = &self.steps.groups[group as usize];
                     let steps = &self.steps.rows[group.target].steps;
                     let blocked = |row: &&u32| self.steps.step(steps[**row as usize]).status.blocks();
                     lacking += group.rows.iter().filter(blocked).count();
-                    unknown |= group.blocked_by.is_some();
                 }
                 Wait::File(_) | Wait::None => {}
             }

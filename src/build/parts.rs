@@ -174,7 +174,12 @@ impl Engine<'_> {
     /// An input that is not among those of now: there is none such any more, or it is done without.
     fn lost(&self, id: StepId, input: String) -> Reason {
         let maker = self.steps.find_path(&self.state, &input);
-        match maker.filter(|&maker| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker)) {
+        let blocks = |&maker: &StepId| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker);
+        let by = match maker {
+            Some(_) => maker.filter(blocks),
+            None => self.kept_away_by(id, &input),
+        };
+        match by {
             Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
             None => Reason::LostInput(input),
         }

@@ -2,6 +2,7 @@
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::words::exit;
 
 /// A step that reads a target whose values are those of a list.
 fn project() -> Project {
@@ -50,4 +51,49 @@ fn another_order_is_certain_whatever_the_inputs_come_out_as() {
     assert_says(&project.run(&["plan"]).stdout, &[&format!("run      sum  {cause}")]);
     assert_says(&project.explain("sum"), &[&format!("because   {cause}"), "a build   makes it"]);
     assert_eq!(project.build(&[]).step("sum").reason(), cause);
+}
+
+#[test]
+fn what_is_left_out_since_its_values_cannot_be_read_is_not_told_as_gone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, cache: false, foreach: {g: {lines: gs}}, inputs: [i.txt], run: \"test ! -e no-{g} && cp {in} {out}\", output: \"gen/{g}\"}
+  dyn: {rule: command, cache: false, foreach: {k: {from: gen, lines: true}}, run: \"echo {k} > {out}\", output: \"dyn/{g}/{k}\"}
+  next: {rule: command, cache: false, foreach: {m: {from: dyn, lines: true}}, run: \"echo {m} > {out}\", output: \"next/{g}/{k}/{m}\"}
+  psum: {rule: command, cache: false, inputs: [{target: dyn, partial: true}], run: \"cat /dev/null {in} > {out}\", output: psum}
+  nsum: {rule: command, cache: false, inputs: [{target: next, partial: true}], run: \"cat /dev/null {in} > {out}\", output: nsum}
+",
+    );
+    project.write("gs", "a\nb\nc\n");
+    project.write("i.txt", "x\n");
+    project.build(&[]);
+    project.write("i.txt", "x\ny\n");
+    project.write("no-a", "");
+    // What is read out of this one is gone indeed.
+    project.write("gs", "a\nb\n");
+    let report = project.build_exits(exit::FAILED, &["-v"]);
+    for (sum, of, more) in [("psum", "dyn", ["", ""]), ("nsum", "next", ["/x", "/y"])] {
+        let told = project.explain(sum);
+        let [x, y] = more;
+        let left = format!("left out: {of}/a/x{x}, since gen@g=a failed");
+        assert_says(&told, &[&left, &format!("an input is gone: {of}/c/x{x}"), &format!("new input: {of}/b/y{y}")]);
+        assert!(!told.contains(&format!("gone: {of}/a")), "{told}");
+        let message = report.step(sum).message.as_deref();
+        assert_eq!(message, Some("made without steps that cannot be told yet"));
+    }
+    assert_says(&project.explain("dyn/a/x"), &["dyn@g=a,k=x"]);
+}
+
+#[test]
+fn where_all_steps_are_known_what_is_done_without_is_counted_and_no_more() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: [\"1\", \"2\"]}, run: \"test {n} = 1 && touch {out}\", output: \"a/{n}\"}
+  s: {rule: command, inputs: [{target: a, partial: true}], run: \"cat {in} > {out}\", output: s}
+",
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("s").message.as_deref(), Some("made without 1 step that failed or is deferred"));
 }
