@@ -1,7 +1,8 @@
 //! What would make a step run again, in words.
 
-use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Read, Select, TargetId};
+use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Pattern, Read, Select, Target, TargetId};
 use crate::pipeline::node::written;
+use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
 
 use super::engine::{Compiled, Engine};
@@ -81,7 +82,7 @@ impl Engine<'_> {
             again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
         again.extend(self.ends(target, &values));
-        again.extend(self.members(target));
+        again.extend(self.members(target, &values));
         let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
             (true, true) => "",
             (false, true) => "an input, ",
@@ -106,15 +107,25 @@ impl Engine<'_> {
         self.offline && compiled.by_source
     }
 
-    /// When a target that is read as a whole gets other steps.
-    pub(super) fn members(&self, target: TargetId) -> Vec<String> {
-        let targets = &self.pipeline.targets;
-        let grows = |of: TargetId| targets[of].axes.iter().any(|axis| !matches!(axis.kind, AxisKind::List(_)));
-        let read = targets[target].inputs.iter().filter_map(|input| match input.kind {
-            InputKind::Target { target, .. } if grows(target) => Some(target),
+    /// When a target that is read as a whole, or as far as some of its values are those of the step, gets other steps.
+    pub(super) fn members(&self, target: TargetId, values: &[&str]) -> Vec<String> {
+        let read = self.pipeline.targets[target].inputs.iter().filter_map(|input| match &input.kind {
+            // What is named by its path is the same whatever other steps there are.
+            InputKind::Target { target, on, .. } if input.path.is_none() => Some((&self.pipeline.targets[*target], on)),
             InputKind::Target { .. } | InputKind::Path(_) => None,
         });
-        read.map(|of| format!("{} gets or loses a step", targets[of].name)).collect()
+        let grows = |(of, on): &(&Target, &Vec<(usize, Pattern)>)| {
+            let free = of.bindings.iter().enumerate().filter(|(b, _)| on.iter().all(|(joined, _)| joined != b));
+            free.into_iter().any(|(_, binding)| !matches!(of.axes[binding.axis].kind, AxisKind::List(_)))
+        };
+        let word = |(of, on): (&Target, &Vec<(usize, Pattern)>)| {
+            let joined = on
+                .iter()
+                .map(|(b, value)| format!("{}={}", of.bindings[*b].name, printable(&pattern::fill(value, values))));
+            let with = if on.is_empty() { "" } else { " with " };
+            format!("{} gets or loses a step{with}{}", of.name, joined.collect::<Vec<_>>().join(","))
+        };
+        read.filter(grows).map(word).collect()
     }
 
     /// When a value is no more in what it was read out of; the same of those that came along with it.

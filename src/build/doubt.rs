@@ -78,7 +78,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn doubt_word(&self, id: StepId) -> &'static str {
-        if self.is_always_asked(id) { "asked in each build" } else { self.steps.step(id).status.word() }
+        if self.is_always_asked(id) { "asked in each build" } else { self.standing_word(id) }
     }
 
     /// Tells a summary which targets may get other steps, and how many of those that are up to date may not be any more.

@@ -4,7 +4,7 @@ use crate::pipeline::model::TargetId;
 
 use super::engine::Engine;
 use super::expand::parent_of;
-use super::outcome::Account;
+use super::outcome::{self, Account};
 use super::reason::as_before;
 use super::steps::StepId;
 use super::waits::Wait;
@@ -109,7 +109,15 @@ impl Engine<'_> {
         match (self.accounts.get(&step), self.at_risk(step)) {
             (Some(Account { last_failure: Some(last), .. }), _) => Some(last.last()),
             (_, Some(root)) => Some(as_before(&self.steps.label(root))),
-            _ => (!status.has_outputs()).then(|| status.word().to_owned()),
+            _ => (!status.has_outputs()).then(|| self.standing_word(step).to_owned()),
         }
+    }
+
+    /// The word for where a step stands, as `status` counts it.
+    pub(super) fn standing_word(&self, step: StepId) -> &'static str {
+        let account = self.accounts.get(&step);
+        let because = account.and_then(|account| account.reasons.as_ref()).map(|reasons| &reasons.first);
+        let last_failure = account.and_then(|account| account.last_failure.as_ref());
+        outcome::standing(self.steps.step(step).status, last_failure, because)
     }
 }

@@ -79,7 +79,7 @@ impl Engine<'_> {
                 let stale = self.upstream(id).unwrap_or_default();
                 told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
                 told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
-                told.again.extend(self.members(step.target as usize));
+                told.again.extend(self.members(step.target as usize, &self.steps.values_of(id)));
             }
         }
         told.outputs = outputs;

@@ -153,7 +153,9 @@ impl Engine<'_> {
                     return self.settle_told(id, Status::Deferred, listener);
                 }
                 let perhaps = self.may_not_run(id, &run.reasons);
-                let told = run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
+                // Where it has a cause of its own to run, that does not tell it.
+                let told = run.reasons.all(Reason::is_uncertain)
+                    && run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
                 let blocked = || self.blocked_as_before(id).filter(|_| !told);
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);

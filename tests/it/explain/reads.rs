@@ -69,3 +69,49 @@ fn what_no_build_has_seen_is_told_as_there() {
     project.remove("part.txt");
     assert_eq!(input(&project, "whole", "part.txt"), "not there");
 }
+
+#[test]
+fn only_what_reads_more_of_a_target_than_one_step_runs_again_where_that_gets_another() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t: {rule: command, foreach: {r: {lines: rs}, v: {lines: vs}}, run: \"touch {out}\", output: \"t/{r}/{v}\"}
+  one: {rule: command, inputs: [t/x/1], run: \"touch {out}\", output: one}
+  both: {rule: command, foreach: {r: {lines: rs}, v: {lines: vs}}, inputs: [t], run: \"touch {out}\", output: \"both/{r}/{v}\"}
+  some: {rule: command, foreach: {r: {lines: rs}}, inputs: [t], run: \"touch {out}\", output: \"some/{r}\"}
+  all: {rule: command, inputs: [t], run: \"touch {out}\", output: all}
+",
+    );
+    project.write("rs", "x\n");
+    project.write("vs", "1\n");
+    project.build(&[]);
+    for step in ["one", "both@r=x,v=1"] {
+        assert!(!project.explain(step).contains("gets or loses"), "{}", project.explain(step));
+    }
+    assert_says(&project.explain("some@r=x"), &["again if  t gets or loses a step with r=x\n"]);
+    assert_says(&project.explain("all"), &["again if  t gets or loses a step\n"]);
+    project.write("rs", "x\ny\n");
+    project.build(&[]).assert_only(&["t@r=y,v=1", "both@r=y,v=1", "some@r=y", "all"]);
+    project.write("vs", "1\n2\n");
+    let built = project.build(&[]);
+    assert_eq!((built.of("one").len(), built.of("some").len(), built.of("all").len()), (0, 2, 1));
+}
+
+#[test]
+fn an_input_stands_where_status_counts_its_step() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, cache: false, inputs: [i.txt], run: \"cp {in} {out}\", output: a.txt}
+  b: {rule: command, cache: false, inputs: [a], run: \"cp {in} {out}\", output: b.txt}
+",
+    );
+    project.write("i.txt", "1\n");
+    project.build(&[]);
+    project.remove("a.txt");
+    assert_says(&project.explain("a"), &["a: missing\n"]);
+    assert_says(&project.explain("b"), &[" of a, missing\n"]);
+    project.build(&[]);
+    project.write("i.txt", "2\n");
+    assert_says(&project.explain("b"), &[" of a, stale\n"]);
+}

@@ -76,6 +76,21 @@ fn what_has_a_cause_of_its_own_to_run_may_be_blocked_too() {
 }
 
 #[test]
+fn what_reads_a_failure_and_has_a_cause_of_its_own_may_be_blocked_too() {
+    let project = project();
+    project.edit(
+        "inputs: [a], run: \"cp {in} {out}\", output: \"b/{w}.txt\"",
+        "inputs: [a, k.txt], run: \"cat {in} > {out}\", output: \"b/{w}.txt\"",
+    );
+    project.write("k.txt", "k\n");
+    let plan = project.run(&["plan"]).stdout;
+    let line = plan.lines().find(|line| line.starts_with("run      b@w=bad  ")).unwrap_or_else(|| panic!("{plan}"));
+    assert!(line.ends_with(&format!(" (blocked? {BAD})")), "{plan}");
+    assert_says(&project.explain("b@w=bad"), &[&format!("upstream: {BAD}"), &format!("blocked?  {BAD}")]);
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("b@w=bad").outcome, "blocked");
+}
+
+#[test]
 fn once_it_does_not_fail_what_was_left_out_is_still_told_as_not_read() {
     let project = project();
     project.remove("no");

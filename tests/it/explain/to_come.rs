@@ -107,7 +107,7 @@ targets:
             "{f}: each file of *.csv",
             "more      r/a/{n}.txt of l",
             "no cause  retries: 2",
-            "after     all (stale)",
+            "after     all (missing)",
             "after     l (its steps are told once t@repo=a (+1 more) is built)",
         ],
     );
