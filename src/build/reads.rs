@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
 use crate::store::{Digest, hex};
 
@@ -81,7 +82,7 @@ impl Engine<'_> {
                 read.left_out = is_told && !then.contains_key(&part.name_hash());
                 reads.push(read);
             };
-            let mut add_step = |step: StepId| self.paths(step).for_each(|path| add(path, Some(step)));
+            let mut add_step = |step: StepId| self.files_of(step).iter().for_each(|path| add(path, Some(step)));
             match slot.wait {
                 Wait::Step(step) => add_step(step),
                 Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
@@ -95,6 +96,15 @@ impl Engine<'_> {
         }
         reads.extend(record.into_iter().flat_map(|record| self.found_inputs(record)));
         reads
+    }
+
+    /// The files that a step makes, or would make if another one did not, too.
+    fn files_of(&self, step: StepId) -> Vec<String> {
+        if !self.clashes.contains_key(&step) || !self.steps.outputs(step).is_empty() {
+            return self.paths(step).map(str::to_owned).collect();
+        }
+        let values = self.steps.values_of(step);
+        self.steps.target(step).outputs.iter().map(|output| pattern::fill(&output.pattern, &values)).collect()
     }
 
     /// What the last run of a step read of its source by digest, as far as the store still tells, each with what it is.

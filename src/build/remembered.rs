@@ -34,16 +34,27 @@ impl Engine<'_> {
         if !self.may_be_remembered(asked, orphans) {
             return Vec::new();
         }
-        // Asked for by its path, all that may make it was looked at; by name, only that target.
-        let all_looked_at = |path: &str| match asked {
-            Asked::Steps(target, _) => request::makers(self.pipeline, path).iter().all(|(t, _)| t == target),
+        // Asked for by its path, it is told of all that may make it; by name, another target may still.
+        let is_nobodys = |path: &str| match asked {
+            Asked::Steps(target, _) => {
+                let makers = request::makers(self.pipeline, path);
+                makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values, path))
+            }
             Asked::Target(_) | Asked::Output(..) => true,
         };
         let tell = |Recorded { path, may_be }: Recorded| {
             let pending = may_be.iter().find_map(|(target, values)| self.pending(*target, values, &path));
-            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && all_looked_at(&path)))
+            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && is_nobodys(&path)))
         };
         self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// Whether a target was looked at for steps of these values, one of which would make a file that no step makes, and
+    /// none is to come.
+    fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)], path: &str) -> bool {
+        let wanted = &self.wanted[target];
+        let looked_at = wanted.all || wanted.only.iter().any(|only| only.iter().all(|value| values.contains(value)));
+        looked_at && self.pending(target, values, path).is_none()
     }
 
     /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.

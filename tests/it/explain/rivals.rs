@@ -171,3 +171,27 @@ targets:
     }
     assert_eq!(project.build_exits(exit::FAILED, &[]).failed, 2);
 }
+
+#[test]
+fn what_reads_either_of_two_rivals_is_told_with_its_inputs() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: [x, y]}, run: \"echo a > {out}\", output: \"result/{n}\"}
+  b: {rule: command, foreach: {n: [y]}, run: \"echo b > {out}\", output: \"result/{n}\"}
+  u: {rule: command, inputs: [a], run: \"cat {in} > {out}\", output: u.txt}
+  v: {rule: command, inputs: [b], run: \"cat {in} > {out}\", output: v.txt}
+",
+    );
+    for (reader, rival) in [("u", "a@n=y"), ("v", "b@n=y")] {
+        let told = |explained: &str| {
+            let line = explained.lines().find(|line| line.starts_with("  input     result/y ("));
+            assert!(line.is_some_and(|line| line.contains(&format!(" of {rival}, "))), "{explained}");
+        };
+        told(&project.explain(reader));
+        project.build(&[reader]);
+        let explained = project.explain(reader);
+        told(&explained);
+        assert_says(&explained, &["again if  an input, "]);
+    }
+}

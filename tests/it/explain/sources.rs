@@ -260,3 +260,21 @@ fn a_layer_file_is_told_as_of_the_manifest_that_was_read_and_not_of_one_that_was
     ];
     assert_says(&project.explain(step), &[&read[0], &read[1]]);
 }
+
+#[test]
+fn an_orphan_is_told_by_the_name_that_it_is_printed_with_also_where_another_target_could_make_it() {
+    let registry = busybox();
+    for tag in [1, 2] {
+        registry.push(&format!("library/busybox:{tag}"), &stock::redis("7").manifest(Format::Oci));
+    }
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox"]));
+    project.build(&["get_layer_latest", "get_layer_all"]);
+    registry.delete("library/busybox", &stock::busybox().manifest(Format::Oci));
+    project.build(&["get_tag", "--refresh"]);
+    let name = "get_layer_latest@repo=library/busybox,tag=latest";
+    for asked in ["result/layers/library/busybox/latest.json", name] {
+        assert_says(&project.explain(asked), &[&format!("{name}: orphan\n"), "made by   get_layer_latest"]);
+    }
+    // What another target makes is no orphan of this one.
+    project.run(&["explain", "get_layer_latest@repo=library/busybox,tag=1"]).exits(exit::WRONG).says("no step");
+}
