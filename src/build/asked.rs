@@ -1,6 +1,10 @@
 //! Which steps were asked for by name.
 
+use crate::pipeline::model::{Axis, AxisKind, TargetId};
+
 use super::engine::{Engine, Selection};
+use super::expand::parents_of;
+use super::neighbourhood::list_of;
 use super::request::{Asked, Unknown};
 use super::session::Order;
 use super::steps::{StepId, printable};
@@ -48,7 +52,9 @@ impl Engine<'_> {
     /// That there is nothing of this name.
     pub(super) fn nothing_of(&self, asked: &Asked) -> Unknown {
         let message = match asked {
-            Asked::Target(target) => format!("no step of {} now", self.pipeline.targets[*target].name),
+            Asked::Target(target) => {
+                format!("no step of {} now{}", self.pipeline.targets[*target].name, self.why_none(*target))
+            }
             Asked::Output(path, _) => format!("no step makes {path}"),
             Asked::Steps(target, values) => {
                 let target = &self.pipeline.targets[*target];
@@ -58,5 +64,29 @@ impl Engine<'_> {
             }
         };
         Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
+    }
+
+    /// Which list of a target without steps, or of what its values are read out of, has nothing.
+    fn why_none(&self, target: TargetId) -> String {
+        let this = &self.pipeline.targets[target];
+        let none_of = |(position, axis): (usize, &Axis)| match &axis.kind {
+            AxisKind::From { target: parent, .. } if self.steps.rows[*parent].steps.is_empty() => {
+                Some(self.why_none(*parent))
+            }
+            AxisKind::From { .. } => None,
+            kind => self.has_no_values(target, position).then(|| match kind {
+                AxisKind::Glob(pattern) => format!(": no file is there of {pattern}"),
+                kind => match list_of(kind) {
+                    Some(list) => format!(": no value is in {list}"),
+                    None => format!(": the list of `{}` is empty", this.bindings[axis.binding].name),
+                },
+            }),
+        };
+        let parents: Vec<&str> = parents_of(this).map(|parent| self.pipeline.targets[parent].name.as_str()).collect();
+        let unread = || match parents.as_slice() {
+            [] => String::new(),
+            parents => format!(": no value is read out of {}", parents.join(" and ")),
+        };
+        this.axes.iter().enumerate().find_map(none_of).unwrap_or_else(unread)
     }
 }

@@ -28,6 +28,11 @@ impl Engine<'_> {
         })
     }
 
+    /// Whether an axis that needs no output can be read, and has no value.
+    pub(super) fn has_no_values(&self, target: TargetId, position: usize) -> bool {
+        self.values_of_axis(target, position).is_some_and(|values| values.is_empty())
+    }
+
     fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
         let mut known = self.axis_values.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || {

@@ -66,7 +66,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let rows = match look(&session, &order, &mut Silence) {
         Ok(summary) => {
             orphans = summary.orphans;
-            rows(&summary, &session.pipeline)
+            rows(&summary, &order.asked, &session.pipeline)
         }
         Err(BuildError::Pipeline(problems)) if arguments.wanted.is_empty() && are_clashes(&problems, &session) => {
             apart(&session, &order, &problems)?
@@ -91,7 +91,7 @@ fn apart<'p>(session: &'p Session, order: &Order, problems: &Problems) -> Result
     for (position, target) in session.pipeline.targets.iter().enumerate().filter(|(_, t)| t.rule.is_some()) {
         let order = Order { asked: vec![Asked::Target(position)], ..order.clone() };
         let (found, own) = match look(session, &order, &mut Silence) {
-            Ok(summary) => (rows(&summary, &session.pipeline), None),
+            Ok(summary) => (rows(&summary, &order.asked, &session.pipeline), None),
             Err(BuildError::Pipeline(own)) => (Vec::new(), Some(own)),
             Err(error) => return Err(Error::build(error, &session.pipeline)),
         };
@@ -125,13 +125,12 @@ fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
     Some(format!("{} ({}){more}", first.message, first.label))
 }
 
-fn rows<'p>(summary: &Summary, pipeline: &'p Pipeline) -> Vec<Row<'p>> {
+fn rows<'p>(summary: &Summary, asked: &[Asked], pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     let told_after = |target: usize| summary.unknown.iter().find(|u| u.target == target).map(Unknown::what);
-    let targets = pipeline
-        .targets
-        .iter()
-        .enumerate()
-        .filter(|(t, this)| this.rule.is_some() && (summary.by_target[*t].total() > 0 || told_after(*t).is_some()));
+    // What was asked for has a row, also where it has no step.
+    let is_told =
+        |t: usize| asked.contains(&Asked::Target(t)) || summary.by_target[t].total() > 0 || told_after(t).is_some();
+    let targets = pipeline.targets.iter().enumerate().filter(|(t, this)| this.rule.is_some() && is_told(*t));
     targets
         .map(|(t, this)| {
             let counts = &summary.by_target[t];

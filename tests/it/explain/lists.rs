@@ -148,3 +148,39 @@ fn what_may_not_be_there_at_all_is_not_told_as_blocked() {
     project.build(&[]).assert_nothing_done();
     assert!(!project.exists(".layermill/failures.json"));
 }
+
+#[test]
+fn a_target_without_steps_is_told_with_the_list_that_has_nothing() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lines: {rule: command, foreach: {n: {lines: names.lst}}, run: \"echo {n} > {out}\", output: \"l/{n}.txt\"}
+  files: {rule: command, foreach: {f: {glob: \"in/*.txt\"}}, inputs: [\"{f}\"], run: \"cp {in} {out}\", output: \"f/{f}.out\"}
+  list: {rule: command, run: \"echo '[]' > {out}\", output: list.json}
+  each: {rule: command, foreach: {n: {from: list, json: ''}}, run: \"echo {n} > {out}\", output: \"e/{n}.txt\"}
+  after: {rule: command, foreach: {m: {from: lines, lines: true}}, run: \"echo {m} > {out}\", output: \"a/{n}/{m}.txt\"}
+",
+    );
+    project.write("names.lst", "");
+    project.build(&["list"]);
+    let cases = [
+        ("lines", "no value is in names.lst"),
+        ("files", "no file is there of in/*.txt"),
+        ("each", "no value is read out of list"),
+        ("after", "no value is in names.lst"),
+    ];
+    let status = project.run(&["status", "--format", "json"]).exits(exit::DONE).stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let rows = status.as_array().expect("rows");
+    for (target, why) in cases {
+        let asked = project.run(&["explain", target]);
+        asked.exits(exit::WRONG).says(&format!("no step of {target} now: {why}"));
+        let row = rows.iter().find(|row| row["target"] == target).expect("a row");
+        assert!(row.as_object().expect("numbers").values().filter_map(|v| v.as_u64()).all(|n| n == 0), "{row}");
+    }
+    // Only what was asked for has one.
+    let status = project.run(&["status", "list", "each"]).exits(exit::DONE).stdout;
+    assert!(status.lines().count() == 3 && status.contains("\neach "), "{status}");
+    project.write("names.lst", "one\n");
+    assert_says(&project.explain("lines"), &["lines@n=one: missing"]);
+}
