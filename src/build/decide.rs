@@ -233,7 +233,7 @@ impl Engine<'_> {
             Some(why) if causes.is_empty() && upstream.is_empty() => causes.push(Reason::WasAbsent(why.clone())),
             Some(_) => {}
             None => {
-                causes.append(&mut outputs.off.clone());
+                causes.extend(outputs.off.iter().cloned());
                 causes.extend(self.found_changed(&record, files));
             }
         }

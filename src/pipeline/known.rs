@@ -1,4 +1,4 @@
-//! What is known of all targets while one is looked at.
+//! Targets by their names, and by how their outputs are written.
 
 use std::collections::HashMap;
 
