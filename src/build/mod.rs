@@ -29,6 +29,7 @@ pub mod files;
 mod folders;
 mod former;
 mod found;
+mod freshness;
 pub mod gc;
 pub mod graph;
 mod groups;
