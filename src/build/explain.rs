@@ -71,7 +71,7 @@ pub struct Explanation {
     pub held: Vec<String>,
     /// Targets that make its output otherwise.
     pub rivals: Vec<String>,
-    /// Of a step that fails since another one makes its output, too: where it stands without that one.
+    /// Of a step that fails, or is blocked, since two make one file: where it stands without the other.
     pub alone: Option<String>,
     pub last_made: Option<LastMade>,
     pub last_asked: Option<LastAsked>,
@@ -172,13 +172,22 @@ fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
     let mut alone: HashMap<TargetId, Vec<Explanation>> = HashMap::new();
     for (id, clashing) in engine.explained(&order.asked, &failures) {
         let target = engine.steps.step(id).target as usize;
-        if !engine.clashes.contains_key(&id) {
+        let is_rival = engine.clashes.contains_key(&id);
+        let is_blocked = clashing.standing == Standing::Step(Status::Blocked);
+        if !is_rival && (engine.clashes.is_empty() || !is_blocked) {
             told.push(clashing);
             continue;
         }
         let alone = alone.entry(target).or_insert_with(|| by_itself(session, order, target));
         let alone = alone.iter().find(|alone| alone.step == clashing.step);
-        told.push(alone.map_or(clashing.clone(), |alone| alone.clone().beside_another(clashing)));
+        told.push(match alone {
+            Some(alone) if is_rival => alone.clone().beside_another(clashing),
+            // What it waits for is then no more at fault.
+            Some(alone) if alone.standing != clashing.standing => {
+                Explanation { alone: Some(alone.alone()), ..clashing }
+            }
+            Some(_) | None => clashing,
+        });
     }
     for asked in &order.asked {
         let mut remembered = engine.remembered(asked);
@@ -264,10 +273,15 @@ impl Explanation {
         }
     }
 
+    /// Where it stands, where this is told of it without another step that makes the same file.
+    fn alone(&self) -> String {
+        let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("asked for without the other, it is {}{why}", self.word())
+    }
+
     /// The same of a step that makes the file of another one: where both are built, both fail.
     fn beside_another(self, clash: Self) -> Self {
-        let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
-        let alone = format!("asked for without the other, it is {}{why}", self.word());
+        let alone = self.alone();
         let mut again = vec!["only one of them makes the file: a build comes then".to_owned()];
         again.extend(self.again);
         Self {

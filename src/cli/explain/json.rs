@@ -46,7 +46,7 @@ pub struct Json<'a> {
     /// In what those differ, and what of that holds where they are built together.
     held: &'a [String],
     also_made_by: &'a [String],
-    /// Of a step that fails since another one makes its output, too: where it stands without that one.
+    /// Of a step that fails, or is blocked, since two make one file: where it stands without the other.
     alone: Option<&'a str>,
     asked: Option<Asked<'a>>,
     last_made: Option<Made<'a>>,

@@ -192,6 +192,7 @@ targets:
         project.build(&[reader]);
         let explained = project.explain(reader);
         told(&explained);
-        assert_says(&explained, &["again if  an input, "]);
+        let alone = "alone     asked for without the other, it is up to date\n";
+        assert_says(&explained, &[&format!("{reader}: blocked\n"), alone, "again if  an input, "]);
     }
 }
