@@ -114,9 +114,19 @@ impl Engine<'_> {
             InputKind::Target { target, on, .. } if input.path.is_none() => Some((&self.pipeline.targets[*target], on)),
             InputKind::Target { .. } | InputKind::Path(_) => None,
         });
+        let this = &self.pipeline.targets[target];
         let grows = |(of, on): &(&Target, &Vec<(usize, Pattern)>)| {
-            let free = of.bindings.iter().enumerate().filter(|(b, _)| on.iter().all(|(joined, _)| joined != b));
-            free.into_iter().any(|(_, binding)| !matches!(of.axes[binding.axis].kind, AxisKind::List(_)))
+            of.bindings.iter().enumerate().any(|(b, binding)| {
+                let axis = &of.axes[binding.axis].kind;
+                // Where the step has the value from the same place, there is no such step either once the value is gone.
+                let ours =
+                    on.iter().find(|(joined, _)| *joined == b).and_then(|(_, value)| pattern::bindings(value).next());
+                let comes_along = ours.is_some_and(|own| match &this.axes[this.bindings[own].axis].kind {
+                    AxisKind::From { target, .. } if std::ptr::eq(&self.pipeline.targets[*target], *of) => true,
+                    kind => kind.is_same(axis),
+                });
+                !matches!(axis, AxisKind::List(_)) && !comes_along
+            })
         };
         let word = |(of, on): (&Target, &Vec<(usize, Pattern)>)| {
             let joined = on

@@ -129,6 +129,14 @@ pub enum AxisKind {
     },
 }
 
+impl AxisKind {
+    /// Whether both go over the same values, whatever those are. All that an axis is made of is in its debug form, also
+    /// what has no equality.
+    pub fn is_same(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
 /// How values are read out of an output.
 #[derive(Clone, Debug)]
 pub enum Read {

@@ -80,6 +80,7 @@ targets:
   both: {rule: command, foreach: {r: {lines: rs}, v: {lines: vs}}, inputs: [t], run: \"touch {out}\", output: \"both/{r}/{v}\"}
   some: {rule: command, foreach: {r: {lines: rs}}, inputs: [t], run: \"touch {out}\", output: \"some/{r}\"}
   all: {rule: command, inputs: [t], run: \"touch {out}\", output: all}
+  few: {rule: command, foreach: {r: [x], v: ['1', '3']}, inputs: [t], run: \"touch {out}\", output: \"few/{r}/{v}\"}
 ",
     );
     project.write("rs", "x\n");
@@ -90,6 +91,7 @@ targets:
     }
     assert_says(&project.explain("some@r=x"), &["again if  t gets or loses a step with r=x\n"]);
     assert_says(&project.explain("all"), &["again if  t gets or loses a step\n"]);
+    assert_says(&project.explain("few@r=x,v=3"), &["again if  t gets or loses a step with r=x,v=3\n"]);
     project.write("rs", "x\ny\n");
     project.build(&[]).assert_only(&["t@r=y,v=1", "both@r=y,v=1", "some@r=y", "all"]);
     project.write("vs", "1\n2\n");
