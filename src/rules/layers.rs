@@ -154,15 +154,7 @@ impl Rule for LayersRule {
     }
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
-        let budget = self.tagged.source.budget()?.clone();
-        let what = match self.tagged.known(step, answer) {
-            Some(digest) => registry::way(blobs, digest, &self.platform_of(step)).missing()?.to_string(),
-            None => {
-                let (repo, tag) = self.tagged.of(step);
-                format!("{repo}:{tag}")
-            }
-        };
-        Some(Pull { budget, what, is_sure: !self.tagged.source.has_mirrors() })
+        self.tagged.pull(step, answer, |digest| registry::way(blobs, digest, &self.platform_of(step)).missing())
     }
 
     fn contents(

@@ -81,16 +81,7 @@ impl Rule for PlatformsRule {
     }
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
-        let budget = self.tagged.source.budget()?.clone();
-        let what = match self.tagged.known(step, answer) {
-            Some(digest) if blobs.contains(&digest) => return None,
-            Some(digest) => digest.to_string(),
-            None => {
-                let (repo, tag) = self.tagged.of(step);
-                format!("{repo}:{tag}")
-            }
-        };
-        Some(Pull { budget, what, is_sure: !self.tagged.source.has_mirrors() })
+        self.tagged.pull(step, answer, |digest| Some(digest).filter(|digest| !blobs.contains(digest)))
     }
 
     fn contents(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Asks, Common, Failure, Job, StepView, asks};
+use super::{Asked, Asks, Common, Failure, Job, Pull, StepView, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -64,6 +64,25 @@ impl Tagged {
     /// The digest that came with the tag, or that the source answered.
     pub fn known(&self, step: &StepView, answer: Option<&[u8]>) -> Option<Sha256> {
         self.fingerprint(step).or_else(|| read_answer(answer?))
+    }
+
+    /// What will have to be fetched of the source: what is `missing` behind the tag's digest, or, where that is not known
+    /// yet, what the tag will turn out to be.
+    pub fn pull(
+        &self,
+        step: &StepView,
+        answer: Option<&[u8]>,
+        missing: impl FnOnce(Sha256) -> Option<Sha256>,
+    ) -> Option<Pull> {
+        let budget = self.source.budget()?.clone();
+        let what = match self.known(step, answer) {
+            Some(digest) => missing(digest)?.to_string(),
+            None => {
+                let (repo, tag) = self.of(step);
+                format!("{repo}:{tag}")
+            }
+        };
+        Some(Pull { budget, what, is_sure: !self.source.has_mirrors() })
     }
 
     /// Which digest the tag has, where no tag file told it.
