@@ -1,5 +1,16 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
+pub(super) mod adoption;
+pub(super) mod changes;
+mod doubt;
+mod former;
+mod freshness;
+pub(super) mod key;
+mod outputs;
+pub(super) mod parts;
+mod risk;
+mod upstream;
+
 use std::time::Instant;
 
 use rustix::fs::AtFlags;
@@ -9,15 +20,15 @@ use crate::rules::Asks;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use super::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
+use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
+use super::files::place::{Destination, listed};
 use super::outcome::{ASK, RESTORE, Status};
-use super::place::{Destination, listed};
 use super::reason::Reason;
 use super::reasons::Reasons;
 use super::steps::StepId;
-use super::waits::Wait;
+use super::steps::waits::Wait;
 
 pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
 

@@ -1,5 +1,14 @@
 //! The engine: steps become ready, are decided in parallel, run in their lanes, and wake what waits for them.
 
+pub(super) mod assembly;
+mod deferral;
+mod ends;
+mod results;
+mod schedule;
+pub(super) mod settings;
+mod summary;
+mod waves;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
@@ -15,26 +24,26 @@ use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::state::{PathId, State, StateError};
 
+use self::deferral::Deferrals;
+use self::schedule::Schedule;
+use self::settings::Settings;
 use super::clock::Clock;
 use super::decide::Run;
-use super::deferral::Deferrals;
+use super::decide::key::Template;
 use super::events::{Event, Listener, Progress};
-use super::expand::Pending;
-use super::expand::{Rhythm, Scratch};
+use super::execute::scratch::ScratchFolders;
+use super::execute::task::Message;
 use super::failures::Failures;
 use super::files::Eyes;
-use super::key::Template;
+use super::files::place::Placer;
+use super::files::protected::Protected;
 use super::outcome::Account;
-use super::place::Placer;
-use super::possible::AxisValues;
-use super::protected::Protected;
 use super::request::{Asked, Wanted};
-use super::schedule::Schedule;
-use super::scratch::ScratchFolders;
-use super::settings::Settings;
+use super::steps::expand::Pending;
+use super::steps::expand::{Rhythm, Scratch};
+use super::steps::possible::AxisValues;
+use super::steps::waits::GroupId;
 use super::steps::{Bound, FileId, StepId, Steps};
-use super::task::Message;
-use super::waits::GroupId;
 
 /// A target's rule, and what all its steps share of their keys.
 pub(super) struct Compiled {

@@ -1,5 +1,10 @@
 //! Running steps: each one a task that asks or makes, then a message back to the engine.
 
+mod printed;
+pub(super) mod scratch;
+pub(super) mod started;
+pub(super) mod task;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
@@ -8,14 +13,14 @@ use crate::pipeline::model::Input;
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::{Sha256, hex};
 
+use self::task::{Answered, Making, Message, Outcome, Reply, no_folder};
 use super::decide::{Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
-use super::folders;
-use super::place::Destination;
+use super::files::folders;
+use super::files::place::Destination;
 use super::reason::Reason;
 use super::steps::StepId;
-use super::task::{self, Answered, Making, Message, Outcome, Reply, no_folder};
 
 impl Engine<'_> {
     /// Starts all that may start now.

@@ -1,5 +1,17 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
+mod again;
+mod asked;
+mod blame;
+pub mod graph;
+mod in_words;
+pub mod neighbourhood;
+pub mod reads;
+mod remembered;
+mod rivals;
+mod to_come;
+mod told;
+
 use std::collections::HashMap;
 
 use crate::pipeline::model::TargetId;
@@ -7,14 +19,14 @@ use crate::pipeline::problem::Problems;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
-use super::adoption::TAKEN_OVER;
-use super::blame::Known;
+use self::blame::Known;
+use self::reads::Read;
+use super::decide::adoption::TAKEN_OVER;
+use super::decide::key::Template;
 use super::engine::Engine;
 use super::events::Silence;
 use super::failures::{Failed, Failures};
-use super::key::Template;
 use super::outcome::{self, Status};
-use super::reads::Read;
 use super::reason::Reason;
 use super::reasons::Reasons;
 use super::request::{self, Asked, Unknown};

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::store::state::StepRecord;
 
 use super::engine::{Engine, Mode};
+use super::execute::started;
 use super::explain::time;
 use super::outcome::{ASK, Status, Told};
-use super::started;
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";

@@ -1,5 +1,11 @@
 //! Looking at files: once a run, by their stamp first, by their content only where that is in doubt.
 
+pub(super) mod folders;
+pub(super) mod found;
+pub(super) mod inside;
+pub(super) mod place;
+pub(super) mod protected;
+
 use std::cell::RefCell;
 use std::fs::{self, Metadata};
 use std::io::{self, Read};

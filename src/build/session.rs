@@ -16,16 +16,16 @@ use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, SetAside, State, StateError};
 
-use super::assembly::engine;
 use super::bystander::Bystander;
 use super::clock::{self, Clock};
+use super::engine::assembly::engine;
 use super::engine::{Engine, Mode, Selection};
 use super::events::{Event, Listener, Silence};
+use super::execute::started;
+use super::execute::task::Message;
 use super::failures::Failed;
 use super::outcome::Summary;
 use super::request::{self, Asked};
-use super::started;
-use super::task::Message;
 
 /// A pipeline that is ready to be worked on.
 pub struct Session {

@@ -1,4 +1,12 @@
-//! The steps of a run, dense: names are interned, paths are the state's, and what a step waits on is in [`super::waits`].
+//! The steps of a run, dense: names are interned, paths are the state's, and what a step waits on is in [`self::waits`].
+
+pub(super) mod expand;
+mod groups;
+mod intern;
+pub(super) mod possible;
+mod product;
+mod rows;
+pub(super) mod waits;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,10 +17,10 @@ use crate::pipeline::model::{Pipeline, Target, TargetId};
 use crate::store::Sha256;
 use crate::store::state::{PathId, State, StoredOutput};
 
+use self::intern::{Id, Interner};
+use self::waits::{Group, Rows, Slot, Wait};
 use super::files::folder_and_name;
-use super::intern::{Id, Interner};
 use super::outcome::Status;
-use super::waits::{Group, Rows, Slot, Wait};
 
 pub type StepId = u32;
 pub type FileId = u32;

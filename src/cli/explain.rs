@@ -4,10 +4,10 @@ mod json;
 
 use std::fmt::Write;
 
+use crate::build::explain::reads::{Now, Read};
 use crate::build::explain::{Explanation, Standing, explain, time};
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
-use crate::build::reads::{Now, Read};
 
 use super::error::Error;
 use super::plan::MAY_BE_BLOCKED;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::build::gc::{Freed, Policy, gc};
+use crate::build::upkeep::gc::{Freed, Policy, gc};
 use crate::pipeline::node;
 use crate::progress::words::counted;
 use crate::progress::{self, Style};

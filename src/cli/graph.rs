@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::build::Session;
-use crate::build::graph::{Graph, Node, Reach, targets};
-use crate::build::neighbourhood::{Neighbourhood, steps};
+use crate::build::explain::graph::{Graph, Node, Reach, targets};
+use crate::build::explain::neighbourhood::{Neighbourhood, steps};
 use crate::build::request::Asked;
 
 use super::error::Error;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::build::graph::Graph;
+use crate::build::explain::graph::Graph;
 
 /// Pixels.
 const BOX_HEIGHT: usize = 30;

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use serde::Serialize;
 
 use crate::build::Order;
-use crate::build::damage::{Damage, Verified, verify};
+use crate::build::upkeep::damage::{Damage, Verified, verify};
 use crate::progress::words::counted;
 use crate::progress::{self, Style, escape};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::build::events::{Event, Listener};
-use crate::build::watch::{Item, absolute, lists, look};
+use crate::build::upkeep::watch::{Item, absolute, lists, look};
 use crate::build::{BuildError, Order, Session, build};
 use crate::progress::{self, Fan, Style, round::Round};
 use tokio::sync::watch::Receiver;

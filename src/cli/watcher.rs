@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 
-use crate::build::watch::{Item, signature};
+use crate::build::upkeep::watch::{Item, signature};
 
 use super::error::Error;
 

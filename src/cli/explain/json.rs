@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::build::explain::reads::Read;
 use crate::build::explain::{Explanation, time};
-use crate::build::reads::Read;
 use crate::build::reason::Reason;
 
 use super::of_failure;

@@ -1,0 +1,101 @@
+//! Steps that there are as of the last build only: what their values were read out of is to be made again.
+
+use std::iter::once;
+
+use crate::pipeline::model::{Freshness, TargetId};
+
+use crate::build::engine::{Engine, Mode};
+use crate::build::outcome::{Account, Status, Summary, Unknown};
+use crate::build::reason::Reason;
+use crate::build::steps::StepId;
+use crate::build::steps::expand::parent_of;
+use crate::build::steps::waits::Wait;
+
+impl Engine<'_> {
+    /// The step that has to be built before it is seen whether there still is this one.
+    pub(crate) fn in_doubt(&self, id: StepId) -> Option<StepId> {
+        let step = self.steps.step(id);
+        let also = self.steps.shared.get(&id).into_iter().flatten().copied();
+        // There is the step as long as one of the targets that describe it has it.
+        let doubts = once((step.target as usize, step.row)).chain(also);
+        let doubts: Option<Vec<StepId>> = doubts.map(|(target, row)| self.row_in_doubt(id, target, row)).collect();
+        doubts?.first().copied()
+    }
+
+    fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
+        let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
+            Some(parent) => {
+                let row = *self.steps.rows[target].parents.get(row as usize)?;
+                vec![self.steps.rows[parent].steps[row as usize]]
+            }
+            None => self.parent_steps(target, id).map(|(_, parent)| parent).collect(),
+        };
+        parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
+    }
+
+    /// Whether all that blocks a step may turn out not to be there.
+    pub(crate) fn is_blocked_perhaps(&self, id: StepId) -> bool {
+        let certain = |step: StepId| {
+            self.steps.step(step).status.fails() && self.accounts.get(&step).is_none_or(|account| !account.perhaps)
+        };
+        let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
+        self.mode == Mode::Look
+            && !slots.into_iter().any(|(_, slot)| match slot.wait {
+                Wait::Step(step) => certain(step),
+                Wait::Group(group) => {
+                    let this = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[this.target].steps;
+                    let rows = if this.is_crowded() { &[][..] } else { &this.rows };
+                    // What it is blocked by may be no step of its own.
+                    this.blocked_by.is_some_and(certain) || rows.iter().any(|&row| certain(steps[row as usize]))
+                }
+                Wait::File(_) | Wait::None => false,
+            })
+    }
+
+    /// The steps that a step's values were read out of, each with the binding whose value that was.
+    pub(crate) fn parent_steps(&self, target: TargetId, id: StepId) -> impl Iterator<Item = (usize, StepId)> + '_ {
+        let values = self.steps.values_of(id);
+        let axes = self.pipeline.targets[target].axes.iter().enumerate();
+        axes.filter_map(move |(position, axis)| {
+            Some((axis.binding, self.parent_step(target, position, |b| values.get(b).copied())?))
+        })
+    }
+
+    /// What a build makes of it is still to be seen.
+    fn is_unread(&self, id: StepId) -> bool {
+        self.steps.is_open(id) || self.steps.step(id).status == Status::Deferred
+    }
+
+    /// Its source is asked in each build, whatever was answered: before a build, there is never more than its last answer.
+    pub(crate) fn is_always_asked(&self, id: StepId) -> bool {
+        let always =
+            |reason: &Reason| matches!(reason, Reason::NotFresh { fresh: Freshness::Digest | Freshness::Always, .. });
+        match self.accounts.get(&id) {
+            Some(Account { status: Status::Stale, reasons: Some(reasons), .. }) => reasons.iter().all(always),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn doubt_word(&self, id: StepId) -> &'static str {
+        if self.is_always_asked(id) { "asked in each build" } else { self.standing_word(id) }
+    }
+
+    /// Tells a summary which targets may get other steps, and how many of those that are up to date may not be any more.
+    pub(crate) fn tell_doubts(&self, summary: &mut Summary) {
+        let targets = &self.pipeline.targets;
+        summary.in_doubt = vec![0; targets.len()];
+        for &target in self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted()) {
+            let open = |id| self.is_unread(id) || self.mode == Mode::Look && self.steps.step(id).status.fails();
+            let Some(unknown) = self.unknown(target, &open) else { continue };
+            let mut rivals = if self.mode == Mode::Look { self.rivals_to_come(target) } else { Vec::new() };
+            rivals.retain(|&rival| self.wanted[rival].is_wanted());
+            summary.unknown.push(Unknown { rivals: self.names(&rivals), ..unknown });
+            if self.mode != Mode::Look {
+                continue;
+            }
+            let well = |id: &&StepId| self.steps.step(**id).status.has_outputs() && self.in_doubt(**id).is_some();
+            summary.in_doubt[target] = self.steps.rows[target].steps.iter().filter(well).count();
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a step's key is made of, and what it reads.
+
+use crate::pipeline::model::InputKind;
+use crate::rules::StepView;
+use crate::store::state::{KeyPart, PathId, StepRecord};
+use crate::store::{Digest, Sha256};
+
+use super::changes::Changes;
+use super::key::{KeyMaker, Part, SetHasher, Template};
+use crate::build::engine::{Compiled, Engine};
+use crate::build::outcome::Status;
+use crate::build::reason::Reason;
+use crate::build::request;
+use crate::build::steps::StepId;
+use crate::build::steps::waits::{GroupId, Wait};
+
+/// What a step made of one of several outputs. It is no part of its key; it ties the file's record to the step's, since
+/// another step may come to write that file.
+pub(crate) fn made_part(path: &str, content: Digest) -> KeyPart {
+    let part = Part::Input { path, content };
+    // Apart from an input of the same path.
+    KeyPart { name: part.name_hash().map(|byte| !byte), value: part.value() }
+}
+
+impl Engine<'_> {
+    /// Whether the files of a step with several outputs are still what it made, as far as it made them.
+    pub(crate) fn made_these(&self, id: StepId, record: &StepRecord) -> bool {
+        let outputs = self.steps.outputs(id);
+        outputs.len() == 1
+            || outputs.iter().all(|&path| {
+                let Some(file) = self.state.file_at(path) else { return false };
+                let now = made_part(self.state.path(path), file.content);
+                record.parts.iter().find(|part| part.name == now.name).is_none_or(|then| then.value == now.value)
+            })
+    }
+
+    /// The path of one of a step's outputs.
+    pub(crate) fn path(&self, id: StepId, position: usize) -> &str {
+        self.steps.outputs(id).get(position).map_or("", |&path| self.state.path(path))
+    }
+
+    pub(crate) fn paths(&self, id: StepId) -> impl ExactSizeIterator<Item = &str> + '_ {
+        self.steps.outputs(id).iter().map(|&path| self.state.path(path))
+    }
+
+    /// A step as its rule sees it.
+    pub(crate) fn view(&self, id: StepId) -> StepView {
+        let bound = self.steps.bound(id);
+        StepView {
+            values: bound.iter().map(|b| self.steps.names.get(b.value).into()).collect(),
+            fingerprints: bound.iter().map(|b| self.steps.fingerprint(b).copied()).collect(),
+            outputs: self.paths(id).map(str::to_owned).collect(),
+        }
+    }
+
+    /// The parts of a step's key that moved since the record, most telling first.
+    pub(crate) fn changes(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> Vec<Reason> {
+        let old = self.state.template(&record.template).and_then(Template::parse);
+        let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
+        self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
+        self.each_recorded_input(id, &mut |part| {
+            if !self.is_left_out(id, part, record) {
+                changes.see(part);
+            }
+        });
+        self.each_open_input(id, &mut |path| changes.expect(path));
+        let outputs = match self.record_path(id) {
+            Some(path) => self.outputs_of_record(path, record),
+            None => self.paths(id).collect(),
+        };
+        let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
+        found.extend(self.reordered_outputs(id, &outputs));
+        let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
+        found.retain(|cause| match cause {
+            Reason::LostInput(_) | Reason::LostInputs(_) => !grows,
+            // What the crowd is to be is not known.
+            Reason::ChangedInputs { .. } => !open,
+            cause => !self.is_made_anew(cause),
+        });
+        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
+        let told = found.into_iter().flat_map(|reason| {
+            let inside = match &reason {
+                Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
+                _ => Vec::new(),
+            };
+            std::iter::once(self.by_upstream(id, reason)).chain(inside)
+        });
+        by_another.into_iter().chain(told).collect()
+    }
+
+    /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
+    fn is_made_anew(&self, cause: &Reason) -> bool {
+        let Reason::ChangedInput { input, .. } = cause else { return false };
+        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
+    }
+
+    /// An input that is not to be reckoned with.
+    fn is_left_out(&self, id: StepId, part: &Part<'_>, record: &StepRecord) -> bool {
+        let Part::Input { path, .. } = part else { return false };
+        // Most have none, and inputs are many.
+        let maker = if self.failures.is_empty() { None } else { self.steps.find_path(&self.state, path) };
+        maker.is_some_and(|maker| self.goes_without(id, maker, record))
+    }
+
+    /// The path whose name has this hash in records, where the state still knows it.
+    pub(crate) fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
+        let names = self.input_names.get_or_init(|| {
+            let name = |id| Part::Input { path: self.state.path(id), content: Digest::default() }.name_hash();
+            self.state.live_ids().map(|id| (name(id), id)).collect()
+        });
+        names.get(hash).map(|&id| self.state.path(id).to_owned())
+    }
+
+    /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
+    pub(crate) fn may_grow_inputs(&self, id: StepId) -> bool {
+        // Where only its own steps are to be made, all of them are known.
+        let is_read_out_of_open = |group| self.sources(group).into_iter().any(|source| self.is_open_group(source));
+        self.open_groups(id).any(is_read_out_of_open)
+    }
+
+    /// The groups among a step's inputs of which something is to be made.
+    fn open_groups(&self, id: StepId) -> impl Iterator<Item = GroupId> + '_ {
+        self.steps.inputs_of(id).iter().filter_map(|slot| match slot.wait {
+            Wait::Group(group) => Some(group).filter(|&group| self.is_open_group(group)),
+            Wait::Step(_) | Wait::File(_) | Wait::None => None,
+        })
+    }
+
+    fn is_open_group(&self, group: GroupId) -> bool {
+        self.steps.groups[group as usize].stale.is_some()
+    }
+
+    /// Shows the inputs that are to be made, whether or not there is anything of them now.
+    fn each_open_input(&self, id: StepId, see: &mut dyn FnMut(&str)) {
+        let open = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
+            Wait::Step(step) if self.steps.is_open(step) => vec![step],
+            Wait::Group(group) => self.stale_of(group),
+            Wait::Step(_) | Wait::File(_) | Wait::None => Vec::new(),
+        });
+        open.for_each(|step| self.paths(step).for_each(&mut *see));
+    }
+
+    /// That another target made a step's output since, where both are there to make it.
+    fn by_another_target(&self, id: StepId, recorded: Option<&Template>) -> Option<Reason> {
+        let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
+        let path = self.path(id, 0);
+        let still = request::makers(self.pipeline, path).iter().any(|(t, _)| self.pipeline.targets[*t].name == *target);
+        still.then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
+    }
+
+    /// An input that this build itself made anew is named with the step that made it.
+    fn by_upstream(&self, id: StepId, reason: Reason) -> Reason {
+        let (input, from, to) = match reason {
+            Reason::LostInput(input) => return self.lost(id, input),
+            Reason::ChangedInput { input, from, to } => (input, from, to),
+            Reason::ChangedInputs { of, from, to } => {
+                return Reason::ChangedInputs { of: self.entry(id, of), from, to };
+            }
+            other => return other,
+        };
+        let rebuilt = |&step: &StepId| matches!(self.steps.step(step).status, Status::Built | Status::Restored);
+        match self.steps.find_path(&self.state, &input).filter(rebuilt) {
+            Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
+            None => Reason::ChangedInput { input, from, to },
+        }
+    }
+
+    /// An input that is not among those of now: there is none such any more, or it is done without.
+    fn lost(&self, id: StepId, input: String) -> Reason {
+        let maker = self.steps.find_path(&self.state, &input);
+        let blocks = |&maker: &StepId| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker);
+        let by = match maker {
+            Some(_) => maker.filter(blocks),
+            None => self.kept_away_by(id, &input),
+        };
+        match by {
+            Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
+            None => Reason::LostInput(input),
+        }
+    }
+
+    /// An entry of `inputs:`, told by its place as keys know it, by the name of its target.
+    fn entry(&self, id: StepId, place: String) -> String {
+        let target = self.steps.target(id);
+        let position = place.strip_prefix("input ").and_then(|place| place.parse::<usize>().ok());
+        let input = position.and_then(|position| target.inputs.get(position.checked_sub(1)?));
+        match input.map(|input| &input.kind) {
+            Some(InputKind::Target { target, .. }) => self.pipeline.targets[*target].name.clone(),
+            _ => place,
+        }
+    }
+
+    /// A record with its key and the parts that it was made from.
+    pub(crate) fn keyed(&self, id: StepId, record: StepRecord, answer: Option<&Sha256>) -> StepRecord {
+        let target = self.steps.step(id).target as usize;
+        let Some(compiled) = &self.rules[target] else { return record };
+        let mut parts: Vec<KeyPart> = Vec::new();
+        self.each_own_part(id, compiled, answer, &mut |part| parts.push(part.record()));
+        self.each_recorded_input(id, &mut |part| parts.push(part.record()));
+        StepRecord { key: self.key(id, compiled, answer), parts, ..record }
+    }
+
+    pub(crate) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
+        let mut maker = KeyMaker::new(&compiled.template_digest);
+        self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+            match slot.wait {
+                Wait::Group(group) => {
+                    maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                }
+                wait => self.each_file(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
+            }
+        }
+        maker.key()
+    }
+
+    /// Shows the inputs of a step as records keep them: file by file, so that a change can be named. Of a large group that
+    /// many steps read, each would keep the whole list: there, the digest of the list does for all.
+    fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+            match slot.wait {
+                Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
+                    see(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                }
+                wait => self.each_file(wait, &mut |path, content| see(&Part::Input { path, content })),
+            }
+        }
+    }
+
+    /// The digest of all that a group's steps made: computed once, whoever asks.
+    fn set_digest(&self, group: GroupId) -> Digest {
+        *self.steps.groups[group as usize].digest.get_or_init(|| {
+            let mut hasher = SetHasher::default();
+            self.each_file(Wait::Group(group), &mut |path, content| hasher.add(path, content));
+            hasher.digest()
+        })
+    }
+
+    /// Shows the parts of a step's key that are no inputs, in order.
+    fn each_own_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
+        let bindings = &self.steps.target(id).bindings;
+        let bound = self.steps.bound(id);
+        for &b in &compiled.rule.common().reads {
+            let (binding, value) = (bindings[b].name.as_str(), self.steps.names.get(bound[b].value));
+            see(&Part::Value { binding, value });
+            if let Some(digest) = self.steps.fingerprint(&bound[b]) {
+                see(&Part::Fingerprint { binding, value, digest });
+            }
+        }
+        if let Some(answer) = answer {
+            see(&Part::Answer(answer));
+        }
+        if compiled.rule.common().cached {
+            self.paths(id).for_each(|path| see(&Part::Output(path)));
+        }
+    }
+
+    /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
+    pub(crate) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+            self.each_file(slot.wait, &mut |path, content| see(position, path, content));
+        }
+    }
+
+    /// Shows the files that a slot stands for. Steps without outputs, such as absent ones, have none.
+    fn each_file(&self, wait: Wait, see: &mut dyn FnMut(&str, Digest)) {
+        match wait {
+            Wait::Step(step) => self.each_output(step, see),
+            Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, see)),
+            Wait::File(file) => self.show(self.steps.files[file as usize], see),
+            Wait::None => {}
+        }
+    }
+
+    fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
+        let status = self.steps.step(step).status;
+        if status == Status::Stale
+            && let Some(stored) = self.steps.restores.get(&step)
+        {
+            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.content));
+        }
+        if status.has_outputs() || status == Status::Stale {
+            self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));
+        }
+    }
+
+    fn show(&self, path: PathId, see: &mut dyn FnMut(&str, Digest)) {
+        if let Some(record) = self.state.file_at(path) {
+            see(self.state.path(path), record.content);
+        }
+    }
+}

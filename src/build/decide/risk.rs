@@ -1,0 +1,123 @@
+//! What may fail again as it did when it was last tried, and block what needs it: told where nothing is run.
+
+use crate::pipeline::model::TargetId;
+
+use crate::build::engine::Engine;
+use crate::build::outcome::{self, Account};
+use crate::build::reason::as_before;
+use crate::build::steps::StepId;
+use crate::build::steps::expand::parent_of;
+use crate::build::steps::waits::Wait;
+
+impl Engine<'_> {
+    /// The step that failed, or was put off, when it was last tried, and without which a build does not come to this one.
+    pub(crate) fn at_risk(&self, id: StepId) -> Option<StepId> {
+        self.steps.at_risk.get(&id).copied()
+    }
+
+    /// Sees whether a step that is told now is at risk. What it hangs on has been told before.
+    pub(crate) fn mark_risk(&mut self, id: StepId) {
+        if self.failures.is_empty() || self.steps.step(id).status.blocks() {
+            return;
+        }
+        let own = (self.steps.is_open(id) && self.has_failed(id)).then_some(id);
+        if let Some(root) = own.or_else(|| self.may_be_blocked(id)).or_else(|| self.may_be_gone(id)) {
+            self.steps.at_risk.insert(id, root);
+        }
+    }
+
+    fn has_failed(&self, id: StepId) -> bool {
+        let failed = self.paths(id).next().and_then(|path| self.failures.get(path));
+        failed
+            .is_some_and(|failed| failed.may_recur() && (failed.step.is_empty() || failed.step == self.steps.label(id)))
+    }
+
+    /// What would block a step that waits for it.
+    pub(crate) fn may_be_blocked(&self, id: StepId) -> Option<StepId> {
+        let slots = self.steps.slots_of(id).iter().enumerate();
+        slots.filter(|(position, _)| !self.goes_on_without(id, *position)).find_map(|(_, slot)| match slot.wait {
+            Wait::Step(step) => self.at_risk(step),
+            Wait::Group(group) => self.steps.groups[group as usize].at_risk,
+            Wait::File(_) | Wait::None => None,
+        })
+    }
+
+    /// What is to be said of a step that may be blocked as before, unless it may not be there at all then.
+    pub(crate) fn blocked_as_before(&self, id: StepId) -> Option<String> {
+        let root = self.may_be_blocked(id).filter(|_| self.may_be_gone(id).is_none())?;
+        Some(as_before(&self.steps.label(root)))
+    }
+
+    /// What a step's values are read out of, where that may not come.
+    fn may_be_gone(&self, id: StepId) -> Option<StepId> {
+        let (target, row) = (self.steps.step(id).target as usize, self.steps.step(id).row);
+        match parent_of(&self.pipeline.targets[target]) {
+            Some(parent) => {
+                let row = *self.steps.rows[target].parents.get(row as usize)?;
+                self.at_risk(self.steps.rows[parent].steps[row as usize])
+            }
+            None if self.steps.at_risk.is_empty() => None,
+            None => self.parent_steps(target, id).find_map(|(_, parent)| self.at_risk(parent)),
+        }
+    }
+
+    /// The steps at risk that a step reads from and would do without, beside those that are made again anyway.
+    pub(crate) fn may_go_without(&self, id: StepId, position: usize) -> Vec<StepId> {
+        if self.steps.at_risk.is_empty() || !self.goes_on_without(id, position) {
+            return Vec::new();
+        }
+        let mut steps = match self.steps.slots_of(id)[position].wait {
+            Wait::Step(step) => vec![step],
+            Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => self.steps.ordered(group),
+            Wait::Group(_) | Wait::File(_) | Wait::None => Vec::new(),
+        };
+        steps.retain(|&step| self.at_risk(step).is_some() && !self.steps.is_open(step));
+        steps
+    }
+
+    /// All that a step reads of another, or of what is read out of it, comes in by entries that are `partial`.
+    pub(crate) fn reads_in_part(&self, id: StepId, input: StepId) -> bool {
+        let inputs = self.steps.target(id).inputs.len();
+        let by = (0..inputs).filter(|&position| match self.steps.slots_of(id)[position].wait {
+            Wait::Step(step) => step == input,
+            Wait::Group(group) => {
+                let group = &self.steps.groups[group as usize];
+                let also = self.steps.shared.get(&input).into_iter().flatten().map(|&(target, _)| target);
+                let mut of = std::iter::once(self.steps.step(input).target as usize).chain(also);
+                group.stale == Some(input) || of.any(|target| target == group.target)
+            }
+            Wait::File(_) | Wait::None => false,
+        });
+        let mut by = by.peekable();
+        by.peek().is_some() && by.all(|position| self.goes_on_without(id, position))
+    }
+
+    /// A target that is only waited for, and what is the matter with it.
+    pub(crate) fn waited_for(&self, target: TargetId) -> String {
+        let name = self.pipeline.targets[target].name.clone();
+        let trouble = || self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step));
+        let unknown = || self.unknown(target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
+        match trouble().or_else(unknown) {
+            Some(trouble) => format!("{name} ({trouble})"),
+            None => name,
+        }
+    }
+
+    /// Where a step stands that is not there as it should be.
+    pub(crate) fn trouble(&self, step: StepId) -> Option<String> {
+        let status = self.steps.step(step).status;
+        match (self.accounts.get(&step), self.at_risk(step)) {
+            (Some(Account { last_failure: Some(last), .. }), _) => Some(last.last()),
+            (_, Some(root)) => Some(as_before(&self.steps.label(root))),
+            _ => (!status.has_outputs()).then(|| self.standing_word(step).to_owned()),
+        }
+    }
+
+    /// The word for where a step stands, as `status` counts it.
+    pub(crate) fn standing_word(&self, step: StepId) -> &'static str {
+        let account = self.accounts.get(&step);
+        let because = account.and_then(|account| account.reasons.as_ref()).map(|reasons| &reasons.first);
+        let last_failure = account.and_then(|account| account.last_failure.as_ref());
+        outcome::standing(self.steps.step(step).status, last_failure, because)
+    }
+}

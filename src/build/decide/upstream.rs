@@ -1,0 +1,278 @@
+//! What a step waits for, and what becomes of it where that did not come out well.
+
+use std::collections::HashSet;
+
+use rustix::fs::AtFlags;
+
+use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::pattern;
+use crate::store::Digest;
+use crate::store::state::StepRecord;
+
+use super::Decision;
+use super::key::Part;
+use crate::build::engine::{Engine, Leaf, Mode};
+use crate::build::files::{self, Look};
+use crate::build::outcome::{ASK, Account, Status};
+use crate::build::reason::Reason;
+use crate::build::reasons::Reasons;
+use crate::build::steps::StepId;
+use crate::build::steps::waits::{GroupId, Wait};
+
+impl Engine<'_> {
+    /// What the inputs leave of a step: an end to it, or the steps that it waits for where nothing is run, since they are
+    /// stale, or may be blocked.
+    pub(crate) fn upstream(&self, id: StepId) -> Result<Vec<StepId>, Decision> {
+        let target = self.steps.target(id);
+        let mut stale = Vec::new();
+        // Another input may have failed, which is worse.
+        let mut deferred = None;
+        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            // What it only waits for is read by no one, so that it makes nothing stale.
+            let reads = position < target.inputs.len();
+            let partial = self.goes_on_without(id, position);
+            match slot.wait {
+                Wait::Step(step) => {
+                    let status = self.steps.step(step).status;
+                    match status {
+                        _ if status.fails() && !partial => return Err(self.blocked(step)),
+                        Status::Deferred if !partial => deferred = deferred.or(Some(step)),
+                        Status::Absent if reads => {
+                            return Err(self.absent_with(step));
+                        }
+                        Status::Stale if reads && self.is_still_absent(step) => {
+                            return Err(self.absent_until_asked(step));
+                        }
+                        _ if reads && self.steps.is_open(step) => stale.push(step),
+                        _ => {}
+                    }
+                }
+                Wait::None => {}
+                Wait::Group(group) => {
+                    match self.alone(id, position, group) {
+                        Some(step) if self.steps.step(step).status == Status::Absent => {
+                            return Err(self.absent_with(step));
+                        }
+                        Some(step) if self.is_still_absent(step) => return Err(self.absent_until_asked(step)),
+                        _ => {}
+                    }
+                    if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
+                        if self.steps.step(step).status.fails() {
+                            return Err(self.blocked(step));
+                        }
+                        deferred = deferred.or(Some(step));
+                    }
+                    if reads {
+                        stale.extend(self.stale_of(group));
+                    }
+                }
+                Wait::File(file) => self.check_file(file)?,
+            }
+            stale.extend(self.may_go_without(id, position));
+        }
+        if let Some(step) = deferred {
+            return Err(Decision::PutOff(step));
+        }
+        Ok(stale)
+    }
+
+    /// The stale steps of a group: all of them, unless so many wait for so many that one has to do.
+    pub(crate) fn stale_of(&self, group: GroupId) -> Vec<StepId> {
+        let this = &self.steps.groups[group as usize];
+        let Some(first) = this.stale else { return Vec::new() };
+        let of = &self.steps.rows[this.target].steps;
+        let stale = this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.is_open(s));
+        // Where the rows themselves are still to be read, it is what they are read out of.
+        let mut all: Vec<StepId> = if this.is_crowded() { Vec::new() } else { stale.collect() };
+        if !all.contains(&first) {
+            all.push(first);
+        }
+        all.sort_by_key(|&s| (self.steps.step(s).target, self.steps.step(s).row));
+        all
+    }
+
+    /// This input of the step is `partial`: it does without what failed.
+    pub(crate) fn goes_on_without(&self, id: StepId, position: usize) -> bool {
+        let input = self.steps.target(id).inputs.get(position);
+        input.is_some_and(|i| matches!(i.kind, InputKind::Target { partial: true, .. }))
+    }
+
+    /// A step was made without this `partial` input, which may not come again.
+    pub(crate) fn goes_without(&self, id: StepId, input: StepId, record: &StepRecord) -> bool {
+        let was_read = |path: &str| {
+            let name = Part::Input { path, content: Digest::default() }.name_hash();
+            record.parts.iter().any(|part| part.name == name)
+        };
+        self.at_risk(input).is_some() && self.reads_in_part(id, input) && !self.paths(input).any(was_read)
+    }
+
+    /// How the stale inputs of a step are told as causes. One that its last run did not read is new, whatever it holds.
+    pub(crate) fn upstream_causes(&self, id: StepId, stale: &[StepId], record: &StepRecord) -> Vec<Reason> {
+        if stale.is_empty() {
+            return Vec::new();
+        }
+        let read: HashSet<[u8; 8]> = record.parts.iter().map(|part| part.name).collect();
+        let crowd =
+            |position: usize| Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+        let inputs = self.steps.target(id).inputs.len();
+        let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd(position)));
+        let is_unread = |path: &str| !read.contains(&Part::Input { path, content: Digest::default() }.name_hash());
+        let cause = |&step: &StepId| match self.upstream_cause(step) {
+            Reason::Upstream(_) | Reason::UpstreamAsked(_)
+                if is_told
+                    && self.paths(step).all(is_unread)
+                    && self.reads_step(id, step)
+                    && self.in_doubt(step).is_none()
+                    && !self.was_absent(step) =>
+            {
+                if self.may_be_absent(self.steps.step(step).target as usize) {
+                    Reason::UpstreamNew(self.steps.label(step))
+                } else {
+                    Reason::NewInput(self.path(step, 0).to_owned())
+                }
+            }
+            cause => cause,
+        };
+        stale.iter().map(cause).collect()
+    }
+
+    /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
+    pub(crate) fn may_not_run(&self, id: StepId, reasons: &Reasons) -> bool {
+        let maker = |input: &str| self.steps.find_path(&self.state, input);
+        let hangs = |cause: &Reason| match cause {
+            // What it is as of the last build, it may have been before, too.
+            Reason::ChangedInput { input, .. } | Reason::NewInput(input) => {
+                maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
+            }
+            Reason::Reordered { .. } => self.may_grow_inputs(id),
+            cause => cause.is_uncertain(),
+        };
+        reasons.all(hangs) || self.in_doubt(id).is_some()
+    }
+
+    /// Whether steps of a target may turn out absent: what is made of what a source has.
+    fn may_be_absent(&self, target: TargetId) -> bool {
+        let (mut open, mut seen) = (vec![target], HashSet::from([target]));
+        while let Some(target) = open.pop() {
+            if self.rules[target].as_ref().is_some_and(|compiled| compiled.by_source) {
+                return true;
+            }
+            open.extend(self.pipeline.targets[target].inputs.iter().filter_map(|input| match input.kind {
+                InputKind::Target { target, .. } => Some(target).filter(|&target| seen.insert(target)),
+                InputKind::Path(_) => None,
+            }));
+        }
+        false
+    }
+
+    /// Whether a stale step, that a step waits for, is among its inputs, and not what rows of these are read out of.
+    fn reads_step(&self, id: StepId, step: StepId) -> bool {
+        let also = self.steps.shared.get(&step).into_iter().flatten().map(|&(target, _)| target);
+        let targets: Vec<TargetId> = also.chain([self.steps.step(step).target as usize]).collect();
+        let inputs = self.steps.target(id).inputs.len();
+        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
+            Wait::Step(input) => input == step,
+            Wait::Group(group) => targets.contains(&self.steps.groups[group as usize].target),
+            Wait::File(_) | Wait::None => false,
+        })
+    }
+
+    /// How a stale input is told as a cause.
+    pub(crate) fn upstream_cause(&self, input: StepId) -> Reason {
+        if let Some(root) = self.at_risk(input) {
+            return Reason::UpstreamThatFailed(self.steps.label(root));
+        }
+        let label = self.steps.label(input);
+        match self.accounts.get(&input) {
+            Some(account) if account.perhaps => Reason::UpstreamPerhaps(label),
+            Some(account) if account.work == Some(ASK) => Reason::UpstreamAsked(label),
+            _ => Reason::Upstream(label),
+        }
+    }
+
+    fn blocked(&self, by: StepId) -> Decision {
+        Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
+    }
+
+    fn absent_with(&self, step: StepId) -> Decision {
+        let message = format!("{} is absent", self.steps.label(step));
+        Decision::Done { status: Status::Absent, message: Some(message), record: None }
+    }
+
+    /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it
+    /// still is.
+    fn is_still_absent(&self, step: StepId) -> bool {
+        let only_asked = |account: &Account| account.reasons.iter().all(|why| why.iter().all(Reason::only_asks));
+        self.mode == Mode::Look
+            && self.steps.step(step).status == Status::Stale
+            && self.accounts.get(&step).is_some_and(only_asked)
+            && self.was_absent(step)
+    }
+
+    fn absent_until_asked(&self, step: StepId) -> Decision {
+        let message = format!("{} was absent, and is asked about again first", self.steps.label(step));
+        Decision::Done { status: Status::Absent, message: Some(message), record: None }
+    }
+
+    /// The step that is all of a group, where the group is a join on all bindings: one to one, not an aggregate.
+    fn alone(&self, id: StepId, position: usize, group: GroupId) -> Option<StepId> {
+        let InputKind::Target { target: of, on, .. } = &self.steps.target(id).inputs.get(position)?.kind else {
+            return None;
+        };
+        let [row] = *self.steps.groups[group as usize].rows.as_slice() else { return None };
+        let step = self.steps.rows[*of].steps[row as usize];
+        let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
+        one_to_one.then_some(step)
+    }
+
+    /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
+    /// that has to be there, or another's step, that has to be done. Those that are still ready.
+    pub(crate) fn name_files(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
+        let mut waits = false;
+        for &id in &ready {
+            let target = self.steps.target(id);
+            for (position, input) in target.inputs.iter().enumerate() {
+                let (Some(path), Wait::Group(group)) = (&input.path, self.steps.inputs_of(id)[position].wait) else {
+                    continue;
+                };
+                let group = &self.steps.groups[group as usize];
+                if !group.rows.is_empty() || group.blocked_by.is_some() || group.stale.is_some() {
+                    continue;
+                }
+                let path = self.state.intern(&pattern::fill(path, &self.steps.values_of(id)));
+                let wait = self.steps.wait_for_path(path);
+                waits |= self.steps.set_wait(id, position, wait);
+            }
+        }
+        if waits {
+            ready.retain(|&id| self.steps.step(id).pending == 0);
+        }
+        ready
+    }
+
+    /// A file that no step makes has to be there.
+    fn check_file(&self, file: u32) -> Result<(), Decision> {
+        let path = || self.state.path(self.steps.files[file as usize]);
+        match self.looks[file as usize] {
+            Leaf::There => Ok(()),
+            Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
+                message: format!("the input {} is missing", path()),
+                help: Some("no step makes it; put it there, or correct the path".to_owned()),
+            }),
+            Leaf::Unusable => {
+                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
+                Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
+            }
+        }
+    }
+
+    /// Looks at a file that no step makes; `None` where it is as recorded.
+    pub(crate) fn look_at_file(&self, file: u32) -> Option<Look> {
+        let path = self.steps.files[file as usize];
+        let known = self.state.file_at(path);
+        if known.is_some_and(|known| self.eyes.same(self.state.path(path), &known, AtFlags::empty())) {
+            return None;
+        }
+        Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
+    }
+}

@@ -1,0 +1,146 @@
+//! An engine for a session and an order, before it has seen any step.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+use crate::pipeline::model::Target;
+use crate::pipeline::problem::Problems;
+use crate::rules::{Lane, Rule};
+use crate::store::Digest;
+use crate::store::blobs::Blobs;
+use crate::store::state::State;
+
+use super::deferral::Deferrals;
+use super::schedule::Schedule;
+use super::settings;
+use super::{Compiled, Engine, Mode, Selection, Stats};
+use crate::build::decide::key::{KEYS, Template};
+use crate::build::execute::scratch::ScratchFolders;
+use crate::build::failures::Failures;
+use crate::build::files::Eyes;
+use crate::build::files::place::Placer;
+use crate::build::files::protected::Protected;
+use crate::build::request;
+use crate::build::session::{BuildError, Order, Ready, Session, io};
+use crate::build::steps::Steps;
+use crate::build::steps::expand::{Rhythm, Scratch};
+use crate::build::steps::possible::AxisValues;
+
+/// The engine, and what its tasks tell it by.
+pub(crate) fn engine<'p>(
+    session: &'p Session,
+    order: &Order,
+    mut state: State,
+    blobs: Blobs,
+    mode: Mode,
+) -> Result<Ready<'p>, BuildError> {
+    let pipeline = &session.pipeline;
+    let (send, receive) = channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8)))
+        .enable_all()
+        .build()
+        .map_err(|source| BuildError::Io { action: "start", path: "the runtime".to_owned(), source })?;
+    let wanted = request::wanted(pipeline, &order.asked);
+    let rules: Vec<Option<Compiled>> = session
+        .rules
+        .iter()
+        .zip(&pipeline.targets)
+        .map(|(rule, target)| rule.as_ref().map(|rule| compiled(rule.clone(), target)))
+        .collect();
+    let targets = pipeline.targets.len();
+    Ok((
+        Engine {
+            pipeline,
+            settings: settings::of(pipeline, &rules, mode != Mode::Adopt && order.force == Selection::None),
+            rules,
+            blobs,
+            placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),
+            work_dir: session.work_dir.clone(),
+            scratch_folders: Arc::new(ScratchFolders::new(session.work_dir.join("tmp"))),
+            traffic: session.traffic.clone(),
+            budgets: session.budgets.clone(),
+            deferrals: Deferrals::default(),
+            failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
+            failure_log: None,
+            start_log: None,
+            mode,
+            adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
+            offline: session.offline,
+            fail_fast: order.fail_fast,
+            refresh: order.refresh.clone(),
+            force: order.force.clone(),
+            clock: session.clock.clone(),
+            now_ms: session.clock.now_ms(),
+            steps: Steps::new(pipeline),
+            wanted,
+            readers: vec![Vec::new(); targets],
+            closed: vec![false; targets],
+            waiting: Vec::new(),
+            eyes: Eyes::new(&pipeline.root).map_err(io("open", &pipeline.root))?,
+            looks: Vec::new(),
+            unusable: HashMap::new(),
+            rhythm: Rhythm::new(pipeline),
+            scratch: Scratch::default(),
+            protected: Protected::of(pipeline, &mut state),
+            state,
+            columns: HashMap::new(),
+            axis_values: AxisValues::default(),
+            input_names: OnceLock::new(),
+            kept_by: OnceLock::new(),
+            direct: Vec::new(),
+            ready: Vec::new(),
+            withdrawn: BTreeSet::new(),
+            to_expand: Vec::new(),
+            check_group: Vec::new(),
+            problems: Problems::default(),
+            before_build: true,
+            schedule: Schedule::new(order.jobs, &pipeline.pools),
+            runs: HashMap::new(),
+            accounts: HashMap::new(),
+            clashes: HashMap::new(),
+            stats: Stats::default(),
+            untold: Vec::new(),
+            stopping: false,
+            interrupted: false,
+            doomed: HashMap::new(),
+            resumed: HashSet::new(),
+            runtime: Arc::new(runtime),
+            cancel: watch::channel(false).0,
+            send,
+        },
+        receive,
+    ))
+}
+
+fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
+    let common = rule.common();
+    let mut params = common.params.clone();
+    let names: Vec<&str> = target.inputs.iter().filter_map(|i| i.name.as_deref()).collect();
+    if !names.is_empty() {
+        params.push(("inputs".to_owned(), names.join(",")));
+    }
+    let template = Template {
+        keys: KEYS,
+        rule: common.name.to_owned(),
+        version: common.version,
+        params,
+        bindings: common.reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        target: Some(target.name.clone()),
+        source: match &common.lane {
+            Lane::Source(identity, _) => Some(identity.clone()),
+            Lane::Compute | Lane::Process => None,
+        },
+    };
+    Compiled {
+        template_digest: template.hashed(),
+        recorded: Digest::of(template.text().as_bytes()),
+        template,
+        cached: common.cached && target.cache,
+        by_source: matches!(common.lane, Lane::Source(..)),
+        rule,
+    }
+}

@@ -1,0 +1,257 @@
+//! What sources have no more of: told by those who were refused it, and reckoned beforehand where nothing is run.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::registry::{Allowance, Budget, Deferral};
+use crate::rules::Failure;
+
+use super::results::End;
+use super::{Engine, Mode};
+use crate::build::decide::{Run, Work};
+use crate::build::events::{Event, Listener};
+use crate::build::explain::time;
+use crate::build::outcome::{Deferred, Pulls, Status, Told};
+use crate::build::reason::Reason;
+use crate::build::steps::StepId;
+use crate::build::steps::waits::{GroupId, Wait};
+
+/// By source.
+#[derive(Debug, Default)]
+pub(crate) struct Deferrals {
+    refused: BTreeMap<String, Deferred>,
+    /// What each step was told.
+    told: HashMap<StepId, Told>,
+    needed: BTreeMap<String, Needed>,
+    /// Until nothing else can be done: what they lack may be fetched for others.
+    waiting: Vec<Waiting>,
+    /// Those of them that were given to their rule once more.
+    taken_up: HashSet<StepId>,
+}
+
+/// Why a step would be deferred.
+#[derive(Debug)]
+pub(crate) struct PutOff {
+    pub why: String,
+    /// Whether it comes to that is seen only while building.
+    pub perhaps: bool,
+}
+
+/// A step that a source refused something.
+#[derive(Debug)]
+struct Waiting {
+    id: StepId,
+    run: Box<Run>,
+    deferral: Box<Deferral>,
+}
+
+/// What would be fetched of a source.
+#[derive(Debug)]
+struct Needed {
+    budget: Arc<Budget>,
+    /// How much may be fetched at once; `None`: there is no budget.
+    left: Option<usize>,
+    /// Each thing, and its place in the order in which they are fetched.
+    things: HashMap<String, usize>,
+    /// The steps that what is left would do for, if they came first.
+    served: Vec<StepId>,
+}
+
+impl Deferrals {
+    /// A step was refused something.
+    fn add(&mut self, step: StepId, deferral: &Deferral, gives: Option<Allowance>) {
+        let Deferral { source, why, until, .. } = deferral.clone();
+        let gives = gives.map(|a| (a.pulls, i64::try_from(a.within.as_millis()).unwrap_or(i64::MAX)));
+        self.told.insert(step, Told { source: source.clone(), why: why.clone(), until, gives });
+        let told = self.refused.entry(source.clone());
+        let told = told.or_insert(Deferred { source, why: String::new(), until: None, steps: 0 });
+        told.steps += 1;
+        // The latest word of it holds.
+        if told.why.is_empty() || until >= told.until {
+            told.why = why;
+            told.until = until;
+        }
+    }
+
+    pub(crate) fn told_to(&self, step: StepId) -> Option<&Told> {
+        self.told.get(&step)
+    }
+
+    pub(crate) fn told(&self) -> Vec<Deferred> {
+        self.refused.values().cloned().collect()
+    }
+
+    /// What is needed of each source, and what it `told` us last.
+    pub(crate) fn pulls(&self, told: &HashMap<String, Told>) -> Vec<Pulls> {
+        let pulls = |needed: &Needed| Pulls {
+            source: needed.budget.name().to_owned(),
+            needed: needed.things.len(),
+            forecast: needed.budget.forecast(needed.things.len()),
+            told: told.get(needed.budget.name()).cloned(),
+        };
+        self.needed.values().map(pulls).collect()
+    }
+}
+
+impl Engine<'_> {
+    /// A step is put off: told so at once, and decided when nothing else is left to do.
+    pub(crate) fn put_off(
+        &mut self,
+        id: StepId,
+        run: Run,
+        deferral: Box<Deferral>,
+        end: End,
+        listener: &mut dyn Listener,
+    ) {
+        self.account_of_run(id, Status::Deferred, &run, end);
+        if let Some(account) = self.accounts.get(&id) {
+            listener.hear(&Event::Finished { id, account });
+        }
+        self.deferrals.waiting.push(Waiting { id, run: Box::new(run), deferral });
+    }
+
+    /// Once nothing else is left to do, takes up what was put off and has all that it needs in the store now; where
+    /// there is nothing of the kind, the rest is deferred. Whether there is more to do.
+    pub(crate) fn decide_put_off(&mut self, listener: &mut dyn Listener) -> bool {
+        let waiting = std::mem::take(&mut self.deferrals.waiting);
+        let any = !waiting.is_empty();
+        let takes_up =
+            |w: &Waiting| !self.stopping && !self.deferrals.taken_up.contains(&w.id) && self.has_all(w.id, &w.run);
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(takes_up);
+        if !ready.is_empty() {
+            self.deferrals.waiting = rest;
+            for Waiting { id, mut run, .. } in ready {
+                self.deferrals.taken_up.insert(id);
+                if run.work == Work::Ask {
+                    run.work = Work::Make(run.record.answer);
+                }
+                self.queue(id, run);
+            }
+            return true;
+        }
+        for Waiting { id, run, deferral } in rest {
+            match self.doomed.remove(&id) {
+                // What clashes with another step would only clash later.
+                Some(message) => self.failed(id, *run, Failure::new(message), listener),
+                None => {
+                    let gives = self.budgets.of(&deferral.source, None).announced();
+                    self.deferrals.add(id, &deferral, gives);
+                    self.stats.ran += 1;
+                    self.keep_failure(id, Some(run.work.word()));
+                    self.finish(id, Status::Deferred);
+                }
+            }
+        }
+        any
+    }
+
+    /// Whether a step that was put off while it was made has all that is counted in the store.
+    fn has_all(&self, id: StepId, run: &Run) -> bool {
+        let answer = match run.work {
+            Work::Restore(_) => return false,
+            // Its source did not even answer.
+            Work::Ask if run.record.asked_at < self.now_ms => return false,
+            Work::Ask => run.record.answer,
+            Work::Make(answer) => answer,
+        };
+        let Some(compiled) = self.rules[self.steps.step(id).target as usize].as_ref() else { return false };
+        let answer = answer.and_then(|digest| self.blobs.peek(&digest));
+        compiled.by_source && compiled.rule.pull(&self.view(id), answer.as_deref(), &self.blobs).is_none()
+    }
+
+    /// What the `partial` inputs of a step lack, in words.
+    pub(crate) fn went_without(&self, id: StepId) -> Option<String> {
+        let (mut lacking, mut unknown) = (0, false);
+        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
+            match slot.wait {
+                _ if !self.goes_on_without(id, position) => {}
+                Wait::Step(step) => lacking += usize::from(self.steps.step(step).status.blocks()),
+                Wait::Group(group) => {
+                    let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+                    unknown |= self.sources(group).into_iter().any(is_blocked);
+                    let group = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[group.target].steps;
+                    let blocked = |row: &&u32| self.steps.step(steps[**row as usize]).status.blocks();
+                    lacking += group.rows.iter().filter(blocked).count();
+                }
+                Wait::File(_) | Wait::None => {}
+            }
+        }
+        let lacking = match lacking {
+            0 => None,
+            1 => Some("1 step that failed or is deferred".to_owned()),
+            n => Some(format!("{n} steps that failed or are deferred")),
+        };
+        let unknown = unknown.then(|| "steps that cannot be told yet".to_owned());
+        let without: Vec<String> = [lacking, unknown].into_iter().flatten().collect();
+        (!without.is_empty()).then(|| format!("made without {}", without.join(", and without ")))
+    }
+
+    /// What a step cannot be made without that only its source has, where that is not asked: `--offline`.
+    pub(crate) fn needs_network(&self, id: StepId, run: &Run) -> Option<String> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        if self.mode != Mode::Look || !self.offline || !compiled.rule.common().is_remote {
+            return None;
+        }
+        let what = match run.work {
+            Work::Restore(_) => return None,
+            Work::Ask => format!("what it asks of {}", compiled.template.source.as_deref().unwrap_or("its source")),
+            Work::Make(answer) => {
+                let answer = answer.and_then(|digest| self.blobs.peek(&digest));
+                compiled.rule.lacks(&self.view(id), answer.as_deref(), &self.blobs)?
+            }
+        };
+        Some(format!("offline, and {what} is not in the store"))
+    }
+
+    /// Counts what a step would fetch; why it would be deferred, where the budget is spent before its turn comes.
+    pub(crate) fn puts_off(&mut self, id: StepId, run: &Run) -> Option<PutOff> {
+        let made_from = match run.work {
+            Work::Restore(_) => return None,
+            // What was absent most likely still is, and costs nothing.
+            Work::Ask if run.reasons.iter().all(Reason::only_asks) && self.was_absent(id) => return None,
+            Work::Ask | Work::Make(None) => run.record.answer,
+            Work::Make(answer) => answer,
+        };
+        if self.mode != Mode::Look || self.offline {
+            return None;
+        }
+        let rule = &self.rules[self.steps.step(id).target as usize].as_ref().filter(|c| c.by_source)?.rule;
+        let answer = made_from.and_then(|digest| self.blobs.peek(&digest));
+        let pull = rule.pull(&self.view(id), answer.as_deref(), &self.blobs)?;
+        let needed = self.deferrals.needed.entry(pull.budget.name().to_owned()).or_insert_with(|| {
+            let left = pull.budget.forecast(0).map(|forecast| forecast.left);
+            Needed { budget: pull.budget, left, things: HashMap::new(), served: Vec::new() }
+        });
+        let next = needed.things.len();
+        let place = *needed.things.entry(pull.what).or_insert(next);
+        let left = needed.left?;
+        if place < left {
+            needed.served.push(id);
+            return None;
+        }
+        // When there is more, as whoever is refused the first one is told.
+        let forecast = needed.budget.forecast(left + 1)?;
+        let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
+        let (name, until) = (needed.budget.name(), time(forecast.done + 999));
+        // What its source answers may be in the store, or be that there is none; of what is left, others may have less.
+        let perhaps = left > 0 || !pull.is_sure || run.work == Work::Ask;
+        let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);
+        Some(PutOff { why, perhaps })
+    }
+
+    /// Where a budget does not reach all that need it, it is seen only then whom it reaches.
+    pub(crate) fn mark_scarce(&mut self) {
+        let scarce = self.deferrals.needed.values().filter(|n| n.left.is_some_and(|left| n.things.len() > left));
+        for id in scarce.flat_map(|needed| &needed.served) {
+            if let Some(account) = self.accounts.get_mut(id) {
+                account.perhaps = true;
+            }
+        }
+    }
+
+    /// Its source had nothing for it when it was last asked.
+    pub(crate) fn was_absent(&self, id: StepId) -> bool {
+        self.state.step(self.path(id, 0)).is_some_and(|record| record.absent.is_some())
+    }
+}

@@ -1,0 +1,231 @@
+//! What came of a step's task: an answer, outputs, an absence, or a failure.
+
+use crate::pipeline::model::Freshness;
+use crate::rules::Failure;
+use crate::store::state::StepRecord;
+use crate::store::{Sha256, hex};
+
+use super::Engine;
+use crate::build::decide::adoption::TAKEN_OVER;
+use crate::build::decide::parts::made_part;
+use crate::build::decide::{ABSENT_IS_ERROR, Run, Work};
+use crate::build::events::Listener;
+use crate::build::execute::relative;
+use crate::build::execute::task::Answered;
+use crate::build::files::place::Placed;
+use crate::build::outcome::Status;
+use crate::build::reason::Reason;
+use crate::build::steps::StepId;
+
+/// What is to be said of a step that ran.
+#[derive(Default)]
+pub(crate) struct End {
+    pub message: Option<String>,
+    pub help: Option<String>,
+    /// The last lines of its command, and where all of them are.
+    pub output: Vec<String>,
+    pub log: Option<String>,
+}
+
+impl Engine<'_> {
+    pub(crate) fn asked(&mut self, id: StepId, answered: Result<Answered, Failure>, listener: &mut dyn Listener) {
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(failure) => {
+                self.schedule.end(id);
+                let Some(run) = self.runs.remove(&id) else { return };
+                return self.failed(id, *run, failure, listener);
+            }
+        };
+        let (digest, bytes, notes, learnt_at) = match answered {
+            Answered::Answer { digest, bytes, notes, learnt_at } => (digest, bytes, notes, learnt_at),
+            Answered::Absent(why) => {
+                self.schedule.end(id);
+                let Some(mut run) = self.runs.remove(&id) else { return };
+                // It has no answer any more that the next one could be like.
+                run.record.answer = None;
+                return self.absent(id, *run, why, listener);
+            }
+        };
+        let Some(mut run) = self.runs.remove(&id) else { return };
+        let before = self.state.step(self.path(id, 0));
+        let record = std::mem::take(&mut run.record);
+        run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
+        // It is as old as the oldest of what it tells.
+        run.record.asked_at = learnt_at.unwrap_or_else(|| self.clock.now_ms());
+        if learnt_at.is_some() {
+            self.resumed.insert(id);
+        }
+        run.record.why_asked.clear();
+        run.notes = notes;
+        let same = before.as_ref().filter(|b| b.key == run.record.key);
+        let unmoved = same.is_some_and(|b| b.absent.is_none());
+        let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
+        if let Some(before) = before {
+            if let Some(from) = before.answer.filter(|from| *from != digest) {
+                // A file that was taken over tells the digest of its image, and not the one that its tag had.
+                let by_file = before.why.is_none() && before.why_asked.is_empty() || before.why_asked == TAKEN_OVER;
+                let what = match by_file {
+                    true => Some(format!("the first was {TAKEN_OVER}")),
+                    false => self.difference(id, &from, &bytes),
+                };
+                run.reasons.lead(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+            }
+            // Of the run that made what is there, as long as nothing else is made.
+            run.record.made_at = before.last_made();
+            run.record.why = before.why;
+        }
+        if let Some(why) = still_absent {
+            self.schedule.end(id);
+            return self.absent(id, *run, why, listener);
+        }
+        if unmoved && run.intact && !self.doomed.contains_key(&id) {
+            self.schedule.end(id);
+            run.record.why_asked = run.reasons.listed().join("\n");
+            self.remember(id, &run.record);
+            // Left-out tags are worth their word also where the rest is as it was.
+            let message = said(&run.notes);
+            let worth_keeping = message.is_some();
+            self.ended(id, Status::UpToDate, *run, End { message, ..End::default() }, listener);
+            if !worth_keeping {
+                self.accounts.remove(&id);
+            }
+            return;
+        }
+        self.runs.insert(id, run);
+        self.make(id, Some(bytes));
+    }
+
+    /// Whether what was not there is taken not to be there as long as the answer is the same.
+    fn rests_on_the_digest(&self, id: StepId) -> bool {
+        self.settings_of(id).fresh == Freshness::Digest && !self.refreshed(id) && !self.forced(id)
+    }
+
+    /// In what an answer differs from the one before, where that is still there.
+    fn difference(&self, id: StepId, before: &Sha256, now: &[u8]) -> Option<String> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        compiled.rule.difference(&self.blobs.get(before).ok()??, now)
+    }
+
+    pub(crate) fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {
+        if let Some(message) = self.doomed.remove(&id) {
+            // What it wrote is of two steps, and belongs to no record.
+            placed.files.iter().for_each(|(path, _)| self.state.remove(path));
+            return self.failed(id, run, Failure::new(message), listener);
+        }
+        if let Some(failure) = self.undeclared(id, &placed.found) {
+            // What it was made from before is still recorded, also where what it wrote now lies there instead.
+            return self.failed(id, run, failure, listener);
+        }
+        if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
+            run.reasons.lead(Reason::WasAbsent(why));
+        }
+        let mut found = self.keep_found(placed.found);
+        found.extend(placed.inside);
+        for (path, record) in &placed.files {
+            self.state.put_file(path, *record);
+        }
+        let mut record = std::mem::take(&mut run.record);
+        record.found = found;
+        let now = self.clock.now_ms();
+        let made_then = match &run.work {
+            Work::Restore(stored) => stored.first().map(|output| output.made_at).filter(|at| *at != 0),
+            Work::Ask | Work::Make(_) => None,
+        };
+        if record.answer.is_none() || record.asked_at == 0 {
+            record.asked_at = made_then.unwrap_or(now);
+        }
+        let is_answered_now = matches!(run.work, Work::Ask) && !self.resumed.contains(&id);
+        record.made_at = if is_answered_now || record.asked_at == now { 0 } else { now };
+        if placed.files.len() > 1 {
+            record.parts.extend(placed.files.iter().map(|(path, file)| made_part(path, file.content)));
+        }
+        let (status, why) = match run.work {
+            Work::Restore(_) => {
+                let before = self.state.step(self.path(id, 0)).filter(|b| b.key == record.key && b.absent.is_none());
+                let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
+                (Status::Restored, run.reasons.to_record_of_restored(made, made_then.unwrap_or(0)))
+            }
+            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
+        };
+        record.why = Some(why);
+        if !placed.stored.is_empty() {
+            placed.stored.iter_mut().for_each(|output| output.made_at = now);
+            self.state.put_action(record.key, &placed.stored);
+        }
+        self.remember(id, &record);
+        run.notes.extend(self.went_without(id));
+        let message = said(&run.notes);
+        self.ended(id, status, run, End { message, ..End::default() }, listener);
+    }
+
+    pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
+        if self.settings_of(id).missing_is_error {
+            let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
+            return self.failed(id, run, failure, listener);
+        }
+        if let Some(message) = self.doomed.remove(&id) {
+            return self.failed(id, run, Failure::new(message), listener);
+        }
+        let before = self.state.step(self.path(id, 0));
+        let mut run = run;
+        if before.as_ref().is_some_and(|before| before.absent.is_none()) {
+            run.reasons.lead(Reason::Gone);
+        }
+        let before = before.filter(|before| before.absent.as_ref() == Some(&why));
+        self.remove_outputs(id);
+        let record = std::mem::take(&mut run.record);
+        let answer = record.answer;
+        // Asked again, it is absent for what it was asked then.
+        let why_asked = before.as_ref().map(|_| run.reasons.listed().join("\n"));
+        let record = StepRecord {
+            absent: Some(why.clone()),
+            why_asked: why_asked.unwrap_or_default(),
+            made_at: before.as_ref().map_or(0, StepRecord::last_made),
+            why: before.and_then(|before| before.why).or_else(|| Some(run.reasons.to_record())),
+            asked_at: self.clock.now_ms(),
+            ..record
+        };
+        let record = self.keyed(id, record, answer.as_ref());
+        self.remember(id, &record);
+        self.ended(id, Status::Absent, run, End { message: Some(why), ..End::default() }, listener);
+    }
+
+    pub(crate) fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
+        // The last attempt may have printed nothing, and one before it all that can help.
+        let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
+        let log = log.map(|log| relative(&log, &self.pipeline.root));
+        let Failure { message, help, output, interrupted, deferral } = failure;
+        let end = End { message: Some(message), help, output, log };
+        match deferral {
+            Some(deferral) if !interrupted => self.put_off(id, run, deferral, end, listener),
+            _ => {
+                self.doomed.remove(&id);
+                let status = if interrupted { Status::Interrupted } else { Status::Failed };
+                self.ended(id, status, run, end, listener);
+            }
+        }
+    }
+
+    /// A step that was given to its rule is done.
+    fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
+        self.stats.ran += 1;
+        self.account_of_run(id, status, &run, end);
+        self.keep_failure(id, Some(run.work.word()));
+        self.settle_told(id, status, listener);
+    }
+
+    pub(crate) fn account_of_run(&mut self, id: StepId, status: Status, run: &Run, end: End) {
+        self.account(id, status, Some(run.reasons.clone()), end.message, end.help);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.output = end.output;
+            account.log = end.log;
+            account.took = run.started.map(|started| started.elapsed());
+            account.attempts = run.attempts;
+        }
+    }
+}
+
+pub(crate) fn said(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("; "))
+}

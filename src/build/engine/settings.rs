@@ -1,0 +1,66 @@
+//! What a target says beside what goes into keys: freshness, absence, retries.
+
+use std::time::Duration;
+
+use crate::pipeline::model::{Freshness, Pipeline};
+
+use super::{Compiled, Engine};
+use crate::build::steps::StepId;
+
+/// A target's settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub fresh: Freshness,
+    pub missing_is_error: bool,
+    pub retries: Option<u32>,
+    /// What is there and as recorded stays: nothing of it ages, and it is not run by hand.
+    pub plain: bool,
+}
+
+/// The settings of every target. `settled`: nothing is done to any step by hand.
+pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool) -> Vec<Settings> {
+    let own = pipeline.targets.iter().zip(rules).map(|(target, rule)| {
+        let by_source = rule.as_ref().is_some_and(|c| c.by_source);
+        // Answers have ages; what a source's rule derives from content by digest has none.
+        let ages = !by_source && matches!(target.fresh, Freshness::Within(_) | Freshness::Always);
+        Settings {
+            fresh: target.fresh,
+            missing_is_error: target.missing_is_error,
+            retries: target.retries,
+            // What a step found while it ran is to be looked at too.
+            plain: settled && !ages && !rule.as_ref().is_some_and(|c| c.rule.common().finds),
+        }
+    });
+    own.collect()
+}
+
+impl Engine<'_> {
+    /// The settings of a step. Of the targets that describe it, the shortest `fresh`, the strictest `missing` and the most
+    /// `retries` hold.
+    pub(crate) fn settings_of(&self, id: StepId) -> Settings {
+        let own = self.settings[self.steps.step(id).target as usize];
+        if self.steps.shared.is_empty() {
+            return own;
+        }
+        let also = self.steps.shared.get(&id).into_iter().flatten();
+        also.map(|&(target, _)| self.settings[target]).fold(own, strictest)
+    }
+}
+
+pub(crate) fn strictest(a: Settings, b: Settings) -> Settings {
+    Settings {
+        fresh: if rank(a.fresh) <= rank(b.fresh) { a.fresh } else { b.fresh },
+        missing_is_error: a.missing_is_error || b.missing_is_error,
+        retries: a.retries.max(b.retries),
+        plain: a.plain && b.plain,
+    }
+}
+
+fn rank(fresh: Freshness) -> (u8, Duration) {
+    match fresh {
+        Freshness::Always => (0, Duration::ZERO),
+        Freshness::Digest => (1, Duration::ZERO),
+        Freshness::Within(limit) => (2, limit),
+        Freshness::Exists => (3, Duration::ZERO),
+    }
+}

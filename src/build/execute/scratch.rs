@@ -1,0 +1,91 @@
+//! Scratch folders: one for each step that runs, used again once it is empty, since to make and remove one a step is
+//! what a file system is slow at.
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, RawDirEntry, openat};
+
+/// The scratch folders of a build.
+#[derive(Debug)]
+pub(crate) struct ScratchFolders {
+    /// All of them lie in this folder.
+    above: PathBuf,
+    made: AtomicU32,
+    free: Mutex<Vec<PathBuf>>,
+}
+
+impl ScratchFolders {
+    pub fn new(above: PathBuf) -> Self {
+        Self { above, made: AtomicU32::new(0), free: Mutex::default() }
+    }
+
+    /// An empty folder that no one else has.
+    pub fn take(&self) -> io::Result<PathBuf> {
+        if let Some(folder) = self.free().pop() {
+            return Ok(folder);
+        }
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let folder = self.above.join(format!("{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Takes a folder back, for the next one. One in which something was left is removed.
+    pub fn give_back(&self, folder: PathBuf) {
+        if is_empty(&folder) {
+            self.give_back_empty(folder);
+        } else {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+
+    /// The same for one in which nothing can be.
+    pub fn give_back_empty(&self, folder: PathBuf) {
+        self.free().push(folder);
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
+        self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Told with as few calls as there can be: it is asked for after each command.
+fn is_empty(folder: &Path) -> bool {
+    let mut room = [MaybeUninit::uninit(); 512];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = openat(CWD, folder, flags, Mode::empty()) else { return false };
+    let mut entries = RawDir::new(folder, &mut room);
+    while let Some(entry) = entries.next() {
+        match entry.as_ref().map(RawDirEntry::file_name) {
+            Ok(name) if name == c"." || name == c".." => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_given_again_only_when_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = ScratchFolders::new(dir.path().join("tmp"));
+        let (one, two) = (folders.take().unwrap(), folders.take().unwrap());
+        assert_ne!(one, two);
+        fs::write(two.join("left"), "").unwrap();
+        folders.give_back(two.clone());
+        assert!(!two.exists());
+        folders.give_back(one.clone());
+        assert_eq!(folders.take().unwrap(), one);
+        fs::remove_dir(&one).unwrap();
+        folders.give_back(one.clone());
+        assert_ne!(folders.take().unwrap(), one);
+    }
+}

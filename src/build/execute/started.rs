@@ -1,0 +1,51 @@
+//! Commands that were begun, as a build writes them down: of one that was killed, they tell what it was at.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::store::lock;
+
+use crate::build::engine::Engine;
+use crate::build::failures::{Failed, Failures, lines};
+use crate::build::steps::StepId;
+
+/// Beside what commands leave: it goes with that at the end of a build.
+const FILE: &str = "tmp/started";
+
+/// What was begun, by the path of a step's first output. What came to an end since has a later record, or failed later.
+pub(crate) fn begun(work_dir: &Path) -> impl Iterator<Item = (String, Failed)> {
+    let message = if lock::is_held_by_another(work_dir) { None } else { Some("the build was killed while it ran") };
+    lines(&work_dir.join(FILE)).map(move |(path, failed)| {
+        let running = message.is_none();
+        (path, Failed { running, message: message.unwrap_or("a build makes it now").to_owned(), ..failed })
+    })
+}
+
+impl Engine<'_> {
+    /// Writes down that a command is begun.
+    pub(crate) fn keep_start(&mut self, id: StepId) {
+        let because = self.runs.get(&id).map(|run| run.reasons.listed().join("; "));
+        let begun = Failed {
+            step: self.steps.label(id),
+            at: self.clock.now_ms(),
+            interrupted: true,
+            because,
+            ..Failed::default()
+        };
+        let line = Failures::of(self.path(id, 0), begun).line();
+        // It is only told: without it, a step that was killed is told as never tried.
+        let _ = line.map_err(io::Error::from).and_then(|line| self.start_log()?.write_all(&line));
+    }
+
+    fn start_log(&mut self) -> io::Result<&mut File> {
+        let log = match self.start_log.take() {
+            Some(log) => log,
+            None => {
+                std::fs::create_dir_all(self.work_dir.join("tmp"))?;
+                File::options().append(true).create(true).open(self.work_dir.join(FILE))?
+            }
+        };
+        Ok(self.start_log.insert(log))
+    }
+}

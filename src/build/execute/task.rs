@@ -1,0 +1,158 @@
+//! A task: what makes one step beside the engine, and tells it what came of that.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+
+use crate::rules::{Failure, Job, Lane, Made, Rule};
+use crate::store::Sha256;
+
+use super::printed;
+use super::scratch::ScratchFolders;
+use crate::build::engine::Engine;
+use crate::build::events::Printed;
+use crate::build::files::folders;
+use crate::build::files::found;
+use crate::build::files::place::{Destination, Placed, Placer};
+use crate::build::steps::StepId;
+
+/// What a task tells the engine.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Asked(StepId, Result<Answered, Failure>),
+    Made(StepId, Result<Outcome, Failure>),
+    /// What a command printed, and how often it was run; sent before what came of it.
+    Ran(StepId, Option<Printed>, u32),
+    /// What the person should know of what was made; sent before what came of it.
+    Noted(StepId, Vec<String>),
+    /// The store did not have a step's outputs whole any more.
+    NotRestored(StepId),
+    /// The person wants to stop.
+    Interrupt,
+}
+
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String>, learnt_at: Option<i64> },
+    Absent(String),
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Placed(Placed),
+    Absent(String),
+}
+
+/// A task's one answer to the engine, which waits for it. One is given also where the task panics.
+pub(crate) struct Reply {
+    send: Sender<Message>,
+    id: StepId,
+    given: bool,
+}
+
+impl Reply {
+    pub(crate) fn of(engine: &Engine<'_>, id: StepId) -> Self {
+        Self { send: engine.send.clone(), id, given: false }
+    }
+
+    /// Tells what is no answer yet.
+    fn tell(&self, message: Message) {
+        let _ = self.send.send(message);
+    }
+
+    pub(crate) fn give(mut self, message: Message) {
+        self.given = true;
+        // The engine outlives its tasks unless it stops on an error, and then no one listens.
+        let _ = self.send.send(message);
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.given {
+            let failure = Failure::new("the step came to no end: this is a mistake of layermill's, please report it");
+            let _ = self.send.send(Message::Made(self.id, Err(failure)));
+        }
+    }
+}
+
+/// All that making a step takes.
+pub(crate) struct Making {
+    pub rule: Arc<dyn Rule>,
+    pub job: Job,
+    /// The outputs are kept in the store, too.
+    pub store: bool,
+    pub destinations: Vec<Destination>,
+    pub placer: Arc<Placer>,
+    pub folders: Arc<ScratchFolders>,
+}
+
+impl Making {
+    pub async fn run(mut self, reply: Reply) {
+        let outcome = match self.folders.take() {
+            Err(e) => Err(no_folder(&e)),
+            Ok(folder) => {
+                self.job.scratch.clone_from(&folder);
+                let outcome = self.outcome(&reply).await;
+                // What was made in memory and is in place has left nothing.
+                if self.rule.common().lane != Lane::Process && !self.store && outcome.is_ok() {
+                    self.folders.give_back_empty(folder);
+                } else {
+                    self.folders.give_back(folder);
+                }
+                outcome
+            }
+        };
+        let id = reply.id;
+        reply.give(Message::Made(id, outcome));
+    }
+
+    async fn outcome(&self, reply: &Reply) -> Result<Outcome, Failure> {
+        let job = &self.job;
+        let (contents, found) = match self.made(reply).await? {
+            Made::Absent(why) => return Ok(Outcome::Absent(why)),
+            Made::Outputs(contents) => (contents, Vec::new()),
+            Made::Noted(contents, notes) => {
+                reply.tell(Message::Noted(reply.id, notes));
+                (contents, Vec::new())
+            }
+            Made::Found(contents, found) => (contents, found::look(&found, &job.root)?),
+        };
+        let store = self.store.then_some(&job.blobs);
+        let placed = self.placer.place(contents, &self.destinations, &job.scratch, store)?;
+        Ok(Outcome::Placed(Placed { found, inside: folders::of(job), ..placed }))
+    }
+
+    async fn made(&self, reply: &Reply) -> Result<Made, Failure> {
+        let job = &self.job;
+        if self.rule.common().lane != Lane::Process {
+            let mut stop = job.cancelled.clone();
+            return tokio::select! {
+                made = self.rule.make(job) => made,
+                () = cancelled(&mut stop) => Err(Failure::interrupted()),
+            };
+        }
+        // What an earlier run printed is not what this one prints; most often there is no such file.
+        let _ = std::fs::remove_file(&job.log);
+        // A command ends its own children when it is told to stop.
+        let made = self.rule.make(job).await;
+        let printed = printed::read(&job.log, &job.root);
+        let attempts = job.attempts.load(Ordering::Relaxed);
+        if printed.is_some() || attempts > 1 {
+            reply.tell(Message::Ran(reply.id, printed, attempts));
+        }
+        let made = made?;
+        found::check_inputs(job)?;
+        Ok(made)
+    }
+}
+
+pub(crate) fn no_folder(error: &io::Error) -> Failure {
+    Failure::new(format!("cannot make a folder for it under .layermill/tmp: {error}"))
+}
+
+pub(crate) async fn cancelled(cancelled: &mut tokio::sync::watch::Receiver<bool>) {
+    // An engine that is gone interrupts too.
+    let _ = cancelled.wait_for(|c| *c).await;
+}

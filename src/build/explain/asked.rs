@@ -1,0 +1,92 @@
+//! Which steps were asked for by name.
+
+use crate::pipeline::model::{Axis, AxisKind, TargetId};
+
+use super::neighbourhood::list_of;
+use crate::build::engine::{Engine, Selection};
+use crate::build::request::{Asked, Unknown};
+use crate::build::session::Order;
+use crate::build::steps::expand::parents_of;
+use crate::build::steps::{StepId, printable};
+
+impl Engine<'_> {
+    /// Whether a step was asked for by name, and not only because something needs it.
+    pub(crate) fn is_asked(&self, asked: &Asked, id: StepId) -> bool {
+        let rows = |target: usize| {
+            self.steps.step(id).target as usize == target
+                || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target))
+        };
+        match asked {
+            Asked::Target(target) => rows(*target),
+            Asked::Steps(target, values) => {
+                let bound = self.steps.values_of(id);
+                rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
+            }
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some_and(|maker| {
+                maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker))
+            }),
+        }
+    }
+
+    /// What was asked for by name and turns out not to be.
+    pub(crate) fn not_found(&self, order: &Order) -> Option<Unknown> {
+        let found = |asked: &Asked| match asked {
+            Asked::Target(_) => true,
+            Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
+            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
+        };
+        // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
+        let told = |asked: &&Asked| match asked {
+            Asked::Target(_) => false,
+            Asked::Steps(target, _) => self.wanted[*target].all,
+            Asked::Output(_, makers) => makers.iter().all(|(target, _)| self.wanted[*target].all),
+        };
+        let chosen = [&order.refresh, &order.force].into_iter().flat_map(|selection| match selection {
+            Selection::Named(named) => named.as_slice(),
+            Selection::None | Selection::All => &[],
+        });
+        let missing = order.asked.iter().chain(chosen.filter(told)).find(|asked| !found(asked))?;
+        Some(self.nothing_of(missing))
+    }
+
+    /// That there is nothing of this name.
+    pub(crate) fn nothing_of(&self, asked: &Asked) -> Unknown {
+        let message = match asked {
+            Asked::Target(target) => {
+                format!("no step of {} now{}", self.pipeline.targets[*target].name, self.why_none(*target))
+            }
+            Asked::Output(path, _) => format!("no step makes {path}"),
+            Asked::Steps(target, values) => {
+                let target = &self.pipeline.targets[*target];
+                let values: Vec<String> =
+                    values.iter().map(|(b, v)| format!("{}={}", target.bindings[*b].name, printable(v))).collect();
+                format!("no step {}@{}", target.name, values.join(","))
+            }
+        };
+        Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
+    }
+
+    /// Which list of a target without steps, or of what its values are read out of, has nothing.
+    fn why_none(&self, target: TargetId) -> String {
+        let this = &self.pipeline.targets[target];
+        let none_of = |(position, axis): (usize, &Axis)| match &axis.kind {
+            AxisKind::From { target: parent, .. } if self.steps.rows[*parent].steps.is_empty() => {
+                Some(self.why_none(*parent))
+            }
+            AxisKind::From { .. } => None,
+            kind => self.has_no_values(target, position).then(|| match kind {
+                AxisKind::Glob(pattern) => format!(": no file is there of {pattern}"),
+                kind => match list_of(kind) {
+                    Some(list) => format!(": no value is in {list}"),
+                    None => format!(": the list of `{}` is empty", this.bindings[axis.binding].name),
+                },
+            }),
+        };
+        let parents: Vec<&str> = parents_of(this).map(|parent| self.pipeline.targets[parent].name.as_str()).collect();
+        let unread = || match parents.as_slice() {
+            [] => String::new(),
+            parents => format!(": no value is read out of {}", parents.join(" and ")),
+        };
+        this.axes.iter().enumerate().find_map(none_of).unwrap_or_else(unread)
+    }
+}

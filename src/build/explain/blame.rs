@@ -1,0 +1,180 @@
+//! Which failures keep what from being made: each blocked step is counted once for every failure that it waits for,
+//! through however many others.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::pipeline::model::{AxisKind, TargetId};
+
+use crate::build::engine::Engine;
+use crate::build::outcome::Status;
+use crate::build::request;
+use crate::build::steps::StepId;
+use crate::build::steps::expand;
+use crate::build::steps::waits::{GroupId, Wait};
+
+/// What may be held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Node {
+    Step(StepId),
+    Group(GroupId),
+}
+
+/// The steps at fault, ascending. Steps in a row behind each other share one list.
+type Roots = Rc<[StepId]>;
+
+/// Those of each node that was asked about.
+pub(crate) type Known = HashMap<Node, Roots>;
+
+impl Engine<'_> {
+    /// How many steps each failure blocks, directly or through others.
+    pub(crate) fn blame(&self) -> HashMap<StepId, usize> {
+        let mut roots = Known::new();
+        // Counted by list first: where many steps share a long one, it is gone through once.
+        let mut lists: HashMap<*const StepId, (Roots, usize)> = HashMap::new();
+        let counted = self.all_blocked().filter(|&id| self.rules[self.steps.step(id).target as usize].is_some());
+        for id in counted.collect::<Vec<_>>() {
+            let list = self.roots_of(Node::Step(id), &mut roots);
+            lists.entry(list.as_ptr()).or_insert((list, 0)).1 += 1;
+        }
+        let mut blocks = HashMap::new();
+        for (list, steps) in lists.values() {
+            for &root in list.iter() {
+                *blocks.entry(root).or_default() += steps;
+            }
+        }
+        blocks
+    }
+
+    /// The steps at fault for which one is blocked, each with what is the matter with it.
+    pub(crate) fn faults(&self, id: StepId, known: &mut Known) -> Vec<String> {
+        if self.steps.step(id).status != Status::Blocked {
+            return Vec::new();
+        }
+        let roots = self.roots_of(Node::Step(id), known);
+        let fault = |root: &StepId| {
+            let why = self.accounts.get(root).and_then(|account| account.message.as_deref());
+            format!("{}: {}", self.steps.label(*root), why.unwrap_or(self.steps.step(*root).status.word()))
+        };
+        roots.iter().map(fault).collect()
+    }
+
+    fn all_blocked(&self) -> impl Iterator<Item = StepId> + '_ {
+        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX))
+            .filter(|&id| self.steps.step(id).status == Status::Blocked)
+    }
+
+    /// Depth first with a stack of its own, since chains may be longer than a thread's stack is deep.
+    fn roots_of(&self, node: Node, known: &mut Known) -> Roots {
+        let mut stack = vec![node];
+        while let Some(&top) = stack.last() {
+            if known.contains_key(&top) {
+                stack.pop();
+                continue;
+            }
+            if let Node::Step(id) = top
+                && self.steps.step(id).status != Status::Blocked
+            {
+                known.insert(top, Rc::from([id]));
+                continue;
+            }
+            let blockers = self.blockers(top);
+            let unknown: Vec<Node> = blockers.iter().copied().filter(|b| !known.contains_key(b)).collect();
+            if unknown.is_empty() {
+                let list = joined(blockers.iter().filter_map(|b| known.get(b)));
+                known.insert(top, list);
+            } else {
+                stack.extend(unknown);
+            }
+        }
+        known.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// What directly holds up a blocked step, or the steps of a group.
+    fn blockers(&self, node: Node) -> Vec<Node> {
+        match node {
+            Node::Step(id) => {
+                let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
+                slots
+                    .filter_map(|(_, slot)| match slot.wait {
+                        Wait::Step(step) => self.steps.step(step).status.fails().then_some(Node::Step(step)),
+                        Wait::Group(group) => self.steps.groups[group as usize].blocked_by.map(|_| Node::Group(group)),
+                        Wait::File(_) | Wait::None => None,
+                    })
+                    .collect()
+            }
+            Node::Group(id) => {
+                let group = &self.steps.groups[id as usize];
+                let steps = &self.steps.rows[group.target].steps;
+                let own = group.rows.iter().map(|&row| steps[row as usize]);
+                let own = own.filter(|&s| self.steps.step(s).status.fails()).map(Node::Step);
+                // Rows that a failure kept from being.
+                let unborn =
+                    self.sources(id).into_iter().filter(|&g| self.steps.groups[g as usize].blocked_by.is_some());
+                own.chain(unborn.map(Node::Group)).collect()
+            }
+        }
+    }
+
+    /// What keeps a file from coming that a step would read by a `partial` input: a step that the values of its own step
+    /// would have been read out of.
+    pub(crate) fn kept_away_by(&self, id: StepId, path: &str) -> Option<StepId> {
+        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+        let slots = self.steps.inputs_of(id).iter().enumerate().filter(|(at, _)| self.goes_on_without(id, *at));
+        let targets = slots.filter_map(|(_, slot)| match slot.wait {
+            Wait::Group(group) if self.sources(group).into_iter().any(is_blocked) => {
+                Some(self.steps.groups[group as usize].target)
+            }
+            _ => None,
+        });
+        let targets: Vec<TargetId> = targets.collect();
+        if targets.is_empty() {
+            return None;
+        }
+        let makers = request::makers(self.pipeline, path).into_iter().filter(|(target, _)| targets.contains(target));
+        makers.into_iter().find_map(|(target, values)| self.blocked_parent(target, &values))
+    }
+
+    /// The step that blocks and that these values of a target would have been read out of, directly or through others.
+    fn blocked_parent(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        this.axes.iter().enumerate().find_map(|(axis, of)| {
+            let AxisKind::From { target: parent, .. } = of.kind else { return None };
+            if let Some(step) = self.parent_step(target, axis, value) {
+                return self.steps.step(step).status.blocks().then_some(step);
+            }
+            let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+            let theirs = ours.filter_map(|(b, binding)| Some((binding.parent?, value(b)?.to_owned())));
+            self.blocked_parent(parent, &theirs.collect::<Vec<_>>())
+        })
+    }
+
+    /// The groups that the rows of a group are read out of.
+    pub(crate) fn sources(&self, group: GroupId) -> Vec<GroupId> {
+        let this = &self.steps.groups[group as usize];
+        match this.read_out_of {
+            Some(from) => vec![from],
+            None => expand::parents_of(&self.pipeline.targets[this.target])
+                .filter_map(|parent| self.steps.whole(parent))
+                .collect(),
+        }
+    }
+}
+
+/// All that stand in any of the lists; the list itself where there is but one.
+fn joined<'a>(lists: impl Iterator<Item = &'a Roots>) -> Roots {
+    let mut distinct: Vec<&Roots> = Vec::new();
+    for list in lists {
+        if distinct.last().is_none_or(|last| !Rc::ptr_eq(last, list)) {
+            distinct.push(list);
+        }
+    }
+    if let [only] = distinct[..] {
+        return only.clone();
+    }
+    let mut all: Vec<StepId> = distinct.iter().flat_map(|list| list.iter().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
+}

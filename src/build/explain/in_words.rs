@@ -1,0 +1,122 @@
+//! What can be said of steps before there are any: their paths as patterns, and where their values will come from.
+
+use std::collections::HashSet;
+
+use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
+use crate::pipeline::pattern;
+use crate::store::state::StepRecord;
+
+use super::Standing;
+use super::reads::Read;
+use crate::build::decide::changes::recorded_inputs;
+use crate::build::decide::key::Template;
+use crate::build::engine::Engine;
+use crate::build::request;
+use crate::build::steps::StepId;
+
+/// Values of some bindings of a target.
+type Known<'v> = &'v [(usize, String)];
+
+impl Engine<'_> {
+    /// A pattern, filled as far as the values are known.
+    fn partly_filled(&self, target: TargetId, of: &Pattern, known: Known<'_>) -> String {
+        let value = |binding: usize| {
+            let known = known.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.clone());
+            known.unwrap_or_else(|| format!("{{{}}}", self.pipeline.targets[target].bindings[binding].name))
+        };
+        let values: Vec<String> = (0..self.pipeline.targets[target].bindings.len()).map(value).collect();
+        pattern::fill(of, &values.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn outputs_to_come(&self, target: TargetId, known: Known<'_>) -> Vec<String> {
+        let outputs = self.pipeline.targets[target].outputs.iter();
+        outputs.map(|output| self.partly_filled(target, &output.pattern, known)).collect()
+    }
+
+    /// Where the values of a target's bindings come from that are not known, binding by binding.
+    pub(crate) fn values_to_come(&self, target: TargetId, known: Known<'_>) -> Vec<String> {
+        let bindings = self.pipeline.targets[target].bindings.iter().enumerate();
+        let unknown = bindings.filter(|(binding, _)| known.iter().all(|(b, _)| b != binding));
+        unknown.map(|(binding, b)| format!("{{{}}}: {}", b.name, self.each_value(target, binding, known))).collect()
+    }
+
+    fn each_value(&self, target: TargetId, binding: usize, known: Known<'_>) -> String {
+        let this = &self.pipeline.targets[target];
+        let binding = &this.bindings[binding];
+        match (&this.axes[binding.axis].kind, self.read_from(target, binding.axis, known)) {
+            (_, Some((parent, theirs))) if binding.parent.is_some() => {
+                self.each_value(parent, binding.parent.unwrap_or_default(), &theirs)
+            }
+            (AxisKind::From { read, .. }, Some((parent, theirs))) => {
+                let file = self.outputs_to_come(parent, &theirs).into_iter().next().unwrap_or_default();
+                match read {
+                    model::Read::Tags(_) => format!("each tag that is chosen out of {file}"),
+                    model::Read::Lines => format!("each line of {file}"),
+                    model::Read::Csv(column) => format!("each value of the column {column} of {file}"),
+                    model::Read::Json(at) if at.is_empty() => format!("each entry of {file}"),
+                    model::Read::Json(at) => format!("each entry of {at} in {file}"),
+                }
+            }
+            (AxisKind::Lines(path), _) => format!("each line of {path}"),
+            (AxisKind::Csv { path, column }, _) => format!("each value of the column {column} of {path}"),
+            (AxisKind::Glob(pattern), _) => format!("each file of {pattern}"),
+            (AxisKind::List(values), _) => format!("each of {}", values.join(", ")),
+            (AxisKind::From { .. }, None) => "not told yet".to_owned(),
+        }
+    }
+
+    /// What comes in by an entry of `inputs:`: the files, where all of their names are known; else words for them.
+    pub(crate) fn input_to_come(&self, target: TargetId, input: &Input, known: Known<'_>) -> Result<Vec<Read>, String> {
+        let is_known = |p: &Pattern| pattern::bindings(p).all(|binding| known.iter().any(|(b, _)| *b == binding));
+        let named = |read: Read| Read { name: input.name.clone(), ..read };
+        match &input.kind {
+            InputKind::Path(path) => {
+                let (known, path) = (is_known(path), self.partly_filled(target, path, known));
+                if known { Ok(vec![named(self.read(&path, None))]) } else { Err(path) }
+            }
+            InputKind::Target { target: of, on, .. } => {
+                let joined = on.iter().map(|(theirs, mine)| (*theirs, self.partly_filled(target, mine, known)));
+                let joined: Vec<(usize, String)> = joined.collect();
+                let files = self.outputs_to_come(*of, &joined);
+                let each = self.values_to_come(*of, &joined);
+                if each.is_empty() && on.iter().all(|(_, mine)| is_known(mine)) {
+                    let step = |path: &str| match self.steps.find_path(&self.state, path) {
+                        Some(step) => (self.steps.label(step), self.trouble(step)),
+                        None => (self.label_of(*of, &joined), Some(Standing::Pending.word().to_owned())),
+                    };
+                    return Ok(files
+                        .iter()
+                        .map(|p| Read { step: Some(step(p)), ..named(self.read(p, None)) })
+                        .collect());
+                }
+                let each = if each.is_empty() { String::new() } else { format!(", {}", each.join(", ")) };
+                Err(format!("{} of {}{each}", files.join(", "), self.pipeline.targets[*of].name))
+            }
+        }
+    }
+
+    /// What the last run of a step read that is still to come again.
+    pub(crate) fn read_before(&self, id: StepId, record: &StepRecord, told: &[Read]) -> Vec<Read> {
+        // Each is looked for among the records.
+        const MOST: usize = 1000;
+        let recorded = self.state.template(&record.template).and_then(Template::parse);
+        let outputs: Vec<&str> = self.paths(id).collect();
+        let inputs = recorded_inputs(record, recorded.as_ref(), &outputs, |name| self.input_of(name));
+        let told: HashSet<&str> = told.iter().map(|read| read.path.as_str()).collect();
+        let left = inputs.into_iter().filter(|(path, _)| !told.contains(path.as_str())).take(MOST);
+        let reads = left.filter_map(|(path, &then)| {
+            let entry = |target: TargetId| {
+                let mut inputs = self.steps.target(id).inputs.iter();
+                inputs.find(|input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target))
+            };
+            let makers = request::makers(self.pipeline, &path).into_iter();
+            let mut read = makers.filter_map(|(target, values)| {
+                let (entry, step) = (entry(target)?, self.pending(target, &values, &path)?.step);
+                Some((entry.name.clone(), (step, Some(Standing::Pending.word().to_owned()))))
+            });
+            let (name, step) = read.next()?;
+            Some(Read { name, step: Some(step), ..self.read(&path, Some(then)) })
+        });
+        reads.collect()
+    }
+}

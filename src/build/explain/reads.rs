@@ -1,0 +1,154 @@
+//! The files that a step reads: as they are now, and where that is something else, as its last run read them.
+
+use std::collections::HashMap;
+
+use crate::pipeline::pattern;
+use crate::store::state::StepRecord;
+use crate::store::{Digest, hex};
+
+use crate::build::decide::key::Part;
+use crate::build::engine::Engine;
+use crate::build::files::folders;
+use crate::build::files::{self, Look};
+use crate::build::steps::StepId;
+use crate::build::steps::waits::Wait;
+
+/// A file that a step reads.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub path: String,
+    pub now: Now,
+    /// The start of the digest that the last run read, where it is not that of now.
+    pub was: Option<String>,
+    /// Of the entry under `inputs:` that it comes from.
+    pub name: Option<String>,
+    /// The step that makes it, and where that stands unless it is well.
+    pub step: Option<(String, Option<String>)>,
+    /// The step found it while it ran.
+    pub found: bool,
+    /// The last run did not read it.
+    pub left_out: bool,
+}
+
+/// What lies at a path.
+#[derive(Clone, Debug)]
+pub enum Now {
+    /// The start of its digest.
+    Is(String),
+    /// It is there, and no build has seen it yet.
+    Unknown,
+    Gone,
+    /// It cannot be read: why.
+    Unusable(String),
+    /// Which file it was is not known any more, or there were many.
+    Untold,
+}
+
+impl Read {
+    /// The start of its digest, where that is known.
+    pub fn digest(&self) -> Option<&str> {
+        match &self.now {
+            Now::Is(digest) => Some(digest),
+            Now::Unknown | Now::Gone | Now::Unusable(_) | Now::Untold => None,
+        }
+    }
+
+    /// Whether it is there, where that can be told.
+    pub fn there(&self) -> Option<bool> {
+        match &self.now {
+            Now::Is(_) | Now::Unknown | Now::Unusable(_) => Some(true),
+            Now::Gone => Some(false),
+            Now::Untold => None,
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// What a step reads: the inputs that it names, and those that its last run found.
+    pub(crate) fn reads(&self, id: StepId, record: Option<&StepRecord>) -> Vec<Read> {
+        let target = self.steps.target(id);
+        let parts = record.into_iter().flat_map(|record| &record.parts);
+        let then: HashMap<[u8; 8], [u8; 8]> = parts.map(|part| (part.name, part.value)).collect();
+        let mut reads = Vec::new();
+        for (position, (input, slot)) in target.inputs.iter().zip(self.steps.slots_of(id)).enumerate() {
+            // Of a crowd it is only known what all of it was.
+            let crowd = Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+            let is_told = record.is_some_and(|record| record.absent.is_none()) && !then.contains_key(&crowd);
+            let mut add = |path: &str, step: Option<StepId>| {
+                let part = Part::Input { path, content: Digest::default() };
+                let mut read = self.read(path, then.get(&part.name_hash()).copied());
+                read.name.clone_from(&input.name);
+                read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
+                read.left_out = is_told && !then.contains_key(&part.name_hash());
+                reads.push(read);
+            };
+            let mut add_step = |step: StepId| self.files_of(step).iter().for_each(|path| add(path, Some(step)));
+            match slot.wait {
+                Wait::Step(step) => add_step(step),
+                Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),
+                Wait::File(file) => {
+                    if let Some(&path) = self.steps.files.get(file as usize) {
+                        add(self.state.path(path), None);
+                    }
+                }
+                Wait::None => {}
+            }
+        }
+        reads.extend(record.into_iter().flat_map(|record| self.found_inputs(record)));
+        reads
+    }
+
+    /// The files that a step makes, or would make if another one did not, too.
+    fn files_of(&self, step: StepId) -> Vec<String> {
+        if !self.clashes.contains_key(&step) || !self.steps.outputs(step).is_empty() {
+            return self.paths(step).map(str::to_owned).collect();
+        }
+        let values = self.steps.values_of(step);
+        self.steps.target(step).outputs.iter().map(|output| pattern::fill(&output.pattern, &values)).collect()
+    }
+
+    /// What the last run of a step read of its source by digest, as far as the store still tells, each with what it is.
+    pub(crate) fn contents(&self, id: StepId, record: &StepRecord) -> Vec<(String, String)> {
+        let target = self.steps.step(id).target as usize;
+        let Some(compiled) = self.rules[target].as_ref().filter(|compiled| compiled.by_source) else {
+            return Vec::new();
+        };
+        let (view, bindings) = (self.view(id), &self.pipeline.targets[target].bindings);
+        let is_of_now = |&binding: &usize| {
+            let (value, digest) = (&view.values[binding], view.fingerprints[binding].as_ref());
+            let binding = &bindings[binding].name;
+            digest.is_none_or(|digest| record.parts.contains(&Part::Fingerprint { binding, value, digest }.record()))
+        };
+        if !compiled.rule.common().reads.iter().all(is_of_now) {
+            return Vec::new();
+        }
+        let answer = record.answer.and_then(|digest| self.blobs.peek(&digest));
+        let made = self.bytes_to_read(id).and_then(Result::ok);
+        let contents = compiled.rule.contents(&view, answer.as_deref(), made.as_deref(), &self.blobs).into_iter();
+        contents.map(|(digest, what)| (digest.to_string(), what)).collect()
+    }
+
+    /// The inputs that a record says were found.
+    pub(crate) fn found_inputs<'a>(&'a self, record: &'a StepRecord) -> impl Iterator<Item = Read> + 'a {
+        record.found.iter().filter(|found| !folders::is_inside(&found.path)).map(|found| {
+            let then = (found.content != Digest::default()).then(|| found.content.short());
+            Read { found: true, ..self.read(&found.path, then) }
+        })
+    }
+
+    /// A file as it is now, beside the start of the digest that was read then.
+    pub(crate) fn read(&self, path: &str, then: Option<[u8; 8]>) -> Read {
+        let known = self.state.file(path);
+        let full = self.pipeline.root.join(path);
+        let seen = known.is_some() || then.is_some();
+        let now = match seen.then(|| files::look_at_input(&full, known)) {
+            Some(Look::Same(now) | Look::Hashed(now)) => Now::Is(hex(&now.content.short())),
+            Some(Look::Unusable(why)) => Now::Unusable(why),
+            // What no build has seen may be large: it is not read here.
+            None if full.exists() => Now::Unknown,
+            Some(Look::Missing) | None => Now::Gone,
+        };
+        let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
+        Read { path: path.to_owned(), now, was, name: None, step: None, found: false, left_out: false }
+    }
+}

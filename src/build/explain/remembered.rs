@@ -1,0 +1,386 @@
+//! What records tell of outputs that no step is known to make: since what its values are read out of has to be built
+//! first, or since there is none any more.
+
+use crate::pipeline::backwards;
+use crate::pipeline::model::{self, AxisKind, TargetId};
+use crate::store::hex;
+
+use super::reads::{Now, Read};
+use super::{Explanation, Standing};
+use crate::build::decide::changes::recorded_inputs;
+use crate::build::decide::key::{Part, Template};
+use crate::build::engine::Engine;
+use crate::build::files::{self, Look};
+use crate::build::outcome::Status;
+use crate::build::request::{self, Asked, Unknown};
+use crate::build::steps::{StepId, printable};
+
+/// The values of a target's bindings, as a path tells them.
+type Values = Vec<(usize, String)>;
+
+/// A record that no step has now.
+struct Recorded {
+    /// Of its first output.
+    path: String,
+    /// The steps that it may be of, the likeliest first.
+    may_be: Vec<(TargetId, Values)>,
+}
+
+impl Engine<'_> {
+    /// What is recorded of the steps asked for, where they are none now.
+    pub(crate) fn remembered(&self, asked: &Asked) -> Vec<Explanation> {
+        // Of a whole target, what it has no values for any more is left to `clean`.
+        let orphans = !matches!(asked, Asked::Target(_));
+        if !self.may_be_remembered(asked, orphans) {
+            return Vec::new();
+        }
+        // Asked for by its path, it is told of all that may make it; by name, another target may still.
+        let is_nobodys = |path: &str| match asked {
+            Asked::Steps(target, _) => {
+                let makers = request::makers(self.pipeline, path);
+                makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values, path))
+            }
+            Asked::Target(_) | Asked::Output(..) => true,
+        };
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let pending = may_be.iter().find_map(|(target, values)| self.pending(*target, values, &path));
+            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && is_nobodys(&path)))
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// Whether a target was looked at for steps of these values, one of which would make a file that no step makes, and
+    /// none is to come.
+    fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)], path: &str) -> bool {
+        let wanted = &self.wanted[target];
+        let looked_at = wanted.all || wanted.only.iter().any(|only| only.iter().all(|value| values.contains(value)));
+        looked_at && self.pending(target, values, path).is_none()
+    }
+
+    /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
+    fn may_be_remembered(&self, asked: &Asked, orphans: bool) -> bool {
+        let (Asked::Target(target) | Asked::Steps(target, _)) = asked else { return true };
+        let none = || !self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id));
+        self.untold().contains(target) || orphans && none()
+    }
+
+    /// The same where it cannot be told which steps there are: why not.
+    pub(crate) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
+            Some(Explanation {
+                standing: Standing::Pending,
+                step: self.label_of(*target, values),
+                values: self.named(*target, values),
+                message: Some(format!("its steps cannot be told: {why}")),
+                help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
+                ..self.told_by_record(&path)?
+            })
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// The values by which a target's steps may have been made that are recorded, and none now.
+    pub(crate) fn recorded_values(&self, target: TargetId) -> Vec<Values> {
+        let records = self.records_of(&Asked::Target(target));
+        records.into_iter().flat_map(|record| record.may_be).map(|(_, values)| values).collect()
+    }
+
+    /// The records of what was asked for that no step has now, by path.
+    fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
+        let (target, wanted) = match asked {
+            Asked::Output(path, _) if self.steps.find_path(&self.state, path).is_some() => return Vec::new(),
+            Asked::Output(path, _) => {
+                let makers = |first: &String| request::makers(self.pipeline, first);
+                let first = self.recorded_by(path);
+                return first.map(|first| self.recorded(&first, makers(&first))).into_iter().collect();
+            }
+            Asked::Target(target) => (*target, &[][..]),
+            Asked::Steps(target, values) => (*target, values.as_slice()),
+        };
+        let Some(output) = self.pipeline.targets[target].outputs.first() else { return Vec::new() };
+        let begins = match output.pattern.parts.first() {
+            Some(model::Part::Text(text)) => text.public(),
+            _ => String::new(),
+        };
+        let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
+        let record = |path: &str| {
+            let read = backwards::match_path(&output.pattern, path).into_iter().filter(has);
+            let may_be: Vec<_> = read.map(|values| (target, values)).collect();
+            (!may_be.is_empty()).then(|| self.recorded(path, may_be))
+        };
+        let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none()).map(|id| self.state.path(id));
+        let mut records: Vec<Recorded> = free.filter(|path| path.starts_with(&begins)).filter_map(record).collect();
+        records.retain(|record| !record.may_be.is_empty());
+        records.sort_by(|a, b| a.path.cmp(&b.path));
+        records
+    }
+
+    /// The steps that may have made a recorded output: a path may be read in several ways, and the record tells by which
+    /// values it was made.
+    fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
+        let path = path.to_owned();
+        let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
+        let template = self.state.template(&record.template).and_then(Template::parse);
+        let agrees = |(target, values): &(TargetId, Values)| {
+            values.iter().all(|(binding, value)| {
+                let part = Part::Value { binding: &self.pipeline.targets[*target].bindings[*binding].name, value };
+                let name = part.name_hash();
+                record.parts.iter().all(|recorded| recorded.name != name || recorded.value == part.value())
+            })
+        };
+        may_be.retain(agrees);
+        let by = template.and_then(|template| template.target);
+        may_be.sort_by_key(|(target, _)| by.as_ref() != Some(&self.pipeline.targets[*target].name));
+        Recorded { path, may_be }
+    }
+
+    /// A record that no target's output is of.
+    pub(crate) fn orphan(&self, path: &str) -> Option<Explanation> {
+        let first = self.recorded_by(path)?;
+        let told = self.orphan_of(&first, None)?;
+        if first == path {
+            return Some(told);
+        }
+        // What was made beside it may still be.
+        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
+    }
+
+    /// Why there is nothing to tell of a path.
+    pub(crate) fn not_recorded(&self, path: &str, unknown: Unknown) -> Unknown {
+        let read = self.state.file(path).is_some() && self.pipeline.root.join(path).is_file();
+        let help = read.then(|| format!("no step makes it; `layermill graph {path} --needed-by` names what reads it"));
+        Unknown { help: help.or(unknown.help), message: unknown.message }
+    }
+
+    /// The first output of the recorded step that made this file.
+    fn recorded_by(&self, path: &str) -> Option<String> {
+        if self.state.step_key(path).is_some() {
+            return Some(path.to_owned());
+        }
+        self.state.file(path)?;
+        let made =
+            |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
+        self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)
+    }
+
+    /// A step that comes back once what its values are read out of is built.
+    pub(crate) fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
+        if !self.may_have(target, values) {
+            return None;
+        }
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let axes = 0..self.pipeline.targets[target].axes.len();
+        let parent =
+            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
+        // Of a parent that has no steps yet either, its own parent is what is to be built.
+        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
+        let (parent, what) = match parent {
+            Some(step) => (self.steps.label(step), self.standing_of(step)),
+            None => (grown()?, "its own steps are told only once that is built".to_owned()),
+        };
+        let mut told = self.told_by_record(path)?;
+        told.standing = Standing::Pending;
+        told.step = self.label_of(target, values);
+        told.values = self.named(target, values);
+        told.message = Some(format!("its values are read out of {parent}: {what}"));
+        told.help =
+            Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
+        told.again =
+            vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
+        told.read_out_of = vec![parent];
+        Some(told)
+    }
+
+    /// What can be read out of it is known.
+    pub(crate) fn is_settled(&self, step: StepId) -> bool {
+        let status = self.steps.step(step).status;
+        status.has_outputs() || status == Status::Absent || self.steps.restores.contains_key(&step)
+    }
+
+    /// What can be read out of it is seen once it is built.
+    fn is_to_come(&self, step: StepId) -> bool {
+        !self.is_settled(step) && !self.is_read_as_of_last_build(step)
+    }
+
+    /// Why a step has not been built.
+    fn standing_of(&self, step: StepId) -> String {
+        let account = self.accounts.get(&step);
+        let why = account.and_then(|a| a.reasons.as_ref().map(ToString::to_string).or_else(|| a.message.clone()));
+        let word = self.steps.step(step).status.word();
+        why.map_or_else(|| word.to_owned(), |why| format!("it is {word} ({why})"))
+    }
+
+    /// What an axis reads out of: a target, and the values that came along from it, as far as a path tells them.
+    pub(crate) fn read_from(
+        &self,
+        target: TargetId,
+        axis: usize,
+        values: &[(usize, String)],
+    ) -> Option<(TargetId, Values)> {
+        let this = &self.pipeline.targets[target];
+        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+        let theirs = ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone())));
+        Some((parent, theirs.collect()))
+    }
+
+    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
+    /// its last answer is there to be read: it will never be settled.
+    fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
+            Some(parent) => self.is_read_as_of_last_build(parent).then_some(parent),
+            None => {
+                let (parent, theirs) = self.read_from(target, axis, values)?;
+                self.always_asked(parent, &theirs)
+            }
+        })
+    }
+
+    fn is_read_as_of_last_build(&self, step: StepId) -> bool {
+        self.is_always_asked(step) && self.bytes_to_read(step).is_some()
+    }
+
+    /// The label of what an axis reads out of, where that itself is still to come.
+    fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+        let (parent, theirs) = self.read_from(target, axis, values)?;
+        let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let grandparents = 0..self.pipeline.targets[parent].axes.len();
+        let waits = grandparents.clone().any(|axis| {
+            self.parent_step(parent, axis, lookup).is_some_and(|s| self.is_to_come(s))
+                || self.unborn(parent, axis, &theirs).is_some()
+        });
+        waits.then(|| self.label_of(parent, &theirs))
+    }
+
+    fn orphan_of(&self, path: &str, of: Option<&(TargetId, Values)>) -> Option<Explanation> {
+        let mut told = self.told_by_record(path)?;
+        told.standing = Standing::Orphan;
+        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
+        // Without a target, the path has to tell by which values it was made.
+        told.values = match of {
+            Some((target, values)) => self.named(*target, values),
+            None => self.values_in(path),
+        };
+        let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
+        if let Some(made) = told.last_made.as_mut() {
+            made.step = made.target.as_ref().map(|target| match own {
+                Some(own) if own != target => label(target, &self.values_in(path)),
+                _ => label(target, &told.values),
+            });
+        }
+        told.message = Some(match of {
+            Some((target, _)) => format!(
+                "no step makes it any more: these values are not among those of {} now",
+                self.pipeline.targets[*target].name
+            ),
+            None => "no step makes it any more: no target has an output of this name".to_owned(),
+        });
+        told.help =
+            Some("`layermill clean --orphans` removes it, with all others of its kind; `-n` lists them".to_owned());
+        told.again = vec![
+            "the pipeline, or what values are read out of, has it again: it is a step again then, and is made if something of it changed"
+                .to_owned(),
+        ];
+        if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
+            let label = self.steps.label(asked);
+            let why = told.message.unwrap_or_default();
+            told.message = Some(format!("{why}, as of the last build: {label} is asked in each"));
+            let by_source = self.rules[self.steps.step(asked).target as usize].as_ref().is_some_and(|c| c.by_source);
+            told.help = Some(if by_source {
+                "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
+                    .to_owned()
+            } else {
+                format!("`layermill clean --orphans` leaves it, since {label} may have it again")
+            });
+        }
+        Some(told)
+    }
+
+    /// All that the record alone tells.
+    fn told_by_record(&self, path: &str) -> Option<Explanation> {
+        let record = self.state.step(path)?;
+        let recorded = self.state.template(&record.template).and_then(Template::parse);
+        let mut told = Explanation::of_record(&record, recorded.as_ref());
+        let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
+        let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
+        let inputs = inputs.into_iter().map(|(path, &then)| match self.state.file(&path) {
+            Some(_) => self.read(&path, Some(then)),
+            None => Read {
+                path,
+                now: Now::Untold,
+                was: Some(hex(&then)),
+                name: None,
+                step: None,
+                found: false,
+                left_out: false,
+            },
+        });
+        told.inputs = inputs.chain(self.found_inputs(&record)).collect();
+        if let Some(recorded) = recorded {
+            told.rule = (recorded.rule, recorded.version);
+            (told.params, told.source) = (recorded.params, recorded.source);
+        }
+        told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
+        Some(told)
+    }
+
+    /// A recorded output, and what became of it.
+    fn output_now(&self, path: &str) -> String {
+        let full = self.pipeline.root.join(path);
+        let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
+        let known = self.state.file(path);
+        match (files::look_at_output(&full, known, folder), known) {
+            (Look::Missing, _) => format!("{path} (gone)"),
+            (Look::Same(_), _) => path.to_owned(),
+            (Look::Hashed(now), Some(known)) if now.content == known.content => path.to_owned(),
+            (Look::Hashed(_) | Look::Unusable(_), _) => format!("{path} (changed since)"),
+        }
+    }
+
+    pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
+        label(&self.pipeline.targets[target].name, &self.named(target, values))
+    }
+
+    /// Values by the names of their bindings, in the order of those.
+    pub(crate) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
+        let mut values = values.to_vec();
+        values.sort_by_key(|(binding, _)| *binding);
+        let name = |binding: usize| self.pipeline.targets[target].bindings[binding].name.clone();
+        values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
+    }
+
+    /// The values that a record has only the digests of, as far as they stand in the path of its output.
+    fn values_in(&self, path: &str) -> Vec<Value> {
+        let Some(record) = self.state.step(path) else { return Vec::new() };
+        let template = self.state.template(&record.template).and_then(Template::parse);
+        let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {
+            let name = Part::Value { binding: &binding, value: "" }.name_hash();
+            let digest = record.parts.iter().find(|part| part.name == name)?.value;
+            let value =
+                pieces(path).find(|value| Part::Value { binding: &binding, value }.value() == digest)?.to_owned();
+            Some((binding, value, None))
+        });
+        found.collect()
+    }
+}
+
+/// A binding's name, its value, and the digest that came with that.
+pub(crate) type Value = (String, String, Option<String>);
+
+fn label(target: &str, values: &[Value]) -> String {
+    let mut label = target.to_owned();
+    for (i, (name, value, _)) in values.iter().enumerate() {
+        label.push(if i == 0 { '@' } else { ',' });
+        label.push_str(&format!("{name}={}", printable(value)));
+    }
+    label
+}
+
+/// Every piece of a path: a value may begin and end anywhere in it. Of a long path there are too many to go through.
+fn pieces(path: &str) -> impl Iterator<Item = &str> {
+    const LONGEST: usize = 512;
+    let path = if path.len() > LONGEST { "" } else { path };
+    (0..path.len()).flat_map(move |from| (from + 1..=path.len()).filter_map(move |to| path.get(from..to)))
+}

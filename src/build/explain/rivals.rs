@@ -1,0 +1,169 @@
+//! Several targets that make one file: those that describe the same step, and those that undo each other's work.
+
+use petgraph::algo::has_path_connecting;
+use petgraph::graph::NodeIndex;
+
+use crate::pipeline::model::{InputKind, Pattern, TargetId};
+use crate::pipeline::{backwards, pattern};
+
+use super::again::fresh;
+use crate::build::engine::Engine;
+use crate::build::engine::settings::{Settings, strictest};
+use crate::build::request;
+use crate::build::steps::StepId;
+use crate::build::steps::waits::Wait;
+
+impl Engine<'_> {
+    /// The other targets that may make a step's output: those that describe the same step, and those that do not.
+    pub(crate) fn other_makers(&self, id: StepId) -> (Vec<TargetId>, Vec<TargetId>) {
+        let own = self.steps.step(id).target as usize;
+        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
+        let mut others: Vec<TargetId> =
+            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
+        others.sort_unstable();
+        others.dedup();
+        others.into_iter().filter(|&t| t != own).partition(|&target| self.describes(target, id))
+    }
+
+    pub(crate) fn names(&self, targets: &[TargetId]) -> Vec<String> {
+        targets.iter().map(|&target| self.pipeline.targets[target].name.clone()).collect()
+    }
+
+    /// In what the targets that describe a step differ beside that, and what holds of it where they are built together.
+    pub(crate) fn held(&self, id: StepId, same: &[TargetId]) -> Vec<String> {
+        let mut all = same.to_vec();
+        all.push(self.steps.step(id).target as usize);
+        all.sort_unstable();
+        let together = all.iter().map(|&target| self.settings[target]).reduce(strictest);
+        let Some(together) = together.map(in_words) else { return Vec::new() };
+        let mut held = Vec::new();
+        for (position, value) in together.into_iter().enumerate() {
+            let of = |&target: &TargetId| {
+                let own = &in_words(self.settings[target])[position];
+                (*own != value).then(|| format!("{own} of {}", self.pipeline.targets[target].name))
+            };
+            let others: Vec<String> = all.iter().filter_map(of).collect();
+            held.extend((!others.is_empty()).then(|| format!("{value} holds, not {}", others.join(" or "))));
+        }
+        let after = |target: TargetId| self.names(&self.pipeline.targets[target].after);
+        let mut union: Vec<String> = all.iter().flat_map(|&target| after(target)).collect();
+        union.sort();
+        union.dedup();
+        let lacks = all.iter().any(|&target| union.iter().any(|name| !after(target).contains(name)));
+        held.extend(lacks.then(|| format!("after {}", union.join(", "))));
+        held
+    }
+
+    /// The targets that a step only waits for: those of each target that describes it.
+    pub(crate) fn after_of(&self, id: StepId) -> Vec<TargetId> {
+        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let mut after = Vec::new();
+        for target in std::iter::once(self.steps.step(id).target as usize).chain(also) {
+            for &of in &self.pipeline.targets[target].after {
+                if !after.contains(&of) {
+                    after.push(of);
+                }
+            }
+        }
+        after
+    }
+
+    /// Targets that may come to make one file with this one, of which not all steps are told yet: otherwise, not as the
+    /// same step.
+    pub(crate) fn rivals_to_come(&self, target: TargetId) -> Vec<TargetId> {
+        let is_told = |of: TargetId| self.unknown(of, &|step| !self.is_settled(step)).is_none();
+        let may_meet = |other: TargetId| {
+            let mut steps = self.steps.rows[other].steps.iter();
+            !is_told(other) || steps.any(|&step| self.paths(step).any(|path| self.may_make(target, path)))
+        };
+        request::rivals(self.pipeline, target, request::meet)
+            .filter(|&other| !self.are_alike(target, other) && may_meet(other))
+            .collect()
+    }
+
+    /// Whether a target that may make a step's output describes the same step.
+    fn describes(&self, target: TargetId, id: StepId) -> bool {
+        self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| *t == target))
+            || self.are_alike(target, self.steps.step(id).target as usize)
+    }
+
+    /// Whether a step that all of these describe would wait for itself: one of them is only made after what needs another.
+    pub(crate) fn wait_for_each_other(&self, targets: &[TargetId]) -> bool {
+        let needs = |later: TargetId, earlier: TargetId| {
+            has_path_connecting(&self.pipeline.graph, NodeIndex::new(earlier), NodeIndex::new(later), None)
+        };
+        let mut after = targets.iter().flat_map(|&target| &self.pipeline.targets[target].after);
+        after.any(|&later| targets.iter().any(|&earlier| needs(later, earlier)))
+    }
+
+    /// Whether two targets describe the same steps, where they have the same values.
+    fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
+        if self.wait_for_each_other(&[a, b]) {
+            return false;
+        }
+        let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
+        let digest = |target: TargetId| self.rules[target].as_ref().map(|compiled| compiled.template_digest);
+        names(a).eq(names(b)) && self.inputs_in_words(a) == self.inputs_in_words(b) && digest(a) == digest(b)
+    }
+
+    /// What a target reads, as far as two targets can be compared by it.
+    fn inputs_in_words(&self, target: TargetId) -> Vec<String> {
+        let target = &self.pipeline.targets[target];
+        let text = |p: &Pattern| pattern::template(p, &target.bindings);
+        let inputs = target.inputs.iter().map(|input| match &input.kind {
+            InputKind::Path(path) => text(path),
+            InputKind::Target { target: of, on, partial } => {
+                let on: Vec<_> = on.iter().map(|(binding, value)| (binding, text(value))).collect();
+                format!("{of} {partial} {on:?}")
+            }
+        });
+        inputs.collect()
+    }
+
+    /// Rivals among what a step reads, where the steps of one of them are still to come: once they are there, both fail.
+    pub(crate) fn rival_inputs(&self, id: StepId) -> Vec<String> {
+        let of = |input: &InputKind| match input {
+            InputKind::Target { target, .. } => Some(*target),
+            InputKind::Path(_) => None,
+        };
+        let mut read: Vec<TargetId> = self.steps.target(id).inputs.iter().filter_map(|input| of(&input.kind)).collect();
+        read.sort_unstable();
+        read.dedup();
+        let to_come = read.iter().filter(|&&target| self.unknown(target, &|step| !self.is_settled(step)).is_some());
+        let rivals = to_come.filter_map(|&target| {
+            let (step, path) = self.input_steps(id).into_iter().find_map(|step| {
+                let is_other = self.steps.step(step).target as usize != target && !self.describes(target, step);
+                let path = self.paths(step).find(|path| is_other && self.may_make(target, path))?;
+                Some((step, path))
+            })?;
+            let (step, name) = (self.steps.label(step), &self.pipeline.targets[target].name);
+            Some(format!("{step} and `{name}` may make one file, {path}: then both fail, and this is blocked"))
+        });
+        rivals.collect()
+    }
+
+    fn may_make(&self, target: TargetId, path: &str) -> bool {
+        let outputs = &self.pipeline.targets[target].outputs;
+        outputs
+            .iter()
+            .flat_map(|o| backwards::match_path(&o.pattern, path))
+            .any(|values| self.may_have(target, &values))
+    }
+
+    /// The steps that a step reads from, as far as they are known.
+    fn input_steps(&self, id: StepId) -> Vec<StepId> {
+        let steps = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
+            Wait::Step(step) => vec![step],
+            Wait::Group(group) => self.steps.ordered(group),
+            Wait::File(_) | Wait::None => Vec::new(),
+        });
+        steps.collect()
+    }
+}
+
+/// What two targets may set otherwise for one step.
+fn in_words(settings: Settings) -> [String; 3] {
+    let missing = if settings.missing_is_error { "error" } else { "absent" };
+    let retries = settings.retries.map_or_else(|| "the usual".to_owned(), |retries| retries.to_string());
+    [format!("fresh {}", fresh(settings.fresh)), format!("missing {missing}"), format!("retries {retries}")]
+}

@@ -1,0 +1,161 @@
+//! What an engine that has looked tells of one step.
+
+use crate::pipeline::model::{AxisKind, Binding, TargetId};
+use crate::pipeline::node::written;
+use crate::rules::Lane;
+
+use super::again::fresh;
+use super::neighbourhood::list_of;
+use super::{Explanation, Standing, time};
+use crate::build::decide::key::Template;
+use crate::build::engine::settings::Settings;
+use crate::build::engine::{Compiled, Engine};
+use crate::build::execute::relative;
+use crate::build::failures::Failures;
+use crate::build::files::mtime;
+use crate::build::outcome::Status;
+use crate::build::reasons::Reasons;
+use crate::build::steps::{Bound, StepId};
+
+impl Engine<'_> {
+    pub(crate) fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
+        let step = self.steps.step(id);
+        let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
+        let record = self.record_of(id);
+        let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
+        let mut told = match &record {
+            Some(record) => Explanation::of_record(record, recorded.as_ref()),
+            None => Explanation::default(),
+        };
+        told.step = self.steps.label(id);
+        told.standing = Standing::Step(step.status);
+        if let Some(account) = self.accounts.get(&id) {
+            told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
+            told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
+            (told.work, told.perhaps) = (account.work, account.perhaps);
+            told.message.clone_from(&account.message);
+            told.help.clone_from(&account.help);
+            told.last_failure.clone_from(&account.last_failure);
+        }
+        if step.status.has_outputs() || step.status == Status::Absent {
+            told.last_failure = self.failure_of(id, failures);
+        }
+        if step.status == Status::Adopted {
+            let at = outputs.iter().find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
+            told.message = at.map(|meta| format!("what is there is of {}", time(mtime(&meta) / 1_000_000)));
+        }
+        told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
+        told.values = self.values(id);
+        told.contents = record.as_ref().map(|record| self.contents(id, record)).unwrap_or_default();
+        told.read_out_of = self.read_out_of(id);
+        told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
+        told.inputs = self.reads(id, record.as_ref());
+        told.inputs_to_come = self.inputs_to_come(id);
+        if let Some(record) = record.as_ref().filter(|_| !told.inputs_to_come.is_empty()) {
+            told.inputs.extend(self.read_before(id, record, &told.inputs));
+        }
+        told.after = self.after_of(id).into_iter().map(|t| self.waited_for(t)).collect();
+        match &self.rules[step.target as usize] {
+            Some(compiled) => {
+                told.rule = (compiled.template.rule.clone(), compiled.template.version);
+                told.params.clone_from(&compiled.template.params);
+                told.notes = notes(compiled);
+                told.notes.extend(self.rival_inputs(id));
+                told.source.clone_from(&compiled.template.source);
+                told.other_source = recorded.and_then(|r| r.source).filter(|s| Some(s) != told.source.as_ref());
+                let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
+                told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
+                told.log = (!outputs.is_empty())
+                    .then(|| self.log_of(id))
+                    .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
+                    .map(|log| relative(&log, &self.pipeline.root));
+                let (same, rivals) = self.other_makers(id);
+                told.held = self.held(id, &same);
+                (told.same_as, told.rivals) = (self.names(&same), self.names(&rivals));
+                told.again = self.again(id, compiled, record.as_ref(), &told);
+            }
+            None => {
+                told.rule = ("group".to_owned(), 0);
+                let stale = self.upstream(id).unwrap_or_default();
+                told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
+                told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
+                told.again.extend(self.members(step.target as usize, &self.steps.values_of(id)));
+            }
+        }
+        told.outputs = outputs;
+        told
+    }
+
+    fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
+        let rule = self.rules[self.steps.step(id).target as usize].as_ref();
+        // Whoever fills only a value into the path of an output reads nothing of what came with it.
+        let reads = |binding: usize| rule.is_some_and(|compiled| compiled.rule.common().reads.contains(&binding));
+        let bindings = self.steps.target(id).bindings.iter().zip(self.steps.bound(id)).enumerate();
+        let value = |(position, (binding, bound)): (usize, (&Binding, &Bound))| {
+            let digest = self.steps.fingerprint(bound).filter(|_| reads(position)).map(ToString::to_string);
+            (binding.name.clone(), self.steps.names.get(bound.value).to_owned(), digest)
+        };
+        bindings.map(value).collect()
+    }
+
+    fn read_out_of(&self, id: StepId) -> Vec<String> {
+        let target = self.steps.target(id);
+        let lists = target.axes.iter().filter_map(|axis| match &axis.kind {
+            AxisKind::List(_) => {
+                Some(format!("the list of `{}` in the pipeline file", target.bindings[axis.binding].name))
+            }
+            AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
+            kind => list_of(kind).map(str::to_owned),
+        });
+        let values = self.steps.values_of(id);
+        let parents = (0..target.axes.len())
+            .filter_map(|axis| self.parent_step(self.steps.step(id).target as usize, axis, |b| values.get(b).copied()));
+        lists.chain(parents.map(|parent| self.steps.label(parent))).collect()
+    }
+
+    /// The step that an axis of a target reads these values out of.
+    pub(crate) fn parent_step<'v>(
+        &self,
+        target: TargetId,
+        axis: usize,
+        value: impl Fn(usize) -> Option<&'v str>,
+    ) -> Option<StepId> {
+        let this = &self.pipeline.targets[target];
+        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+        let theirs: Vec<(usize, &str)> = ours.filter_map(|(i, b)| Some((b.parent?, value(i)?))).collect();
+        let is_it = |&&id: &&StepId| {
+            let bound = self.steps.bound(id);
+            theirs.iter().all(|&(b, value)| self.steps.names.get(bound[b].value) == value)
+        };
+        self.steps.rows[parent].steps.iter().find(is_it).copied()
+    }
+
+    pub(crate) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {
+        let target = &self.pipeline.targets[target];
+        let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
+        let set = [
+            ("retries", settings.retries.map(|retries| retries.to_string())),
+            ("timeout", target.timeout.map(written)),
+            ("pool", pool.map(|((name, size), taken)| format!("{name} ({taken} of {size})"))),
+            ("missing", settings.missing_is_error.then(|| "error".to_owned())),
+        ];
+        set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// What the key of a command does not tell.
+pub(crate) fn notes(compiled: &Compiled) -> Vec<String> {
+    const SECRET: &str = "${secret.";
+    let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
+    let mut notes: Vec<String> = values
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(name, _)| format!("{name} is a secret: its value is no part of the key"))
+        .collect();
+    notes.sort();
+    notes.dedup();
+    if compiled.rule.common().lane == Lane::Process && !compiled.rule.common().finds {
+        notes.push("what the command reads beside its inputs is not seen: it has no depfile".to_owned());
+    }
+    notes
+}

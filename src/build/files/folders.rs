@@ -1,0 +1,132 @@
+//! Folders among the inputs of a step. A key has one digest for each; records keep that of every file in it, too, so that
+//! it can be told which of them moved.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::pipeline::model::{Input, InputKind, Pipeline};
+use crate::rules::Job;
+use crate::store::state::{FoundInput, StepRecord};
+use crate::store::{Digest, hex};
+
+use super::inside::{self, FOREIGN, MISSING};
+use crate::build::engine::Engine;
+use crate::build::files;
+use crate::build::reason::Reason;
+
+/// Stands between a folder and the path of a file in it, among the inputs of a record: no other path has it.
+const INSIDE: &str = "//";
+/// Of folders that hold more files none is kept, nor where these are larger, in bytes, in the mean: they are read once
+/// more for it.
+const FILES: usize = 1000;
+const BYTES_EACH: u64 = 64 << 10;
+/// How many files all steps of a target keep together, where they read the same folder.
+const FILES_OF_ALL: usize = 20_000;
+
+/// Whether what comes in by an entry of `inputs:` may be folders.
+pub(crate) fn may_be(input: &Input, pipeline: &Pipeline) -> bool {
+    match input.kind {
+        InputKind::Path(_) => true,
+        InputKind::Target { target, .. } => pipeline.targets[target].outputs.iter().any(|output| output.folder),
+    }
+}
+
+/// The most files that a folder may hold of which one of so many steps keeps them.
+pub(crate) fn kept_by_each(steps: usize) -> usize {
+    FILES.min(FILES_OF_ALL / steps.max(1))
+}
+
+/// What is in the folders that a command reads.
+pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
+    let file = |folder: &str, (name, content)| FoundInput { path: format!("{folder}{INSIDE}{name}"), content };
+    let found = job.inputs.iter().filter(|input| input.files_in_folders > 0).flat_map(|input| {
+        let contents = |path| contents(&job.root.join(path), input.files_in_folders);
+        input.paths.iter().flat_map(move |path| contents(path).into_iter().map(move |found| file(path, found)))
+    });
+    found.collect()
+}
+
+/// The files in a folder with their digests; none of what is no folder, or has more files than this, or too large ones.
+fn contents(folder: &Path, most: usize) -> BTreeMap<String, Digest> {
+    let small = |files: &Vec<(String, std::fs::Metadata)>| {
+        files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= most as u64 * BYTES_EACH
+    };
+    let files = || files::few_files_in(folder, most).ok().flatten().filter(small);
+    let files = folder.is_dir().then(files).flatten().unwrap_or_default();
+    let digest = |name: &str| files::look_at_input(&folder.join(name), None).content();
+    files
+        .into_iter()
+        .filter_map(|(name, _)| Some((digest(&name)?, name)))
+        .map(|(digest, name)| (name, digest))
+        .collect()
+}
+
+/// Whether an input that a record names lies in a folder that is an input itself: it is told, and is no cause by itself.
+pub(crate) fn is_inside(path: &str) -> bool {
+    path.contains(INSIDE)
+}
+
+impl Engine<'_> {
+    /// The files in a folder that are not what they were when a step last read it, as far as its record has them.
+    pub(crate) fn changed_inside(&self, record: &StepRecord, folder: &str) -> Vec<Reason> {
+        let name = |path: &'_ str| path.strip_prefix(folder)?.strip_prefix(INSIDE).map(str::to_owned);
+        let then = record.found.iter().filter_map(|found| Some((name(&found.path)?, found.content)));
+        let mut then: BTreeMap<String, Digest> = then.collect();
+        if then.is_empty() {
+            return Vec::new();
+        }
+        let mut reasons = Vec::new();
+        for (name, now) in contents(&self.pipeline.root.join(folder), FILES) {
+            let path = format!("{folder}/{name}");
+            match then.remove(&name) {
+                Some(then) if then == now => {}
+                Some(then) => {
+                    let (from, to) = (hex(&then.short()), hex(&now.short()));
+                    reasons.push(Reason::ChangedInput { input: path, from, to });
+                }
+                None => reasons.push(Reason::NewInput(path)),
+            }
+        }
+        reasons.extend(then.into_keys().map(|name| Reason::LostInput(format!("{folder}/{name}"))));
+        reasons
+    }
+
+    /// The files in a folder that a step made which are not what it made, as far as the store has a list of them.
+    pub(crate) fn damaged_inside(&self, path: &str, recorded: Digest) -> Vec<Reason> {
+        let folder = self.pipeline.root.join(path);
+        let damaged = inside::damaged(&folder, path, recorded, &self.state, &self.blobs);
+        let told = damaged.into_iter().map(|(name, wrong)| {
+            let path = format!("{path}/{name}");
+            match wrong.as_str() {
+                MISSING => Reason::MissingOutput(path),
+                FOREIGN => {
+                    let (from, to) = ("nothing".to_owned(), "a file that was not made with the others".to_owned());
+                    Reason::ChangedOutput { path, from, to }
+                }
+                _ => Reason::ChangedOutput { path, from: "what was made".to_owned(), to: wrong },
+            }
+        });
+        told.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_in_a_folder_that_is_no_too_large_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("sub/a"), "a").unwrap();
+        std::fs::write(dir.path().join("b"), "b").unwrap();
+        let names: Vec<String> = contents(dir.path(), FILES).into_keys().collect();
+        assert_eq!(names, ["b", "sub/a"]);
+        assert!(contents(dir.path(), 1).is_empty());
+        assert!(contents(&dir.path().join("b"), FILES).is_empty());
+        for n in 0..FILES {
+            std::fs::write(dir.path().join(format!("sub/{n}")), "").unwrap();
+        }
+        assert!(contents(dir.path(), FILES).is_empty());
+    }
+}

@@ -1,0 +1,183 @@
+//! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rayon::prelude::*;
+use rustix::fs::AtFlags;
+
+use crate::rules::{Failure, Found, Job};
+use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
+use crate::store::{Digest, hex};
+
+use super::folders;
+use crate::build::engine::Engine;
+use crate::build::files::{self, Eyes, Look};
+use crate::build::reason::Reason;
+use crate::build::request;
+use crate::build::steps::StepId;
+
+/// From so many inputs on, to keep their folders open is cheaper than to go to each from the root.
+const EYES_FROM: usize = 16;
+
+/// What was done to an input, and its path.
+type Meddled<'p> = (&'static str, &'p str);
+
+const DELETED: &str = "deleted";
+const CHANGED: &str = "changed";
+const MADE_UNREADABLE: &str = "made unreadable";
+
+/// A file that a step found, as it is after it ran.
+#[derive(Clone, Debug)]
+pub struct FoundFile {
+    /// Relative to the pipeline's folder, or absolute.
+    pub path: String,
+    pub record: FileRecord,
+    /// It was written while the step ran: what the step read of it cannot be told.
+    pub moved: bool,
+}
+
+/// Looks at what a step found.
+pub(crate) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure> {
+    let look = |path: &String| {
+        let full = root.join(path);
+        let is_new = |meta: std::fs::Metadata| files::mtime(&meta) >= found.since;
+        let moved = full.metadata().is_ok_and(is_new);
+        match files::look_at_input(&full, None) {
+            Look::Same(record) | Look::Hashed(record) => Ok(FoundFile { path: path.clone(), record, moved }),
+            Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
+            Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
+        }
+    };
+    found.paths.iter().map(look).collect()
+}
+
+/// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
+/// folders would tell what is gone, and not what was written where it lies.
+pub(crate) fn check_inputs(job: &Job) -> Result<(), Failure> {
+    let all: Vec<(&str, &FileRecord)> =
+        job.inputs.iter().flat_map(|input| input.paths.iter().map(String::as_str).zip(&input.seen)).collect();
+    let eyes = (all.len() >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();
+    let look = |(path, seen)| meddled(job, eyes.as_ref(), path, seen);
+    let meddled: Vec<Meddled<'_>> = match &eyes {
+        Some(_) => all.par_iter().with_min_len(EYES_FROM).copied().filter_map(look).collect(),
+        None => all.iter().copied().filter_map(look).collect(),
+    };
+    if meddled.is_empty() {
+        return Ok(());
+    }
+    Err(Failure {
+        help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
+        ..Failure::new(format!("{} while the command ran", told(&meddled)))
+    })
+}
+
+/// What was done to which inputs, in words; of many, the first are named.
+fn told(meddled: &[Meddled<'_>]) -> String {
+    const NAMED: usize = 10;
+    let sentence = |done: &&str| {
+        // One path may be that of two inputs.
+        let paths: BTreeSet<&str> = meddled.iter().filter(|(what, _)| what == done).map(|(_, path)| *path).collect();
+        let paths = Vec::from_iter(paths);
+        let more = match paths.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match paths.as_slice() {
+            [] => None,
+            [path] => Some(format!("the input {path} was {done}")),
+            paths => Some(format!("the inputs {}{more} were {done}", paths[..paths.len().min(NAMED)].join(", "))),
+        }
+    };
+    [DELETED, CHANGED, MADE_UNREADABLE].iter().filter_map(sentence).collect::<Vec<_>>().join(", and ")
+}
+
+fn meddled<'p>(job: &Job, eyes: Option<&Eyes>, path: &'p str, seen: &FileRecord) -> Option<Meddled<'p>> {
+    // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
+    let seen = FileRecord { settled: true, ..*seen };
+    if eyes.is_some_and(|eyes| eyes.same(path, &seen, AtFlags::empty())) {
+        return None;
+    }
+    match files::look_at_input(&job.root.join(path), Some(seen)) {
+        Look::Same(_) => None,
+        Look::Hashed(now) if now.content == seen.content => None,
+        Look::Hashed(_) => Some((CHANGED, path)),
+        Look::Missing => Some((DELETED, path)),
+        Look::Unusable(_) => Some((MADE_UNREADABLE, path)),
+    }
+}
+
+impl Engine<'_> {
+    /// Whether a step's rule finds inputs while it runs.
+    pub(crate) fn finds(&self, id: StepId) -> bool {
+        self.rules[self.steps.step(id).target as usize].as_ref().is_some_and(|c| c.rule.common().finds)
+    }
+
+    /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
+    pub(crate) fn undeclared(&self, id: StepId, found: &[FoundFile]) -> Option<Failure> {
+        found.iter().find_map(|file| {
+            let (maker, target) = match self.maker(&file.path) {
+                Some((maker, _)) if maker == id => return None,
+                Some((maker, path)) => {
+                    let mut declared = false;
+                    self.each_input(id, &mut |_, input, _| declared |= input == path);
+                    if declared {
+                        return None;
+                    }
+                    (self.steps.label(maker), &self.steps.target(maker).name)
+                }
+                None => self.maker_elsewhere(&file.path).map(|name| (name.clone(), name))?,
+            };
+            Some(Failure {
+                help: Some(format!("add `{target}` to the `inputs` of this target")),
+                ..Failure::new(format!(
+                    "the command read {}, which {maker} makes, and its target does not say so",
+                    file.path
+                ))
+            })
+        })
+    }
+
+    /// The target that made a file in an earlier build, where this one was not asked for it.
+    fn maker_elsewhere(&self, path: &str) -> Option<&String> {
+        self.state.step(path)?;
+        let (target, _) = request::makers(self.pipeline, path).into_iter().next()?;
+        Some(&self.pipeline.targets[target].name)
+    }
+
+    /// The step that makes this file, or a folder that it lies in; and that output's path.
+    fn maker<'p>(&self, path: &'p str) -> Option<(StepId, &'p str)> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.map(|end| &path[..end]).find_map(|p| Some((self.steps.find_path(&self.state, p)?, p)))
+    }
+
+    /// Remembers the files, and gives what a step's record has of them.
+    pub(crate) fn keep_found(&mut self, found: Vec<FoundFile>) -> Vec<FoundInput> {
+        let kept = found.into_iter().map(|FoundFile { path, record, moved }| {
+            self.state.put_file(&path, record);
+            FoundInput { path, content: if moved { Digest::default() } else { record.content } }
+        });
+        kept.collect()
+    }
+
+    /// The inputs found by the last run that are not what they were then.
+    pub(crate) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Vec<Reason> {
+        let found = record.found.iter().filter(|found| !folders::is_inside(&found.path));
+        let changed = found.filter_map(|FoundInput { path, content }| {
+            let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
+            let to = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record)) {
+                Look::Same(now) | Look::Hashed(now) if now.content == *content => {
+                    files.extend(known.map(|(id, _)| (id, now)));
+                    return None;
+                }
+                Look::Same(now) | Look::Hashed(now) => hex(&now.content.short()),
+                Look::Missing => "nothing".to_owned(),
+                Look::Unusable(why) => why,
+            };
+            let moved = *content == Digest::default();
+            let from = if moved { "what no one can tell".to_owned() } else { hex(&content.short()) };
+            Some(Reason::ChangedInput { input: path.clone(), from, to })
+        });
+        changed.collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! What is damaged inside a folder output, as far as the listing of it in the store tells.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::store::blobs::Blobs;
+use crate::store::state::State;
+use crate::store::{Digest, Sha256};
+
+use super::place::{Listed, Listing};
+use crate::build::files;
+
+/// What is wrong with a file that was not there.
+pub(crate) const FOREIGN: &str = "it was not made with the others";
+/// What is wrong with a file that is not there.
+pub(crate) const MISSING: &str = "missing";
+
+/// The files of the folder at `path` that are not as they were made, by their paths in it, with what is wrong with each.
+/// Nothing where the store has no listing of the folder that was recorded.
+pub(crate) fn damaged(
+    folder: &Path,
+    path: &str,
+    recorded: Digest,
+    state: &State,
+    blobs: &Blobs,
+) -> Vec<(String, String)> {
+    let (Some(listed), Ok(there)) = (listing(path, recorded, state, blobs), files::files_in(folder)) else {
+        return Vec::new();
+    };
+    let mut expected: BTreeMap<String, Listed> = listed.files.into_iter().map(|f| (f.path.clone(), f)).collect();
+    let mut damaged = Vec::new();
+    for (name, meta) in there {
+        let wrong = match expected.remove(&name) {
+            None => Some(FOREIGN.to_owned()),
+            Some(made) => match Sha256::of_file(&folder.join(&name)) {
+                Ok(now) if now.to_string() != made.blob => Some(now.to_string()),
+                Ok(_) if files::is_executable(&meta) != made.executable => Some("another mode".to_owned()),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            },
+        };
+        damaged.extend(wrong.map(|wrong| (name, wrong)));
+    }
+    damaged.extend(expected.into_keys().map(|name| (name, MISSING.to_owned())));
+    damaged.sort();
+    damaged
+}
+
+/// What the folder held when its step made it.
+fn listing(path: &str, recorded: Digest, state: &State, blobs: &Blobs) -> Option<Listing> {
+    let step = state.step(path).or_else(|| {
+        state.step_ids().filter_map(|id| state.step_at(id)).find(|step| step.more_outputs.iter().any(|p| p == path))
+    })?;
+    let made = state.action(&step.key)?.into_iter().find(|output| output.content == recorded)?;
+    serde_json::from_slice(&blobs.peek(&made.blob)?).ok()
+}

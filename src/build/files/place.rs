@@ -1,0 +1,347 @@
+//! Outputs into place: whole or not at all, and untouched where they are the same already.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::{Content, Failure};
+use crate::store::blobs::Blobs;
+use crate::store::state::{FileRecord, FoundInput, StoredOutput};
+use crate::store::{Digest, Sha256};
+
+use super::found::FoundFile;
+use crate::build::clock;
+use crate::build::files::{self, Look};
+
+/// One output of a step, on its way to its place.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Relative to the pipeline's folder.
+    pub path: String,
+    pub folder: bool,
+    /// What lies there now.
+    pub there: Option<FileRecord>,
+    /// What lies there, if anything, was made by layermill.
+    pub ours: bool,
+}
+
+/// Outputs that are in place.
+#[derive(Debug, Default)]
+pub struct Placed {
+    pub files: Vec<(String, FileRecord)>,
+    /// The same outputs in the store, for rules that keep them there.
+    pub stored: Vec<StoredOutput>,
+    /// What the step found that it reads, beside its declared inputs.
+    pub found: Vec<FoundFile>,
+    /// What was in the folders that it read.
+    pub inside: Vec<FoundInput>,
+    /// Some output differs from what lay there.
+    pub changed: bool,
+}
+
+/// Puts outputs into the pipeline's folder.
+#[derive(Debug)]
+pub struct Placer {
+    root: PathBuf,
+    /// `root` with its links resolved: every output must end up below it.
+    real_root: PathBuf,
+    /// Folders that are known to lie below `real_root`.
+    known: Mutex<HashSet<PathBuf>>,
+}
+
+/// A folder in the store: what it holds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Listing {
+    pub files: Vec<Listed>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Listed {
+    pub path: String,
+    pub blob: String,
+    pub executable: bool,
+}
+
+impl Placer {
+    pub fn new(root: &Path) -> io::Result<Self> {
+        Ok(Self { root: root.to_owned(), real_root: root.canonicalize()?, known: Mutex::default() })
+    }
+
+    /// Puts what a rule made where it belongs. `store` keeps a copy of each output there too.
+    pub fn place(
+        &self,
+        made: Vec<Content>,
+        to: &[Destination],
+        scratch: &Path,
+        store: Option<&Blobs>,
+    ) -> Result<Placed, Failure> {
+        if made.len() != to.len() {
+            return Err(Failure::new(format!("{} outputs are declared and {} were made", to.len(), made.len())));
+        }
+        let mut placed = Placed::default();
+        // All are written out first: a full disk is met before any old output is replaced.
+        let mut staged = Vec::with_capacity(made.len());
+        for (position, (content, destination)) in made.into_iter().zip(to).enumerate() {
+            let path = || scratch.join(format!("staged-{position}"));
+            staged.push(stage(content, destination, path, store)?);
+        }
+        for (Staged { path, content, stored }, destination) in staged.into_iter().zip(to) {
+            placed.stored.extend(stored);
+            let record = match destination.there {
+                Some(there) if there.content == content => there,
+                _ => {
+                    placed.changed = true;
+                    self.put(&path, destination).map_err(|e| cannot("write", &destination.path, &e))?;
+                    self.recorded(destination, content)?
+                }
+            };
+            placed.files.push((destination.path.clone(), record));
+        }
+        Ok(placed)
+    }
+
+    /// Brings outputs back from the store. `None` where it does not have them whole any more.
+    pub fn restore(
+        &self,
+        stored: &[StoredOutput],
+        to: &[Destination],
+        scratch: &Path,
+        blobs: &Blobs,
+    ) -> Result<Option<Placed>, Failure> {
+        let mut made = Vec::with_capacity(stored.len());
+        for (position, (output, destination)) in stored.iter().zip(to).enumerate() {
+            let path = scratch.join(format!("restored-{position}"));
+            let back = if destination.folder {
+                unpack_folder(output, &path, blobs)
+            } else {
+                unpack_file(&output.blob, output.executable, &path, blobs)
+            };
+            match back {
+                Ok(true) => made.push(Content::File(path)),
+                Ok(false) => return Ok(None),
+                Err(e) => return Err(cannot("restore", &destination.path, &e)),
+            }
+        }
+        if made.len() != to.len() {
+            return Ok(None);
+        }
+        self.place(made, to, scratch, None).map(Some)
+    }
+
+    /// Removes the folders that these outputs lay in, and those above, as far as they are empty. Gives how many.
+    pub fn remove_empty(&self, outputs: &[String]) -> usize {
+        let mut removed = 0;
+        for path in outputs {
+            let above = Path::new(path).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+            removed += above.take_while(|folder| fs::remove_dir(self.root.join(folder)).is_ok()).count();
+        }
+        removed
+    }
+
+    fn recorded(&self, destination: &Destination, content: Digest) -> Result<FileRecord, Failure> {
+        let path = self.root.join(&destination.path);
+        if destination.folder {
+            return match files::look_at_output(&path, None, true) {
+                Look::Same(record) | Look::Hashed(record) if record.content == content => Ok(record),
+                _ => Err(Failure::new(format!("{} changed while it was written", destination.path))),
+            };
+        }
+        let meta = fs::symlink_metadata(&path).map_err(|e| cannot("look at", &destination.path, &e))?;
+        Ok(files::record(&meta, content, clock::now_ns()))
+    }
+
+    fn put(&self, from: &Path, destination: &Destination) -> io::Result<()> {
+        let path = self.root.join(&destination.path);
+        let parent = path.parent().unwrap_or(&self.root);
+        // The common case is one call; whatever keeps it from going through is looked at below.
+        if !destination.folder && self.is_known(parent) && fs::rename(from, &path).is_ok() {
+            return Ok(());
+        }
+        self.make_folder(parent)?;
+        let there = fs::symlink_metadata(&path).ok();
+        if there.as_ref().is_some_and(|m| m.is_dir()) {
+            if !destination.folder && !destination.ours {
+                return Err(io::Error::other("a folder lies there, where a file is to be"));
+            }
+            fs::remove_dir_all(&path)?;
+        } else if destination.folder && there.is_some() {
+            fs::remove_file(&path)?;
+        }
+        match fs::rename(from, &path) {
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices && !destination.folder => across_devices(from, &path),
+            done => done,
+        }
+    }
+
+    /// Makes a folder below the root, and makes sure that no link on the way leads out of it.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if self.is_known(folder) && folder.is_dir() {
+            return Ok(());
+        }
+        let existing = folder.ancestors().find(|a| a.exists()).unwrap_or(&self.root);
+        if !existing.canonicalize()?.starts_with(&self.real_root) {
+            return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
+        }
+        fs::create_dir_all(folder)?;
+        self.known().insert(folder.to_owned());
+        Ok(())
+    }
+
+    fn is_known(&self, folder: &Path) -> bool {
+        self.known().contains(folder)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Removes an output, where it is there. What a link on the way leads to elsewhere is not ours.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        let path = self.root.join(path);
+        if path.parent().and_then(|p| p.canonicalize().ok()).is_some_and(|p| !p.starts_with(&self.real_root)) {
+            return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn across_devices(from: &Path, to: &Path) -> io::Result<()> {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let beside = to.with_file_name(format!(".{name}.layermill-{}", std::process::id()));
+    fs::copy(from, &beside)
+        .and_then(|_| fs::rename(&beside, to))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))
+        .and_then(|()| fs::remove_file(from))
+}
+
+/// An output that is written and not yet in its place.
+struct Staged {
+    path: PathBuf,
+    content: Digest,
+    stored: Option<StoredOutput>,
+}
+
+/// Makes content a file (or folder) of its own, digests it, and keeps it in the store.
+fn stage(
+    content: Content,
+    destination: &Destination,
+    path: impl Fn() -> PathBuf,
+    store: Option<&Blobs>,
+) -> Result<Staged, Failure> {
+    let path = match content {
+        Content::Bytes(bytes) => {
+            let content = Digest::of(&bytes);
+            let is_there = store.is_none() && destination.there.is_some_and(|there| there.content == content);
+            if !is_there {
+                fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
+            }
+            if store.is_none() {
+                return Ok(Staged { path: path(), content, stored: None });
+            }
+            path()
+        }
+        Content::File(made) => made,
+    };
+    if !destination.folder
+        && let Ok(meta) = fs::symlink_metadata(&path)
+        && meta.is_file()
+    {
+        // For the store it is hashed as it is copied.
+        if let Some(blobs) = store {
+            let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+            return Ok(Staged { path, content: stored.content, stored: Some(stored) });
+        }
+        if let Ok((_, content)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
+            return Ok(Staged { path, content, stored: None });
+        }
+    }
+    match files::look_at_output(&path, None, destination.folder) {
+        Look::Same(FileRecord { content, .. }) | Look::Hashed(FileRecord { content, .. }) => {
+            let stored = store.map(|blobs| store_folder(&path, content, blobs)).transpose();
+            let stored = stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+            Ok(Staged { path, content, stored })
+        }
+        Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
+        Look::Unusable(what) => {
+            let wanted = if destination.folder { "a folder" } else { "a file" };
+            Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
+        }
+    }
+}
+
+fn store_file(path: &Path, blobs: &Blobs) -> io::Result<StoredOutput> {
+    let kept = blobs.put_file(path)?;
+    Ok(StoredOutput {
+        content: kept.content,
+        blob: kept.blob,
+        size: kept.meta.len(),
+        executable: files::is_executable(&kept.meta),
+        made_at: 0,
+    })
+}
+
+fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<StoredOutput> {
+    let mut listed = Vec::new();
+    let mut size = 0;
+    for (path, meta) in files::files_in(root)? {
+        let blob = blobs.put_file(&root.join(&path))?.blob;
+        size += meta.len();
+        listed.push(Listed { path, blob: blob.to_string(), executable: files::is_executable(&meta) });
+    }
+    let blob = blobs.put(&serde_json::to_vec(&Listing { files: listed })?)?;
+    Ok(StoredOutput { content, blob, size, executable: false, made_at: 0 })
+}
+
+/// `false` where the store does not have it.
+fn unpack_file(blob: &Sha256, executable: bool, to: &Path, blobs: &Blobs) -> io::Result<bool> {
+    let Some(bytes) = blobs.get(blob)? else { return Ok(false) };
+    fs::write(to, bytes)?;
+    if executable {
+        fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(true)
+}
+
+fn unpack_folder(output: &StoredOutput, to: &Path, blobs: &Blobs) -> io::Result<bool> {
+    let Some(listing) = blobs.get(&output.blob)? else { return Ok(false) };
+    let Ok(listing) = serde_json::from_slice::<Listing>(&listing) else { return Ok(false) };
+    fs::create_dir_all(to)?;
+    for file in listing.files {
+        let Ok(blob) = file.blob.parse() else { return Ok(false) };
+        if crate::pipeline::paths::safe_path(&file.path).is_err() {
+            return Ok(false);
+        }
+        let path = to.join(&file.path);
+        fs::create_dir_all(path.parent().unwrap_or(to))?;
+        if !unpack_file(&blob, file.executable, &path, blobs)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The blobs of the files of a folder, where this blob is the list of a folder.
+pub(crate) fn listed(blob: &Path) -> Option<Vec<Sha256>> {
+    use std::io::Read;
+    const BEGIN: &[u8] = br#"{"files":["#;
+    let mut file = fs::File::open(blob).ok()?;
+    let mut bytes = vec![0; BEGIN.len()];
+    file.read_exact(&mut bytes).ok().filter(|()| bytes == BEGIN)?;
+    file.read_to_end(&mut bytes).ok()?;
+    let listing: Listing = serde_json::from_slice(&bytes).ok()?;
+    listing.files.iter().map(|f| f.blob.parse().ok()).collect()
+}
+
+fn cannot(action: &str, path: &str, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot {action} {path}: {error}"))
+}

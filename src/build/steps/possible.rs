@@ -1,0 +1,44 @@
+//! Which values a target may have, as far as that can be told without its steps.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::pipeline::axis;
+use crate::pipeline::model::TargetId;
+
+use crate::build::engine::Engine;
+
+/// The values of the axes that need no output, each read once; none where they cannot be read.
+#[derive(Default)]
+pub(crate) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
+
+type Known = Arc<HashSet<String>>;
+
+impl Engine<'_> {
+    /// Whether a target may ever have a step of these values, as its lists are now.
+    pub(crate) fn may_have(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        let this = &self.pipeline.targets[target];
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value);
+        this.axes.iter().enumerate().all(|(position, axis)| match self.read_from(target, position, values) {
+            Some((parent, theirs)) => self.may_have(parent, &theirs),
+            None => match (value(axis.binding), self.values_of_axis(target, position)) {
+                (Some(value), Some(values)) => values.contains(value),
+                _ => true,
+            },
+        })
+    }
+
+    /// Whether an axis that needs no output can be read, and has no value.
+    pub(crate) fn has_no_values(&self, target: TargetId, position: usize) -> bool {
+        self.values_of_axis(target, position).is_some_and(|values| values.is_empty())
+    }
+
+    fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
+        let mut known = self.axis_values.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || {
+            let kind = &self.pipeline.targets[target].axes[position].kind;
+            axis::static_values(kind, &self.pipeline.root).ok().map(|values| Arc::new(values.into_iter().collect()))
+        };
+        known.entry((target, position)).or_insert_with(read).clone()
+    }
+}

@@ -1,0 +1,230 @@
+//! Outputs that are to go: those of the steps that were named, and those that no step makes any more. They are listed
+//! first, and what was listed is looked at again before it goes.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokio::sync::watch;
+
+use crate::pipeline::backwards;
+use crate::pipeline::model::TargetId;
+use crate::store::Digest;
+use crate::store::state::{Access, FileRecord, State, StepRecord};
+
+use crate::build::engine::Engine;
+use crate::build::events::Silence;
+use crate::build::files::place::Placer;
+use crate::build::files::{self, Look};
+use crate::build::request;
+use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
+use crate::build::steps::expand::parents_of;
+
+/// An output that has a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub path: String,
+    pub fate: Fate,
+    /// What the record said when it was listed; `None` where it told of no file.
+    content: Option<Digest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is what was recorded.
+    Remove,
+    /// It is not there any more: only its record goes.
+    Forget,
+    /// It is not what was recorded, so it may be someone's work: why.
+    Keep(String),
+}
+
+/// What may go.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// By path.
+    pub list: Vec<Candidate>,
+    /// Targets whose steps cannot all be told now: what they may make is not listed.
+    pub untold: Vec<String>,
+    /// No step makes them: what is recorded of the steps that did goes, too.
+    pub are_orphans: bool,
+}
+
+/// What went.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    pub removed: Vec<String>,
+    /// Records of files that were not there.
+    pub forgotten: usize,
+    pub kept: Vec<(String, String)>,
+    /// Empty folders.
+    pub folders: usize,
+}
+
+/// The recorded outputs of the steps asked for.
+pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildError> {
+    let (engine, _) = looked(session, order, &mut Silence)?;
+    if let Some(unknown) = engine.not_found(order) {
+        return Err(unknown.into());
+    }
+    let ids = 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX);
+    let mut paths = Vec::new();
+    for id in ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id))) {
+        // A file that was only just looked at, and has no record, is not ours to remove.
+        let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_key_at(path).is_some());
+        let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
+        paths.extend(files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()));
+    }
+    let list = judged(&session.pipeline.root, &engine.state, paths);
+    Ok(Candidates { list, untold: Vec::new(), are_orphans: false })
+}
+
+/// The recorded outputs that no step of the pipeline makes, with all its targets expanded.
+pub fn orphans(session: &Session) -> Result<Candidates, BuildError> {
+    let everything = Order { asked: request::everything(&session.pipeline), ..Order::default() };
+    let (engine, _) = looked(session, &everything, &mut Silence)?;
+    Ok(engine.orphans())
+}
+
+impl Engine<'_> {
+    /// The same, where all targets were looked at.
+    pub(crate) fn orphans(&self) -> Candidates {
+        let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
+        let list = judged(&self.pipeline.root, &self.state, self.orphan_paths());
+        Candidates { list, untold, are_orphans: true }
+    }
+
+    /// The recorded outputs that no step makes, where all targets were looked at.
+    pub(crate) fn orphan_paths(&self) -> Vec<String> {
+        let untold = self.untold();
+        let may_be_made = |path: &str| {
+            let outputs = untold.iter().flat_map(|&t| &self.pipeline.targets[t].outputs);
+            outputs.into_iter().any(|o| !backwards::match_path(&o.pattern, path).is_empty())
+        };
+        let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
+        let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();
+        // Most often every file is a step's first output, or read: then no record has to be read for further ones.
+        let further = self.state.live_ids().any(|id| is_free(id) && !self.steps.is_known(id));
+        let mut paths = Vec::new();
+        for id in self.state.step_ids() {
+            paths.extend(self.steps.maker(id).is_none().then(|| self.state.path(id).to_owned()));
+            let more = further.then(|| self.state.step_at(id)).flatten().map(|step| step.more_outputs);
+            paths.extend(more.into_iter().flatten().filter(|path| self.state.file(path).is_some()));
+        }
+        paths.retain(|path| is_orphan(path));
+        paths
+    }
+
+    /// The targets whose steps cannot all be told before something else is built.
+    pub(crate) fn untold(&self) -> Vec<TargetId> {
+        let mut untold = vec![false; self.pipeline.targets.len()];
+        for &target in &self.pipeline.order {
+            let rows = |t: TargetId| self.steps.rows[t].steps.iter().copied();
+            let from_afar = parents_of(&self.pipeline.targets[target])
+                .any(|parent| untold[parent] || rows(parent).any(|id| !self.is_settled(id)));
+            let refused = self.rules[target].is_some() && rows(target).any(|id| self.steps.outputs(id).is_empty());
+            untold[target] = from_afar || refused || self.waiting.contains(&target);
+        }
+        (0..untold.len()).filter(|&t| untold[t]).collect()
+    }
+}
+
+/// Forgets an output. What its step made beside it is still known by its record, and that it made this.
+pub(crate) fn forget(state: &mut State, path: &str) {
+    let step = state.step(path);
+    state.remove(path);
+    let Some(step) = step else { return };
+    let mut others: Vec<String> = step.more_outputs.clone();
+    others.retain(|other| state.file(other).is_some() && state.step_key(other).is_none());
+    others.push(path.to_owned());
+    if let [first, more @ ..] = others.as_slice()
+        && !more.is_empty()
+    {
+        state.put_step(first, &StepRecord { more_outputs: more.to_vec(), ..step });
+    }
+}
+
+/// Forgets an output, and not its step: why and from what that was made, and what its source answered, is worth keeping
+/// for when it is made again.
+fn forget_file(state: &mut State, path: &str) {
+    let step = state.step(path);
+    state.remove(path);
+    step.iter().for_each(|step| state.put_step(path, step));
+}
+
+/// Forgets an output that no step makes, and not its name: what read it has only the hash of that, and is to tell what is
+/// gone.
+fn forget_orphan(state: &mut State, path: &str) {
+    let file = state.file(path);
+    forget(state, path);
+    if let Some(file) = file.filter(|_| state.step_key(path).is_none()) {
+        state.put_file(path, file);
+    }
+}
+
+fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> {
+    paths.sort();
+    paths.dedup();
+    paths
+        .into_par_iter()
+        .map(|path| {
+            let record = state.file(&path);
+            let fate = record.map_or(Fate::Forget, |record| fate(root, &path, record));
+            Candidate { fate, content: record.map(|r| r.content), path }
+        })
+        .collect()
+}
+
+fn fate(root: &Path, path: &str, record: FileRecord) -> Fate {
+    let path = root.join(path);
+    let folder = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir());
+    match files::look_at_output(&path, Some(record), folder) {
+        Look::Missing => Fate::Forget,
+        Look::Same(_) => Fate::Remove,
+        Look::Hashed(now) if now.content == record.content => Fate::Remove,
+        Look::Hashed(_) => Fate::Keep("changed since it was made".to_owned()),
+        Look::Unusable(why) => Fate::Keep(why),
+    }
+}
+
+/// Removes what was listed, as far as it still is what was listed; with `force`, also what was changed since it was
+/// made.
+pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: bool) -> Result<Removed, BuildError> {
+    let mut done = Removed::default();
+    if candidates.list.is_empty() {
+        return Ok(done);
+    }
+    let root = &session.pipeline.root;
+    let placer = Placer::new(root).map_err(io("open", root))?;
+    let (_, never) = watch::channel(false);
+    let _lock = take_lock(session, order, &never, &mut Silence)?;
+    let (mut state, _) = session.open_state(Access::Write)?;
+    let forget = if candidates.are_orphans { forget_orphan } else { forget_file };
+    let mut failed = None;
+    for candidate in &candidates.list {
+        let path = &candidate.path;
+        let record = state.file(path);
+        if record.map(|r| r.content) != candidate.content {
+            done.kept.push((path.clone(), "made anew meanwhile".to_owned()));
+            continue;
+        }
+        match record.map_or(Fate::Forget, |record| fate(root, path, record)) {
+            Fate::Keep(why) if !force => done.kept.push((path.clone(), why)),
+            Fate::Forget => {
+                forget(&mut state, path);
+                done.forgotten += 1;
+            }
+            Fate::Remove | Fate::Keep(_) => {
+                if let Err(source) = placer.remove(path) {
+                    failed = Some(BuildError::Io { action: "remove", path: path.clone(), source });
+                    break;
+                }
+                forget(&mut state, path);
+                done.removed.push(path.clone());
+            }
+        }
+    }
+    done.folders = placer.remove_empty(&done.removed);
+    // What is gone is forgotten, also where the rest could not be removed.
+    state.close()?;
+    failed.map_or(Ok(done), Err)
+}
