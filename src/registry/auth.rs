@@ -128,7 +128,7 @@ impl Session {
                     pass.in_vain();
                 }
             }
-            Ok(Outcome::Denied(_)) => pass.in_vain(),
+            Ok(Outcome::Denied(_)) => pass.denied(),
             Err(
                 Fault::Transient { in_vain: true, .. }
                 | Fault::Unreached(_)

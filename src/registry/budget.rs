@@ -282,6 +282,14 @@ impl Pass<'_> {
         self.in_vain();
     }
 
+    /// We may not have it.
+    pub fn denied(&mut self) {
+        if self.at.is_some() {
+            self.budget.ledger().denied();
+        }
+        self.in_vain();
+    }
+
     /// Nothing was given, and nothing is charged.
     pub fn in_vain(&mut self) {
         if let Some(at) = self.at.take() {

@@ -113,7 +113,7 @@ impl DockerHub {
         let (mut seen, mut count) = (HashSet::new(), None);
         let end = self.api.walk(url, pages::TAGS, Who::Anybody, about.effort, |page: Page<Entry>| {
             count = page.count;
-            for entry in page.results {
+            for entry in page.results.0 {
                 seen.insert(Digest::of(entry.name.as_bytes()));
                 listed.add(entry, filter);
             }

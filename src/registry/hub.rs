@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::address::Credentials;
 use super::auth::{Login, Outcome};
 use super::endpoint::{Endpoint, unexpected};
+use super::few::Few;
 use super::http::{Follow, Request};
 use super::logins::HostLogins;
 use super::pages::{self, REPOSITORIES, Walk};
@@ -44,7 +45,7 @@ pub struct Page<T> {
     /// Of all pages.
     pub count: Option<usize>,
     next: Option<String>,
-    pub results: Vec<T>,
+    pub results: Few<T>,
 }
 
 /// Where going through pages ended.
@@ -133,7 +134,7 @@ impl Api {
             url.query_pairs_mut().append_pair("ordering", "name");
             let end = self.walk(url, REPOSITORIES, who, effort, |page: Page<Listed>| {
                 found.count = page.count;
-                page.results.into_iter().for_each(|entry| found.add(format!("{namespace}/{}", entry.name)));
+                page.results.0.into_iter().for_each(|entry| found.add(format!("{namespace}/{}", entry.name)));
                 (found.len(), false)
             });
             let api = self.endpoint.name();
@@ -177,7 +178,7 @@ impl Api {
         url.query_pairs_mut().append_pair("query", words);
         let end = self.walk(url, REPOSITORIES, Who::Anybody, effort, |page: Page<Hit>| {
             found.count = page.count;
-            for hit in page.results {
+            for hit in page.results.0 {
                 if found.len() < limit {
                     found.add(qualified(&hit.repo_name));
                 }

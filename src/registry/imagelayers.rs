@@ -1,6 +1,5 @@
 //! The `imagelayers` source: a server that speaks the API of imagelayers, and gives layer files as they are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -8,6 +7,7 @@ use serde_json::json;
 
 use super::auth::Outcome;
 use super::endpoint::{Endpoint, unexpected};
+use super::few::FewNamed;
 use super::http::{Reply, Request};
 use super::image::Image;
 use super::layer_file::{self, Analyzed};
@@ -88,9 +88,9 @@ impl ImageLayers {
             Answer::Absent(why) => return Ok(Answer::Absent(why)),
         };
         // It has `null` for what it could not find.
-        let ids: Option<BTreeMap<String, String>> = pages::read(&request, &reply, pages::TAGS)?;
+        let ids: Option<FewNamed<String, { pages::NAMES_MAX }>> = pages::read(&request, &reply, pages::TAGS)?;
         self.server.keep_page(&request, &reply);
-        let Some(ids) = ids else {
+        let Some(FewNamed(ids)) = ids else {
             return Ok(Answer::Absent(format!("{} has no tags of {repo}", self.server.name())));
         };
         let mut tags = Tags::default();

@@ -30,7 +30,8 @@ const PAGES_MAX: usize = 10_000;
 const LIST_LIMIT: u64 = 256 << 20;
 /// Pages one after the other that bring nothing new; some registries leave out what we may not see.
 const IDLE_MAX: usize = 1000;
-const NAMES_MAX: usize = 1_000_000;
+/// No list has more names.
+pub const NAMES_MAX: usize = 1_000_000;
 /// What lists are of, in messages.
 pub const TAGS: &str = "tags";
 pub const REPOSITORIES: &str = "repositories";

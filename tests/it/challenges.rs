@@ -91,15 +91,16 @@ fn a_login_goes_to_each_of_the_token_servers_of_its_host() {
 }
 
 #[test]
-fn a_token_that_is_denied_costs_one_look_at_what_the_repository_itself_wants() {
+fn a_token_that_is_denied_costs_one_look_at_what_is_wanted_a_namespace() {
     let server = Server::start(|request| match request.path.as_str() {
         "/token" => fault::error(StatusCode::FORBIDDEN, "DENIED"),
         _ => fault::challenge(&format!("Bearer realm=\"{}/token\",service=\"bed\"", request.server())),
     });
     let project = Project::new(&stock::pipeline_for(&server.url(), &REPOSITORIES));
+    project.edit("{kind: registry, ", "{kind: registry, concurrency: 1, ");
     let report = project.build(&["get_tag"]);
     assert_eq!(report.absent, REPOSITORIES.len() as u64, "{}", report.listing());
-    assert_eq!((server.count("/token"), server.count("/v2/")), (REPOSITORIES.len(), REPOSITORIES.len()));
+    assert_eq!((server.count("/token"), server.count("/v2/")), (REPOSITORIES.len(), 2));
 }
 
 /// A registry whose token server answers as `grant` says, the first so many requests as `fails` does.

@@ -138,6 +138,16 @@ fn tags_that_are_none_and_ids_that_are_none_are_left_out() {
 }
 
 #[test]
+fn more_tags_than_any_repository_has_are_refused() {
+    let tags: String = (0..1_000_001).map(|n| format!("\"t{n}\":\"\",")).collect();
+    let body = format!("{{{}}}", tags.trim_end_matches(','));
+    let server =
+        Server::start(move |_| fault::reply(StatusCode::OK, &[("Content-Type", "application/json")], body.clone()));
+    let report = project(&server.url(), &["busybox"]).build_exits(exit::FAILED, &["get_tag"]);
+    assert!(report.stderr.contains("an object of more than 1000000 names"), "{}", report.stderr);
+}
+
+#[test]
 fn what_the_server_decides_cannot_be_asked_for() {
     let project = project("http://127.0.0.1:1", &["busybox"]);
     let output = "    output: result/layers/{repo}/{tag}.json\n";

@@ -22,6 +22,8 @@ pub struct Ledger {
     /// The server has answered a pull, or said what is left: until then it is not known whether it counts, and one goes
     /// ahead.
     pub heard: bool,
+    /// Pulls that were denied before that.
+    denied: usize,
     /// What the server last said that it had left, those under way not yet taken off.
     left: Option<u64>,
     said: Announced,
@@ -29,6 +31,9 @@ pub struct Ledger {
     /// There is nothing at all.
     nothing: Option<Refusal>,
 }
+
+/// One denial tells nothing of pulls; but a host that denies one after the other is not asked by one after the other.
+const DENIALS_MAX: usize = 8;
 
 /// Why there is nothing, and for how long that is believed.
 #[derive(Clone, Debug)]
@@ -97,6 +102,12 @@ impl Ledger {
         if !said {
             self.left = self.left.map(|left| left.saturating_sub(1));
         }
+    }
+
+    /// A pull was denied.
+    pub fn denied(&mut self) {
+        self.denied += 1;
+        self.heard |= self.denied >= DENIALS_MAX;
     }
 
     /// A pull was not made after all.

@@ -69,13 +69,30 @@ async fn the_first_pull_goes_alone_until_it_is_answered_or_fails() {
         if failed {
             first.failed()
         } else {
-            first.in_vain()
+            first.denied()
         }
         let second = budget.enter(true, true).await.unwrap();
         assert_eq!(goes(&budget, true).await, failed, "what was denied tells nothing of pulls");
         drop((first, second));
         assert!(goes(&budget, true).await);
     }
+}
+
+#[tokio::test]
+async fn a_host_that_denies_one_pull_after_the_other_is_asked_by_many() {
+    use futures_util::FutureExt as _;
+    let budget = Budgets::default().of("https://r", None);
+    let mut alone = 0;
+    loop {
+        let mut first = budget.enter(true, true).await.unwrap();
+        if budget.enter(true, true).now_or_never().is_some() {
+            break;
+        }
+        first.denied();
+        alone += 1;
+        assert!(alone < 20);
+    }
+    assert!(alone > 1);
 }
 
 #[tokio::test]
