@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::address::Address;
 use super::budget::Budget;
+use super::endpoint::Endpoint;
 use super::fetches::Fetches;
 use super::grammar;
 use super::image::Image;
@@ -106,8 +107,10 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
 
 impl Distribution {
     async fn digest(&self, about: About<'_>, tag: &str) -> Result<Answer<Sha256>, SourceError> {
-        let About { repo, blobs, effort } = about;
-        self.endpoints.ask(effort, |endpoint, effort| Box::pin(endpoint.digest(repo, tag, blobs, effort))).await
+        let ask = |endpoint, effort| -> BoxFuture<'_, _> {
+            Box::pin(Endpoint::digest(endpoint, About { effort, ..about }, tag))
+        };
+        self.endpoints.ask(about.effort, ask).await
     }
 
     /// The same where it may be known already.

@@ -4,7 +4,6 @@ mod content;
 mod digest;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use reqwest::{Method, StatusCode, Url};
 
@@ -12,6 +11,7 @@ use super::address::Origin;
 use super::auth::{Outcome, Session};
 use super::http::{Follow, Reply, Request};
 use super::{Answer, Effort, SourceError, Validators, manifest, said};
+use digest::Heads;
 
 /// An address, and the requests to it.
 pub struct Endpoint {
@@ -20,13 +20,12 @@ pub struct Endpoint {
     pub limit: u64,
     pub session: Session,
     pub validators: Arc<Validators>,
-    /// It does not answer HEADs: digests are those of what it sends.
-    has_no_heads: AtomicBool,
+    heads: Heads,
 }
 
 impl Endpoint {
     pub fn new(base: Url, limit: u64, session: Session, validators: Arc<Validators>) -> Self {
-        Self { base, limit, session, validators, has_no_heads: AtomicBool::new(false) }
+        Self { base, limit, session, validators, heads: Heads::default() }
     }
 
     /// What messages call it.

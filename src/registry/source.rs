@@ -72,6 +72,8 @@ pub struct SourceError {
     pub help: Option<String>,
     /// The server is not to be reached, or not well: others would fare no better now.
     pub is_outage: bool,
+    /// It was refused in no words of a registry: somebody else may have done so, on the way there.
+    pub is_refusal: bool,
     /// There is no fault: the source has no more to give for now.
     pub deferral: Option<Box<Deferral>>,
 }
@@ -101,7 +103,7 @@ impl Effort {
 impl SourceError {
     /// An error that nothing can be said about but that it is there.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, is_outage: false, deferral: None }
+        Self { message: message.into(), help: None, is_outage: false, is_refusal: false, deferral: None }
     }
 
     /// The source has no more to give for now.

@@ -64,6 +64,50 @@ fn a_registry_that_answers_no_heads_is_found_out_once_and_asked_by_get() {
 }
 
 #[test]
+fn a_registry_whose_heads_find_nothing_where_a_get_finds_something_is_asked_by_get() {
+    let usual = {
+        let server = behind(stock::registry(), |_| None);
+        let project = project(&server, "", &stock::REPOSITORIES);
+        project.build(&[]);
+        project.snapshot()
+    };
+    // A registry's own words have a type; a page of somebody before it has not.
+    for (status, json) in [(403, true), (403, false), (404, true), (404, false)] {
+        let server = behind(stock::registry(), move |seen| {
+            let headers: &[_] = if json { &[("Content-Type", "application/json")] } else { &[] };
+            is_head(seen).then(|| fault::reply(StatusCode::from_u16(status).expect("a status"), headers, ""))
+        });
+        let project = project(&server, "concurrency: 1, ", &stock::REPOSITORIES);
+        let report = project.build(&[]);
+        assert_eq!((report.failed, report.absent), (0, 1), "the artifact: {}", report.listing());
+        assert_eq!(heads(&server), 1, "{status}: {:#?}", server.seen());
+        assert_eq!(pulls(&server).len(), 8, "{status}: {:#?}", pulls(&server));
+        project.snapshot().assert_same_bytes(&usual, "result");
+    }
+}
+
+#[test]
+fn what_a_head_does_not_find_is_believed_once_a_head_or_a_get_has_shown_that_it_may_be() {
+    let mut shelf = Shelf::default();
+    for tag in ["b", "c"] {
+        shelf.put(&format!("{BUSYBOX}:{tag}"), &stock::busybox().env("TAG", tag).manifest(Format::Oci));
+    }
+    let shelf = Arc::new(shelf);
+    // Where the first that is asked about is gone, one GET finds that out; after one that is there, none is needed.
+    for (listed, gets) in [(["a", "aa", "b", "c"], 1), (["b", "c", "x", "y"], 0)] {
+        let shelf = shelf.clone();
+        let server = Server::start(move |seen| match seen.path.ends_with("/tags/list") {
+            true => fault::tag_list(BUSYBOX, listed),
+            false => shelf.answer(seen),
+        });
+        let project = project(&server, "concurrency: 1, ", &[BUSYBOX]);
+        let report = project.build(&["get_tag"]);
+        assert!(report.stderr.contains("2 tags left out"), "{}", report.stderr);
+        assert_eq!((heads(&server), pulls(&server).len()), (4, gets), "{:#?}", server.seen());
+    }
+}
+
+#[test]
 fn a_head_that_is_bad_for_one_tag_says_nothing_of_the_others() {
     let mut shelf = Shelf::default();
     for tag in ["bad", "c", "d", "e"] {

@@ -36,8 +36,9 @@ impl From<SourceError> for Refused {
 pub fn refused_by_others(request: &Request, reply: &Reply) -> SourceError {
     let kind = said::media_type(reply).map_or_else(|| "of no type".into(), |t| format!("`{}`", shown(&t)));
     let what = format!("{}, but no error of a registry; what came is {kind}{}", reply.status, said::words(reply));
-    SourceError::new(format!("{}: {what}", request.shown()))
-        .help("it may be a firewall or proxy on the way: see what this address shows there, or ask who runs it")
+    let error = SourceError::new(format!("{}: {what}", request.shown()))
+        .help("it may be a firewall or proxy on the way: see what this address shows there, or ask who runs it");
+    SourceError { is_refusal: true, ..error }
 }
 
 /// A 401 that does not say how to log in.

@@ -1,64 +1,124 @@
 //! The digest that a tag points at.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::ETAG;
 use reqwest::{Method, StatusCode};
 
 use super::{Endpoint, unexpected};
 use crate::registry::http::{Reply, Request};
-use crate::registry::{Answer, Effort, SourceError, manifest, schema1};
+use crate::registry::{About, Answer, SourceError, manifest, schema1};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
+/// What an address's HEADs are good for, as far as it has shown.
+#[derive(Default)]
+pub struct Heads {
+    /// One told what there is, or a GET agreed with it: what they say holds.
+    tell: AtomicBool,
+    /// There are none: digests are those of what GETs bring.
+    are_none: AtomicBool,
+}
+
+impl Heads {
+    fn tell(&self) -> bool {
+        self.tell.load(Ordering::Relaxed)
+    }
+
+    fn are_none(&self) -> bool {
+        self.are_none.load(Ordering::Relaxed)
+    }
+
+    /// One told what there is.
+    fn told(&self) {
+        self.tell.store(true, Ordering::Relaxed);
+    }
+
+    /// What a GET answered where a HEAD had nothing, before any HEAD was of use.
+    fn compared<T>(&self, by_get: &Answer<T>) {
+        match by_get {
+            Answer::Found(_) if !self.tell() => self.are_none.store(true, Ordering::Relaxed),
+            Answer::Found(_) => {}
+            Answer::Absent(_) => self.told(),
+        }
+    }
+}
+
+/// What a HEAD says.
+enum Head {
+    Digest(Sha256),
+    /// Only the content says the digest.
+    Silence,
+    /// It may be that there is no HEAD, or that it is bad for this tag.
+    Unfit,
+    /// There is nothing, or nothing for us: what that comes to, where HEADs are believed.
+    Nothing(Result<Answer<Sha256>, SourceError>),
+}
+
 impl Endpoint {
     /// The digest of a tag: what a HEAD says, which hubs do not charge for; where it does not say, that of the content.
-    pub async fn digest(
-        &self,
-        repo: &str,
-        tag: &str,
-        blobs: &Blobs,
-        effort: Effort,
-    ) -> Result<Answer<Sha256>, SourceError> {
-        if self.has_no_heads.load(Ordering::Relaxed) {
-            return self.digest_of_content(repo, tag, blobs, effort).await;
+    pub async fn digest(&self, about: About<'_>, tag: &str) -> Result<Answer<Sha256>, SourceError> {
+        if self.heads.are_none() {
+            return self.digest_of_content(about, tag).await;
         }
+        match self.head(about, tag).await? {
+            Head::Digest(digest) => {
+                self.heads.told();
+                Ok(Answer::Found(digest))
+            }
+            Head::Silence => {
+                self.heads.told();
+                self.digest_of_content(about, tag).await
+            }
+            Head::Nothing(believed) if self.heads.tell() => believed,
+            Head::Nothing(_) => {
+                let answer = self.digest_of_content(about, tag).await?;
+                self.heads.compared(&answer);
+                Ok(answer)
+            }
+            Head::Unfit => {
+                let answer = self.digest_of_content(about, tag).await?;
+                // Only then: what is wrong may have been the tag.
+                if matches!(answer, Answer::Found(_)) {
+                    self.heads.are_none.store(true, Ordering::Relaxed);
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn head(&self, About { repo, blobs, effort }: About<'_>, tag: &str) -> Result<Head, SourceError> {
         let mut request = self.manifest_request(Method::HEAD, repo, tag);
         // There is one only where a HEAD did not say the digest before.
         let kept = self.validators.get(&request.url);
         request.unless = kept.as_ref().map(|page| page.tag.clone());
-        let reply = match self.ask(&request, repo, effort).await? {
-            Answer::Found(reply) => reply,
-            Answer::Absent(why) => return Ok(Answer::Absent(why)),
+        let reply = match self.ask(&request, repo, effort).await {
+            Ok(Answer::Found(reply)) => reply,
+            Ok(Answer::Absent(why)) => return Ok(Head::Nothing(Ok(Answer::Absent(why)))),
+            Err(error) if error.is_refusal => return Ok(Head::Nothing(Err(error))),
+            Err(error) => return Err(error),
         };
         match (reply.status, said_digest(&reply), kept) {
-            (StatusCode::OK, Some(digest), _) => Ok(Answer::Found(digest)),
+            (StatusCode::OK, Some(digest), _) => Ok(Head::Digest(digest)),
             (StatusCode::OK, None, Some(page)) if reply.headers.get(ETAG) == Some(&page.tag) => {
-                keep(&request, &page.again(reply.headers), blobs).map(Answer::Found)
+                keep(&request, &page.again(reply.headers), blobs).map(Head::Digest)
             }
             (StatusCode::NOT_MODIFIED, _, Some(page)) => {
-                keep(&request, &page.again(reply.headers), blobs).map(Answer::Found)
+                keep(&request, &page.again(reply.headers), blobs).map(Head::Digest)
             }
-            (StatusCode::OK, ..) => self.digest_of_content(repo, tag, blobs, effort).await,
+            (StatusCode::OK, ..) => Ok(Head::Silence),
             (StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED, ..) => {
-                let answer = self.digest_of_content(repo, tag, blobs, effort).await?;
-                // Only then: what is wrong may have been the tag.
-                if matches!(answer, Answer::Found(_)) {
-                    self.has_no_heads.store(true, Ordering::Relaxed);
-                }
-                Ok(answer)
+                Ok(Head::Unfit)
             }
-            (StatusCode::NOT_FOUND, ..) => Ok(Answer::Absent(self.no_tag(repo, tag))),
+            (StatusCode::NOT_FOUND, ..) => Ok(Head::Nothing(Ok(Answer::Absent(self.no_tag(repo, tag))))),
             _ => Err(unexpected(&request, &reply)),
         }
     }
 
     async fn digest_of_content(
         &self,
-        repo: &str,
+        About { repo, blobs, effort }: About<'_>,
         tag: &str,
-        blobs: &Blobs,
-        effort: Effort,
     ) -> Result<Answer<Sha256>, SourceError> {
         let ask = || async {
             let mut request = self.manifest_request(Method::GET, repo, tag);
