@@ -100,6 +100,11 @@ impl Session {
         }
     }
 
+    /// Whether a pull could be made now, as far as is known.
+    pub fn has_pulls(&self) -> bool {
+        self.budget.has_pulls()
+    }
+
     /// Notes that the host sent what is not of the digest that was asked for.
     pub fn sent_wrong_content(&self) {
         self.http.note(&self.origin, |host| host.wrong_content += 1);

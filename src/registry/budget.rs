@@ -189,6 +189,11 @@ impl Budget {
         self.common.waits.load(Ordering::Relaxed)
     }
 
+    /// Whether a pull could be made now, as far as is known.
+    pub fn has_pulls(&self) -> bool {
+        self.ledger().has_pulls(now_ms())
+    }
+
     /// What there is for so many pulls; `None` where the source has no `budget:`.
     pub fn forecast(&self, pulls: usize) -> Option<Forecast> {
         self.ledger().forecast(now_ms(), pulls)

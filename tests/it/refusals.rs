@@ -65,8 +65,7 @@ fn what_no_registry_says_is_a_failure_that_removes_nothing() {
         (|_| Some(page(StatusCode::FORBIDDEN, "")), "`text/html`: Blocked by the firewall"),
         (|_| Some(fault::json(StatusCode::FORBIDDEN, &json!({"message": "Forbidden"}))), "`application/json`"),
         (|_| Some(fault::reply(StatusCode::FORBIDDEN, &[], "")), "of no type"),
-        // Of a HEAD, its type tells.
-        (|seen| (seen.method == "HEAD").then(|| page(StatusCode::FORBIDDEN, "")), "HEAD http"),
+        (|seen| seen.path.contains("/manifests/").then(|| page(StatusCode::FORBIDDEN, "")), "/manifests/latest: 403"),
         (|_| Some(fault::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED")), "without saying how"),
         (|_| Some(page(StatusCode::UNAUTHORIZED, "Digest realm=\"x\", nonce=\"n\"")), "none of ours: `Digest realm"),
         (|_| Some(page(StatusCode::UNAUTHORIZED, "Bearer")), "none of ours: `Bearer`"),

@@ -94,6 +94,13 @@ impl Ledger {
         Turn::Go(Some(now))
     }
 
+    /// Whether there is one more, where none that is under way turns out to cost nothing.
+    pub fn has_pulls(&self, now: i64) -> bool {
+        let refused = [&self.nothing, &self.no_pulls].into_iter().flatten().any(|refusal| refusal.holds(now));
+        let left = self.left.is_none_or(|left| left > self.flying as u64);
+        !refused && left && self.over_allowance(now).is_none()
+    }
+
     /// A pull is over; the server `said` what is left, or is taken to have one less.
     pub fn ends(&mut self, said: bool) {
         self.heard = true;
@@ -242,10 +249,13 @@ mod tests {
         assert_eq!(l.turn(0, true), Turn::Go(Some(0)));
         assert_eq!(l.turn(1, true), Turn::AfterOthers, "the first one goes ahead");
         l.ends(false);
+        assert!(l.has_pulls(3_999));
         assert_eq!(l.turn(4_000, true), Turn::Go(Some(4_000)));
+        assert!(!l.has_pulls(4_500));
         assert_eq!(l.turn(4_500, true), Turn::AfterOthers, "it may turn out to cost nothing");
         l.ends(false);
         assert_eq!(refused(l.turn(5_000, true)).until, Some(10_000));
+        assert!(!l.has_pulls(9_999) && l.has_pulls(10_000));
         assert_eq!(l.turn(5_000, false), Turn::Go(None), "what is not charged for goes on");
         assert_eq!(l.turn(10_000, true), Turn::Go(Some(10_000)));
         l.ends(false);
@@ -279,6 +289,7 @@ mod tests {
         assert!(matches!(l.turn(4, true), Turn::Go(_)));
         l.announced(&remaining(0), 1, 3, 4);
         l.ends(true);
+        assert!(!l.has_pulls(5));
         let refused = refused(l.turn(5, true));
         assert_eq!(refused.why, "the registry announces that no pulls of 9 in 10s are left");
         assert_eq!(refused.until, Some(10_000), "the first pull is given again then");
