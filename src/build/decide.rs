@@ -21,6 +21,7 @@ use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
+use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
 use super::files::place::{Destination, listed};
@@ -30,12 +31,15 @@ use super::reasons::Reasons;
 use super::steps::StepId;
 use super::steps::waits::Wait;
 
-pub(super) const ABSENT_IS_ERROR: &str = "`missing: error` makes an absence a failure; `--refresh` asks again";
+pub(super) const ABSENT_IS_ERROR: &str =
+    "`missing: error` makes an absence a failure; `--refresh` asks again, and without that setting it is left out";
 
 /// What was found of a step.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub decision: Decision,
+    /// Why it would run, where what it waits for keeps it from that (only where nothing is run).
+    pub kept_from: Option<Reasons>,
     /// Files that were hashed on the way: to be recorded, whatever becomes of the step.
     pub files: Vec<(PathId, FileRecord)>,
 }
@@ -109,9 +113,26 @@ impl Engine<'_> {
         if self.is_plainly_up_to_date(id) {
             return None;
         }
-        let mut files = Vec::new();
-        let decision = self.decision(id, &mut files);
-        Some(Box::new(Verdict { decision, files }))
+        let (upstream, mut files) = (self.upstream(id), Vec::new());
+        if upstream.end.is_some() {
+            let kept_from = self.would_run(id, &upstream);
+            return upstream.end.map(|decision| Box::new(Verdict { decision, kept_from, files }));
+        }
+        let decision = self.decision(id, &upstream, &mut files);
+        Some(Box::new(Verdict { decision, kept_from: None, files }))
+    }
+
+    /// Why a step would run that does not come to it, since something that it waits for is at fault.
+    fn would_run(&self, id: StepId, upstream: &Upstream) -> Option<Reasons> {
+        match upstream.end {
+            Some(Decision::Done { status: Status::Absent, .. }) => None,
+            _ if self.mode != Mode::Look => None,
+            _ => match self.decision(id, upstream, &mut Vec::new()) {
+                // Once that is mended, what is done without now may be there, too.
+                Decision::Run(run) => run.reasons.without(|cause| matches!(cause, Reason::LeftOut { .. })),
+                Decision::Done { .. } | Decision::Failed { .. } | Decision::PutOff(_) => None,
+            },
+        }
     }
 
     /// The common case of a step to which nothing happened, told without keeping anything: it has one output and its
@@ -144,14 +165,12 @@ impl Engine<'_> {
             && self.state.step_key_at(path) == Some(self.key(id, compiled, None))
     }
 
-    fn decision(&self, id: StepId, files: &mut Vec<(PathId, FileRecord)>) -> Decision {
-        let upstream = match self.upstream(id) {
-            Ok(stale) => stale,
-            Err(decision) => return decision,
-        };
+    /// What is to be done with a step, were nothing that it waits for at fault.
+    fn decision(&self, id: StepId, upstream: &Upstream, files: &mut Vec<(PathId, FileRecord)>) -> Decision {
+        let is_settled = upstream.is_settled();
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = &self.rules[target] else {
-            let status = if upstream.is_empty() { Status::UpToDate } else { Status::Stale };
+            let status = if is_settled { Status::UpToDate } else { Status::Stale };
             return Decision::Done { status, message: None, record: None };
         };
         let view = self.view(id);
@@ -182,7 +201,7 @@ impl Engine<'_> {
             _ => None,
         }));
         let mut notes = Vec::new();
-        if self.mode == Mode::Adopt && upstream.is_empty() && self.takes_over(id, compiled, &outputs) {
+        if self.mode == Mode::Adopt && is_settled && self.takes_over(id, compiled, &outputs) {
             if !compiled.rule.common().finds {
                 return self.taken_over(id, compiled, &view, &outputs, files);
             }
@@ -211,11 +230,8 @@ impl Engine<'_> {
             ..StepRecord::default()
         };
         let Some(record) = record else {
-            let work = if question.is_some() {
-                Work::Ask
-            } else {
-                self.make_or_restore(id, compiled, None, !upstream.is_empty())
-            };
+            let work =
+                if question.is_some() { Work::Ask } else { self.make_or_restore(id, compiled, None, !is_settled) };
             let reasons = self.unrecorded(id, &outputs, not_adopted, &work);
             return run(reasons, work, self.keyed(id, fresh_record, None));
         };
@@ -223,7 +239,7 @@ impl Engine<'_> {
         let mut causes = self.ask_again(id, compiled, &record, question);
         // Another question is asked also where no record tells what is other about it.
         let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
-        let same = !asks && upstream.is_empty() && record.key == self.key(id, compiled, answer.as_ref());
+        let same = !asks && is_settled && record.key == self.key(id, compiled, answer.as_ref());
         // What its source does not have it does not have for other parameters either.
         let no_answer = question.is_some() && answer.is_none() && !asks;
         if let Some(why) = record.absent.clone().filter(|_| same || no_answer) {
@@ -236,21 +252,27 @@ impl Engine<'_> {
         }
         if !same {
             // Where it asks otherwise, that was told with what it asks.
-            let moved = self.changes(id, compiled, &record, answer.as_ref());
+            let mut moved = self.changes(id, compiled, &record, answer.as_ref());
+            let is_told = is_settled || upstream.end.is_some() || !moved.is_empty();
+            if !is_told && self.reads_otherwise(id, compiled, &record, answer.as_ref()) {
+                moved.push(self.unexplained(&record));
+            }
             causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
         }
         match &record.absent {
-            Some(why) if causes.is_empty() && upstream.is_empty() => causes.push(Reason::WasAbsent(why.clone())),
+            Some(why) if causes.is_empty() && is_settled => causes.push(Reason::WasAbsent(why.clone())),
             Some(_) => {}
             None => {
                 causes.extend(outputs.off.iter().cloned());
                 causes.extend(self.found_changed(&record, files));
             }
         }
-        causes.extend(self.upstream_causes(id, &upstream, &record));
+        causes.extend(self.upstream_causes(id, &upstream.stale, &record));
         // What a source is asked for makes nothing by itself.
         causes.sort_by_key(Reason::only_asks);
-        let Some(reasons) = Reasons::of(causes).or_else(|| (!same).then(|| self.unexplained(&record).into())) else {
+        let Some(reasons) =
+            Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(&record).into()))
+        else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.blocked_as_before(id);
             return Decision::Done { status, message, record: adopted.map(Box::new) };
@@ -265,7 +287,7 @@ impl Engine<'_> {
         if asks {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             run(reasons, work, self.keyed(id, fresh_record, answer.as_ref()))
-        } else if upstream.is_empty() {
+        } else if is_settled {
             self.remake(id, compiled, reasons, answer, fresh_record, run)
         } else {
             run(reasons, Work::Make(answer), fresh_record)

@@ -41,6 +41,7 @@ use super::outcome::Account;
 use super::request::{Asked, Wanted};
 use super::steps::expand::Pending;
 use super::steps::expand::{Rhythm, Scratch};
+use super::steps::parents::ByValues;
 use super::steps::possible::AxisValues;
 use super::steps::waits::GroupId;
 use super::steps::{Bound, FileId, StepId, Steps};
@@ -119,6 +120,8 @@ pub(super) struct Engine<'p> {
     pub columns: HashMap<String, Vec<Bound>>,
     /// The values of targets that were not expanded.
     pub axis_values: AxisValues,
+    /// The steps that values were read out of.
+    pub by_values: ByValues,
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
     /// The first output of the step that made each further one, as it was recorded when that was first asked for.

@@ -49,6 +49,8 @@ pub struct Explanation {
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
     pub help: Option<String>,
+    /// It is put off since what it waits for is, which the message names.
+    pub waits: bool,
     /// Of a blocked step: what is at fault, each with what is the matter with it.
     pub faults: Vec<String>,
     pub outputs: Vec<String>,

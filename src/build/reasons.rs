@@ -72,6 +72,13 @@ impl Reasons {
         std::iter::once(&self.first).chain(&self.more)
     }
 
+    /// Those that are left without some; `None` where that is none.
+    pub fn without(self, goes: impl Fn(&Reason) -> bool) -> Option<Self> {
+        let Self { first, more, .. } = self;
+        let mut kept = std::iter::once(first).chain(more).filter(|cause| !goes(cause));
+        Some(Self { first: kept.next()?, more: kept.collect(), ..self })
+    }
+
     /// How many causes there are beside the first.
     pub fn others(&self) -> usize {
         self.more.len() + self.unlisted

@@ -3,6 +3,7 @@
 pub(super) mod expand;
 mod groups;
 mod intern;
+pub(super) mod parents;
 pub(super) mod possible;
 mod product;
 mod rows;

@@ -101,7 +101,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         let word = match found.standing {
             Standing::Step(Status::Blocked) => "blocked by",
             Standing::Step(Status::UpToDate | Status::Stale) => MAY_BE_BLOCKED,
-            Standing::Step(Status::Deferred) if found.reasons.is_empty() => "waits for",
+            Standing::Step(Status::Deferred) if found.waits => "waits for",
             _ => "says",
         };
         lines.add(word, message);
@@ -119,7 +119,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         "a build",
         match (found.standing, found.work) {
             (Standing::Step(Status::Adopted), _) => Some("takes over what is there"),
-            (Standing::Step(Status::Deferred), _) if found.perhaps && found.reasons.is_empty() => {
+            (Standing::Step(Status::Deferred), _) if found.perhaps && found.waits => {
                 Some("may make it all the same, with what it waits for")
             }
             (Standing::Step(Status::Deferred), _) if found.perhaps => {
@@ -243,7 +243,7 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.all("", more);
                 lines.add("made at", time(made.at));
                 let mut lacking: Vec<_> =
-                    found.inputs.iter().filter(|i| i.left_out).filter_map(|i| i.step.as_ref()).collect();
+                    found.inputs.iter().filter(|i| i.done_without).filter_map(|i| i.step.as_ref()).collect();
                 lacking.dedup();
                 match lacking.len() {
                     0 => {}

@@ -59,44 +59,50 @@ enum Detail {
     All,
 }
 
-fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
-    let mut text = String::new();
-    for account in summary.accounts.iter().filter(|a| a.status != Status::Adopted) {
-        let reasons = account.reasons.as_ref().map(|reasons| match detail {
-            Detail::First => reasons.to_string(),
-            Detail::All => reasons.first.to_string(),
-        });
-        // What keeps it from being made weighs more than why it would be.
-        let is_kept = matches!(account.status, Status::Failed | Status::Deferred);
-        let why = match (&account.message, reasons) {
-            (Some(message), Some(reasons)) if is_kept => Some(format!("{message} ({reasons})")),
-            (message, reasons) => reasons.or_else(|| message.clone()),
-        };
-        let word = match account.status {
-            Status::Stale if may_not_run(account) => "run?",
-            Status::Stale if account.work == Some(RESTORE) => RESTORE,
-            Status::Stale => "run",
-            Status::UpToDate => MAY_BE_BLOCKED,
-            Status::Deferred if account.perhaps => MAY_BE_DEFERRED,
-            Status::Blocked if account.perhaps => MAY_BE_BLOCKED,
-            Status::Failed if account.perhaps => MAY_FAIL,
-            status => status.word(),
-        };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{word:<8} {}  {}", account.step, why.unwrap_or_default());
-        let last = account.last_failure.as_ref().map(|last| format!(" ({})", last.last()));
-        let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
-        let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
-        let _ = writeln!(text, "{}{}", last.unwrap_or_default(), blocked.unwrap_or_default());
-        if detail == Detail::All {
-            for cause in account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1)) {
-                let _ = writeln!(text, "{:<8}   and {cause}", "");
-            }
-            if let Some(more) = account.reasons.as_ref().map(Reasons::unlisted).filter(|more| *more > 0) {
-                let _ = writeln!(text, "{:<8}   and {more} more", "");
-            }
-        }
+/// What a build would do with a step, and why.
+fn told(account: &Account, detail: Detail) -> String {
+    let reasons = account.reasons.as_ref().map(|reasons| match detail {
+        Detail::First => reasons.to_string(),
+        Detail::All => reasons.first.to_string(),
+    });
+    // What keeps it from being made weighs more than why it would be.
+    let is_kept = matches!(account.status, Status::Failed | Status::Blocked | Status::Deferred);
+    let why = match (&account.message, reasons) {
+        (Some(message), Some(reasons)) if is_kept => Some(format!("{message} ({reasons})")),
+        (message, reasons) => reasons.or_else(|| message.clone()),
+    };
+    let last = account.last_failure.as_ref().map(|last| format!(" ({})", last.last()));
+    let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
+    let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
+    let mut text = format!("{:<8} {}  {}", word(account), account.step, why.unwrap_or_default());
+    [last, blocked].into_iter().flatten().for_each(|more| text.push_str(&more));
+    text.push('\n');
+    if detail == Detail::All {
+        let causes = account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1));
+        let unlisted = account.reasons.as_ref().map(Reasons::unlisted).filter(|more| *more > 0);
+        let more = causes.map(|cause| format!("and {cause}")).chain(unlisted.map(|more| format!("and {more} more")));
+        let help = account.help.iter().map(|help| format!("help: {help}"));
+        more.chain(help).for_each(|line| text.push_str(&format!("{:<8}   {line}\n", "")));
     }
+    text
+}
+
+fn word(account: &Account) -> &'static str {
+    match account.status {
+        Status::Stale if may_not_run(account) => "run?",
+        Status::Stale if account.work == Some(RESTORE) => RESTORE,
+        Status::Stale => "run",
+        Status::UpToDate => MAY_BE_BLOCKED,
+        Status::Deferred if account.perhaps => MAY_BE_DEFERRED,
+        Status::Blocked if account.perhaps => MAY_BE_BLOCKED,
+        Status::Failed if account.perhaps => MAY_FAIL,
+        status => status.word(),
+    }
+}
+
+fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
+    let accounts = summary.accounts.iter().filter(|a| a.status != Status::Adopted);
+    let mut text: String = accounts.map(|account| told(account, detail)).collect();
     for unknown in &summary.unknown {
         let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
     }

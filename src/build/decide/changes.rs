@@ -24,6 +24,8 @@ struct Known {
     seen: bool,
     /// It was seen, as an input.
     input: bool,
+    /// How often.
+    times: usize,
 }
 
 /// Finds them: every part of the key as it is now is shown, one by one.
@@ -66,6 +68,7 @@ impl<'a> Changes<'a> {
         known.seen = true;
         self.names_outputs |= matches!(part, Part::Output(_));
         if matches!(part, Part::Input { .. }) {
+            known.times += 1;
             // One file may be an input twice.
             if std::mem::replace(&mut known.input, true) {
                 return;
@@ -113,7 +116,8 @@ impl<'a> Changes<'a> {
             self.found.extend(named.into_iter().map(Reason::LostInput));
             self.found.extend((forgotten > 0).then_some(Reason::LostInputs(forgotten)));
         }
-        let reordered = self.reordered(input);
+        let rearranged = self.reads_otherwise_often().then_some(Reason::Rearranged);
+        let reordered = self.reordered(input).or(rearranged);
         self.found.extend(reordered);
         // Only keys of steps that are kept in the store hold their outputs: these come and go with that, as they are.
         self.found.retain(|cause| match cause {
@@ -152,6 +156,16 @@ impl<'a> Changes<'a> {
             let part = Part::Set { input: &entry, content: Digest::default() };
             let then = self.take_unseen(part.name_hash())?;
             Some(moved(&part, hex(&then), "a list".to_owned()))
+        })
+    }
+
+    /// Whether an input that both have is read more or less often than it was.
+    fn reads_otherwise_often(&self) -> bool {
+        let mut then: HashMap<Name, usize> = HashMap::new();
+        self.record.parts.iter().for_each(|part| *then.entry(part.name).or_default() += 1);
+        self.inputs.iter().any(|name| {
+            let now = self.parts.get(name).map_or(0, |known| known.times);
+            then.get(name).is_some_and(|&then| then != now)
         })
     }
 
@@ -305,9 +319,12 @@ mod tests {
         let told = changed(&[a, b, c, d, e], &[a, c, b, e, d], &["a", "b", "c", "d", "e"]);
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["inputs in another order: from b, c, d, … to c, b, e, …"]);
-        // One that came or went puts no other in another order, and neither does one that is read twice.
+        // One that came or went puts no other in another order, and neither does one that is read twice: that is told by itself.
         assert_eq!(changed(&[a, b, c], &[b, c, d], &[]).len(), 2);
-        assert_eq!(changed(&[a, b], &[a, b, a], &[]), []);
+        assert_eq!(changed(&[a, b, a], &[a, b, a], &[]), []);
+        for (then, now) in [(vec![a, b], vec![a, b, a]), (vec![a, b, a], vec![a, b])] {
+            assert_eq!(changed(&then, &now, &[]), [Reason::Rearranged]);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a step's key is made of, and what it reads.
 
+use std::collections::HashMap;
+
 use crate::pipeline::model::InputKind;
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
@@ -78,7 +80,7 @@ impl Engine<'_> {
         found.extend(self.reordered_outputs(id, &outputs));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(_) | Reason::LostInputs(_) => !grows,
+            Reason::LostInput(_) | Reason::LostInputs(_) | Reason::Rearranged => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,
             cause => !self.is_made_anew(cause),
@@ -92,6 +94,26 @@ impl Engine<'_> {
             std::iter::once(self.by_upstream(id, reason)).chain(inside)
         });
         by_another.into_iter().chain(told).collect()
+    }
+
+    /// Whether the key moved though all that it is made of is as recorded, that of inputs which are to be made again
+    /// included: then it was not moved by what these come to.
+    pub(super) fn reads_otherwise(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> bool {
+        if self.may_grow_inputs(id) {
+            return false;
+        }
+        let then: HashMap<[u8; 8], [u8; 8]> = record.parts.iter().map(|part| (part.name, part.value)).collect();
+        let mut is_as_recorded = true;
+        self.each_recorded_input(id, &mut |part| is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value()));
+        // What was never made is in no key yet.
+        self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
+        is_as_recorded && record.key != self.key(id, compiled, answer)
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
@@ -120,30 +142,45 @@ impl Engine<'_> {
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     pub(crate) fn may_grow_inputs(&self, id: StepId) -> bool {
         // Where only its own steps are to be made, all of them are known.
-        let is_read_out_of_open = |group| self.sources(group).into_iter().any(|source| self.is_open_group(source));
-        self.open_groups(id).any(is_read_out_of_open)
+        let is_open = |position, group| self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of));
+        self.open_groups(id).any(|(position, group)| is_open(position, group))
     }
 
-    /// The groups among a step's inputs of which something is to be made.
-    fn open_groups(&self, id: StepId) -> impl Iterator<Item = GroupId> + '_ {
-        self.steps.inputs_of(id).iter().filter_map(|slot| match slot.wait {
-            Wait::Group(group) => Some(group).filter(|&group| self.is_open_group(group)),
+    /// The groups among a step's inputs of which something is to be made, each with its place among them.
+    fn open_groups(&self, id: StepId) -> impl Iterator<Item = (usize, GroupId)> + '_ {
+        self.steps.inputs_of(id).iter().enumerate().filter_map(move |(position, slot)| match slot.wait {
+            Wait::Group(group) => Some((position, group)).filter(|_| self.is_open_group(id, position, group)),
             Wait::Step(_) | Wait::File(_) | Wait::None => None,
         })
     }
 
-    fn is_open_group(&self, group: GroupId) -> bool {
-        self.steps.groups[group as usize].stale.is_some()
+    /// Whether something is still to be made of a group that an input of a step comes of: what is at fault as well, unless
+    /// it is done without.
+    fn is_open_group(&self, id: StepId, position: usize, group: GroupId) -> bool {
+        let group = &self.steps.groups[group as usize];
+        group.stale.is_some() || group.blocked_by.is_some() && !self.goes_on_without(id, position)
     }
 
     /// Shows the inputs that are to be made, whether or not there is anything of them now.
     fn each_open_input(&self, id: StepId, see: &mut dyn FnMut(&str)) {
-        let open = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
-            Wait::Step(step) if self.steps.is_open(step) => vec![step],
-            Wait::Group(group) => self.stale_of(group),
-            Wait::Step(_) | Wait::File(_) | Wait::None => Vec::new(),
-        });
-        open.for_each(|step| self.paths(step).for_each(&mut *see));
+        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+            let lacks = |step: &StepId| self.steps.step(*step).status.blocks() && !self.goes_on_without(id, position);
+            let open = match slot.wait {
+                Wait::Step(step) => {
+                    Some(step).filter(|step| self.steps.is_open(*step) || lacks(step)).into_iter().collect()
+                }
+                Wait::Group(group) => {
+                    let mut open = self.stale_of(group);
+                    let this = &self.steps.groups[group as usize];
+                    if this.blocked_by.is_some() && !this.is_crowded() {
+                        open.extend(self.steps.ordered(group).into_iter().filter(lacks));
+                    }
+                    open
+                }
+                Wait::File(_) | Wait::None => Vec::new(),
+            };
+            open.into_iter().for_each(|step| self.paths(step).for_each(&mut *see));
+        }
     }
 
     /// That another target made a step's output since, where both are there to make it.

@@ -16,64 +16,83 @@ use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
-use crate::build::steps::StepId;
 use crate::build::steps::waits::{GroupId, Wait};
+use crate::build::steps::{NONE, StepId};
+
+/// What a step waits for, and what that leaves of it.
+#[derive(Debug, Default)]
+pub(crate) struct Upstream {
+    /// Where nothing is run: the steps that are stale, or may be blocked.
+    pub stale: Vec<StepId>,
+    /// What comes of the step without being tried.
+    pub end: Option<Decision>,
+}
+
+impl Upstream {
+    /// All that it waits for is there as a build leaves it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.stale.is_empty() && self.end.is_none()
+    }
+}
 
 impl Engine<'_> {
-    /// What the inputs leave of a step: an end to it, or the steps that it waits for where nothing is run, since they are
-    /// stale, or may be blocked.
-    pub(crate) fn upstream(&self, id: StepId) -> Result<Vec<StepId>, Decision> {
-        let target = self.steps.target(id);
-        let mut stale = Vec::new();
+    /// What keeps a step from being tried; not that it cannot be a step at all.
+    pub(crate) fn obstacle(&self, id: StepId) -> Option<Decision> {
+        let is_refused = self.steps.slots_of(id).iter().any(|slot| slot.wait == Wait::File(NONE));
+        (!is_refused).then(|| self.upstream(id).end).flatten()
+    }
+
+    pub(crate) fn upstream(&self, id: StepId) -> Upstream {
+        let inputs = self.steps.target(id).inputs.len();
+        let mut upstream = Upstream::default();
         // Another input may have failed, which is worse.
         let mut deferred = None;
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
             // What it only waits for is read by no one, so that it makes nothing stale.
-            let reads = position < target.inputs.len();
+            let reads = position < inputs;
             let partial = self.goes_on_without(id, position);
-            match slot.wait {
+            let end = match slot.wait {
                 Wait::Step(step) => {
-                    let status = self.steps.step(step).status;
-                    match status {
-                        _ if status.fails() && !partial => return Err(self.blocked(step)),
-                        Status::Deferred if !partial => deferred = deferred.or(Some(step)),
-                        Status::Absent if reads => {
-                            return Err(self.absent_with(step));
+                    upstream.stale.extend(Some(step).filter(|&step| reads && self.steps.is_open(step)));
+                    match self.steps.step(step).status {
+                        status if status.fails() && !partial => Some(self.blocked(step)),
+                        Status::Deferred if !partial => {
+                            deferred = deferred.or(Some(step));
+                            None
                         }
-                        Status::Stale if reads && self.is_still_absent(step) => {
-                            return Err(self.absent_until_asked(step));
-                        }
-                        _ if reads && self.steps.is_open(step) => stale.push(step),
-                        _ => {}
+                        Status::Absent if reads => Some(self.absent_with(step)),
+                        Status::Stale if reads && self.is_still_absent(step) => Some(self.absent_until_asked(step)),
+                        _ => None,
                     }
                 }
-                Wait::None => {}
+                Wait::None => None,
                 Wait::Group(group) => {
-                    match self.alone(id, position, group) {
-                        Some(step) if self.steps.step(step).status == Status::Absent => {
-                            return Err(self.absent_with(step));
-                        }
-                        Some(step) if self.is_still_absent(step) => return Err(self.absent_until_asked(step)),
-                        _ => {}
-                    }
-                    if !partial && let Some(step) = self.steps.groups[group as usize].blocked_by {
-                        if self.steps.step(step).status.fails() {
-                            return Err(self.blocked(step));
-                        }
-                        deferred = deferred.or(Some(step));
-                    }
                     if reads {
-                        stale.extend(self.stale_of(group));
+                        upstream.stale.extend(self.stale_of(group));
+                    }
+                    let by = self.steps.groups[group as usize].blocked_by.filter(|_| !partial);
+                    match (self.alone(id, position, group), by) {
+                        (Some(step), _) if self.steps.step(step).status == Status::Absent => {
+                            Some(self.absent_with(step))
+                        }
+                        (Some(step), _) if self.is_still_absent(step) => Some(self.absent_until_asked(step)),
+                        (_, Some(step)) if self.steps.step(step).status.fails() => Some(self.blocked(step)),
+                        (_, by) => {
+                            deferred = deferred.or(by);
+                            None
+                        }
                     }
                 }
-                Wait::File(file) => self.check_file(file)?,
+                Wait::File(file) => self.check_file(file).err(),
+            };
+            upstream.end = upstream.end.or(end);
+            if upstream.end.is_some() && self.mode != Mode::Look {
+                return upstream;
             }
-            stale.extend(self.may_go_without(id, position));
+            upstream.stale.extend(self.may_go_without(id, position));
         }
-        if let Some(step) = deferred {
-            return Err(Decision::PutOff(step));
-        }
-        Ok(stale)
+        upstream.end = upstream.end.or(deferred.map(Decision::PutOff));
+        upstream
     }
 
     /// The stale steps of a group: all of them, unless so many wait for so many that one has to do.

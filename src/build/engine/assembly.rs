@@ -27,6 +27,7 @@ use crate::build::request;
 use crate::build::session::{BuildError, Order, Ready, Session, io};
 use crate::build::steps::Steps;
 use crate::build::steps::expand::{Rhythm, Scratch};
+use crate::build::steps::parents::ByValues;
 use crate::build::steps::possible::AxisValues;
 
 /// The engine, and what its tasks tell it by.
@@ -89,6 +90,7 @@ pub(crate) fn engine<'p>(
             state,
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
+            by_values: ByValues::default(),
             input_names: OnceLock::new(),
             kept_by: OnceLock::new(),
             direct: Vec::new(),

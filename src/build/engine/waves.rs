@@ -113,6 +113,7 @@ impl Engine<'_> {
         for (path, record) in verdict.files {
             self.state.put_file_at(path, record);
         }
+        let kept_from = verdict.kept_from;
         match verdict.decision {
             Decision::Done { status, message, record } => {
                 if status == Status::Absent && self.mode == Mode::Build {
@@ -122,20 +123,20 @@ impl Engine<'_> {
                     self.remember(id, &record);
                 }
                 if status == Status::Blocked && self.is_blocked_perhaps(id) {
-                    self.account(id, status, None, message, None);
+                    self.account(id, status, kept_from, message, None);
                     self.mark_perhaps(id, true);
                     return self.settle_told(id, status, listener);
                 }
-                self.settle(id, status, None, message, listener);
+                self.settle(id, status, kept_from, message, listener);
             }
             Decision::PutOff(step) => {
                 let perhaps = self.accounts.get(&step).is_some_and(|account| account.perhaps);
-                self.account(id, Status::Deferred, None, Some(self.steps.label(step)), None);
+                self.account(id, Status::Deferred, kept_from, Some(self.steps.label(step)), None);
                 self.mark_perhaps(id, perhaps);
                 self.settle_told(id, Status::Deferred, listener);
             }
             Decision::Failed { message, help } => {
-                self.account(id, Status::Failed, None, Some(message), help);
+                self.account(id, Status::Failed, kept_from, Some(message), help);
                 self.mark_perhaps(id, self.mode == Mode::Look && self.in_doubt(id).is_some());
                 self.keep_failure(id, None);
                 self.settle_told(id, Status::Failed, listener);

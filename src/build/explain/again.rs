@@ -1,5 +1,7 @@
 //! What would make a step run again, in words.
 
+use std::time::Duration;
+
 use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Pattern, Read, Select, Target, TargetId};
 use crate::pipeline::node::written;
 use crate::pipeline::pattern;
@@ -7,16 +9,20 @@ use crate::store::state::StepRecord;
 
 use super::neighbourhood::list_of;
 use super::{Explanation, time};
+use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
-use crate::build::reason::Aged;
+use crate::build::reason::{Aged, Reason};
 use crate::build::steps::{StepId, printable};
 
 /// A step whose source had no more to give.
 const PUT_OFF: &str = "a build comes once its source has more to give, which `plan` tells";
+const MENDED: &str = "a build comes once what is at fault is mended";
+const ONLINE: &str = "a build comes without `--offline`";
+const HAD: &str = "a build comes once what it waits for can be had, which `plan` tells";
 
 impl Engine<'_> {
-    /// What would make a step run again.
+    /// What would make a step run again: each by itself, unless the first says that it goes before the others.
     pub(crate) fn again(
         &self,
         id: StepId,
@@ -24,82 +30,116 @@ impl Engine<'_> {
         record: Option<&StepRecord>,
         told: &Explanation,
     ) -> Vec<String> {
+        let obstacle = self.obstacle(id);
+        if matches!(obstacle, Some(Decision::Done { status: Status::Absent, .. })) {
+            return vec!["what it reads is not absent any more".to_owned()];
+        }
+        let first = self.goes_before(id, compiled, obstacle.as_ref());
         let Some(record) = record else {
-            return vec![match self.steps.step(id).status {
-                Status::Absent => "what it reads is not absent any more".to_owned(),
-                Status::Deferred => PUT_OFF.to_owned(),
-                Status::Adopted => "a build has taken it over, and what it is made from changes then".to_owned(),
-                Status::Failed if self.is_cut_off(compiled) => "a build comes without `--offline`".to_owned(),
-                Status::Failed | Status::Blocked => "a build comes once what is at fault is mended".to_owned(),
-                _ => "a build comes: it is not recorded as made".to_owned(),
-            }];
+            let unmade = match self.steps.step(id).status {
+                Status::Adopted => "a build has taken it over, and what it is made from changes then",
+                Status::Failed => MENDED,
+                _ => "a build comes: it is not recorded as made",
+            };
+            return vec![first.unwrap_or(unmade).to_owned()];
         };
-        let asks = compiled.rule.question(&self.view(id)).is_some();
-        let ages = asks || !compiled.by_source || record.absent.is_some();
-        let mut again = Vec::new();
-        let is_deferred = self.steps.step(id).status == Status::Deferred;
-        again.extend(is_deferred.then(|| PUT_OFF.to_owned()));
+        let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
+        again.extend(self.as_it_ages(id, compiled, record));
+        again.extend(self.as_values_move(id, compiled, told));
+        again.push(self.as_it_is_changed(id, compiled, record, told));
+        again.extend(as_outputs_change(compiled, record));
+        again
+    }
+
+    /// What has to come before a step that is kept from being made.
+    fn goes_before(&self, id: StepId, compiled: &Compiled, obstacle: Option<&Decision>) -> Option<&'static str> {
+        match (obstacle, self.steps.step(id).status) {
+            (Some(Decision::PutOff(_)), _) => Some(HAD),
+            (Some(_), _) => Some(MENDED),
+            (None, Status::Deferred) => Some(PUT_OFF),
+            (None, Status::Failed) if self.is_cut_off(compiled) => Some(ONLINE),
+            (None, _) => None,
+        }
+    }
+
+    /// What has to come before: where a step has a cause to run, that is all.
+    fn beside(&self, id: StepId, first: &str) -> String {
+        match self.accounts.get(&id).and_then(|account| account.reasons.as_ref()) {
+            Some(reasons) if !reasons.all(Reason::is_uncertain) => first.to_owned(),
+            _ => format!("{first}, and beside that one of these:"),
+        }
+    }
+
+    /// When what it was told, or made, is not fresh any more.
+    fn as_it_ages(&self, id: StepId, compiled: &Compiled, record: &StepRecord) -> Vec<String> {
+        let asks = self.asks(id, compiled);
+        if !asks && compiled.by_source && record.absent.is_none() {
+            return Vec::new();
+        }
         let online = if self.is_cut_off(compiled) { " without `--offline`" } else { "" };
         match self.settings_of(id).fresh {
-            Freshness::Exists if is_deferred => {}
-            Freshness::Exists if asks => {
-                again.push(format!(
-                    "`--refresh`{online} asks again, and is answered otherwise (unasked, an answer is kept for ever)"
-                ));
+            Freshness::Exists if self.steps.step(id).status == Status::Deferred => Vec::new(),
+            Freshness::Exists if record.absent.is_some() && compiled.by_source => {
+                vec![format!("`--refresh`{online} asks again (unasked, what is absent stays so)")]
             }
-            Freshness::Exists if compiled.by_source && ages => {
-                again.push(format!("`--refresh`{online} asks again (unasked, what is absent stays so)"));
+            Freshness::Exists if asks => vec![format!(
+                "`--refresh`{online} asks again, and is answered otherwise (unasked, an answer is kept for ever)"
+            )],
+            Freshness::Within(limit) => {
+                let refresh = asks.then(|| format!("`--refresh`{online} asks at once, and is answered otherwise"));
+                let what = if asks { Aged::Answer } else { Aged::Output };
+                std::iter::once(self.once_it_is_old(what, record, limit, online)).chain(refresh).collect()
             }
-            Freshness::Exists => {}
-            Freshness::Within(limit) if ages => {
-                let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-                let what = if asks { Aged::Answer } else { Aged::Output }.word();
-                again.push(if record.asked_at > self.now_ms {
-                    format!(
-                        "a build{online} comes before {}: the clock went back since it was {what}",
-                        time(record.asked_at)
-                    )
-                } else {
-                    let (from, before) = (record.asked_at.saturating_add(limit), fresh(self.settings_of(id).fresh));
-                    let then = if asks { ", and its source answers otherwise" } else { "" };
-                    format!("a build{online} comes after {}: it was {what} {before} before{then}", time(from))
-                });
-                again.extend(asks.then(|| format!("`--refresh`{online} asks at once, and is answered otherwise")));
-            }
-            Freshness::Within(_) => {}
-            Freshness::Digest if asks => {
-                again.push(format!("its source, asked in each build{online}, answers otherwise"));
-            }
-            Freshness::Always if ages => again.push(format!("a build{online} comes: it is never fresh")),
-            Freshness::Digest | Freshness::Always => {}
+            Freshness::Digest if asks => vec![format!("its source, asked in each build{online}, answers otherwise")],
+            Freshness::Always => vec![format!("a build{online} comes: it is never fresh")],
+            Freshness::Exists | Freshness::Digest => Vec::new(),
         }
+    }
+
+    fn once_it_is_old(&self, what: Aged, record: &StepRecord, limit: Duration, online: &str) -> String {
+        let (word, at) = (what.word(), record.asked_at);
+        if at > self.now_ms {
+            return format!("a build{online} comes before {}: the clock went back since it was {word}", time(at));
+        }
+        let from = time(at.saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
+        let then = if what == Aged::Answer { ", and its source answers otherwise" } else { "" };
+        format!("a build{online} comes after {from}: it was {word} {} before{then}", written(limit))
+    }
+
+    /// When its tags move, its values are gone, or what it reads as a whole gets or loses steps.
+    fn as_values_move(&self, id: StepId, compiled: &Compiled, told: &Explanation) -> Vec<String> {
         let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
         let reads = &compiled.rule.common().reads;
+        let mut moves = Vec::new();
         // The digest of a value that is not read is no part of the key.
         for (binding, (_, value, digest)) in told.values.iter().enumerate().filter(|(b, _)| reads.contains(b)) {
             let teller = self.teller(target, binding, &values).map(|step| self.steps.label(step));
             let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
-            again.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
+            moves.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
-        again.extend(self.ends(target, &values));
-        again.extend(self.members(target, &values));
+        moves.extend(self.ends(target, &values));
+        moves.extend(self.members(target, &values));
+        moves
+    }
+
+    fn as_it_is_changed(&self, id: StepId, compiled: &Compiled, record: &StepRecord, told: &Explanation) -> String {
+        // What its source does not have it does not have for other parameters either.
+        if self.asks(id, compiled) && record.absent.is_some() && record.answer.is_none() {
+            return "it asks its source another question (the source, or what is asked of it: a repository, a tag, a \
+                    filter), or the rule's version changes; no other parameter"
+                .to_owned();
+        }
         let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
             (true, true) => "",
             (false, true) => "an input, ",
             (true, false) => "an input that is to come, ",
             (false, false) => "an input, or one that is to come, ",
         };
-        again.push(format!("{inputs}a parameter or the rule's version changes"));
-        match self.steps.step(id).status {
-            Status::Absent => {}
-            _ if compiled.cached => {
-                again.push(
-                    "an output is changed or removed (it comes back from the store, where that has it)".to_owned(),
-                );
-            }
-            _ => again.push("an output is changed or removed".to_owned()),
-        }
-        again
+        format!("{inputs}a parameter or the rule's version changes")
+    }
+
+    fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
+        compiled.rule.question(&self.view(id)).is_some()
     }
 
     /// Its source is not asked: `--offline`.
@@ -171,6 +211,12 @@ impl Engine<'_> {
         let step = self.parent_step(target, axis, |b| values.get(b).copied())?;
         theirs.map_or(Some(step), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
     }
+}
+
+/// What is absent has no outputs.
+fn as_outputs_change(compiled: &Compiled, record: &StepRecord) -> Option<String> {
+    let stored = if compiled.cached { " (it comes back from the store, where that has it)" } else { "" };
+    record.absent.is_none().then(|| format!("an output is changed or removed{stored}"))
 }
 
 /// How long answers are kept, as the pipeline says it.

@@ -28,6 +28,8 @@ pub struct Read {
     pub found: bool,
     /// The last run did not read it.
     pub left_out: bool,
+    /// It did without that, since the input is `partial`.
+    pub done_without: bool,
 }
 
 /// What lies at a path.
@@ -80,6 +82,7 @@ impl Engine<'_> {
                 read.name.clone_from(&input.name);
                 read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
                 read.left_out = is_told && !then.contains_key(&part.name_hash());
+                read.done_without = read.left_out && self.goes_on_without(id, position);
                 reads.push(read);
             };
             let mut add_step = |step: StepId| self.files_of(step).iter().for_each(|path| add(path, Some(step)));
@@ -149,6 +152,15 @@ impl Engine<'_> {
             Some(Look::Missing) | None => Now::Gone,
         };
         let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
-        Read { path: path.to_owned(), now, was, name: None, step: None, found: false, left_out: false }
+        Read {
+            path: path.to_owned(),
+            now,
+            was,
+            name: None,
+            step: None,
+            found: false,
+            left_out: false,
+            done_without: false,
+        }
     }
 }

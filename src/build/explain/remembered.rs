@@ -314,6 +314,7 @@ impl Engine<'_> {
                 name: None,
                 step: None,
                 found: false,
+                done_without: false,
                 left_out: false,
             },
         });

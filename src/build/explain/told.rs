@@ -7,6 +7,7 @@ use crate::rules::Lane;
 use super::again::fresh;
 use super::neighbourhood::list_of;
 use super::{Explanation, Standing, time};
+use crate::build::decide::Decision;
 use crate::build::decide::key::Template;
 use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
@@ -16,19 +17,41 @@ use crate::build::files::mtime;
 use crate::build::outcome::Status;
 use crate::build::reasons::Reasons;
 use crate::build::steps::{Bound, StepId};
+use crate::store::state::StepRecord;
 
 impl Engine<'_> {
     pub(crate) fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
-        let step = self.steps.step(id);
-        let outputs: Vec<String> = self.paths(id).map(str::to_owned).collect();
         let record = self.record_of(id);
-        let recorded = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
+        let template = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
         let mut told = match &record {
-            Some(record) => Explanation::of_record(record, recorded.as_ref()),
+            Some(record) => Explanation::of_record(record, template.as_ref()),
             None => Explanation::default(),
         };
         told.step = self.steps.label(id);
-        told.standing = Standing::Step(step.status);
+        told.outputs = self.paths(id).map(str::to_owned).collect();
+        self.tell_standing(id, failures, &mut told);
+        self.tell_values(id, &mut told);
+        self.tell_inputs(id, record.as_ref(), &mut told);
+        let target = self.steps.step(id).target as usize;
+        told.settings = self.set_in_pipeline(target, self.settings_of(id));
+        match &self.rules[target] {
+            Some(compiled) => {
+                told.other_source = template
+                    .and_then(|then| then.source)
+                    .filter(|then| Some(then) != compiled.template.source.as_ref());
+                self.tell_rule(id, compiled, &mut told);
+                self.tell_other_targets(id, &mut told);
+                told.again = self.again(id, compiled, record.as_ref(), &told);
+            }
+            None => self.tell_group(id, &mut told),
+        }
+        told
+    }
+
+    /// Where it stands, and why.
+    fn tell_standing(&self, id: StepId, failures: &Failures, told: &mut Explanation) {
+        let status = self.steps.step(id).status;
+        told.standing = Standing::Step(status);
         if let Some(account) = self.accounts.get(&id) {
             told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
             told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
@@ -37,53 +60,61 @@ impl Engine<'_> {
             told.help.clone_from(&account.help);
             told.last_failure.clone_from(&account.last_failure);
         }
-        if step.status.has_outputs() || step.status == Status::Absent {
+        told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
+        if status.has_outputs() || status == Status::Absent {
             told.last_failure = self.failure_of(id, failures);
         }
-        if step.status == Status::Adopted {
-            let at = outputs.iter().find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
+        if status == Status::Adopted {
+            let at = self.paths(id).find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
             told.message = at.map(|meta| format!("what is there is of {}", time(mtime(&meta) / 1_000_000)));
         }
-        told.settings = self.set_in_pipeline(step.target as usize, self.settings_of(id));
+    }
+
+    /// Its values, and what they were read out of.
+    fn tell_values(&self, id: StepId, told: &mut Explanation) {
         told.values = self.values(id);
-        told.contents = record.as_ref().map(|record| self.contents(id, record)).unwrap_or_default();
         told.read_out_of = self.read_out_of(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
-        told.inputs = self.reads(id, record.as_ref());
+    }
+
+    /// What it reads, and what it only waits for.
+    fn tell_inputs(&self, id: StepId, record: Option<&StepRecord>, told: &mut Explanation) {
+        told.contents = record.map(|record| self.contents(id, record)).unwrap_or_default();
+        told.inputs = self.reads(id, record);
         told.inputs_to_come = self.inputs_to_come(id);
-        if let Some(record) = record.as_ref().filter(|_| !told.inputs_to_come.is_empty()) {
+        if let Some(record) = record.filter(|_| !told.inputs_to_come.is_empty()) {
             told.inputs.extend(self.read_before(id, record, &told.inputs));
         }
-        told.after = self.after_of(id).into_iter().map(|t| self.waited_for(t)).collect();
-        match &self.rules[step.target as usize] {
-            Some(compiled) => {
-                told.rule = (compiled.template.rule.clone(), compiled.template.version);
-                told.params.clone_from(&compiled.template.params);
-                told.notes = notes(compiled);
-                told.notes.extend(self.rival_inputs(id));
-                told.source.clone_from(&compiled.template.source);
-                told.other_source = recorded.and_then(|r| r.source).filter(|s| Some(s) != told.source.as_ref());
-                let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
-                told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
-                told.log = (!outputs.is_empty())
-                    .then(|| self.log_of(id))
-                    .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
-                    .map(|log| relative(&log, &self.pipeline.root));
-                let (same, rivals) = self.other_makers(id);
-                told.held = self.held(id, &same);
-                (told.same_as, told.rivals) = (self.names(&same), self.names(&rivals));
-                told.again = self.again(id, compiled, record.as_ref(), &told);
-            }
-            None => {
-                told.rule = ("group".to_owned(), 0);
-                let stale = self.upstream(id).unwrap_or_default();
-                told.reasons = stale.into_iter().map(|s| self.upstream_cause(s)).collect();
-                told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
-                told.again.extend(self.members(step.target as usize, &self.steps.values_of(id)));
-            }
-        }
-        told.outputs = outputs;
-        told
+        told.after = self.after_of(id).into_iter().map(|target| self.waited_for(target)).collect();
+    }
+
+    /// What its target says of how it is made.
+    fn tell_rule(&self, id: StepId, compiled: &Compiled, told: &mut Explanation) {
+        told.rule = (compiled.template.rule.clone(), compiled.template.version);
+        told.params.clone_from(&compiled.template.params);
+        told.notes = notes(compiled);
+        told.notes.extend(self.rival_inputs(id));
+        told.source.clone_from(&compiled.template.source);
+        let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
+        told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
+        told.log = (!told.outputs.is_empty())
+            .then(|| self.log_of(id))
+            .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
+            .map(|log| relative(&log, &self.pipeline.root));
+    }
+
+    fn tell_other_targets(&self, id: StepId, told: &mut Explanation) {
+        let (same, rivals) = self.other_makers(id);
+        told.held = self.held(id, &same);
+        (told.same_as, told.rivals) = (self.names(&same), self.names(&rivals));
+    }
+
+    /// A group makes nothing: it stands as what it names does.
+    fn tell_group(&self, id: StepId, told: &mut Explanation) {
+        told.rule = ("group".to_owned(), 0);
+        told.reasons = self.upstream(id).stale.into_iter().map(|step| self.upstream_cause(step)).collect();
+        told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
+        told.again.extend(self.members(self.steps.step(id).target as usize, &self.steps.values_of(id)));
     }
 
     fn values(&self, id: StepId) -> Vec<(String, String, Option<String>)> {
@@ -111,24 +142,6 @@ impl Engine<'_> {
         let parents = (0..target.axes.len())
             .filter_map(|axis| self.parent_step(self.steps.step(id).target as usize, axis, |b| values.get(b).copied()));
         lists.chain(parents.map(|parent| self.steps.label(parent))).collect()
-    }
-
-    /// The step that an axis of a target reads these values out of.
-    pub(crate) fn parent_step<'v>(
-        &self,
-        target: TargetId,
-        axis: usize,
-        value: impl Fn(usize) -> Option<&'v str>,
-    ) -> Option<StepId> {
-        let this = &self.pipeline.targets[target];
-        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
-        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
-        let theirs: Vec<(usize, &str)> = ours.filter_map(|(i, b)| Some((b.parent?, value(i)?))).collect();
-        let is_it = |&&id: &&StepId| {
-            let bound = self.steps.bound(id);
-            theirs.iter().all(|&(b, value)| self.steps.names.get(bound[b].value) == value)
-        };
-        self.steps.rows[parent].steps.iter().find(is_it).copied()
     }
 
     pub(crate) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {

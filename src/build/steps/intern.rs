@@ -34,6 +34,11 @@ impl Interner {
         }
     }
 
+    /// The id of a string that is kept.
+    pub fn find(&self, text: &str) -> Option<Id> {
+        self.table.find(hash(text), |&id| self.get(id) == text).copied()
+    }
+
     /// How many there are: the ids are those below it.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -64,6 +69,7 @@ mod tests {
         let ids: Vec<Id> = (0..1000).map(|n| i.intern(&format!("v{n}"))).collect();
         assert_eq!(ids, (0..1000).map(|n| i.intern(&format!("v{n}"))).collect::<Vec<_>>());
         assert_eq!(i.get(ids[7]), "v7");
+        assert_eq!((i.find("v7"), i.find("v1000")), (Some(ids[7]), None));
         assert_eq!(i.len(), 1000);
     }
 }

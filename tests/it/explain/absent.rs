@@ -57,12 +57,20 @@ targets:
     assert_eq!(project.build(&[]).absent, 1);
     project.edit("rule: layers", "rule: layers, sizes: uncompressed");
     project.plan(&[]).assert_nothing_done();
-    assert_says(&project.explain("nope"), &["nope@tag=nope: absent"]);
+    let other = "again if  it asks its source another question (the source, or what is asked of it: ";
+    let explained = project.explain("nope");
+    assert_says(&explained, &["nope@tag=nope: absent", other, "; no other parameter\n"]);
+    assert!(!explained.contains("an output"), "{explained}");
     for _ in 0..2 {
         assert_eq!(project.build(&[]).absent, 1);
     }
     project.edit("sizes: uncompressed", "missing: error");
-    project.build_exits(exit::FAILED, &[]);
+    let help = "`--refresh` asks again, and without that setting it is left out";
+    project.run(&["build"]).exits(exit::FAILED).says(help);
+    let explained = project.explain("nope");
+    assert_says(&explained, &["nope@tag=nope: failed", help, "again if  `--refresh` asks again (unasked, ", other]);
+    assert!(!explained.contains("an output") && !explained.contains("mended"), "{explained}");
+    assert_says(&project.run(&["plan", "-v"]).stdout, &["failed   nope@tag=nope", help]);
 }
 
 #[test]

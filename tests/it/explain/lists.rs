@@ -113,7 +113,7 @@ fn what_fails_as_of_the_last_build_of_a_list_is_told_as_that() {
         &plan,
         &[
             "failed?  each@n=2  the input in/2.txt is missing\n",
-            "blocked? all  each@n=2\n",
+            "blocked? all  each@n=2 (upstream: list is made again)\n",
             "1 that may be blocked, 1 that may fail\n",
         ],
     );
