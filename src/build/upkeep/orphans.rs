@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use crate::pipeline::backwards;
 use crate::pipeline::model::TargetId;
 use crate::store::Digest;
-use crate::store::state::{Access, FileRecord, State, StepRecord};
+use crate::store::state::{Access, FileRecord, State};
 
+use crate::build::decide::former;
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
 use crate::build::files::place::Placer;
@@ -133,13 +134,12 @@ pub(crate) fn forget(state: &mut State, path: &str) {
     let step = state.step(path);
     state.remove(path);
     let Some(step) = step else { return };
-    let mut others: Vec<String> = step.more_outputs.clone();
+    let mut others: Vec<&str> = step.more_outputs.iter().map(String::as_str).collect();
     others.retain(|other| state.file(other).is_some() && state.step_key(other).is_none());
-    others.push(path.to_owned());
-    if let [first, more @ ..] = others.as_slice()
-        && !more.is_empty()
-    {
-        state.put_step(first, &StepRecord { more_outputs: more.to_vec(), ..step });
+    others.push(path);
+    if let [first, _, ..] = others[..] {
+        let all: Vec<&str> = step.more_outputs.iter().map(String::as_str).chain([path]).collect();
+        state.put_step(first, &former::of_outputs(&step, &others, &all));
     }
 }
 

@@ -180,6 +180,8 @@ fn an_output_that_is_in_its_targets_list_no_more_is_an_orphan() {
             orphans();
             let orphan = project.explain(&format!("{gone}/1"));
             assert_says(&orphan, &[&format!("{gone}/1: orphan\n"), "made by   pair@n=1\n", "last made first build"]);
+            // What the others were, and their names, is no input of it.
+            assert!(!orphan.contains("  input "), "{orphan}");
         };
         told();
         project.build(&[]).assert_only(&["pair@n=1", "pair@n=2"]);
