@@ -3,9 +3,10 @@
 pub(super) mod adoption;
 pub(super) mod changes;
 mod doubt;
-mod former;
+pub(super) mod former;
 mod freshness;
 pub(super) mod key;
+mod left_out;
 mod outputs;
 pub(super) mod parts;
 mod risk;

@@ -84,6 +84,8 @@ pub(super) struct Engine<'p> {
     pub deferrals: Deferrals,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
+    /// Those that builds before this one have left, once something needs them.
+    pub failures_before: OnceLock<Failures>,
     /// Where those of this build are kept, once there is one.
     pub failure_log: Option<File>,
     /// Where the commands that this build begins are written down, once there is one.

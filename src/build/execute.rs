@@ -61,6 +61,7 @@ impl Engine<'_> {
     fn ask(&mut self, id: StepId) {
         let target = self.steps.step(id).target as usize;
         let Some(rule) = self.rules[target].as_ref().map(|c| c.rule.clone()) else { return };
+        self.keep_start(id);
         let job = self.job(id, None);
         let mut cancelled = self.cancel.subscribe();
         let reply = Reply::of(self, id);
@@ -102,6 +103,9 @@ impl Engine<'_> {
         let Some(compiled) = &self.rules[target] else { return };
         if let Some(run) = self.runs.get_mut(&id).filter(|_| compiled.rule.common().lane == Lane::Process) {
             run.attempts = 1;
+        }
+        // What asks was begun with that.
+        if self.runs.get(&id).is_some_and(|run| run.work != Work::Ask) {
             self.keep_start(id);
         }
         let Some(compiled) = &self.rules[target] else { return };

@@ -81,6 +81,11 @@ impl Failed {
         if self.running { self.message.clone() } else { format!("{} when it was last tried", self.word()) }
     }
 
+    /// What it was at, where it did not come to an end.
+    pub(super) fn under_way(&self) -> &'static str {
+        if self.asked() { "its source was asked" } else { "it ran" }
+    }
+
     /// Its source did not answer, or nothing came of the answer.
     pub fn asked(&self) -> bool {
         self.work.as_deref() == Some(ASK)
@@ -108,7 +113,8 @@ impl Failures {
         all
     }
 
-    fn kept(work_dir: &Path) -> Self {
+    /// The same without what was begun.
+    pub(super) fn kept(work_dir: &Path) -> Self {
         let mut all = Self::default();
         lines(&work_dir.join(FILE)).for_each(|(path, failed)| all.add(path, failed));
         all
@@ -210,10 +216,7 @@ impl Engine<'_> {
             message = format!("{message}; build again at {}", time(until));
         }
         told = told.filter(|told| !self.is_spent_by_us(&told.source));
-        if interrupted {
-            message = "the build was interrupted while it ran".to_owned();
-        }
-        let failed = Failed {
+        let mut failed = Failed {
             step: self.steps.label(id),
             at: self.clock.now_ms(),
             message,
@@ -228,6 +231,9 @@ impl Engine<'_> {
             key: self.plain_key(id),
             moved: false,
         };
+        if interrupted {
+            failed.message = format!("the build was interrupted while {}", failed.under_way());
+        }
         let kept = Failures::of(path, failed);
         // It is only told: a disk that is full has been told of already.
         if kept.append(&mut self.failure_log, &self.work_dir).is_err() {

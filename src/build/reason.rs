@@ -34,6 +34,11 @@ pub enum Reason {
         to: String,
     },
     NewInput(String),
+    /// An input that the last run did without: why it did.
+    BackInput {
+        input: String,
+        before: String,
+    },
     /// Of a crowd of inputs, which is told as one, something moved: whose steps they are.
     ChangedInputs {
         of: String,
@@ -172,6 +177,7 @@ impl fmt::Display for Reason {
                 write!(f, "upstream rebuilt: {input} by {step}, from {from} to {to}")
             }
             Self::NewInput(input) => write!(f, "new input: {input}"),
+            Self::BackInput { input, before } => write!(f, "new input: {input} ({before})"),
             Self::LostInput(input) => write!(f, "an input is gone: {input}"),
             Self::LeftOut { input, step, status } => {
                 let is = if *status == Status::Failed { "" } else { "is " };
@@ -262,6 +268,7 @@ impl Reason {
             Self::ChangedInput { .. }
             | Self::ChangedInputs { .. }
             | Self::NewInput(_)
+            | Self::BackInput { .. }
             | Self::LostInput(_)
             | Self::LostInputs(_) => "changed-input",
             Self::LeftOut { .. } => "left-out",
@@ -313,6 +320,7 @@ impl Reason {
             Self::MissingOutput(what)
             | Self::MissingRecord { what, .. }
             | Self::NewInput(what)
+            | Self::BackInput { input: what, .. }
             | Self::LostInput(what)
             | Self::LeftOut { input: what, .. }
             | Self::Upstream(what)

@@ -136,7 +136,8 @@ fn standing(found: &Explanation, lines: &mut Lines) {
     if let Some(failed) = &found.last_failure {
         let attempts = if failed.attempts > 1 { format!(" after {} attempts", failed.attempts) } else { String::new() };
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
-        lines.all("", failed.because.as_ref().map(|why| format!("it ran because: {why}")));
+        let tried = if failed.asked() { "it was asked because" } else { "it ran because" };
+        lines.all("", failed.because.as_ref().map(|why| format!("{tried}: {why}")));
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
         let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);
         let before = if answered { "what was answered before stands" } else { "what was made before stands" };
@@ -216,6 +217,7 @@ fn read(read: &Read) -> String {
         let _ = write!(text, " of {step}");
         let _ = trouble.as_ref().map(|trouble| write!(text, ", {trouble}"));
     }
+    text.push_str(if read.orphan { ", which no step makes any more" } else { "" });
     if read.found {
         text.push_str(" found while it ran");
     }

@@ -31,7 +31,7 @@ impl Engine<'_> {
     }
 
     /// The first output of the recorded step that made this one.
-    fn kept_by(&self, path: PathId) -> Option<PathId> {
+    pub(crate) fn kept_by(&self, path: PathId) -> Option<PathId> {
         if self.state.step_key_at(path).is_some() {
             return Some(path);
         }

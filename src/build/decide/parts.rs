@@ -91,7 +91,7 @@ impl Engine<'_> {
                 Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
                 _ => Vec::new(),
             };
-            std::iter::once(self.by_upstream(id, reason)).chain(inside)
+            std::iter::once(self.by_upstream(id, record, reason)).chain(inside)
         });
         by_another.into_iter().chain(told).collect()
     }
@@ -192,8 +192,9 @@ impl Engine<'_> {
     }
 
     /// An input that this build itself made anew is named with the step that made it.
-    fn by_upstream(&self, id: StepId, reason: Reason) -> Reason {
+    fn by_upstream(&self, id: StepId, record: &StepRecord, reason: Reason) -> Reason {
         let (input, from, to) = match reason {
+            Reason::NewInput(input) => return self.new_input(id, record, input),
             Reason::LostInput(input) => return self.lost(id, input),
             Reason::ChangedInput { input, from, to } => (input, from, to),
             Reason::ChangedInputs { of, from, to } => {

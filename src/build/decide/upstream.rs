@@ -147,7 +147,7 @@ impl Engine<'_> {
                 if self.may_be_absent(self.steps.step(step).target as usize) {
                     Reason::UpstreamNew(self.steps.label(step))
                 } else {
-                    Reason::NewInput(self.path(step, 0).to_owned())
+                    self.new_input(id, record, self.path(step, 0).to_owned())
                 }
             }
             cause => cause,
@@ -160,7 +160,7 @@ impl Engine<'_> {
         let maker = |input: &str| self.steps.find_path(&self.state, input);
         let hangs = |cause: &Reason| match cause {
             // What it is as of the last build, it may have been before, too.
-            Reason::ChangedInput { input, .. } | Reason::NewInput(input) => {
+            Reason::ChangedInput { input, .. } | Reason::NewInput(input) | Reason::BackInput { input, .. } => {
                 maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
             }
             Reason::Reordered { .. } => self.may_grow_inputs(id),

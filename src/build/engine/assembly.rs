@@ -65,6 +65,7 @@ pub(crate) fn engine<'p>(
             traffic: session.traffic.clone(),
             budgets: session.budgets.clone(),
             deferrals: Deferrals::default(),
+            failures_before: OnceLock::new(),
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
             failure_log: None,
             start_log: None,

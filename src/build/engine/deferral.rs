@@ -107,7 +107,9 @@ impl Engine<'_> {
         if let Some(account) = self.accounts.get(&id) {
             listener.hear(&Event::Finished { id, account });
         }
+        let work = run.work.word();
         self.deferrals.waiting.push(Waiting { id, run: Box::new(run), deferral });
+        self.keep_failure(id, Some(work));
     }
 
     /// Once nothing else is left to do, takes up what was put off and has all that it needs in the store now; where

@@ -1,9 +1,11 @@
-//! Commands that were begun, as a build writes them down: of one that was killed, they tell what it was at.
+//! Commands that were begun, and what sources are asked for, as a build writes them down: of one that was killed, they tell
+//! what it was at.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::rules::Lane;
 use crate::store::lock;
 
 use crate::build::engine::Engine;
@@ -15,22 +17,31 @@ const FILE: &str = "tmp/started";
 
 /// What was begun, by the path of a step's first output. What came to an end since has a later record, or failed later.
 pub(crate) fn begun(work_dir: &Path) -> impl Iterator<Item = (String, Failed)> {
-    let message = if lock::is_held_by_another(work_dir) { None } else { Some("the build was killed while it ran") };
+    let running = lock::is_held_by_another(work_dir);
     lines(&work_dir.join(FILE)).map(move |(path, failed)| {
-        let running = message.is_none();
-        (path, Failed { running, message: message.unwrap_or("a build makes it now").to_owned(), ..failed })
+        let message = match (running, failed.asked()) {
+            (true, true) => "a build asks its source now".to_owned(),
+            (true, false) => "a build makes it now".to_owned(),
+            (false, _) => format!("the build was killed while {}", failed.under_way()),
+        };
+        (path, Failed { running, message, ..failed })
     })
 }
 
 impl Engine<'_> {
-    /// Writes down that a command is begun.
+    /// Writes down that a step is begun which may take its time: a command, or what asks or reads a source that is elsewhere.
     pub(crate) fn keep_start(&mut self, id: StepId) {
-        let because = self.runs.get(&id).map(|run| run.reasons.listed().join("; "));
+        let rule = self.rules[self.steps.step(id).target as usize].as_ref().map(|compiled| compiled.rule.common());
+        if !rule.is_some_and(|rule| rule.lane == Lane::Process || rule.is_remote) {
+            return;
+        }
+        let run = self.runs.get(&id);
         let begun = Failed {
             step: self.steps.label(id),
             at: self.clock.now_ms(),
             interrupted: true,
-            because,
+            because: run.map(|run| run.reasons.listed().join("; ")),
+            work: run.map(|run| run.work.word().to_owned()),
             ..Failed::default()
         };
         let line = Failures::of(self.path(id, 0), begun).line();

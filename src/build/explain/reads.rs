@@ -10,6 +10,7 @@ use crate::build::decide::key::Part;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
+use crate::build::request;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
@@ -30,6 +31,8 @@ pub struct Read {
     pub left_out: bool,
     /// It did without that, since the input is `partial`.
     pub done_without: bool,
+    /// A step made it, and none does any more.
+    pub orphan: bool,
 }
 
 /// What lies at a path.
@@ -152,15 +155,35 @@ impl Engine<'_> {
             Some(Look::Missing) | None => Now::Gone,
         };
         let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
+        let step = self.steps.find_path(&self.state, path);
+        let step = step.or_else(|| folders_of(path).find_map(|folder| self.steps.find_path(&self.state, folder)));
+        let orphan = step.is_none() && known.is_some() && self.is_left_behind(path);
+        let step = step.map(|step| (self.steps.label(step), self.trouble(step)));
         Read {
             path: path.to_owned(),
             now,
             was,
             name: None,
-            step: None,
+            step,
             found: false,
             left_out: false,
             done_without: false,
+            orphan,
         }
     }
+
+    /// Whether a file, or a folder that it lies in, is recorded as made by a step, and no step makes it now.
+    fn is_left_behind(&self, path: &str) -> bool {
+        let is_recorded = |path: &str| self.state.find(path).is_some_and(|path| self.kept_by(path).is_some());
+        let is_nobodys = |path: &str| {
+            let makers = request::makers(self.pipeline, path);
+            makers.iter().all(|(target, values)| self.is_sure_not_to_make(*target, values))
+        };
+        folders_of(path).chain([path]).any(|path| is_recorded(path) && is_nobodys(path))
+    }
+}
+
+/// The folders that a path lies in.
+fn folders_of(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
 }

@@ -38,7 +38,7 @@ impl Engine<'_> {
         let is_nobodys = |path: &str| match asked {
             Asked::Steps(target, _) => {
                 let makers = request::makers(self.pipeline, path);
-                makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values, path))
+                makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values))
             }
             Asked::Target(_) | Asked::Output(..) => true,
         };
@@ -49,12 +49,12 @@ impl Engine<'_> {
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
-    /// Whether a target was looked at for steps of these values, one of which would make a file that no step makes, and
-    /// none is to come.
-    fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)], path: &str) -> bool {
+    /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step
+    /// makes, and none is to come.
+    pub(super) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let wanted = &self.wanted[target];
         let looked_at = wanted.all || wanted.only.iter().any(|only| only.iter().all(|value| values.contains(value)));
-        looked_at && self.pending(target, values, path).is_none()
+        !self.may_have(target, values) || looked_at && self.awaited(target, values).is_none()
     }
 
     /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
@@ -166,19 +166,7 @@ impl Engine<'_> {
 
     /// A step that comes back once what its values are read out of is built.
     pub(crate) fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
-        if !self.may_have(target, values) {
-            return None;
-        }
-        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        let axes = 0..self.pipeline.targets[target].axes.len();
-        let parent =
-            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
-        // Of a parent that has no steps yet either, its own parent is what is to be built.
-        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
-        let (parent, what) = match parent {
-            Some(step) => (self.steps.label(step), self.standing_of(step)),
-            None => (grown()?, "its own steps are told only once that is built".to_owned()),
-        };
+        let (parent, what) = self.awaited(target, values)?;
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Pending;
         told.step = self.label_of(target, values);
@@ -190,6 +178,23 @@ impl Engine<'_> {
             vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
         told.read_out_of = vec![parent];
         Some(told)
+    }
+
+    /// What has to be built before it is seen whether there is a step of these values, and why.
+    fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
+        if !self.may_have(target, values) {
+            return None;
+        }
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let axes = 0..self.pipeline.targets[target].axes.len();
+        let parent =
+            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
+        // Of a parent that has no steps yet either, its own parent is what is to be built.
+        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
+        Some(match parent {
+            Some(step) => (self.steps.label(step), self.standing_of(step)),
+            None => (grown()?, "its own steps are told only once that is built".to_owned()),
+        })
     }
 
     /// What can be read out of it is known.
@@ -316,6 +321,7 @@ impl Engine<'_> {
                 found: false,
                 done_without: false,
                 left_out: false,
+                orphan: false,
             },
         });
         told.inputs = inputs.chain(self.found_inputs(&record)).collect();

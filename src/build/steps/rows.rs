@@ -211,11 +211,17 @@ impl Engine<'_> {
                     scratch.path.clear();
                     pattern::fill_into(&mut scratch.path, path, |b| steps.names.get(bound[b].value));
                     let path = rhythm.find(state, target, this.outputs.len() + position, &scratch.path);
-                    waits.push(match (steps.maker(path), &input.kind) {
-                        (Some(step), _) => Wait::Step(step),
+                    waits.push(match (steps.maker(path), &input.kind, &input.path) {
+                        (Some(step), ..) => Wait::Step(step),
                         // The other target has no step of these values.
-                        (None, InputKind::Target { .. }) if input.path.is_none() => Wait::None,
-                        (None, _) => steps.wait_for_path(path),
+                        (None, InputKind::Target { .. }, None) => Wait::None,
+                        // It is known by its first output; the file that is named may be another one.
+                        (None, InputKind::Target { .. }, Some(named)) => {
+                            scratch.path.clear();
+                            pattern::fill_into(&mut scratch.path, named, |b| steps.names.get(bound[b].value));
+                            steps.wait_for_path(state.intern(&scratch.path))
+                        }
+                        (None, InputKind::Path(_), _) => steps.wait_for_path(path),
                     });
                 }
                 (None, InputKind::Target { target: of, on, .. }) => {

@@ -71,6 +71,8 @@ struct Input<'a> {
     found: bool,
     /// The last run did not read it.
     left_out: bool,
+    /// A step made it, and none does any more.
+    orphan: bool,
 }
 
 #[derive(Serialize)]
@@ -176,5 +178,6 @@ fn input(read: &Read) -> Input<'_> {
         status: read.step.as_ref().and_then(|(_, trouble)| trouble.as_deref()),
         found: read.found,
         left_out: read.left_out,
+        orphan: read.orphan,
     }
 }

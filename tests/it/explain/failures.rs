@@ -130,7 +130,7 @@ fn a_refresh_that_failed_of_what_is_absent_is_told_until_its_source_answers() {
     let words = [
         "tags@repo=library/none: absent\n",
         "failed    20",
-        "it ran because: refreshed by hand\n",
+        "it was asked because: refreshed by hand\n",
         "what was answered before stands\n",
         "Z: absent\n",
     ];
@@ -149,7 +149,7 @@ fn a_refresh_that_failed_of_what_was_deleted_is_told_until_its_source_answers() 
     project.build(&[]);
     project.remove("tags/library/redis.json");
     broken(&project);
-    let why = "it ran because: missing output: tags/library/redis.json; refreshed by hand\n";
+    let why = "it was asked because: missing output: tags/library/redis.json; refreshed by hand\n";
     assert_says(&project.explain("tags"), &["tags@repo=library/redis: failed\n", "because   missing output", why]);
     // It is made of the answer of before; that it was to be another one is still known.
     project.build(&[]).assert_only(&["tags@repo=library/redis"]);

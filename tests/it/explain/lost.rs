@@ -1,7 +1,10 @@
-//! Inputs that a step has no more, or in another order: told before a build also where other inputs are to be made.
+//! Inputs that a step has no more, or again, or in another order: told before a build also where other inputs are to be
+//! made.
 
 use super::assert_says;
+use crate::support::images::Format;
 use crate::support::project::Project;
+use crate::support::stock;
 use crate::support::words::exit;
 
 /// A step that reads a target whose values are those of a list.
@@ -96,4 +99,55 @@ targets:
     );
     let report = project.build_exits(exit::FAILED, &[]);
     assert_eq!(report.step("s").message.as_deref(), Some("made without 1 step that failed or is deferred"));
+}
+
+#[test]
+fn an_input_that_was_left_out_is_told_as_that_when_it_is_there() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: {lines: ns}}, inputs: [a.txt], run: \"test ! -e no-{n} && cp {in} {out}\", output: \"a/{n}\"}
+  s: {rule: command, inputs: [{target: a, partial: true}], run: \"cat {in} > {out}\", output: s}
+",
+    );
+    project.write("a.txt", "1\n");
+    project.write("ns", "1\n2\n");
+    project.write("no-2", "");
+    // From the first build on.
+    project.build_exits(exit::FAILED, &[]);
+    project.remove("no-2");
+    let why = "new input: a/2 (left out before, since a@n=2 failed)";
+    assert_eq!(project.build(&[]).step("s").reason(), why);
+    assert_says(&project.explain("s"), &[&format!("last made {why}")]);
+    // When it was there before that, and after other builds.
+    project.write("a.txt", "2\n");
+    project.write("no-2", "");
+    project.build_exits(exit::FAILED, &[]);
+    project.remove("no-2");
+    project.build(&["a"]);
+    assert_says(&project.run(&["plan"]).stdout, &[why]);
+    assert_eq!(project.build(&[]).step("s").reason(), why);
+    // What is new indeed is told as new.
+    project.write("ns", "1\n2\n3\n");
+    assert_eq!(project.build(&[]).step("s").reason(), "new input: a/3");
+}
+
+#[test]
+fn an_input_that_was_absent_is_told_as_that_when_it_is_there() {
+    let registry = stock::registry();
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\"}}}}
+targets:
+  l: {{rule: layers, source: ours, foreach: {{repo: [library/busybox, library/none]}}, tag: latest, output: 'l/{{repo}}.json'}}
+  s: {{rule: stat, inputs: [l], output: s.csv}}
+",
+        registry.url()
+    ));
+    project.build(&[]);
+    registry.push("library/none:latest", &stock::busybox().manifest(Format::Oci));
+    let report = project.build(&["--refresh"]);
+    let why = "new input: l/library/none.json (l@repo=library/none was absent before)";
+    assert_eq!(report.step("s").reason(), why);
+    assert_says(&project.explain("s"), &[&format!("last made {why}")]);
 }

@@ -117,3 +117,30 @@ targets:
     project.write("i.txt", "2\n");
     assert_says(&project.explain("b"), &[" of a, stale\n"]);
 }
+
+#[test]
+fn an_input_that_no_step_makes_any_more_says_so() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: {lines: ns}}, run: \"echo {n} > {out.x}; echo y > {out.y}\", output: {x: \"a/{n}.x\", y: \"a/{n}.y\"}}
+  f: {rule: command, foreach: {n: {lines: ns}}, run: \"mkdir -p {out} && echo {n} > {out}/in\", output: \"f/{n}/\"}
+  r: {rule: command, inputs: [a/2.x, a/2.y, f/2/in, by.txt], run: \"cat {in} > {out}\", output: r.txt}
+",
+    );
+    project.write("ns", "1\n2\n");
+    project.write("by.txt", "by hand\n");
+    project.build(&["a", "f"]);
+    assert!(!project.explain("r").contains("no step makes"), "{}", project.explain("r"));
+    project.write("ns", "1\n");
+    for _ in 0..2 {
+        let told = project.explain("r");
+        for path in ["a/2.x", "a/2.y", "f/2/in"] {
+            let line = told.lines().find(|line| line.contains(&format!("input     {path} ("))).expect(path);
+            assert!(line.ends_with("), which no step makes any more"), "{told}");
+        }
+        assert!(!told.contains("by.txt (there, not known yet), which"), "{told}");
+        project.build(&[]);
+        assert_eq!(project.read("r.txt"), "2\ny\n2\nby hand\n", "each is read as it is named");
+    }
+}

@@ -1,0 +1,44 @@
+//! Inputs that a step's last run did without, and that are there now.
+
+use crate::store::state::StepRecord;
+
+use crate::build::engine::Engine;
+use crate::build::failures::Failures;
+use crate::build::outcome::Status;
+use crate::build::reason::Reason;
+use crate::build::steps::StepId;
+
+impl Engine<'_> {
+    /// An input that a step's last run did not read: where it was left out then, or was not there, that is told.
+    pub(crate) fn new_input(&self, id: StepId, record: &StepRecord, input: String) -> Reason {
+        match self.left_out_by_the_last_run(id, record, &input) {
+            Some(before) => Reason::BackInput { input, before },
+            None => Reason::NewInput(input),
+        }
+    }
+
+    fn left_out_by_the_last_run(&self, id: StepId, record: &StepRecord, input: &str) -> Option<String> {
+        let told = format!("left out: {input}, since ");
+        let mut causes = record.why.iter().flat_map(|why| why.lines());
+        if let Some(why) = causes.find_map(|cause| cause.strip_prefix(&told)) {
+            let was = |status: Status| {
+                Some(format!("{} was {}", why.strip_suffix(&format!(" is {}", status.word()))?, status.word()))
+            };
+            let was = [Status::Blocked, Status::Deferred, Status::Interrupted].into_iter().find_map(was);
+            return Some(format!("left out before, since {}", was.as_deref().unwrap_or(why)));
+        }
+        let maker = self.steps.find_path(&self.state, input)?;
+        let label = self.steps.label(maker);
+        let failures = self.failures_before.get_or_init(|| Failures::kept(&self.work_dir));
+        let failed = failures
+            .get(self.path(maker, 0))
+            .filter(|failed| !failed.interrupted && failed.at <= record.last_made() && self.reads_in_part(id, maker));
+        if let Some(failed) = failed {
+            let was = if failed.deferred { "was " } else { "" };
+            return Some(format!("left out before, since {label} {was}{}", failed.word()));
+        }
+        let made = self.record_of(maker).filter(|made| made.last_made() >= record.last_made())?;
+        let was_absent = Reason::WasAbsent(String::new()).to_string();
+        made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(|| format!("{label} was absent before"))
+    }
+}
