@@ -1,6 +1,7 @@
 //! Requests: sent, bounded, followed and repeated. What the answers mean is for others to say.
 
 mod clients;
+mod connecting;
 mod exchange;
 mod fault;
 mod hosts;
@@ -36,6 +37,17 @@ pub struct Settings {
     /// The source is on this machine: proxies are for elsewhere.
     pub local: bool,
     pub certificates: Certificates,
+}
+
+/// Of the time in which a server is to say something, this part is for the connection, so that one that cannot be reached
+/// is told from one that is silent.
+const CONNECTS_WITHIN: f64 = 0.9;
+
+impl Settings {
+    /// For a connection to come about.
+    fn connects_within(&self) -> Duration {
+        self.idle_timeout.min(self.timeout).mul_f64(CONNECTS_WITHIN)
+    }
 }
 
 /// A server that wants to be left alone for longer is not waited for.

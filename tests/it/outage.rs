@@ -78,14 +78,15 @@ fn a_host_from_which_nothing_comes_costs_as_much_as_one_request_too() {
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(300));
     let waiting: Vec<_> = (0..8).map(connect).collect();
     assert!(waiting.iter().any(Result::is_err), "it is full");
-    let project = of_many(&format!("http://{address}"), 60, "    retries: 1\n");
-    project.edit("{kind: registry, ", "{kind: registry, idle_timeout: 1s, ");
-    let run = project.run(&["build", "--format", "json"]).exits(exit::FAILED);
-    assert!(
-        run.stderr.contains(&format!("failed 60 steps: http://{address} cannot be reached: it does not answer")),
-        "{run}"
-    );
-    assert!(run.report(exit::FAILED).requests < 20);
+    // Also where a step itself has less time than a connection has.
+    for (of_source, of_target) in [("idle_timeout: 1s, ", ""), ("", "    timeout: 1s\n")] {
+        let project = of_many(&format!("http://{address}"), 60, &format!("    retries: 1\n{of_target}"));
+        project.edit("{kind: registry, ", &format!("{{kind: registry, concurrency: 8, {of_source}"));
+        let run = project.run(&["build", "--format", "json"]).exits(exit::FAILED);
+        let says = format!("failed 60 steps: http://{address} cannot be reached: it does not answer");
+        assert!(run.stderr.contains(&says), "{run}");
+        assert!(run.report(exit::FAILED).requests < 20);
+    }
 }
 
 #[test]

@@ -3,14 +3,11 @@
 use std::sync::OnceLock;
 
 use reqwest::{Client, Url};
+use tower::util::MapFutureLayer;
 
-use super::Settings;
 use super::fault::root_cause;
+use super::{Settings, connecting};
 use crate::registry::address::is_loopback;
-
-/// Of the time in which a server is to say something, this part is for the connection, so that one that cannot be reached
-/// is told from one that is silent.
-const CONNECTS_WITHIN: f64 = 0.9;
 
 #[derive(Default)]
 pub struct Clients {
@@ -33,7 +30,8 @@ impl Clients {
             let mut builder = Client::builder()
                 .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(settings.idle_timeout.min(settings.timeout).mul_f64(CONNECTS_WITHIN));
+                .connect_timeout(settings.connects_within())
+                .connector_layer(MapFutureLayer::new(connecting::telling));
             if is_plain {
                 builder = builder.tls_certs_only([]);
             } else if let Some(tls) = settings.certificates.config(is_known)? {

@@ -8,7 +8,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_NONE_
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 
-use super::hosts::Turn;
+use super::connecting::Connecting;
+use super::hosts::{Endurance, Turn};
 use super::{Fault, Follow, Http, LONGEST_RETRY_AFTER, Reply, Request, Take, fault};
 use crate::registry::Effort;
 use crate::registry::address::{Origin, display, is_plain, without_user};
@@ -59,15 +60,20 @@ impl Http {
         for _ in 0..=REDIRECTS_MAX {
             let at = Origin::of(&url);
             // Waiting for one's turn is not waiting for the server.
-            let turn = self.turn(request, &at, effort).await?;
+            let endurance = Endurance { retries: effort.retries(), within: left.min(self.settings.connects_within()) };
+            let turn = self.turn(request, &at, endurance).await?;
             let began = Instant::now();
             // Credentials are for the origin that asked, and do not come back by a detour.
             authorization = authorization.filter(|_| at == origin);
             let client = self.clients.of(&url, at == origin, &self.settings).map_err(|e| request.refused(e))?;
-            let came = timeout(left, self.exchange(client, request, &url, authorization)).await;
-            let came = came.unwrap_or_else(|_| Err(request.transient(format_args!("not done within {most:?}"))));
+            let connecting = Connecting::default();
+            let came = timeout(left, connecting.during(self.exchange(client, request, &url, authorization))).await;
+            let came = came.unwrap_or_else(|_| match connecting.is_under_way() {
+                true => Err(fault::unanswered(&at)),
+                false => Err(request.transient(format_args!("not done within {most:?}"))),
+            });
             let came = match came {
-                Err(Fault::Unreached(unreached)) => Err(turn.not_reached(unreached, effort.retries())),
+                Err(Fault::Unreached(unreached)) => Err(turn.not_reached(unreached, endurance)),
                 came => {
                     turn.reached();
                     came
@@ -92,10 +98,10 @@ impl Http {
         Err(request.refused(format_args!("redirects more than {REDIRECTS_MAX} times")))
     }
 
-    async fn turn(&self, request: &Request, at: &Origin, effort: Effort) -> Result<Turn, Fault> {
+    async fn turn(&self, request: &Request, at: &Origin, endurance: Endurance) -> Result<Turn, Fault> {
         let patience = if self.settings.patient { LONGEST_RETRY_AFTER } else { Duration::ZERO };
         let mut turn = self.hosts.enter(at, patience).await.map_err(|rest| fault::resting(request, at, rest))?;
-        turn.attempts(effort.retries()).await?;
+        turn.attempts(endurance).await?;
         Ok(turn)
     }
 

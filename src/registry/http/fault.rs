@@ -144,16 +144,27 @@ pub fn below(request: &Request, at: &Origin, error: reqwest::Error) -> Fault {
     let objection = tls::objection(&error);
     let lasts = objection.is_some();
     if error.is_connect() {
-        let what = || if error.is_timeout() { "it does not answer".to_owned() } else { root_cause(&error) };
-        let (what, help) = objection.map_or_else(|| (what(), UNREACHED), |tls| (tls.what, tls.help));
-        let error = SourceError::new(format!("{at} cannot be reached: {what}")).help(help);
-        return Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts });
+        return match objection {
+            Some(tls) => unreached(at, &tls.what, tls.help, lasts),
+            None if error.is_timeout() => unanswered(at),
+            None => unreached(at, &root_cause(&error), UNREACHED, lasts),
+        };
     }
     match objection {
         Some(tls) => request.refused(format_args!("{at}: {}", tls.what)).help(tls.help),
         None if error.is_builder() => request.refused(root_cause(&error)),
         None => request.transient(root_cause(&error)),
     }
+}
+
+/// A host to which no connection came about in time.
+pub fn unanswered(at: &Origin) -> Fault {
+    unreached(at, "it does not answer", UNREACHED, false)
+}
+
+fn unreached(at: &Origin, what: &str, help: &str, lasts: bool) -> Fault {
+    let error = SourceError::new(format!("{at} cannot be reached: {what}")).help(help);
+    Fault::Unreached(Unreached { error: SourceError { is_outage: true, ..error }, lasts })
 }
 
 /// The innermost reason, which is the one that says something.

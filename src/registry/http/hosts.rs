@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, Unreached};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
+pub use reach::Endurance;
 use reach::{Attempt, Reach};
 
 /// A few faults among many answers are chance; from this part of a windowful on (one in so many) they are not.
@@ -155,10 +156,10 @@ impl Host {
 }
 
 impl Turn {
-    /// Waits for leave to make an attempt where the host is out of reach; why there is none, where whoever makes so many
-    /// `retries` would have given up.
-    pub async fn attempts(&mut self, retries: u32) -> Result<(), SourceError> {
-        self.attempt = Some(self.host.reach.attempt(retries).await?);
+    /// Waits for leave to make an attempt where the host is out of reach; why there is none, where whoever has this
+    /// endurance would have given up.
+    pub async fn attempts(&mut self, endurance: Endurance) -> Result<(), SourceError> {
+        self.attempt = Some(self.host.reach.attempt(endurance).await?);
         Ok(())
     }
 
@@ -167,9 +168,9 @@ impl Turn {
         self.host.reach.is_there();
     }
 
-    /// The host was not reached: what that is for whoever makes so many `retries`.
-    pub fn not_reached(&self, unreached: Unreached, retries: u32) -> Fault {
-        let gives_up = self.attempt.is_some_and(|attempt| self.host.reach.is_not_there(attempt, &unreached, retries));
+    /// The host was not reached: what that is for whoever has this endurance.
+    pub fn not_reached(&self, unreached: Unreached, endurance: Endurance) -> Fault {
+        let gives_up = self.attempt.is_some_and(|attempt| self.host.reach.is_not_there(attempt, &unreached, endurance));
         if gives_up { Fault::Final(unreached.error) } else { Fault::Unreached(unreached) }
     }
 

@@ -3,6 +3,7 @@
 //! host that is down costs all who want it as much time as one of them, and is used again once it is back.
 
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -27,9 +28,20 @@ struct State {
     changes: u64,
 }
 
+/// How much somebody does to reach a host.
+#[derive(Clone, Copy)]
+pub struct Endurance {
+    /// Attempts after the first.
+    pub retries: u32,
+    /// How long each waits for a connection.
+    pub within: Duration,
+}
+
 /// Attempts that did not reach it, one after the other.
 struct Vain {
     attempts: u32,
+    /// The longest that one of them waited for a connection.
+    within: Duration,
     why: SourceError,
     /// When the next one may be made.
     next: Instant,
@@ -52,12 +64,12 @@ enum May {
 }
 
 impl Reach {
-    /// Waits for leave to make an attempt; why there is none, where whoever makes so many `retries` would have given up.
-    pub async fn attempt(&self, retries: u32) -> Result<Attempt, SourceError> {
+    /// Waits for leave to make an attempt; why there is none, where whoever has this endurance would have given up.
+    pub async fn attempt(&self, endurance: Endurance) -> Result<Attempt, SourceError> {
         loop {
             // It is told of what changes from here on.
             let changed = self.changed.notified();
-            let may = self.state().may(retries);
+            let may = self.state().may(endurance);
             match may {
                 May::Now(attempt) => return Ok(attempt),
                 May::No(why) => return Err(why),
@@ -77,18 +89,20 @@ impl Reach {
         }
     }
 
-    /// An attempt was in vain. Whether whoever makes so many `retries` gives up now.
-    pub fn is_not_there(&self, attempt: Attempt, unreached: &Unreached, retries: u32) -> bool {
+    /// An attempt was in vain. Whether whoever has this endurance gives up now.
+    pub fn is_not_there(&self, attempt: Attempt, unreached: &Unreached, endurance: Endurance) -> bool {
         let mut state = self.state();
         if state.changes == attempt.changes {
-            let before = state.vain.as_ref().map_or(0, |vain| vain.attempts);
+            let within = state.vain.as_ref().map_or(endurance.within, |vain| vain.within.max(endurance.within));
+            // Those that waited for less say little to whoever waits for longer.
+            let before = state.vain.as_ref().filter(|vain| vain.within == within).map_or(0, |vain| vain.attempts);
             // Of a host that was there, not all connections need be as this one.
             let attempts = if unreached.lasts && !state.was_reached { u32::MAX } else { before.saturating_add(1) };
             let next = Instant::now() + backoff(attempts);
-            state.vain = Some(Vain { attempts, why: unreached.error.clone(), next, is_under_way: false });
+            state.vain = Some(Vain { attempts, within, why: unreached.error.clone(), next, is_under_way: false });
             self.has_changed(&mut state);
         }
-        unreached.lasts || state.vain.as_ref().is_some_and(|vain| vain.attempts > retries)
+        unreached.lasts || state.vain.as_ref().is_some_and(|vain| vain.outlasts(endurance))
     }
 
     /// An attempt ended, or was given up.
@@ -110,8 +124,15 @@ impl Reach {
     }
 }
 
+impl Vain {
+    /// Whether whoever has this endurance would have given up by now.
+    fn outlasts(&self, endurance: Endurance) -> bool {
+        self.attempts > endurance.retries && self.within >= endurance.within
+    }
+}
+
 impl State {
-    fn may(&mut self, retries: u32) -> May {
+    fn may(&mut self, endurance: Endurance) -> May {
         let changes = self.changes;
         match &mut self.vain {
             None => May::Now(Attempt { changes, is_alone: false }),
@@ -120,7 +141,7 @@ impl State {
                 vain.is_under_way = true;
                 May::Now(Attempt { changes, is_alone: true })
             }
-            Some(vain) if vain.attempts > retries => May::No(vain.why.clone()),
+            Some(vain) if vain.outlasts(endurance) => May::No(vain.why.clone()),
             Some(vain) => May::Later(Some(vain.next)),
         }
     }
@@ -128,27 +149,29 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
-
-    use super::*;
 
     fn unreached(lasts: bool) -> Unreached {
         Unreached { error: SourceError::new("refused"), lasts }
     }
 
+    fn of(retries: u32) -> Endurance {
+        Endurance { retries, within: Duration::from_secs(1) }
+    }
+
     /// Asks as requests do until there is an answer, or no more attempt; each attempt takes a second. Counts attempts.
     async fn ask(reach: &Reach, retries: u32, is_up: impl Fn() -> bool, made: &AtomicU32) -> bool {
         loop {
-            let Ok(attempt) = reach.attempt(retries).await else { return false };
+            let Ok(attempt) = reach.attempt(of(retries)).await else { return false };
             made.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_secs(1)).await;
             if is_up() {
                 reach.is_there();
                 return true;
             }
-            if reach.is_not_there(attempt, &unreached(false), retries) {
+            if reach.is_not_there(attempt, &unreached(false), of(retries)) {
                 return false;
             }
         }
@@ -196,39 +219,58 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_to_what_was_sent_before_counts_and_a_failure_does_not() {
         let reach = Reach::default();
-        let [first, second, third] = [(); 3].map(|()| reach.state().may(1));
+        let [first, second, third] = [(); 3].map(|()| reach.state().may(of(1)));
         let (May::Now(first), May::Now(second), May::Now(third)) = (first, second, third) else { panic!("all may") };
-        assert!(!reach.is_not_there(first, &unreached(false), 1) && !reach.is_not_there(second, &unreached(false), 1));
+        assert!(
+            !reach.is_not_there(first, &unreached(false), of(1))
+                && !reach.is_not_there(second, &unreached(false), of(1))
+        );
         reach.is_there();
-        assert!(!reach.is_not_there(third, &unreached(false), 0), "it was reached since");
-        assert!(reach.attempt(0).await.is_ok());
+        assert!(!reach.is_not_there(third, &unreached(false), of(0)), "it was reached since");
+        assert!(reach.attempt(of(0)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_lasts_is_told_to_all_at_once_unless_the_host_was_there() {
         let reach = Reach::default();
-        let attempt = reach.attempt(8).await.unwrap();
-        assert!(reach.is_not_there(attempt, &unreached(true), 8));
-        assert!(reach.attempt(8).await.is_err());
+        let attempt = reach.attempt(of(8)).await.unwrap();
+        assert!(reach.is_not_there(attempt, &unreached(true), of(8)));
+        assert!(reach.attempt(of(8)).await.is_err());
         let reach = Reach::default();
         reach.is_there();
-        let attempt = reach.attempt(8).await.unwrap();
-        assert!(reach.is_not_there(attempt, &unreached(true), 8), "it itself fails");
-        assert!(reach.attempt(8).await.is_ok());
+        let attempt = reach.attempt(of(8)).await.unwrap();
+        assert!(reach.is_not_there(attempt, &unreached(true), of(8)), "it itself fails");
+        assert!(reach.attempt(of(8)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_while_others_wait_is_followed_by_one_of_them() {
         let reach = Arc::new(Reach::default());
-        let attempt = reach.attempt(8).await.unwrap();
-        reach.is_not_there(attempt, &unreached(false), 8);
-        let alone = reach.attempt(8).await.unwrap();
+        let attempt = reach.attempt(of(8)).await.unwrap();
+        reach.is_not_there(attempt, &unreached(false), of(8));
+        let alone = reach.attempt(of(8)).await.unwrap();
         let waits = tokio::spawn({
             let reach = reach.clone();
-            async move { reach.attempt(8).await.is_ok() }
+            async move { reach.attempt(of(8)).await.is_ok() }
         });
         tokio::task::yield_now().await;
         reach.has_ended(alone);
         assert!(waits.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_longer_for_a_connection_is_not_refused_for_those_who_wait_less() {
+        let reach = Reach::default();
+        let [short, long] = [1, 10].map(|seconds| Endurance { retries: 1, within: Duration::from_secs(seconds) });
+        for gives_up in [false, true] {
+            let attempt = reach.attempt(short).await.unwrap();
+            assert_eq!(reach.is_not_there(attempt, &unreached(false), short), gives_up);
+        }
+        assert!(reach.attempt(short).await.is_err());
+        for gives_up in [false, true] {
+            let attempt = reach.attempt(long).await.unwrap();
+            assert_eq!(reach.is_not_there(attempt, &unreached(false), long), gives_up);
+        }
+        assert!(reach.attempt(long).await.is_err() && reach.attempt(short).await.is_err());
     }
 }
