@@ -7,15 +7,11 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Validators, budget, grammar};
 use crate::store::{Digest, Sha256};
 
-/// It is written to once so many tags are new, or after a while.
-const TOGETHER: usize = 32;
-const AFTER: Duration = Duration::from_millis(500);
 /// A file does not grow beyond it: room for some 300,000 tags.
 const LIMIT: u64 = 64 << 20;
 /// As much of a line's hash stands before it.
@@ -23,9 +19,8 @@ const CHECK: usize = 16;
 
 /// What is known of the tags of one repository.
 pub struct Learnt {
-    file: PathBuf,
     known: HashMap<String, Known>,
-    new: Mutex<New>,
+    log: Mutex<Log>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,11 +30,12 @@ struct Known {
     at: i64,
 }
 
-/// What is still to be written.
-struct New {
-    lines: String,
-    count: usize,
-    since: Instant,
+/// Where what is new is written.
+struct Log {
+    file: PathBuf,
+    /// Opened with the first that is new.
+    opened: Option<File>,
+    /// How many bytes it may still take.
     room: u64,
 }
 
@@ -50,7 +46,7 @@ impl Learnt {
         let file = kept.beside(format!("{source}\n{repo}").as_bytes(), "tags")?;
         Some(match since {
             Some(since) => Self::read(file, since, budget::now_ms()),
-            None => Self { file, known: HashMap::new(), new: Mutex::new(New::with_room(0)) },
+            None => Self { known: HashMap::new(), log: Mutex::new(Log { file, opened: None, room: 0 }) },
         })
     }
 
@@ -58,23 +54,21 @@ impl Learnt {
         let mut bytes = Vec::new();
         let _ = File::open(&file).and_then(|opened| opened.take(LIMIT).read_to_end(&mut bytes));
         let mut text = String::from_utf8_lossy(&bytes);
-        let mut learnt = Self { file, known: HashMap::new(), new: Mutex::new(New::with_room(LIMIT)) };
-        let mut lines = 0;
+        let (mut known_tags, mut lines) = (HashMap::new(), 0);
         for line in text.split_inclusive('\n') {
             lines += 1;
             // A time to come is of a clock that went back.
             if let Some((tag, known)) = parse(line).filter(|(_, known)| (since..=now).contains(&known.at)) {
-                learnt.known.insert(tag.to_owned(), known);
+                known_tags.insert(tag.to_owned(), known);
             }
         }
-        if lines > learnt.known.len() {
+        if lines > known_tags.len() {
             // What is of no use does not take up room.
-            text = learnt.known.iter().map(|(tag, known)| line(tag, known)).collect::<String>().into();
-            let _ = rewrite(&learnt.file, &text);
+            text = known_tags.iter().map(|(tag, known)| line(tag, known)).collect::<String>().into();
+            let _ = rewrite(&file, &text);
         }
-        let taken = text.len() as u64;
-        learnt.new = Mutex::new(New::with_room(LIMIT.saturating_sub(taken)));
-        learnt
+        let room = LIMIT.saturating_sub(text.len() as u64);
+        Self { known: known_tags, log: Mutex::new(Log { file, opened: None, room }) }
     }
 
     /// What a tag points at, where that is known.
@@ -87,47 +81,39 @@ impl Learnt {
         tags.iter().filter_map(|tag| self.known.get(tag)).map(|known| known.at).min()
     }
 
-    /// Keeps what a source says of a tag.
+    /// Keeps what a source says of a tag, at once: what was answered is not asked again, whenever the try is killed.
     pub fn add(&self, tag: &str, digest: Sha256) {
-        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        new.lines.push_str(&line(tag, &Known { digest, at: budget::now_ms() }));
-        new.count += 1;
-        if new.count >= TOGETHER || new.since.elapsed() >= AFTER {
-            new.write(&self.file);
-        }
+        let line = line(tag, &Known { digest, at: budget::now_ms() });
+        let _ = self.log().append(&line);
     }
 
     /// All is known by now, and kept elsewhere: what is older must not come after it.
     pub fn forget(self) {
-        *self.new.lock().unwrap_or_else(PoisonError::into_inner) = New::with_room(0);
-        let _ = fs::remove_file(&self.file);
+        let _ = fs::remove_file(&self.log().file);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Learnt {
-    fn drop(&mut self) {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner).write(&self.file);
-    }
-}
-
-impl New {
-    fn with_room(room: u64) -> Self {
-        Self { lines: String::new(), count: 0, since: Instant::now(), room }
-    }
-
-    fn write(&mut self, file: &Path) {
-        let size = self.lines.len() as u64;
-        if size > 0 && size <= self.room {
-            let _ = append(file, &self.lines);
-            self.room -= size;
+impl Log {
+    /// One line, whole or not at all as far as the system has it; what is killed then has written it.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let size = line.len() as u64;
+        if size > self.room {
+            return Ok(());
         }
-        *self = Self::with_room(self.room);
+        self.room -= size;
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            none => {
+                fs::create_dir_all(self.file.parent().unwrap_or(&self.file))?;
+                none.insert(File::options().create(true).append(true).open(&self.file)?)
+            }
+        };
+        opened.write_all(line.as_bytes())
     }
-}
-
-fn append(file: &Path, lines: &str) -> io::Result<()> {
-    fs::create_dir_all(file.parent().unwrap_or(file))?;
-    File::options().create(true).append(true).open(file)?.write_all(lines.as_bytes())
 }
 
 fn rewrite(file: &Path, text: &str) -> io::Result<()> {
@@ -216,14 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn many_are_written_together() {
+    fn what_is_learnt_is_written_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tags");
         let learnt = Learnt::read(file.clone(), i64::MIN, budget::now_ms());
-        (0..TOGETHER - 1).for_each(|n| learnt.add(&n.to_string(), Sha256::of(b"x")));
-        learnt.add("last", Sha256::of(b"x"));
-        assert!(fs::read_to_string(&file).unwrap().lines().count() > 0, "while it goes on");
-        drop(learnt);
-        assert_eq!(read(&file, i64::MIN).len(), TOGETHER);
+        for n in 1..=3 {
+            learnt.add(&n.to_string(), Sha256::of(b"x"));
+            assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), n);
+        }
     }
 }
