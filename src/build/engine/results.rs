@@ -122,9 +122,6 @@ impl Engine<'_> {
         }
         let mut found = self.keep_found(placed.found);
         found.extend(placed.inside);
-        for (path, record) in &placed.files {
-            self.state.put_file(path, *record);
-        }
         let mut record = std::mem::take(&mut run.record);
         record.found = found;
         let now = self.clock.now_ms();
@@ -154,6 +151,8 @@ impl Engine<'_> {
             self.state.put_action(record.key, &placed.stored);
         }
         self.remember(id, &record);
+        // Only now: what has a file's record is taken to have been made before.
+        placed.files.iter().for_each(|(path, file)| self.state.put_file(path, *file));
         run.notes.extend(self.went_without(id));
         let message = said(&run.notes);
         self.ended(id, status, run, End { message, ..End::default() }, listener);
