@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::pipeline::makers::Makers;
 use crate::pipeline::model::{Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
@@ -122,6 +123,8 @@ pub(super) struct Engine<'p> {
     pub columns: HashMap<String, Vec<Bound>>,
     /// The values of targets that were not expanded.
     pub axis_values: AxisValues,
+    /// The outputs of all targets, once one is looked for.
+    pub makers: OnceLock<Makers<'p>>,
     /// The steps that values were read out of.
     pub by_values: ByValues,
     /// Paths by the hashes that records have of them, once one is asked for.
@@ -198,7 +201,11 @@ const SYNC_EVERY: Duration = Duration::from_millis(500);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-impl Engine<'_> {
+impl<'p> Engine<'p> {
+    pub(crate) fn makers(&self) -> &Makers<'p> {
+        self.makers.get_or_init(|| Makers::new(&self.pipeline.targets))
+    }
+
     pub(super) fn forced(&self, id: StepId) -> bool {
         self.chosen(&self.force, id)
     }

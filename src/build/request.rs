@@ -1,8 +1,11 @@
 //! What is asked for: targets, steps (`target@binding=value,…`), output paths. And what that needs of other targets.
 
-use crate::pipeline::model::{AxisKind, InputKind, Output, Part, Pattern, Pipeline, TargetId, Text};
+use std::collections::HashSet;
+
+use crate::pipeline::backwards;
+use crate::pipeline::makers::{Maker, Makers};
+use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::suggest;
-use crate::pipeline::{backwards, pattern};
 
 /// Which steps of a target are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +25,6 @@ impl Wanted {
         self.all || self.only.iter().any(|only| only.iter().all(|(b, v)| value(*b) == v))
     }
 }
-
-/// A target that may make a file, and the values that its bindings have then.
-type Maker = (TargetId, Vec<(usize, String)>);
 
 /// One thing that was asked for by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +79,9 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     }
     let path = argument.strip_prefix("./").unwrap_or(argument);
     let path = path.trim_end_matches('/');
-    let (path, makers) = match makers(pipeline, path) {
-        none if none.is_empty() => folder_makers(pipeline, path).unwrap_or((path, none)),
+    let all = Makers::new(&pipeline.targets);
+    let (path, makers) = match all.of(path) {
+        none if none.is_empty() => folder_makers(pipeline, &all, path).unwrap_or((path, none)),
         makers => (path, makers),
     };
     if makers.is_empty() {
@@ -95,25 +96,16 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
 }
 
 /// The folder that a file lies in and that some target makes, with the targets that may make it.
-fn folder_makers<'p>(pipeline: &Pipeline, path: &'p str) -> Option<(&'p str, Vec<Maker>)> {
+fn folder_makers<'p>(pipeline: &Pipeline, all: &Makers<'_>, path: &'p str) -> Option<(&'p str, Vec<Maker>)> {
     let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
     let is_folder = |folder: &str, (target, _): &Maker| {
         let outputs = pipeline.targets[*target].outputs.iter().filter(|output| output.folder);
         outputs.into_iter().any(|output| !backwards::match_path(&output.pattern, folder).is_empty())
     };
-    folders.map(|folder| (folder, makers(pipeline, folder))).find_map(|(folder, mut makers)| {
+    folders.map(|folder| (folder, all.of(folder))).find_map(|(folder, mut makers)| {
         makers.retain(|maker| is_folder(folder, maker));
         (!makers.is_empty()).then_some((folder, makers))
     })
-}
-
-/// The targets that may make a file, with the values that their bindings have then.
-pub(super) fn makers(pipeline: &Pipeline, path: &str) -> Vec<Maker> {
-    let outputs = pipeline.targets.iter().enumerate().flat_map(|(t, this)| this.outputs.iter().map(move |o| (t, o)));
-    let values = |(target, output): (TargetId, &Output)| {
-        backwards::match_path(&output.pattern, path).into_iter().map(move |values| (target, values))
-    };
-    outputs.flat_map(values).collect()
 }
 
 /// `repo=a,tag=b`: a comma only ends a value where a binding's name and `=` follow.
@@ -170,15 +162,34 @@ pub fn wanted(pipeline: &Pipeline, asked: &[Asked]) -> Vec<Wanted> {
 /// may make the same files, and those that read values out of them.
 pub fn around(pipeline: &Pipeline, asked: &[Asked]) -> Vec<Asked> {
     let wanted = wanted(pipeline, asked);
-    let mut around = asked.to_vec();
+    let makers = Makers::new(&pipeline.targets);
+    let mut around = Around { asked: asked.to_vec(), whole: HashSet::new() };
     for (target, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| wanted.is_wanted()) {
         let some: &[Vec<(usize, String)>] = if wanted.all { &[Vec::new()] } else { &wanted.only };
         for values in some {
-            around.extend(readers(pipeline, target, values));
-            around.extend(other_makers(pipeline, target, values));
+            around.add(readers(pipeline, target, values));
+            around.add(other_makers(pipeline, &makers, target, values));
+        }
+        around.add(makers.nesting(target).into_iter().map(|other| (other, Vec::new())));
+    }
+    around.asked
+}
+
+/// What is asked for beside what a person did, each once.
+struct Around {
+    asked: Vec<Asked>,
+    /// Targets of which every step is.
+    whole: HashSet<TargetId>,
+}
+
+impl Around {
+    fn add(&mut self, steps: impl IntoIterator<Item = Maker>) {
+        for (target, values) in steps {
+            if !values.is_empty() && !self.whole.contains(&target) || values.is_empty() && self.whole.insert(target) {
+                self.asked.push(Asked::Steps(target, values));
+            }
         }
     }
-    around
 }
 
 /// The steps whose values are read out of those of a target that have these values.
@@ -186,7 +197,7 @@ fn readers<'p>(
     pipeline: &'p Pipeline,
     of: TargetId,
     values: &'p [(usize, String)],
-) -> impl Iterator<Item = Asked> + 'p {
+) -> impl Iterator<Item = Maker> + 'p {
     let targets = pipeline.targets.iter().enumerate();
     targets.flat_map(move |(reader, this)| {
         let axes = this.axes.iter().enumerate();
@@ -194,58 +205,22 @@ fn readers<'p>(
         reads.map(move |(position, _)| {
             let ours = this.bindings.iter().enumerate().filter(|(_, binding)| binding.axis == position);
             let value = |theirs: usize| values.iter().find(|(b, _)| *b == theirs).map(|(_, value)| value.clone());
-            Asked::Steps(reader, ours.filter_map(|(i, binding)| Some((i, value(binding.parent?)?))).collect())
+            (reader, ours.filter_map(|(i, binding)| Some((i, value(binding.parent?)?))).collect())
         })
     })
 }
 
 /// The steps of other targets that may make what the steps of a target that have these values make.
-fn other_makers(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<Asked> {
+fn other_makers(pipeline: &Pipeline, makers: &Makers<'_>, target: TargetId, values: &[(usize, String)]) -> Vec<Maker> {
     let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-    let mut others = Vec::new();
-    for output in &pipeline.targets[target].outputs {
-        match fill_known(&output.pattern, &value) {
-            Some(path) => others.extend(makers(pipeline, &path).into_iter().filter(|(maker, _)| *maker != target)),
-            None => others.extend(rivals(pipeline, target, meet).map(|rival| (rival, Vec::new()))),
+    let paths = pipeline.targets[target].outputs.iter().map(|output| fill_known(&output.pattern, &value));
+    match paths.collect::<Option<Vec<String>>>() {
+        Some(paths) => {
+            let all = paths.iter().flat_map(|path| makers.of(path));
+            all.filter(|(maker, _)| *maker != target).collect()
         }
+        None => makers.meeting(target).into_iter().map(|other| (other, Vec::new())).collect(),
     }
-    others.extend(rivals(pipeline, target, nest).map(|rival| (rival, Vec::new())));
-    others.into_iter().map(|(maker, values)| Asked::Steps(maker, values)).collect()
-}
-
-/// The other targets of which an output may meet one of a target in this way, as far as their patterns tell.
-pub fn rivals(
-    pipeline: &Pipeline,
-    target: TargetId,
-    meet: fn(&Pattern, &Pattern) -> bool,
-) -> impl Iterator<Item = TargetId> + '_ {
-    let outputs = |of: TargetId| pipeline.targets[of].outputs.iter().map(|output| &output.pattern);
-    let ours: Vec<(String, &Pattern)> = outputs(target).map(|ours| (pattern::start(ours), ours)).collect();
-    let others = (0..pipeline.targets.len()).filter(move |&other| other != target);
-    others.filter(move |&other| {
-        outputs(other).any(|theirs| {
-            // There may be many targets, and most of them write elsewhere.
-            let start = pattern::start(theirs);
-            let is_near = |ours: &str| ours.starts_with(&start) || start.starts_with(ours);
-            ours.iter().any(|(text, ours)| is_near(text) && meet(ours, theirs))
-        })
-    })
-}
-
-/// Two outputs may be one file.
-pub fn meet(a: &Pattern, b: &Pattern) -> bool {
-    backwards::unify(a, b).is_some() || backwards::unify(b, a).is_some()
-}
-
-/// One output may need a folder where the other is a file.
-fn nest(a: &Pattern, b: &Pattern) -> bool {
-    let lies_in = |inner: &Pattern, file: &Pattern| {
-        let mut below = file.clone();
-        // A binding of nobody's stands for the rest of the path.
-        below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(usize::MAX)]);
-        backwards::unify(inner, &below).is_some()
-    };
-    lies_in(a, b) || lies_in(b, a)
 }
 
 fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(usize, String)]) {

@@ -1,27 +1,33 @@
-//! Which targets make a path.
+//! Which targets make a path, and which may make the paths of another.
 //!
 //! Pipelines may be generated, with many thousands of targets and paths between them: outputs are found by the text
-//! that they start with, not by trying them all.
+//! that they start and end with, not by trying them all.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::backwards;
 use super::model::{Output, Part, Pattern, Target, TargetId, Text};
-use super::pattern::start;
-use super::{backwards, pattern};
+use super::pattern::{end_backwards, start};
 
-/// The outputs of all targets, by the text before their first binding.
-pub(super) struct Makers<'a> {
+/// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
+pub struct Makers<'a> {
     targets: &'a [Target],
-    outputs: BTreeMap<String, Vec<(TargetId, &'a Output)>>,
+    outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate<'a>>>>,
 }
+
+type Candidate<'a> = (TargetId, &'a Output);
+
+/// A target that may make a path, and the values that its bindings have then.
+pub type Maker = (TargetId, Vec<(usize, String)>);
 
 impl<'a> Makers<'a> {
     pub fn new(targets: &'a [Target]) -> Self {
-        let mut outputs: BTreeMap<String, Vec<(TargetId, &Output)>> = BTreeMap::new();
+        let mut outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate>>> = BTreeMap::new();
         for (id, target) in targets.iter().enumerate() {
             for output in &target.outputs {
-                outputs.entry(start(&output.pattern)).or_default().push((id, output));
+                let (start, end) = (start(&output.pattern), end_backwards(&output.pattern));
+                outputs.entry(start).or_default().entry(end).or_default().push((id, output));
             }
         }
         Self { targets, outputs }
@@ -40,27 +46,135 @@ impl<'a> Makers<'a> {
 
     /// The target that makes a folder in which `path` lies.
     pub fn find_folder(&self, path: &Pattern) -> Option<TargetId> {
-        let within = |output: &Output| {
-            let mut pattern = output.pattern.clone();
-            // A binding of nobody's stands for the rest of the path.
-            pattern.parts.extend([Part::Text(Text::plain("/")), Part::Binding(usize::MAX)]);
-            backwards::unify(path, &pattern).is_some()
-        };
-        self.candidates(path).filter(|(_, output)| output.folder && within(output)).map(|(id, _)| id).min()
+        let start = start(path);
+        let candidates = shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
+        candidates.filter(|(_, output)| output.folder && lies_in(path, &output.pattern)).map(|(id, _)| *id).min()
     }
 
-    /// The outputs that start as `path` does.
-    fn candidates(&self, path: &Pattern) -> impl Iterator<Item = (TargetId, &'a Output)> {
-        let start = start(path);
-        let mut found: Vec<(TargetId, &Output)> = Vec::new();
-        for (at, _) in start.char_indices().chain([(start.len(), ' ')]) {
-            found.extend(self.outputs.get(&start[..at]).into_iter().flatten());
-        }
-        if pattern::literal(path).is_none() {
-            let longer = (Bound::Excluded(start.as_str()), Bound::Unbounded);
-            let longer = self.outputs.range::<str, _>(longer).take_while(|(text, _)| text.starts_with(&start));
-            found.extend(longer.flat_map(|(_, outputs)| outputs));
-        }
+    /// The targets that may make a file, with the values that their bindings have then.
+    pub fn of(&self, path: &str) -> Vec<Maker> {
+        let reversed: String = path.chars().rev().collect();
+        let mut found: Vec<Candidate> =
+            shorter(&self.outputs, path).flat_map(|ends| shorter(ends, &reversed)).flatten().copied().collect();
+        found.sort_by_key(|(id, _)| *id);
+        let values = |(id, output): Candidate| {
+            backwards::match_path(&output.pattern, path).into_iter().map(move |values| (id, values))
+        };
+        found.into_iter().flat_map(values).collect()
+    }
+
+    /// The other targets of which an output may be one file with one of this target's, as far as their patterns tell.
+    pub fn meeting(&self, target: TargetId) -> Vec<TargetId> {
+        let found = self.targets[target].outputs.iter().flat_map(|ours| {
+            let (start, end) = (start(&ours.pattern), end_backwards(&ours.pattern));
+            let longer = longer(&self.outputs, &start).flat_map(|ends| longer(ends, &end)).flatten();
+            let theirs = longer.filter(|(_, theirs)| backwards::unify(&theirs.pattern, &ours.pattern).is_some());
+            let fits = |(_, theirs): &Candidate| backwards::unify(&ours.pattern, &theirs.pattern).is_some();
+            theirs.copied().chain(self.candidates(&ours.pattern).filter(fits)).collect::<Vec<_>>()
+        });
+        others(target, found)
+    }
+
+    /// The other targets of which an output may need a folder where one of this target's is a file, or the other way round,
+    /// as far as their patterns tell.
+    pub fn nesting(&self, target: TargetId) -> Vec<TargetId> {
+        let found = self.targets[target].outputs.iter().flat_map(|ours| {
+            let start = start(&ours.pattern);
+            let inner = longer(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
+            let inner = inner.filter(|(_, theirs)| lies_in(&theirs.pattern, &ours.pattern));
+            let outer = shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
+            let outer = outer.filter(|(_, theirs)| lies_in(&ours.pattern, &theirs.pattern));
+            inner.chain(outer).copied().collect::<Vec<_>>()
+        });
+        others(target, found)
+    }
+
+    /// The outputs that start and end as `path` does.
+    fn candidates(&self, path: &Pattern) -> impl Iterator<Item = Candidate<'a>> {
+        let (start, end) = (start(path), end_backwards(path));
+        let found: Vec<Candidate> =
+            shorter(&self.outputs, &start).flat_map(|ends| shorter(ends, &end)).flatten().copied().collect();
         found.into_iter()
+    }
+}
+
+/// What is kept under a text that this one begins with.
+fn shorter<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item = &'m T> {
+    let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    ends.filter_map(|end| map.get(&text[..end])).collect::<Vec<_>>().into_iter()
+}
+
+/// What is kept under a text that begins with this one.
+fn longer<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item = &'m T> {
+    map.range::<str, _>((Bound::Included(text), Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(text))
+        .map(|(_, value)| value)
+}
+
+/// Whether a path may lie below a file.
+fn lies_in(inner: &Pattern, file: &Pattern) -> bool {
+    let mut below = file.clone();
+    // A binding of nobody's stands for the rest of the path.
+    below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(usize::MAX)]);
+    backwards::unify(inner, &below).is_some()
+}
+
+/// Each once, in their order, without the target itself.
+fn others<'a>(target: TargetId, found: impl Iterator<Item = Candidate<'a>>) -> Vec<TargetId> {
+    let mut all: Vec<TargetId> = found.map(|(id, _)| id).filter(|&id| id != target).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    const OUTPUTS: [&str; 10] = [
+        "r/{n}.txt",
+        "r/x/{n}.txt",
+        "r/x/{n}",
+        "r/{n}/a",
+        "r/{n}/b",
+        "r/x/1.txt",
+        "r/y",
+        "s/{n}.txt",
+        "r/x-{n}.txt",
+        "r/é{n}é",
+    ];
+
+    fn targets() -> Vec<Target> {
+        let target = |(at, output)| {
+            let each = if str::contains(output, '{') { "foreach: {n: [1, 2]}, " } else { "" };
+            format!("  t{at}: {{rule: command, {each}run: \"true\", output: \"{output}\"}}\n")
+        };
+        let targets: String = OUTPUTS.iter().copied().enumerate().map(target).collect();
+        good(&format!("version: 1\ntargets:\n{targets}")).targets
+    }
+
+    #[test]
+    fn what_is_found_by_its_start_and_end_is_what_fits_of_all() {
+        let targets = targets();
+        let makers = Makers::new(&targets);
+        let pattern = |target: TargetId| &targets[target].outputs[0].pattern;
+        let all = |fits: &dyn Fn(TargetId) -> bool| (0..targets.len()).filter(|&b| fits(b)).collect::<Vec<_>>();
+        let mut pairs = 0;
+        for (a, output) in OUTPUTS.iter().enumerate() {
+            let fits = |a, b| backwards::unify(pattern(a), pattern(b)).is_some();
+            let meeting = all(&|b| a != b && (fits(a, b) || fits(b, a)));
+            pairs += meeting.len();
+            assert_eq!(makers.meeting(a), meeting, "{output}");
+            let within = |a, b| lies_in(pattern(a), pattern(b));
+            assert_eq!(makers.nesting(a), all(&|b| a != b && (within(a, b) || within(b, a))), "{output}");
+        }
+        assert!(pairs > 8, "{pairs}");
+        for path in ["r/x/1.txt", "r/y", "r/é1é", "r/x/a", "none", ""] {
+            let fits = all(&|target| !backwards::match_path(pattern(target), path).is_empty());
+            let mut found: Vec<TargetId> = makers.of(path).into_iter().map(|(target, _)| target).collect();
+            found.dedup();
+            assert_eq!(found, fits, "{path}");
+        }
     }
 }

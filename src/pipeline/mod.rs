@@ -16,7 +16,7 @@ mod inputs;
 pub mod keys;
 mod known;
 pub mod load;
-mod makers;
+pub mod makers;
 pub mod model;
 mod names;
 pub mod node;

@@ -193,6 +193,15 @@ pub fn start(pattern: &Pattern) -> String {
     start
 }
 
+/// The text behind the last binding, read backwards.
+pub fn end_backwards(pattern: &Pattern) -> String {
+    let texts = pattern.parts.iter().rev().map_while(|part| match part {
+        Part::Text(text) => Some(text.public()),
+        Part::Binding(_) | Part::Special(..) => None,
+    });
+    texts.flat_map(|text| text.chars().rev().collect::<Vec<_>>()).collect()
+}
+
 /// The bindings that occur.
 pub fn bindings(pattern: &Pattern) -> impl Iterator<Item = usize> + '_ {
     pattern.parts.iter().filter_map(|p| match p {

@@ -12,7 +12,6 @@ use super::key::{KeyMaker, Part, SetHasher, Template};
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::request;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::{GroupId, Wait};
 
@@ -187,7 +186,7 @@ impl Engine<'_> {
     fn by_another_target(&self, id: StepId, recorded: Option<&Template>) -> Option<Reason> {
         let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
         let path = self.path(id, 0);
-        let still = request::makers(self.pipeline, path).iter().any(|(t, _)| self.pipeline.targets[*t].name == *target);
+        let still = self.makers().of(path).iter().any(|(t, _)| self.pipeline.targets[*t].name == *target);
         still.then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
     }
 

@@ -91,6 +91,7 @@ pub(crate) fn engine<'p>(
             state,
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
+            makers: OnceLock::new(),
             by_values: ByValues::default(),
             input_names: OnceLock::new(),
             kept_by: OnceLock::new(),

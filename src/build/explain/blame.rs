@@ -8,7 +8,6 @@ use crate::pipeline::model::{AxisKind, TargetId};
 
 use crate::build::engine::Engine;
 use crate::build::outcome::Status;
-use crate::build::request;
 use crate::build::steps::StepId;
 use crate::build::steps::expand;
 use crate::build::steps::waits::{GroupId, Wait};
@@ -131,7 +130,7 @@ impl Engine<'_> {
         if targets.is_empty() {
             return None;
         }
-        let makers = request::makers(self.pipeline, path).into_iter().filter(|(target, _)| targets.contains(target));
+        let makers = self.makers().of(path).into_iter().filter(|(target, _)| targets.contains(target));
         makers.into_iter().find_map(|(target, values)| self.blocked_parent(target, &values))
     }
 

@@ -11,7 +11,6 @@ use super::reads::Read;
 use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::Template;
 use crate::build::engine::Engine;
-use crate::build::request;
 use crate::build::steps::StepId;
 
 /// Values of some bindings of a target.
@@ -109,7 +108,7 @@ impl Engine<'_> {
                 let mut inputs = self.steps.target(id).inputs.iter();
                 inputs.find(|input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target))
             };
-            let makers = request::makers(self.pipeline, &path).into_iter();
+            let makers = self.makers().of(&path).into_iter();
             let mut read = makers.filter_map(|(target, values)| {
                 let (entry, step) = (entry(target)?, self.pending(target, &values, &path)?.step);
                 Some((entry.name.clone(), (step, Some(Standing::Pending.word().to_owned()))))

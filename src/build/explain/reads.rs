@@ -10,7 +10,6 @@ use crate::build::decide::key::Part;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
-use crate::build::request;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
@@ -176,7 +175,7 @@ impl Engine<'_> {
     fn is_left_behind(&self, path: &str) -> bool {
         let is_recorded = |path: &str| self.state.find(path).is_some_and(|path| self.kept_by(path).is_some());
         let is_nobodys = |path: &str| {
-            let makers = request::makers(self.pipeline, path);
+            let makers = self.makers().of(path);
             makers.iter().all(|(target, values)| self.is_sure_not_to_make(*target, values))
         };
         folders_of(path).chain([path]).any(|path| is_recorded(path) && is_nobodys(path))

@@ -12,7 +12,7 @@ use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files::{self, Look};
 use crate::build::outcome::Status;
-use crate::build::request::{self, Asked, Unknown};
+use crate::build::request::{Asked, Unknown};
 use crate::build::steps::{StepId, printable};
 
 /// The values of a target's bindings, as a path tells them.
@@ -37,7 +37,7 @@ impl Engine<'_> {
         // Asked for by its path, it is told of all that may make it; by name, another target may still.
         let is_nobodys = |path: &str| match asked {
             Asked::Steps(target, _) => {
-                let makers = request::makers(self.pipeline, path);
+                let makers = self.makers().of(path);
                 makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values))
             }
             Asked::Target(_) | Asked::Output(..) => true,
@@ -91,7 +91,7 @@ impl Engine<'_> {
         let (target, wanted) = match asked {
             Asked::Output(path, _) if self.steps.find_path(&self.state, path).is_some() => return Vec::new(),
             Asked::Output(path, _) => {
-                let makers = |first: &String| request::makers(self.pipeline, first);
+                let makers = |first: &String| self.makers().of(first);
                 let first = self.recorded_by(path);
                 return first.map(|first| self.recorded(&first, makers(&first))).into_iter().collect();
             }

@@ -9,7 +9,6 @@ use crate::pipeline::{backwards, pattern};
 use super::again::fresh;
 use crate::build::engine::Engine;
 use crate::build::engine::settings::{Settings, strictest};
-use crate::build::request;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
@@ -17,7 +16,7 @@ impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
     pub(crate) fn other_makers(&self, id: StepId) -> (Vec<TargetId>, Vec<TargetId>) {
         let own = self.steps.step(id).target as usize;
-        let makers = self.paths(id).flat_map(|path| request::makers(self.pipeline, path));
+        let makers = self.paths(id).flat_map(|path| self.makers().of(path));
         let mut others: Vec<TargetId> =
             makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
         others.sort_unstable();
@@ -76,9 +75,8 @@ impl Engine<'_> {
             let mut steps = self.steps.rows[other].steps.iter();
             !is_told(other) || steps.any(|&step| self.paths(step).any(|path| self.may_make(target, path)))
         };
-        request::rivals(self.pipeline, target, request::meet)
-            .filter(|&other| !self.are_alike(target, other) && may_meet(other))
-            .collect()
+        let others = self.makers().meeting(target).into_iter();
+        others.filter(|&other| !self.are_alike(target, other) && may_meet(other)).collect()
     }
 
     /// Whether a target that may make a step's output describes the same step.
@@ -98,12 +96,12 @@ impl Engine<'_> {
 
     /// Whether two targets describe the same steps, where they have the same values.
     fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
-        if self.wait_for_each_other(&[a, b]) {
-            return false;
-        }
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
         let digest = |target: TargetId| self.rules[target].as_ref().map(|compiled| compiled.template_digest);
-        names(a).eq(names(b)) && self.inputs_in_words(a) == self.inputs_in_words(b) && digest(a) == digest(b)
+        digest(a) == digest(b)
+            && names(a).eq(names(b))
+            && self.inputs_in_words(a) == self.inputs_in_words(b)
+            && !self.wait_for_each_other(&[a, b])
     }
 
     /// What a target reads, as far as two targets can be compared by it.

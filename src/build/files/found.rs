@@ -14,7 +14,6 @@ use super::folders;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Eyes, Look};
 use crate::build::reason::Reason;
-use crate::build::request;
 use crate::build::steps::StepId;
 
 /// From so many inputs on, to keep their folders open is cheaper than to go to each from the root.
@@ -141,7 +140,7 @@ impl Engine<'_> {
     /// The target that made a file in an earlier build, where this one was not asked for it.
     fn maker_elsewhere(&self, path: &str) -> Option<&String> {
         self.state.step(path)?;
-        let (target, _) = request::makers(self.pipeline, path).into_iter().next()?;
+        let (target, _) = self.makers().of(path).into_iter().next()?;
         Some(&self.pipeline.targets[target].name)
     }
 
