@@ -1,7 +1,7 @@
 //! layermill is a make for container-image metadata.
 //!
 //! The floors of the house, top to bottom; each uses only those below it:
-//! [`cli`], [`progress`], [`build`], [`rules`], [`registry`], [`store`], [`pipeline`].
+//! [`cli`], [`progress`], [`build`], [`rules`], [`registry`], [`store`], [`pipeline`]; all use `sync`.
 
 pub mod build;
 pub mod cli;
@@ -10,3 +10,4 @@ pub mod progress;
 pub mod registry;
 pub mod rules;
 pub mod store;
+mod sync;

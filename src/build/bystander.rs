@@ -1,9 +1,10 @@
 //! Damage of the state that is met by one who looks, or who writes records and makes nothing: told to the person, too.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::store::state::{Access, SetAside, State, StateError};
+use crate::sync::lock;
 
 use super::session::Session;
 
@@ -19,7 +20,7 @@ impl Bystander {
     }
 
     fn tell(&self, found: &[SetAside]) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.said);
         found.iter().filter(|damage| said.insert(damage.0.clone())).for_each(|damage| (self.say)(&damage.0));
     }
 }

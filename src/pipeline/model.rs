@@ -110,7 +110,7 @@ pub struct Axis {
     pub span: Span,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AxisKind {
     List(Vec<String>),
     /// One value a line of this file.
@@ -129,16 +129,8 @@ pub enum AxisKind {
     },
 }
 
-impl AxisKind {
-    /// Whether both go over the same values, whatever those are. All that an axis is made of is in its debug form, also
-    /// what has no equality.
-    pub fn is_same(&self, other: &Self) -> bool {
-        format!("{self:?}") == format!("{other:?}")
-    }
-}
-
 /// How values are read out of an output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// From a tag file: pairs of tag and digest.
     Tags(Select),
@@ -161,6 +153,22 @@ pub enum Select {
     Newest(usize),
     Semver(semver::VersionReq),
 }
+
+/// By what was written: expressions have no equality of their own.
+impl PartialEq for Select {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, Self::All) | (Self::Latest, Self::Latest) => true,
+            (Self::Glob(a), Self::Glob(b)) => a.glob() == b.glob(),
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            (Self::Newest(a), Self::Newest(b)) => a == b,
+            (Self::Semver(a), Self::Semver(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Select {}
 
 /// One entry of `inputs:`.
 #[derive(Clone, Debug)]

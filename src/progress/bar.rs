@@ -1,12 +1,13 @@
 //! A bar for terminals: how far, what runs, how fast.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::build::events::{Event, Listener, Progress};
 use crate::build::outcome::Status;
+use crate::sync::lock;
 
 use super::pace::Pace;
 use super::running::Running;
@@ -29,7 +30,7 @@ static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Takes the bar off the screen: for a program that ends at once.
 pub fn leave() {
-    if let Some(bar) = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(bar) = lock(&SHOWN).take() {
         bar.finish_and_clear();
     }
 }
@@ -49,7 +50,7 @@ impl Bar {
                 return;
             }
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.bar.clone());
+            *lock(&SHOWN) = Some(self.bar.clone());
         }
         // The last column stays free: some terminals go to the next line once it is filled.
         let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));

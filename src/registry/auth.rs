@@ -12,7 +12,7 @@ mod token;
 mod tokens;
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
@@ -21,6 +21,7 @@ use super::address::{self, Origin};
 use super::http::{Fault, Http, Reply, Request};
 use super::setup::Role;
 use super::{Budget, Effort, SourceError};
+use crate::sync::lock;
 use account::Account;
 use demands::Demands;
 use tokens::Tokens;
@@ -144,8 +145,4 @@ impl Session {
         }
         outcome
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::HeaderMap;
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use super::SourceError;
 use crate::pipeline::node::{duration, written};
+use crate::sync::lock;
 pub use announced::{Announced, retry_after, until};
 use ledger::{Ledger, Turn};
 use spent::Spent;
@@ -351,8 +352,4 @@ pub fn millis(time: Duration) -> i64 {
 
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

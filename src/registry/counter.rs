@@ -1,13 +1,14 @@
 //! Counting what is packed in a blob while it comes by, in pieces of any length and without keeping any.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use flate2::write::MultiGzDecoder;
 use sha2::Digest as _;
 
 use super::manifest::SIZE_MAX;
 use crate::store::Sha256;
+use crate::sync::lock;
 
 /// Takes a blob's bytes, and tells the size of what is packed in them.
 #[derive(Default)]
@@ -87,7 +88,7 @@ impl Counter {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::sync::lock;
 use tokio::sync::watch;
 
 /// Work under way, by what it is for. `N` is what others know of whoever does it.
@@ -69,7 +70,7 @@ impl<K: Eq + Hash + Clone, V: Clone, N: Clone> Flights<K, V, N> {
 
 impl<K: Eq + Hash, V, N> Flights<K, V, N> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Flight<V, N>>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.under_way)
     }
 
     #[cfg(test)]

@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::{Validators, budget, grammar};
 use crate::store::{Digest, Sha256};
+use crate::sync::lock;
 
 /// A file does not grow beyond it: room for some 300,000 tags.
 const LIMIT: u64 = 64 << 20;
@@ -93,7 +94,7 @@ impl Learnt {
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.log)
     }
 }
 

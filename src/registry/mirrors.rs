@@ -1,12 +1,13 @@
 //! Mirrors: addresses with the same content, asked in order before a registry's own.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
 use super::endpoint::Endpoint;
 use super::{Answer, Effort, SourceError};
+use crate::sync::lock;
 
 /// How long a mirror that is down is left alone, so that it does not hold up every request.
 const REST: Duration = Duration::from_secs(30);
@@ -83,11 +84,11 @@ impl Endpoints {
 
 impl Mirror {
     fn starts_to_rest(&self) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.failed) = Some(Instant::now());
     }
 
     fn rests(&self) -> bool {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = lock(&self.failed);
         failed.is_some_and(|at| at.elapsed() < REST)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::address::Origin;
+use crate::sync::lock;
 
 /// Counts of a session, shared by all of its sources.
 #[derive(Debug, Default)]
@@ -53,6 +54,6 @@ impl Traffic {
     }
 
     fn lock_hosts(&self) -> MutexGuard<'_, BTreeMap<String, HostNote>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hosts)
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::{Digest, Sha256};
+use crate::sync::lock;
 
 /// Which size of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,13 +44,13 @@ impl Sizes {
 
     /// A size that was found out before.
     pub fn get(&self, measure: Measure, digest: &Sha256) -> Option<u64> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         known.get_or_insert_with(|| read(&self.path)).get(&(measure, *digest)).copied()
     }
 
     /// Keeps a size.
     pub fn put(&self, measure: Measure, digest: &Sha256, size: u64) -> io::Result<()> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if known.get_or_insert_with(|| read(&self.path)).insert((measure, *digest), size) == Some(size) {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::sync::lock;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, RawDirEntry, openat};
 
 /// The scratch folders of a build.
@@ -50,7 +51,7 @@ impl ScratchFolders {
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
-        self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.free)
     }
 }
 

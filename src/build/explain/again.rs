@@ -163,7 +163,7 @@ impl Engine<'_> {
                     on.iter().find(|(joined, _)| *joined == b).and_then(|(_, value)| pattern::bindings(value).next());
                 let comes_along = ours.is_some_and(|own| match &this.axes[this.bindings[own].axis].kind {
                     AxisKind::From { target, .. } if std::ptr::eq(&self.pipeline.targets[*target], *of) => true,
-                    kind => kind.is_same(axis),
+                    kind => kind == axis,
                 });
                 !matches!(axis, AxisKind::List(_)) && !comes_along
             })

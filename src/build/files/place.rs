@@ -17,6 +17,7 @@ use crate::store::{Digest, Sha256};
 use super::found::FoundFile;
 use crate::build::clock;
 use crate::build::files::{self, Look};
+use crate::sync::lock;
 
 /// One output of a step, on its way to its place.
 #[derive(Clone, Debug)]
@@ -197,7 +198,7 @@ impl Placer {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
-        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// Removes an output, where it is there. What a link on the way leads to elsewhere is not ours.

@@ -1,12 +1,13 @@
 //! Which values a target may have, as far as that can be told without its steps.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::pipeline::axis;
 use crate::pipeline::model::TargetId;
 
 use crate::build::engine::Engine;
+use crate::sync::lock;
 
 /// The values of the axes that need no output, each read once; none where they cannot be read.
 #[derive(Default)]
@@ -34,7 +35,7 @@ impl Engine<'_> {
     }
 
     fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
-        let mut known = self.axis_values.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.axis_values.0);
         let read = || {
             let kind = &self.pipeline.targets[target].axes[position].kind;
             axis::static_values(kind, &self.pipeline.root).ok().map(|values| Arc::new(values.into_iter().collect()))

@@ -8,12 +8,12 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::sync::OnceCell;
 
-use super::lock;
 use crate::registry::SourceError;
 use crate::registry::address::{Credentials, Origin};
 use crate::registry::http::{Fault, Reply, Request};
 use crate::registry::logins::{HostLogins, Logins};
 use crate::registry::mask::Mask;
+use crate::sync::lock;
 
 /// Where credentials come from.
 pub enum Login {

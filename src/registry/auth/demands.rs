@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::challenge::Challenge;
-use super::lock;
+use crate::sync::lock;
 
 /// What was learnt of a host.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::lock;
+use crate::sync::lock;
 use super::refusal::Refused;
 use super::token::{self, Token, TokenKey};
 use crate::registry::flight::Flights;

@@ -8,7 +8,7 @@ mod reach;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, Unreached};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
+use crate::sync::lock;
 pub use reach::Endurance;
 use reach::{Attempt, Reach};
 
@@ -204,8 +205,4 @@ impl Drop for Turn {
         self.attempt.iter().for_each(|attempt| self.host.reach.has_ended(*attempt));
         self.host.give(&mut self.host.state());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::running::Running;
+use crate::sync::lock;
 
 /// How long a group that was asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -73,7 +74,7 @@ fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         return None;
     }
-    let mut found = FOUND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut found = lock(&FOUND);
     let found = found.get_or_insert_default();
     let key = (program.to_owned(), path.to_owned());
     if let Some(there) = found.get(&key) {

@@ -1,8 +1,9 @@
 //! The process groups that run now: what a program that ends at once takes with it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::sync::lock;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
@@ -43,5 +44,5 @@ pub fn kill() {
 }
 
 fn groups() -> MutexGuard<'static, Option<HashSet<Pid>>> {
-    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&GROUPS)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::lock;
+use crate::sync::lock;
 use crate::registry::SourceError;
 use crate::registry::http::fault::Unreached;
 use crate::registry::http::retry::backoff;
