@@ -2,7 +2,7 @@
 
 mod again;
 mod asked;
-mod blame;
+pub(super) mod blame;
 pub mod graph;
 mod in_words;
 pub mod neighbourhood;

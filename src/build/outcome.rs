@@ -269,6 +269,30 @@ impl std::fmt::Display for Unknown {
     }
 }
 
+/// Steps that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// The failures at fault, by their places among the accounts.
+    pub by: Vec<usize>,
+    pub steps: usize,
+}
+
+/// Targets that have no step, since a list has nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Empty {
+    /// Their names.
+    pub targets: Vec<String>,
+    /// Which list.
+    pub because: String,
+}
+
+impl std::fmt::Display for Empty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let have = if self.targets.len() == 1 { "has" } else { "have" };
+        write!(f, "{} {have} no step: {}", self.targets.join(", "), self.because)
+    }
+}
+
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -279,8 +303,12 @@ pub struct Summary {
     pub standings: Vec<Standings>,
     /// Every step that is not simply up to date, in the order of the targets and their rows.
     pub accounts: Vec<Account>,
+    /// What could not be made because of failures.
+    pub held_up: Vec<HeldUp>,
     /// Targets whose steps could not all be told before something else is built.
     pub unknown: Vec<Unknown>,
+    /// Targets that were asked for, or are needed, and have no step; but not those whose values come of one of these.
+    pub empty: Vec<Empty>,
     /// For each target, how many of its steps are up to date only if what their values were read out of, which is to be
     /// built again, still has them (only where nothing is run).
     pub in_doubt: Vec<usize>,

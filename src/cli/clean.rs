@@ -11,7 +11,7 @@ use super::{Global, exit, open, print};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Targets, steps or output files [default: all]
+    /// Targets, steps or output files [default: all; lists them and asks first]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
     /// Remove what no step makes any more; lists it and asks first
@@ -40,19 +40,18 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.dry_run {
         return print(&format!("{}{} would be removed\n", listed(&found, arguments.force), counted(to_go, "output")));
     }
-    if arguments.orphans {
-        if to_go > 0 && !arguments.yes {
-            print(&listed(&found, arguments.force))?;
-            if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-                let help = "--yes removes them, -n lists them and no more".to_owned();
-                return Err(Error::wrong("nothing is removed, since nobody can be asked").help(Some(help)));
-            }
-            if !agreed(to_go)? {
-                return print("nothing was removed\n");
-            }
-        } else if !global.quiet {
-            print(&listed(&found, arguments.force))?;
+    // Who names what is to go has said it.
+    if arguments.wanted.is_empty() && to_go > 0 && !arguments.yes {
+        print(&listed(&found, arguments.force))?;
+        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+            let help = "--yes removes them, -n lists them and no more".to_owned();
+            return Err(Error::wrong("nothing is removed, since nobody can be asked").help(Some(help)));
         }
+        if !agreed(to_go)? {
+            return print("nothing was removed\n");
+        }
+    } else if arguments.orphans && !global.quiet {
+        print(&listed(&found, arguments.force))?;
     }
     let removed = remove(&session, &order, &found, arguments.force).map_err(wrong)?;
     if global.quiet { Ok(exit::DONE) } else { print(&told(&removed, global.verbose)) }

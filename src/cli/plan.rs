@@ -106,6 +106,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     for unknown in &summary.unknown {
         let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
     }
+    for empty in words::empty(summary) {
+        let _ = writeln!(text, "empty    {empty}");
+    }
     for pulls in &summary.pulls {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
     }

@@ -1,9 +1,9 @@
 //! The words of failures: each root failure with all that is known of it, and many that are alike as one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
-use crate::build::outcome::{Account, Summary};
+use crate::build::outcome::{Account, HeldUp, Status, Summary};
 
 use super::escape;
 use super::words::{DIM, RED, message};
@@ -16,21 +16,31 @@ const NAMED: usize = 3;
 pub struct Alike<'a> {
     pub first: &'a Account,
     others: Vec<&'a Account>,
+    /// How many steps could not be made because of any of them.
+    blocks: usize,
 }
 
 /// The root failures of a build, in the order of the first of those that are alike.
 pub fn alike(summary: &Summary) -> Vec<Alike<'_>> {
     let mut all: Vec<Alike<'_>> = Vec::new();
-    let mut places = HashMap::new();
-    for account in summary.failures() {
+    // By what is said of them; and in which of these each account is.
+    let (mut places, mut home) = (HashMap::new(), HashMap::new());
+    for (n, account) in summary.accounts.iter().enumerate().filter(|(_, account)| account.status == Status::Failed) {
         let says_no_more = account.output.is_empty() && account.log.is_none();
         let said =
             account.message.as_deref().filter(|_| says_no_more).map(|message| (message, account.help.as_deref()));
         let place = said.map_or(all.len(), |said| *places.entry(said).or_insert(all.len()));
+        home.insert(n, place);
         match all.get_mut(place) {
             Some(alike) => alike.others.push(account),
-            None => all.push(Alike { first: account, others: Vec::new() }),
+            None => all.push(Alike { blocks: 0, ..Alike::one(account) }),
         }
+    }
+    // A step that waits for several that are alike waits for them once.
+    let blocked =
+        |held_up: &HeldUp| -> HashSet<usize> { held_up.by.iter().filter_map(|n| home.get(n).copied()).collect() };
+    for held_up in &summary.held_up {
+        blocked(held_up).into_iter().for_each(|place| all[place].blocks += held_up.steps);
     }
     // A few are named one by one.
     all.into_iter().flat_map(unless_few).collect()
@@ -40,10 +50,14 @@ fn unless_few(alike: Alike<'_>) -> Vec<Alike<'_>> {
     if alike.count() > FEW {
         return vec![alike];
     }
-    std::iter::once(alike.first).chain(alike.others).map(|first| Alike { first, others: Vec::new() }).collect()
+    std::iter::once(alike.first).chain(alike.others).map(Alike::one).collect()
 }
 
-impl Alike<'_> {
+impl<'a> Alike<'a> {
+    fn one(first: &'a Account) -> Self {
+        Self { first, others: Vec::new(), blocks: first.blocks }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         1 + self.others.len()
@@ -70,7 +84,23 @@ impl Alike<'_> {
         let message = message(self.first);
         let mut text = format!("{RED}failed{RED:#} {}: {message}\n  {}\n", self.title(), escape::line(&names));
         add_help(&mut text, self.first);
+        add_held_up(&mut text, self.held_up());
         text
+    }
+
+    /// How many steps could not be made because of them, in words.
+    pub fn held_up(&self) -> Option<String> {
+        let them = if self.others.is_empty() { "it" } else { "them" };
+        match self.blocks {
+            0 => None,
+            1 => Some(format!("1 step waits for {them}")),
+            n => Some(format!("{n} steps wait for {them}")),
+        }
+    }
+
+    /// The same as a number.
+    pub fn blocks(&self) -> usize {
+        self.blocks
     }
 }
 
@@ -101,24 +131,20 @@ pub fn failure(account: &Account) -> String {
         let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
     }
     add_help(&mut text, account);
-    if let Some(held_up) = held_up(account) {
+    add_held_up(&mut text, Alike::one(account).held_up());
+    text
+}
+
+fn add_held_up(text: &mut String, held_up: Option<String>) {
+    if let Some(held_up) = held_up {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "  {DIM}{held_up}{DIM:#}");
     }
-    text
 }
 
 fn add_help(text: &mut String, account: &Account) {
     if let Some(help) = &account.help {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  help: {}", escape::lines(help));
-    }
-}
-
-/// How many steps could not be made because of a failure.
-pub fn held_up(account: &Account) -> Option<String> {
-    match account.blocks {
-        0 => None,
-        1 => Some("1 step waits for it".to_owned()),
-        n => Some(format!("{n} steps wait for it")),
     }
 }

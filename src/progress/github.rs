@@ -51,8 +51,7 @@ fn error(alike: &Alike<'_>) -> String {
     for line in &account.output {
         let _ = write!(message, "\n{}", escape::printed(line));
     }
-    let held_up = failures::held_up(account).filter(|_| alike.count() == 1);
-    for more in [alike.names(), held_up, account.log.as_ref().map(|log| format!("all of it: {log}"))] {
+    for more in [alike.names(), alike.held_up(), account.log.as_ref().map(|log| format!("all of it: {log}"))] {
         message.extend(more.iter().flat_map(|more| ["\n", more]));
     }
     message.extend(account.help.iter().flat_map(|help| ["\nhelp: ", help]));
@@ -63,9 +62,12 @@ pub fn warning(what: &str) -> String {
     format!("::warning title=layermill::{}\n", data(what))
 }
 
-/// What was put off: no error, but the build is not whole.
-pub fn deferrals(summary: &Summary) -> String {
-    words::deferred(summary).map(|text| warning(&format!("deferred {text}"))).collect()
+/// What is no error, and yet the build is not whole.
+pub fn warnings(summary: &Summary) -> String {
+    words::empty(summary)
+        .chain(words::deferred(summary).map(|text| format!("deferred {text}")))
+        .map(|text| warning(&text))
+        .collect()
 }
 
 /// A value after `::`.
@@ -125,11 +127,8 @@ fn markdown(summary: &Summary) -> String {
         let all = failures::alike(summary);
         for alike in all.iter().take(ROWS) {
             let why = alike.first.message.as_deref().unwrap_or("failed");
-            let (names, blocks) = match alike.names() {
-                Some(names) => (names, String::new()),
-                None => (alike.title(), alike.first.blocks.to_string()),
-            };
-            let _ = writeln!(text, "| {} | {} | {blocks} |", cell(&names), cell(why));
+            let names = alike.names().unwrap_or_else(|| alike.title());
+            let _ = writeln!(text, "| {} | {} | {} |", cell(&names), cell(why), alike.blocks());
         }
         let more: usize = all.iter().skip(ROWS).map(Alike::count).sum();
         if more > 0 {

@@ -87,14 +87,14 @@ impl Plain {
     }
 
     fn done(&self, summary: &Summary) {
-        let (failures, deferrals) = match self.reader {
-            Reader::Person => (failures::failures(summary), words::deferrals(summary)),
-            Reader::Actions => (github::errors(summary), github::deferrals(summary)),
+        let (failures, warnings) = match self.reader {
+            Reader::Person => (failures::failures(summary), words::warnings(summary)),
+            Reader::Actions => (github::errors(summary), github::warnings(summary)),
         };
         match self.tells {
-            Tells::Wrong => anstream::eprint!("{failures}{deferrals}"),
+            Tells::Wrong => anstream::eprint!("{failures}{warnings}"),
             Tells::Failures | Tells::Steps => {
-                anstream::eprint!("{}{failures}{deferrals}{}\n", words::notes(summary), words::line(summary));
+                anstream::eprint!("{}{failures}{warnings}{}\n", words::notes(summary), words::line(summary));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::build::outcome::{self, Account, Counts, Deferred, Summary};
+use crate::build::outcome::{self, Account, Counts, Deferred, Empty, Summary};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
@@ -26,6 +26,8 @@ pub struct Totals<'a> {
     deferrals: Vec<Deferral<'a>>,
     /// Hosts that did not do as they should.
     hosts: Vec<Host<'a>>,
+    /// Targets without steps, and the list that has nothing.
+    empty: &'a [Empty],
 }
 
 /// What `--format json` prints of a build or a plan.
@@ -213,6 +215,7 @@ impl<'a> Totals<'a> {
             failures: summary.failures().map(failure).collect(),
             deferrals: summary.deferrals.iter().map(deferral).collect(),
             hosts: summary.hosts.iter().map(host).collect(),
+            empty: &summary.empty,
         }
     }
 }

@@ -21,7 +21,7 @@ impl Listener for Round {
             Event::Waiting { holder } => anstream::eprint!("{}", words::waiting(holder)),
             Event::SetAside { what } => anstream::eprint!("{}", words::set_aside(what)),
             Event::Done(summary) => {
-                let wrong = failures::failures(summary) + &words::deferrals(summary);
+                let wrong = failures::failures(summary) + &words::warnings(summary);
                 anstream::eprintln!("{wrong}{}: {}", self.why, words::line(summary));
             }
             _ => {}

@@ -24,15 +24,22 @@ const NAMED: usize = 10;
 
 /// Everything that is to be said at the end.
 pub fn summary(summary: &Summary) -> String {
-    format!("{}{}{}{}\n", notes(summary), failures::failures(summary), deferrals(summary), line(summary))
+    format!("{}{}{}{}\n", notes(summary), failures::failures(summary), warnings(summary), line(summary))
 }
 
-/// What sources had no more of, and when they have.
-pub fn deferrals(summary: &Summary) -> String {
-    deferred(summary).map(|text| format!("{YELLOW}deferred{YELLOW:#} {text}\n")).collect()
+/// What is no failure, and yet the build is not whole: lists that have nothing; what sources had no more of, and when they
+/// have.
+pub fn warnings(summary: &Summary) -> String {
+    let empty = empty(summary).map(|text| format!("{YELLOW}warning{YELLOW:#} {text}\n"));
+    empty.chain(deferred(summary).map(|text| format!("{YELLOW}deferred{YELLOW:#} {text}\n"))).collect()
 }
 
-/// The same without a head, a line a source, and one for the steps that wait for others.
+/// Targets without steps, without a head, a line for each list that has nothing.
+pub fn empty(summary: &Summary) -> impl Iterator<Item = String> {
+    summary.empty.iter().map(|empty| escape::line(&empty.to_string()).into_owned())
+}
+
+/// What was deferred, without a head, a line a source, and one for the steps that wait for others.
 pub fn deferred(summary: &Summary) -> impl Iterator<Item = String> {
     let more = summary.counts.deferred.saturating_sub(summary.deferrals.iter().map(|d| d.steps).sum());
     let more = (more > 0).then(|| format!("{} behind {}", steps(more), if more == 1 { "it" } else { "them" }));

@@ -11,8 +11,8 @@ mod refusal;
 mod token;
 mod tokens;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 
 use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
@@ -21,7 +21,6 @@ use super::address::{self, Origin};
 use super::http::{Fault, Http, Reply, Request};
 use super::setup::Role;
 use super::{Budget, Effort, SourceError};
-use crate::sync::lock;
 use account::Account;
 use demands::Demands;
 use tokens::Tokens;

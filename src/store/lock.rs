@@ -28,6 +28,8 @@ pub struct Holder {
     pub pid: u32,
     /// Milliseconds since 1970, UTC.
     pub since: i64,
+    /// When its process began, in clock ticks since the machine started: another process may have its id later.
+    began: Option<u64>,
 }
 
 /// Either the lock, or who has it (`None`: it did not say).
@@ -65,7 +67,9 @@ impl Lock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(format!("pid {}\nsince {since}\n", std::process::id()).as_bytes())
+        let pid = std::process::id();
+        let began = began(pid).map(|ticks| format!("began {ticks}\n")).unwrap_or_default();
+        self.file.write_all(format!("pid {pid}\nsince {since}\n{began}").as_bytes())
     }
 }
 
@@ -80,9 +84,14 @@ impl Drop for Lock {
 /// Whether another process that still runs holds the lock in `dir`, as far as can be told without touching it.
 pub fn is_held_by_another(dir: &Path) -> bool {
     let holder = File::open(dir.join(NAME)).ok().and_then(|mut file| Holder::read(&mut file));
-    let pid = holder.filter(|who| who.pid != std::process::id()).and_then(|who| i32::try_from(who.pid).ok());
-    let runs = |pid| test_kill_process(pid) != Err(Errno::SRCH);
-    pid.and_then(Pid::from_raw).is_some_and(runs)
+    holder.is_some_and(|who| who.pid != std::process::id() && who.runs())
+}
+
+/// When a process began, where the system tells: proc(5), the 22nd field of `/proc/PID/stat`, the second of which is a name
+/// in brackets.
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 impl Holder {
@@ -92,7 +101,15 @@ impl Holder {
         let mut lines = text.lines();
         let pid = lines.next()?.strip_prefix("pid ")?.parse().ok()?;
         let since = lines.next()?.strip_prefix("since ")?.parse().ok()?;
-        Some(Self { pid, since })
+        let began = lines.next().and_then(|line| line.strip_prefix("began ")?.parse().ok());
+        Some(Self { pid, since, began })
+    }
+
+    /// Whether its process still runs.
+    fn runs(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let is_another = || self.began.zip(began(self.pid)).is_some_and(|(then, now)| then != now);
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH)) && !is_another()
     }
 }
 
@@ -161,6 +178,25 @@ mod tests {
         assert_eq!(holder(home.path()).unwrap().pid, std::process::id());
         drop(lock);
         assert!(!taken(home.path()).unwrap().is_inherited, "that one ended well");
+    }
+
+    #[test]
+    fn another_process_of_the_same_id_does_not_hold_it() {
+        let home = tempfile::tempdir().unwrap();
+        let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+        let of_other = began(other.id()).unwrap();
+        for (began, is_held) in [
+            (format!("began {of_other}\n"), true),
+            (format!("began {}\n", of_other - 1), false),
+            // Of one that did not say it, nothing but the id is known.
+            (String::new(), true),
+        ] {
+            fs::write(home.path().join(NAME), format!("pid {}\nsince 1\n{began}", other.id())).unwrap();
+            assert_eq!(is_held_by_another(home.path()), is_held, "{began}");
+        }
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(!is_held_by_another(home.path()));
     }
 
     #[test]

@@ -99,6 +99,11 @@ fn clean_removes_outputs_and_nothing_else() {
     project.write("result/mine.txt", "not layermill's\n");
     project.run(&["clean", "whole"]).exits(exit::DONE);
     assert!(!project.exists("result/whole.txt") && project.exists("result/part/1.txt"));
+    let before = project.snapshot();
+    let run = project.run(&["clean"]).exits(exit::WRONG).says("--yes removes them");
+    assert!(run.stdout.contains("remove  result/part/1.txt") && !run.stdout.contains("mine.txt"), "{run}");
+    assert_eq!(before.changes(&project.snapshot()), [""; 0]);
+    project.run(&["clean", "--yes"]).exits(exit::DONE);
     project.run(&["clean"]).exits(exit::DONE);
     assert_eq!(project.snapshot().names(), ["pipeline.yaml", "result/mine.txt"]);
     project.build(&[]);

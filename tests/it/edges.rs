@@ -236,3 +236,45 @@ targets:
     running.signal(rustix::process::Signal::KILL);
     panic!("it waits for a list that nobody writes");
 }
+
+#[test]
+fn a_list_that_has_nothing_is_named_and_fails_nothing() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  get: {rule: command, foreach: {v: {lines: etc/names.txt}}, run: "echo {v} > {out}", output: "get/{v}.txt"}
+  same: {rule: command, foreach: {v: {lines: etc/names.txt}}, run: "echo {v} > {out}", output: "same/{v}.txt"}
+  more: {rule: command, foreach: {w: {from: get, lines: true}}, run: "echo {w} > {out}", output: "more/{v}-{w}.txt"}
+  files: {rule: command, foreach: {f: {glob: "etc/*.csv"}}, run: "echo {f} > {out}", output: "files/{f}"}
+  list: {rule: command, run: "touch {out}", output: list.txt}
+  listed: {rule: command, foreach: {w: {from: list, lines: true}}, run: "echo {w} > {out}", output: "listed/{w}.txt"}
+  all: {rule: command, inputs: [get, same, more, files, listed], run: "cat {in} /dev/null > {out}", output: all.txt}
+"#,
+    );
+    let empty =
+        ["files has no step: no file is there of etc/*.csv", "get, same have no step: no value is in etc/names.txt"];
+    project.write("etc/names.txt", "# none is left\n\n");
+    let run = project.run(&["build"]).exits(exit::DONE);
+    for words in empty.into_iter().chain(["listed has no step: no value is read out of list"]) {
+        assert!(run.stderr.contains(words), "{run}");
+    }
+    // What has no step since `get` has none is not told of, too.
+    assert_eq!(run.stderr.matches("warning ").count(), 3, "{run}");
+    assert!(run.stderr.lines().last().is_some_and(|line| line.starts_with("built 2, ")), "{run}");
+    let told = project.run(&["build", "--format", "json"]).exits(exit::DONE);
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).expect("a report");
+    let named = serde_json::json!({"targets": ["get", "same"], "because": "no value is in etc/names.txt"});
+    assert!(told["empty"].as_array().is_some_and(|empty| empty.contains(&named)), "{told}");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(plan.contains("empty    get, same have no step: no value is in etc/names.txt\n"), "{plan}");
+
+    project.write("etc/names.txt", "one\n");
+    project.write("etc/x.csv", "");
+    let run = project.run(&["build"]).exits(exit::DONE);
+    assert_eq!(run.stderr.matches("warning ").count(), 1, "{run}");
+    // What was not asked for is not missed.
+    project.write("etc/names.txt", "");
+    let run = project.run(&["build", "list"]).exits(exit::DONE);
+    assert!(!run.stderr.contains("warning "), "{run}");
+}

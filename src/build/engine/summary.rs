@@ -1,9 +1,14 @@
 //! Everything as it stands at the end, counted and in order.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Engine;
-use crate::build::outcome::{Counts, Standings, Status, Summary};
+use crate::build::explain::blame::Roots;
+use crate::build::outcome::{Counts, Empty, HeldUp, Standings, Status, Summary};
+use crate::build::steps::StepId;
+use crate::build::steps::expand::parents_of;
+use crate::pipeline::model::TargetId;
 
 impl Engine<'_> {
     /// How the steps that would run stand, for each target: a step of several counts for each of them.
@@ -16,13 +21,37 @@ impl Engine<'_> {
         standings
     }
 
-    /// Everything as it stands, in the order of the targets and their rows.
-    pub(crate) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
-        for (id, blocks) in self.blame() {
-            if let Some(account) = self.accounts.get_mut(&id) {
-                account.blocks = blocks;
+    /// Targets that are wanted whole and have no step, as far as that is known and is no matter of what failed.
+    fn empty(&self) -> Vec<Empty> {
+        let mut all: Vec<Empty> = Vec::new();
+        let has_none = |target: TargetId| self.steps.rows[target].steps.is_empty();
+        for &target in self.pipeline.order.iter().filter(|&&target| self.wanted[target].all && has_none(target)) {
+            let this = &self.pipeline.targets[target];
+            let is_read = |id: &StepId| self.steps.step(*id).status.has_outputs();
+            let read = |parent: TargetId| !has_none(parent) && self.steps.rows[parent].steps.iter().all(is_read);
+            if self.rules[target].is_none() || !parents_of(this).all(read) {
+                continue;
+            }
+            let Some(because) = self.why_none(target) else { continue };
+            match all.iter_mut().find(|empty| empty.because == because) {
+                Some(empty) => empty.targets.push(this.name.clone()),
+                None => all.push(Empty { targets: vec![this.name.clone()], because }),
             }
         }
+        all
+    }
+
+    /// Everything as it stands, in the order of the targets and their rows.
+    pub(crate) fn summary(&mut self, started: Instant, set_aside: Vec<String>) -> Summary {
+        let blame = self.blame();
+        for (roots, steps) in &blame {
+            for root in roots.iter() {
+                self.accounts.entry(*root).and_modify(|account| account.blocks += steps);
+            }
+        }
+        // Where the accounts of those at fault come to stand.
+        let at_fault = blame.iter().flat_map(|(roots, _)| roots.iter());
+        let mut places: HashMap<StepId, Option<usize>> = at_fault.map(|root| (*root, None)).collect();
         let mut summary = Summary {
             by_target: vec![Counts::default(); self.pipeline.targets.len()],
             standings: self.standings(),
@@ -35,6 +64,7 @@ impl Engine<'_> {
             deferrals: self.deferrals.told(),
             pulls: self.deferrals.pulls(&self.told_by_sources()),
             set_aside,
+            empty: self.empty(),
             ..Summary::default()
         };
         for &target in &self.pipeline.order {
@@ -47,12 +77,20 @@ impl Engine<'_> {
                 let home = step.target as usize == target && step.row as usize == row;
                 if home {
                     summary.counts.add(step.status);
-                    if !self.accounts.is_empty() {
-                        summary.accounts.extend(self.accounts.remove(&id));
+                    if !self.accounts.is_empty()
+                        && let Some(account) = self.accounts.remove(&id)
+                    {
+                        places.entry(id).and_modify(|place| *place = Some(summary.accounts.len()));
+                        summary.accounts.push(account);
                     }
                 }
             }
         }
+        let held_up = |(roots, steps): (Roots, usize)| {
+            let by = roots.iter().filter_map(|root| places[root]).collect();
+            HeldUp { by, steps }
+        };
+        summary.held_up = blame.into_iter().map(held_up).collect();
         self.tell_doubts(&mut summary);
         summary
     }

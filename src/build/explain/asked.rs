@@ -53,7 +53,8 @@ impl Engine<'_> {
     pub(crate) fn nothing_of(&self, asked: &Asked) -> Unknown {
         let message = match asked {
             Asked::Target(target) => {
-                format!("no step of {} now{}", self.pipeline.targets[*target].name, self.why_none(*target))
+                let why = self.why_none(*target).map(|why| format!(": {why}")).unwrap_or_default();
+                format!("no step of {} now{why}", self.pipeline.targets[*target].name)
             }
             Asked::Output(path, _) => format!("no step makes {path}"),
             Asked::Steps(target, values) => {
@@ -67,26 +68,23 @@ impl Engine<'_> {
     }
 
     /// Which list of a target without steps, or of what its values are read out of, has nothing.
-    fn why_none(&self, target: TargetId) -> String {
+    pub(crate) fn why_none(&self, target: TargetId) -> Option<String> {
         let this = &self.pipeline.targets[target];
         let none_of = |(position, axis): (usize, &Axis)| match &axis.kind {
             AxisKind::From { target: parent, .. } if self.steps.rows[*parent].steps.is_empty() => {
-                Some(self.why_none(*parent))
+                self.why_none(*parent)
             }
             AxisKind::From { .. } => None,
             kind => self.has_no_values(target, position).then(|| match kind {
-                AxisKind::Glob(pattern) => format!(": no file is there of {pattern}"),
+                AxisKind::Glob(pattern) => format!("no file is there of {pattern}"),
                 kind => match list_of(kind) {
-                    Some(list) => format!(": no value is in {list}"),
-                    None => format!(": the list of `{}` is empty", this.bindings[axis.binding].name),
+                    Some(list) => format!("no value is in {list}"),
+                    None => format!("the list of `{}` is empty", this.bindings[axis.binding].name),
                 },
             }),
         };
         let parents: Vec<&str> = parents_of(this).map(|parent| self.pipeline.targets[parent].name.as_str()).collect();
-        let unread = || match parents.as_slice() {
-            [] => String::new(),
-            parents => format!(": no value is read out of {}", parents.join(" and ")),
-        };
-        this.axes.iter().enumerate().find_map(none_of).unwrap_or_else(unread)
+        let unread = || (!parents.is_empty()).then(|| format!("no value is read out of {}", parents.join(" and ")));
+        this.axes.iter().enumerate().find_map(none_of).or_else(unread)
     }
 }

@@ -20,14 +20,14 @@ pub(crate) enum Node {
 }
 
 /// The steps at fault, ascending. Steps in a row behind each other share one list.
-type Roots = Rc<[StepId]>;
+pub(crate) type Roots = Rc<[StepId]>;
 
 /// Those of each node that was asked about.
 pub(crate) type Known = HashMap<Node, Roots>;
 
 impl Engine<'_> {
-    /// How many steps each failure blocks, directly or through others.
-    pub(crate) fn blame(&self) -> HashMap<StepId, usize> {
+    /// How many steps are blocked, directly or through others, by the same failures.
+    pub(crate) fn blame(&self) -> Vec<(Roots, usize)> {
         let mut roots = Known::new();
         // Counted by list first: where many steps share a long one, it is gone through once.
         let mut lists: HashMap<*const StepId, (Roots, usize)> = HashMap::new();
@@ -36,13 +36,7 @@ impl Engine<'_> {
             let list = self.roots_of(Node::Step(id), &mut roots);
             lists.entry(list.as_ptr()).or_insert((list, 0)).1 += 1;
         }
-        let mut blocks = HashMap::new();
-        for (list, steps) in lists.values() {
-            for &root in list.iter() {
-                *blocks.entry(root).or_default() += steps;
-            }
-        }
-        blocks
+        lists.into_values().collect()
     }
 
     /// The steps at fault for which one is blocked, each with what is the matter with it.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::sync::lock;
 use super::refusal::Refused;
 use super::token::{self, Token, TokenKey};
 use crate::registry::flight::Flights;
+use crate::sync::lock;
 
 /// How often one token may be renewed before its time, within the time that a token lasts at least.
 const RENEWALS_MAX: usize = 4;

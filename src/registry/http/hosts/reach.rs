@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::sync::lock;
 use crate::registry::SourceError;
 use crate::registry::http::fault::Unreached;
 use crate::registry::http::retry::backoff;
+use crate::sync::lock;
 
 #[derive(Default)]
 pub struct Reach {
