@@ -21,9 +21,9 @@ use crate::pipeline::model::{Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
 use crate::rules::Rule;
-use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::state::{PathId, State, StateError};
+use crate::store::{Digest, Sha256};
 
 use self::deferral::Deferrals;
 use self::schedule::Schedule;
@@ -130,6 +130,8 @@ pub(super) struct Engine<'p> {
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
     /// The first output of the step that made each further one, as it was recorded when that was first asked for.
+    /// The digests of all blobs, sorted, once something needs them.
+    pub stored: OnceLock<Vec<Sha256>>,
     pub kept_by: OnceLock<HashMap<PathId, PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,

@@ -3,6 +3,7 @@
 mod again;
 mod asked;
 pub(super) mod blame;
+mod contents;
 pub mod graph;
 mod in_words;
 pub mod neighbourhood;
@@ -12,7 +13,7 @@ mod rivals;
 mod to_come;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::pipeline::model::TargetId;
 use crate::pipeline::problem::Problems;
@@ -75,6 +76,8 @@ pub struct Explanation {
     pub other_source: Option<String>,
     /// What the last run read of its source by digest, each with what it is.
     pub contents: Vec<(String, String)>,
+    /// What a build will ask its source for, in words.
+    pub asks: Option<String>,
     pub inputs: Vec<Read>,
     /// Targets that it reads from, and what has to be built before all their steps are told.
     pub inputs_to_come: Vec<String>,
@@ -241,6 +244,9 @@ fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<To
             }
         }
         missing.extend(nothing.into_iter().take(1).filter(|_| found.is_empty()));
+        // A path may be read in several ways, and its record is told by the likeliest.
+        let mut named = HashSet::new();
+        found.retain(|found: &Explanation| named.insert((found.step.clone(), found.outputs.clone())));
         told.extend(found);
     }
     if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok((told, missing)) }
@@ -249,7 +255,8 @@ fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<To
 /// Where the values of a target cannot be told, what its records say, as far as there are any.
 fn unlisted(session: &Session, order: &Order, problems: &Problems) -> Result<Vec<Explanation>, BuildError> {
     let ((engine, _), _) = unlooked(session, order)?;
-    let why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    let mut why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    why.dedup();
     Ok(order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect())
 }
 

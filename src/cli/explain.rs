@@ -133,6 +133,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             (_, work) => work.map(|_| "makes it"),
         },
     );
+    lines.all("will ask", found.asks.as_ref().map(|what| format!("its source for {what}")));
     if let Some(failed) = &found.last_failure {
         let attempts = if failed.attempts > 1 { format!(" after {} attempts", failed.attempts) } else { String::new() };
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));

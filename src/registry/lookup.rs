@@ -8,18 +8,17 @@ use futures_util::future::BoxFuture;
 
 use super::fetches::{Fetches, Place};
 use super::image::{Config, Image};
-use super::manifest::{self, Descriptor, Entry, ImageManifest, Manifest};
+use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
 use super::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
-use crate::store::sizes::Measure;
 
 /// Indexes of indexes are rare, and none is known that is deeper than two.
-const DEPTH_MAX: usize = 8;
+pub(super) const DEPTH_MAX: usize = 8;
 /// How many entries of indexes are opened to see what they are, where they do not say it.
-const OPENED_MAX: usize = 64;
+pub(super) const OPENED_MAX: usize = 64;
 /// No image is for more platforms.
 const PLATFORMS_MAX: usize = 1000;
 /// How many of an index's platforms a message names.
@@ -140,61 +139,8 @@ pub async fn platforms(
     Ok(Answer::Found(found))
 }
 
-/// The manifests on the way from a digest to the image of a platform.
-#[derive(Debug, Default)]
-pub struct Way {
-    /// As they follow each other: indexes, and the image last.
-    pub manifests: Vec<Sha256>,
-    /// The last of them is not in the store.
-    pub ends_early: bool,
-    /// The config of the image that they end at, where the store lacks that.
-    pub no_config: Option<String>,
-    /// The layers of that image whose size, unpacked, the store does not tell.
-    pub unmeasured: Vec<String>,
-}
-
-impl Way {
-    /// The manifest that the store does not have.
-    pub fn missing(&self) -> Option<Sha256> {
-        self.manifests.last().copied().filter(|_| self.ends_early)
-    }
-}
-
-/// Goes as far as the store has it, and leaves that as it is.
-pub fn way(blobs: &Blobs, digest: Sha256, platform: &Platform) -> Way {
-    let mut way = Way { manifests: vec![digest], ..Way::default() };
-    for _ in 0..=DEPTH_MAX {
-        let Some(bytes) = way.manifests.last().and_then(|digest| blobs.peek(digest)) else {
-            way.ends_early = true;
-            return way;
-        };
-        match manifest::parse(&bytes, None) {
-            Ok(Manifest::Index(entries)) => {
-                let images = entries.iter().filter(|e| !e.attestation);
-                let Some(next) = best(images, platform).and_then(|e| e.descriptor.digest.parse().ok()) else {
-                    return way;
-                };
-                way.manifests.push(next);
-            }
-            Ok(Manifest::Image(image)) => {
-                let named = image.config.digest;
-                way.no_config = named.parse().is_ok_and(|config| !blobs.contains(&config)).then_some(named);
-                let is_packed = |layer: &Descriptor| ["gzip", "zstd"].iter().any(|by| layer.media_type.ends_with(by));
-                let is_unknown = |layer: &Descriptor| {
-                    layer.digest.parse().is_ok_and(|digest| blobs.sizes().get(Measure::Unpacked, &digest).is_none())
-                };
-                let layers = image.layers.into_iter().filter(|layer| is_packed(layer) && is_unknown(layer));
-                way.unmeasured = layers.map(|layer| layer.digest).collect();
-                return way;
-            }
-            Ok(_) | Err(_) => return way,
-        }
-    }
-    way
-}
-
 /// The entry of a platform: the one that says just that, or else the first that will do.
-fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platform: &Platform) -> Option<&'e Entry> {
+pub(super) fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platform: &Platform) -> Option<&'e Entry> {
     let exact = entries.clone().find(|e| e.platform.as_ref() == Some(platform));
     exact.or_else(|| entries.clone().find(|e| e.platform.as_ref().is_some_and(|p| platform.accepts(p))))
 }

@@ -40,12 +40,12 @@ pub mod testing;
 mod tests;
 mod traffic;
 mod validators;
+mod way;
 mod words;
 
 pub use budget::{Allowance, Budget, Budgets, Deferral, Forecast};
 pub use fetches::Fetches;
 pub use logins::Logins;
-pub use lookup::{Way, way};
 pub use platform::NotAPlatform;
 pub use source::{
     About, Analyst, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Source,
@@ -53,6 +53,7 @@ pub use source::{
 };
 pub use traffic::{HostNote, Traffic};
 pub use validators::Validators;
+pub use way::{Met, Way, opened, way};
 
 use std::sync::Arc;
 

@@ -16,7 +16,6 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::layer_file::{self, Ids};
 use crate::registry::{self, Answer, Platform, Source};
-use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -155,35 +154,6 @@ impl Rule for LayersRule {
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
         self.tagged.pull(step, answer, |digest| registry::way(blobs, digest, &self.platform_of(step)).missing())
-    }
-
-    fn contents(
-        &self,
-        step: &StepView,
-        answer: Option<&[u8]>,
-        made: Option<&[u8]>,
-        blobs: &Blobs,
-    ) -> Vec<(Sha256, String)> {
-        let Some(digest) = self.tagged.known(step, answer).filter(|_| self.tagged.source.analyst().is_none()) else {
-            return Vec::new();
-        };
-        let (platform, way) = (self.platform_of(step), registry::way(blobs, digest, &self.platform_of(step)));
-        let (repo, tag) = self.tagged.of(step);
-        let told = made.and_then(|bytes| layer_file::recognise(bytes, &repo, &tag).ok()?.digest);
-        // Where that of the tag was not to be had, the file is of the one that the tag pointed at by then.
-        if let Some(told) = told.filter(|told| !way.manifests.contains(told)) {
-            let lacks = if blobs.contains(&digest) { "" } else { ", not in the store" };
-            let what = ["the manifest that the file is of".to_owned(), format!("what the tag had{lacks}")];
-            return [told, digest].into_iter().zip(what).collect();
-        }
-        let last = way.manifests.len() - 1;
-        let what = |at: usize| match at {
-            _ if way.ends_early && at == last => "not in the store".to_owned(),
-            _ if at < last => "the index".to_owned(),
-            0 => "the manifest".to_owned(),
-            _ => format!("its manifest for {platform}"),
-        };
-        way.manifests.iter().enumerate().map(|(at, digest)| (*digest, what(at))).collect()
     }
 
     fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {

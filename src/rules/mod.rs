@@ -2,6 +2,7 @@
 
 mod asks;
 pub mod command;
+pub mod contents;
 pub mod layers;
 pub mod platforms;
 pub mod repositories;
@@ -224,19 +225,6 @@ pub trait Rule: Send + Sync {
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
         let _ = (step, answer, blobs);
         None
-    }
-
-    /// The manifests that the step is made from, by their digests, each with what it is; as far as the store has them,
-    /// and the first that it lacks. What was `made` may tell of another than the answer does.
-    fn contents(
-        &self,
-        step: &StepView,
-        answer: Option<&[u8]>,
-        made: Option<&[u8]>,
-        blobs: &Blobs,
-    ) -> Vec<(Sha256, String)> {
-        let _ = (step, answer, made, blobs);
-        Vec::new()
     }
 
     /// What making the step from this answer needs of the network, as far as can be told without asking.

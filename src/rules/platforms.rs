@@ -12,7 +12,6 @@ use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::{Answer, Source};
-use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -82,17 +81,6 @@ impl Rule for PlatformsRule {
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
         self.tagged.pull(step, answer, |digest| Some(digest).filter(|digest| !blobs.contains(digest)))
-    }
-
-    fn contents(
-        &self,
-        step: &StepView,
-        answer: Option<&[u8]>,
-        _: Option<&[u8]>,
-        blobs: &Blobs,
-    ) -> Vec<(Sha256, String)> {
-        let what = |digest: &Sha256| if blobs.contains(digest) { "the manifest" } else { "not in the store" };
-        self.tagged.known(step, answer).map(|digest| (digest, what(&digest).to_owned())).into_iter().collect()
     }
 
     fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {

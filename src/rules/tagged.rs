@@ -150,6 +150,6 @@ pub fn difference(before: &[u8], now: &[u8]) -> Option<String> {
     Some(format!("the tag moved from {before} to {now}"))
 }
 
-fn read_answer(bytes: &[u8]) -> Option<Sha256> {
+pub fn read_answer(bytes: &[u8]) -> Option<Sha256> {
     std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
 }

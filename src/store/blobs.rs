@@ -183,20 +183,28 @@ impl Blobs {
 
     /// Every blob that is there, in no order. What else lies among them is left alone.
     pub fn list(&self) -> io::Result<Vec<Stored>> {
-        let entries = match fs::read_dir(self.root.join("blobs/sha256")) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
         let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let Some(digest) = entry.file_name().to_str().and_then(Sha256::from_hex) else { continue };
+        for (digest, entry) in self.entries()? {
             let meta = entry.metadata()?;
             if meta.is_file() {
                 found.push(Stored { digest, size: meta.len(), used: meta.modified()? });
             }
         }
         Ok(found)
+    }
+
+    /// Their digests alone.
+    pub fn digests(&self) -> io::Result<Vec<Sha256>> {
+        Ok(self.entries()?.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    fn entries(&self) -> io::Result<Vec<(Sha256, fs::DirEntry)>> {
+        let entries = match fs::read_dir(self.root.join("blobs/sha256")) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let digest = |entry: &fs::DirEntry| entry.file_name().to_str().and_then(Sha256::from_hex);
+        entries.filter_map(|entry| entry.map(|entry| Some((digest(&entry)?, entry))).transpose()).collect()
     }
 
     /// The digest that a blob's bytes really have, read in pieces. `None` where it is not there.

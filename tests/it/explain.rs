@@ -16,6 +16,7 @@ mod kept;
 mod kept_from;
 mod lists;
 mod lost;
+mod manifests;
 mod offline;
 mod past;
 mod reads;

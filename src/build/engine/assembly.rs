@@ -94,6 +94,7 @@ pub(crate) fn engine<'p>(
             makers: OnceLock::new(),
             by_values: ByValues::default(),
             input_names: OnceLock::new(),
+            stored: OnceLock::new(),
             kept_by: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),

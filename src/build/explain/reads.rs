@@ -112,27 +112,6 @@ impl Engine<'_> {
         self.steps.target(step).outputs.iter().map(|output| pattern::fill(&output.pattern, &values)).collect()
     }
 
-    /// What the last run of a step read of its source by digest, as far as the store still tells, each with what it is.
-    pub(crate) fn contents(&self, id: StepId, record: &StepRecord) -> Vec<(String, String)> {
-        let target = self.steps.step(id).target as usize;
-        let Some(compiled) = self.rules[target].as_ref().filter(|compiled| compiled.by_source) else {
-            return Vec::new();
-        };
-        let (view, bindings) = (self.view(id), &self.pipeline.targets[target].bindings);
-        let is_of_now = |&binding: &usize| {
-            let (value, digest) = (&view.values[binding], view.fingerprints[binding].as_ref());
-            let binding = &bindings[binding].name;
-            digest.is_none_or(|digest| record.parts.contains(&Part::Fingerprint { binding, value, digest }.record()))
-        };
-        if !compiled.rule.common().reads.iter().all(is_of_now) {
-            return Vec::new();
-        }
-        let answer = record.answer.and_then(|digest| self.blobs.peek(&digest));
-        let made = self.bytes_to_read(id).and_then(Result::ok);
-        let contents = compiled.rule.contents(&view, answer.as_deref(), made.as_deref(), &self.blobs).into_iter();
-        contents.map(|(digest, what)| (digest.to_string(), what)).collect()
-    }
-
     /// The inputs that a record says were found.
     pub(crate) fn found_inputs<'a>(&'a self, record: &'a StepRecord) -> impl Iterator<Item = Read> + 'a {
         record.found.iter().filter(|found| !folders::is_inside(&found.path)).map(|found| {

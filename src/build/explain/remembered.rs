@@ -68,14 +68,16 @@ impl Engine<'_> {
     pub(crate) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
         let tell = |Recorded { path, may_be }: Recorded| {
             let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
-            Some(Explanation {
+            let mut told = Explanation {
                 standing: Standing::Pending,
                 step: self.label_of(*target, values),
                 values: self.named(*target, values),
                 message: Some(format!("its steps cannot be told: {why}")),
                 help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
                 ..self.told_by_record(&path)?
-            })
+            };
+            self.tell_contents_of_record(&path, &mut told);
+            Some(told)
         };
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
@@ -171,6 +173,8 @@ impl Engine<'_> {
         told.standing = Standing::Pending;
         told.step = self.label_of(target, values);
         told.values = self.named(target, values);
+        told.asks = self.will_ask_then(target, &told.values);
+        self.tell_contents_of_record(path, &mut told);
         told.message = Some(format!("its values are read out of {parent}: {what}"));
         told.help =
             Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
@@ -268,6 +272,7 @@ impl Engine<'_> {
             Some((target, values)) => self.named(*target, values),
             None => self.values_in(path),
         };
+        self.tell_contents_of_record(path, &mut told);
         let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
         if let Some(made) = told.last_made.as_mut() {
             made.step = made.target.as_ref().map(|target| match own {
@@ -331,6 +336,12 @@ impl Engine<'_> {
         }
         told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
         Some(told)
+    }
+
+    fn tell_contents_of_record(&self, path: &str, told: &mut Explanation) {
+        if let Some(record) = self.state.step(path) {
+            self.tell_contents(path, &record, told);
+        }
     }
 
     /// A recorded output, and what became of it.

@@ -74,6 +74,7 @@ impl Engine<'_> {
                 rule: (compiled.template.rule.clone(), compiled.template.version),
                 params: compiled.template.params.clone(),
                 source: compiled.template.source.clone(),
+                asks: self.will_ask_then(target, &self.named(target, values)),
                 values: self.named(target, values),
                 outputs: self.outputs_to_come(target, values),
                 read_out_of,

@@ -79,7 +79,10 @@ impl Engine<'_> {
 
     /// What it reads, and what it only waits for.
     fn tell_inputs(&self, id: StepId, record: Option<&StepRecord>, told: &mut Explanation) {
-        told.contents = record.map(|record| self.contents(id, record)).unwrap_or_default();
+        if let Some((record, &first)) = record.zip(self.steps.outputs(id).first()) {
+            self.tell_contents(self.state.path(first), record, told);
+        }
+        told.asks = self.will_ask(id, record, told);
         told.inputs = self.reads(id, record);
         told.inputs_to_come = self.inputs_to_come(id);
         if let Some(record) = record.filter(|_| !told.inputs_to_come.is_empty()) {

@@ -39,6 +39,8 @@ pub struct Json<'a> {
     fresh: Option<&'a str>,
     /// What the last run read of its source by digest, and what that is.
     contents: &'a [(String, String)],
+    /// What a build will ask its source for.
+    asks: Option<&'a str>,
     inputs: Vec<Input<'a>>,
     inputs_to_come: &'a [String],
     after: &'a [String],
@@ -132,6 +134,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
         other_source: found.other_source.as_deref(),
         fresh: found.fresh.as_deref(),
         contents: &found.contents,
+        asks: found.asks.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
         inputs_to_come: &found.inputs_to_come,
         after: &found.after,

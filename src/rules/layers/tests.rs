@@ -6,6 +6,7 @@ use crate::registry::manifest::{self, Manifest};
 use crate::registry::{About, Answering, TagFilter, Tags};
 use crate::rules::Lane;
 use crate::rules::asks::tests::{compiled, problems_of};
+use crate::store::Sha256;
 
 /// A source that has one image, and that writes down what it is asked.
 #[derive(Default)]

@@ -1,0 +1,107 @@
+//! What a step read of its source by digest when it last ran, and what it will ask there: by its record, whoever made that.
+
+use crate::rules::contents::{self, Past, TagDigest};
+use crate::store::Sha256;
+use crate::store::state::StepRecord;
+
+use super::Explanation;
+use super::remembered::Value;
+use crate::build::decide::key::{Part, Template};
+use crate::build::engine::Engine;
+use crate::build::files;
+use crate::build::outcome::ASK;
+use crate::build::steps::StepId;
+
+impl Engine<'_> {
+    /// What the last run read by digest, and with which digests its values came then, where they are not told yet.
+    pub(super) fn tell_contents(&self, first: &str, record: &StepRecord, told: &mut Explanation) {
+        let Some(recorded) = self.state.template(&record.template).and_then(Template::parse) else { return };
+        let past = self.past(first, record, &recorded, &told.values);
+        // What was taken over as it was has read nothing.
+        if record.why.is_some() {
+            told.contents = contents::contents(&past, &self.blobs);
+        }
+        let digest = past.tag.filter(|_| record.answer.is_none());
+        for (name, _, came) in told.values.iter_mut().filter(|(_, _, came)| came.is_none()) {
+            *came = digest.filter(|_| fingerprint(record, name).is_some()).map(|digest| digest.to_string());
+        }
+    }
+
+    fn past(&self, first: &str, record: &StepRecord, recorded: &Template, values: &[Value]) -> Past {
+        let mut past = Past {
+            rule: recorded.rule.clone(),
+            params: filled(&recorded.params, values),
+            source: recorded.source.clone(),
+            is_absent: record.absent.is_some(),
+            ..Past::default()
+        };
+        if recorded.source.is_some() {
+            past.made = self.as_made(first);
+            past.tag = self.tag_then(record, recorded, values, &past);
+        }
+        past
+    }
+
+    /// The digest that a step's tag had when it last ran.
+    fn tag_then(&self, record: &StepRecord, recorded: &Template, values: &[Value], past: &Past) -> Option<TagDigest> {
+        if let Some(answer) = record.answer.and_then(|digest| self.blobs.peek(&digest)) {
+            return contents::answered(&recorded.rule, &answer).map(TagDigest::Whole);
+        }
+        let start = recorded.bindings.iter().find_map(|binding| fingerprint(record, binding))?;
+        let of_now = values.iter().filter_map(|(_, _, digest)| digest.as_ref()?.parse::<Sha256>().ok());
+        let whole = of_now.into_iter().find(|digest| digest.0.starts_with(&start));
+        let whole = whole.or_else(|| contents::told(past, start)).or_else(|| self.stored(start));
+        Some(whole.map_or(TagDigest::Begins(start), TagDigest::Whole))
+    }
+
+    /// The blob whose digest begins so.
+    fn stored(&self, start: [u8; 8]) -> Option<Sha256> {
+        let all = self.stored.get_or_init(|| {
+            let mut all = self.blobs.digests().unwrap_or_default();
+            all.sort_unstable_by_key(|digest| digest.0);
+            all
+        });
+        let at = all.partition_point(|digest| digest.0[..8] < start[..]);
+        all.get(at).copied().filter(|digest| digest.0.starts_with(&start))
+    }
+
+    /// The bytes of an output, where it is as it was recorded.
+    fn as_made(&self, path: &str) -> Option<Vec<u8>> {
+        let (full, known) = (self.pipeline.root.join(path), self.state.file(path)?);
+        let now = files::look_at_output(&full, Some(known), false);
+        std::fs::read(full).ok().filter(|_| now.content() == Some(known.content))
+    }
+
+    /// What a build will ask a step's source for.
+    pub(super) fn will_ask(&self, id: StepId, record: Option<&StepRecord>, told: &Explanation) -> Option<String> {
+        let work = told.work?;
+        let compiled =
+            self.rules[self.steps.step(id).target as usize].as_ref().filter(|compiled| compiled.by_source)?;
+        if work == ASK {
+            return contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, &told.values));
+        }
+        let answer = record.and_then(|record| self.blobs.peek(&record.answer?));
+        compiled.rule.lacks(&self.view(id), answer.as_deref(), &self.blobs)
+    }
+
+    /// The same of a step that is still to come, as far as its values are known.
+    pub(super) fn will_ask_then(&self, target: usize, values: &[Value]) -> Option<String> {
+        let compiled = self.rules[target].as_ref()?;
+        contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, values))
+    }
+}
+
+/// The start of the digest that came with a value, as the record has it.
+fn fingerprint(record: &StepRecord, binding: &str) -> Option<[u8; 8]> {
+    let none = Sha256([0; 32]);
+    let name = Part::Fingerprint { binding, value: "", digest: &none }.name_hash();
+    record.parts.iter().find(|part| part.name == name).map(|part| part.value)
+}
+
+/// Parameters with the values that are known.
+fn filled(params: &[(String, String)], values: &[Value]) -> Vec<(String, String)> {
+    let fill = |text: &String| {
+        values.iter().fold(text.clone(), |text, (name, value, _)| text.replace(&format!("{{{name}}}"), value))
+    };
+    params.iter().map(|(name, text)| (name.clone(), fill(text))).collect()
+}

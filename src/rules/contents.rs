@@ -1,0 +1,133 @@
+//! What a run of a step read of its source by digest, told from what is recorded of it, also where its target is gone.
+
+use super::{layers, platforms, tagged};
+use crate::registry::{self, Met, Platform, imagelayers, layer_file};
+use crate::store::blobs::Blobs;
+use crate::store::{Sha256, hex};
+
+/// What is recorded of a run.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// The name of its rule.
+    pub rule: String,
+    /// Its parameters, with the values filled in as far as they are known.
+    pub params: Vec<(String, String)>,
+    /// The identity of its source.
+    pub source: Option<String>,
+    /// The digest that its tag had.
+    pub tag: Option<TagDigest>,
+    /// What it made, where that is still there.
+    pub made: Option<Vec<u8>>,
+    pub is_absent: bool,
+}
+
+/// A digest, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagDigest {
+    Whole(Sha256),
+    /// Its first bytes.
+    Begins([u8; 8]),
+}
+
+impl std::fmt::Display for TagDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(digest) => write!(f, "{digest}"),
+            Self::Begins(start) => write!(f, "sha256:{}…", hex(start)),
+        }
+    }
+}
+
+impl Past {
+    fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The manifest that its layer file says it is of, and the platform of that.
+    fn told(&self) -> Option<(Sha256, Option<String>)> {
+        let found = layer_file::recognise(self.made.as_ref()?, self.param("repo")?, self.param("tag")?).ok()?;
+        Some((found.digest?, found.platform))
+    }
+
+    /// Whether its source gives whole layer files, by name.
+    fn is_of_an_analyst(&self) -> bool {
+        self.source.as_ref().and_then(|source| source.split(' ').next()) == Some(imagelayers::KIND.name)
+    }
+}
+
+/// The digest that a source answered its tag has, where its rule asks for that.
+pub fn answered(rule: &str, answer: &[u8]) -> Option<Sha256> {
+    tells_of_manifests(rule).then(|| tagged::read_answer(answer)).flatten()
+}
+
+/// The digest that begins so which a layer file tells.
+pub fn told(past: &Past, start: [u8; 8]) -> Option<Sha256> {
+    past.told().map(|(digest, _)| digest).filter(|digest| digest.0.starts_with(&start))
+}
+
+fn tells_of_manifests(rule: &str) -> bool {
+    [layers::KIND.name, platforms::KIND.name].contains(&rule)
+}
+
+/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first.
+pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
+    let Some(tag) = past.tag.filter(|_| tells_of_manifests(&past.rule) && !past.is_of_an_analyst()) else {
+        return Vec::new();
+    };
+    let made = past.told();
+    let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
+    let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();
+    let mut way = match tag {
+        TagDigest::Begins(_) => Vec::new(),
+        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => registry::opened(blobs, digest),
+        TagDigest::Whole(digest) => registry::way(blobs, digest, &platform).manifests,
+    };
+    // What is not there now was not there then.
+    if past.is_absent {
+        way.retain(|(_, met)| *met != Met::Missing);
+    }
+    let of_the_tag = |lacks: &str| (tag.to_string(), format!("what the tag had{lacks}"));
+    const LACKS: &str = ", not in the store";
+    match made.map(|(digest, _)| digest).filter(|made| way.iter().all(|(read, _)| read != made)) {
+        // Where that of the tag was not to be had, the file is of the one that the tag pointed at by then.
+        Some(made) => {
+            let lacks = if way.iter().any(|(_, met)| *met != Met::Missing) { "" } else { LACKS };
+            vec![(made.to_string(), "the manifest that the file is of".to_owned()), of_the_tag(lacks)]
+        }
+        None if way.is_empty() => vec![of_the_tag(LACKS)],
+        None => {
+            let last = way.len() - 1;
+            let taken = |at: usize| at == last && !past.is_absent && past.rule == layers::KIND.name;
+            let what = |(at, (digest, met)): (usize, &(Sha256, Met))| {
+                (digest.to_string(), described(at, met, taken(at), &platform))
+            };
+            way.iter().enumerate().map(what).collect()
+        }
+    }
+}
+
+/// What a manifest on the way was.
+fn described(at: usize, met: &Met, taken: bool, platform: &Platform) -> String {
+    match met {
+        Met::Missing => "not in the store".to_owned(),
+        Met::Index if at == 0 => "the index".to_owned(),
+        Met::Index => "an index in it".to_owned(),
+        Met::Image(_) if at == 0 => "the manifest".to_owned(),
+        Met::Image(_) if taken => format!("its manifest for {platform}"),
+        Met::Image(Some(platform)) => format!("a manifest in it, for {platform}"),
+        Met::Image(None) => "a manifest in it".to_owned(),
+        Met::Other if at == 0 => "the manifest, of no image".to_owned(),
+        Met::Other => "a manifest in it, of no image".to_owned(),
+    }
+}
+
+/// What a step of these parameters, filled in as far as they are known, asks its source for, in words.
+pub fn asked_for(rule: &str, params: &[(String, String)]) -> Option<String> {
+    let param = |name: &str| params.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    Some(match rule {
+        "tags" => format!("the tags of {}", param("repo")?),
+        "repositories" => "its repositories".to_owned(),
+        _ if tells_of_manifests(rule) => format!("what {}:{} points at", param("repo")?, param("tag")?),
+        _ => return None,
+    })
+}
