@@ -31,7 +31,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 /// `pipeline.yaml` declares the files wanted: tag lists, layers, statistics, or whatever a command makes. What is
 /// missing or out of date is built, in parallel, and nothing else.
 #[derive(Debug, Parser)]
-#[command(name = "layermill", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "layermill", version, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -58,11 +58,25 @@ pub fn session(global: &Global) -> Result<Session, Error> {
             logins,
             offline: global.offline,
         };
-        // What is faulty has been told, and would only be told again.
-        let mut open = |entry: &SourceEntry| registry::open(entry, &shared, &mut problems);
-        let sources: Vec<_> = pipeline.sources.iter().map(|e| if e.faulty { None } else { open(e) }).collect();
-        let mut compile = |target: &Target| rules::compile(target, &pipeline, &sources, &mut problems);
-        let rules = pipeline.targets.iter().map(|t| if t.faulty { None } else { compile(t) }).collect();
+        // What is faulty is looked at for what else is wrong with it, and for nothing else.
+        let mut open = |entry: &SourceEntry| match (entry.faulty, entry.loose) {
+            (false, _) => registry::open(entry, &shared, &mut problems),
+            (true, loose) => {
+                if !loose {
+                    problems.further(entry.span, |found| drop(registry::open(entry, &shared, found)));
+                }
+                None
+            }
+        };
+        let sources: Vec<_> = pipeline.sources.iter().map(&mut open).collect();
+        let mut compile = |target: &Target| match target.faulty {
+            false => rules::compile(target, &pipeline, &sources, &mut problems),
+            true => {
+                problems.further(target.span, |found| drop(rules::compile(target, &pipeline, &sources, found)));
+                None
+            }
+        };
+        let rules = pipeline.targets.iter().map(&mut compile).collect();
         let store = global.store.clone().unwrap_or_else(|| work_dir.join("store"));
         Session {
             pipeline,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keys;
-use super::model::{Node, Pipeline, SourceEntry, Value};
+use super::model::{Name, Node, Pipeline, SourceEntry, Value};
 use super::names::check_name;
 use super::node::without;
 use super::problem::{Problems, Span, suggest};
@@ -89,6 +89,7 @@ pub fn load_text(
             pipeline.iter_mut().for_each(|p| mark_broken(p, &top, &broken));
         }
         problems.0.extend(found.0);
+        pipeline.iter_mut().for_each(|p| mark_loose(p, &top, &problems));
         pipeline.map(|pipeline| Pipeline { file: file.to_path_buf(), root, ..pipeline })
     });
     problems.tidy();
@@ -106,9 +107,39 @@ fn mark_broken(pipeline: &mut Pipeline, top: &Node, broken: &[Span]) {
         }
     }
     let starts: HashSet<usize> = broken.iter().map(|s| s.start).collect();
-    let nodes = |key: &str| top.get(key).and_then(Node::as_map).unwrap_or_default().iter().map(|(_, node)| node);
-    pipeline.sources.iter_mut().zip(nodes("sources")).for_each(|(s, node)| s.faulty |= has(node, &starts));
-    pipeline.targets.iter_mut().zip(nodes("targets")).for_each(|(t, node)| t.faulty |= has(node, &starts));
+    let (sources, targets) = (entries(top, "sources"), entries(top, "targets"));
+    pipeline.sources.iter_mut().zip(sources).for_each(|(s, (_, node))| s.faulty |= has(node, &starts));
+    pipeline.targets.iter_mut().zip(targets).for_each(|(t, (_, node))| t.faulty |= has(node, &starts));
+}
+
+fn entries<'a>(top: &'a Node, key: &str) -> &'a [(Name, Node)] {
+    top.get(key).and_then(Node::as_map).unwrap_or_default()
+}
+
+/// Marks the faulty sources and targets of which more is wrong than values of single keys.
+fn mark_loose(pipeline: &mut Pipeline, top: &Node, problems: &Problems) {
+    let spans: Vec<Span> = problems.0.iter().filter_map(|problem| problem.span).collect();
+    for (source, entry) in pipeline.sources.iter_mut().zip(entries(top, "sources")) {
+        source.loose = source.faulty && !is_of_values(entry, &[], &spans);
+    }
+    // Those that others imply have no entry.
+    let targets = entries(top, "targets").iter().map(Some).chain(std::iter::repeat(None));
+    for (target, entry) in pipeline.targets.iter_mut().zip(targets) {
+        let may_name = ["foreach", "inputs", "output"];
+        target.loose = target.faulty && !entry.is_some_and(|entry| is_of_values(entry, &may_name, &spans));
+    }
+}
+
+/// Whether all that was reported of an entry, at these places, is in the values of its keys, but for some of these.
+fn is_of_values((name, node): &(Name, Node), but: &[&str], reported: &[Span]) -> bool {
+    let own =
+        Span { start: name.span.start, len: node.span.start + node.span.len - name.span.start.min(node.span.start) };
+    let is_of_value = |place: &Span| {
+        let mut values = node.as_map().unwrap_or_default().iter().filter(|(key, _)| !but.contains(&key.text.as_str()));
+        values.any(|(_, value)| value.span.has(*place))
+    };
+    let mut of_it = reported.iter().filter(|place| own.has(**place)).peekable();
+    of_it.peek().is_some() && of_it.all(is_of_value)
 }
 
 /// Replaces variables in all of the file but in their own definitions, which are resolved on the way.
@@ -221,6 +252,7 @@ fn check_sources(node: Option<&Node>, vocabulary: &Vocabulary, checker: &mut Che
             keys: without(node, |n| n == "kind"),
             span: name.span,
             faulty: checker.problems.0.len() > before,
+            loose: false,
         });
     }
     out

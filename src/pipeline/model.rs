@@ -55,6 +55,8 @@ pub struct SourceEntry {
     pub span: Span,
     /// Something in it has been reported.
     pub faulty: bool,
+    /// That is not in values of single keys alone: what else it says may be meant in another way.
+    pub loose: bool,
 }
 
 /// An entry under `targets:`: a template for steps.
@@ -87,8 +89,10 @@ pub struct Target {
     pub env: Vec<(String, Text)>,
     /// `cache: false` keeps outputs out of the store.
     pub cache: bool,
-    /// Something in it has been reported: what it says is incomplete, and its rule need not look at it.
+    /// Something in it has been reported: what it says is incomplete.
     pub faulty: bool,
+    /// That is not in values of single keys alone, or in what its texts may name: its bindings, inputs and outputs.
+    pub loose: bool,
 }
 
 /// A name that a target's steps are parametrised by.

@@ -7,6 +7,13 @@ pub struct Span {
     pub len: usize,
 }
 
+impl Span {
+    /// Whether another one begins in this one, or where it would be if it had any length.
+    pub fn has(self, other: Self) -> bool {
+        (self.start..self.start + self.len.max(1)).contains(&other.start)
+    }
+}
+
 /// One thing that is wrong, where, and what to do about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
@@ -56,6 +63,19 @@ impl Problems {
     /// Adds a problem that has no place in the text.
     pub fn bare(&mut self, message: impl Into<String>) -> &mut Problem {
         self.push(Problem { message: message.into(), ..Problem::default() })
+    }
+
+    /// Takes in what else is found of an entry of this name in which something is wrong, but for what comes of that: what is
+    /// said of the entry as a whole, or where something was said before.
+    pub fn further(&mut self, name: Span, find: impl FnOnce(&mut Self)) {
+        let mut found = Self::default();
+        find(&mut found);
+        let is_new = |place: Span| {
+            let mut known = self.0.iter().filter_map(|problem| problem.span);
+            place != name && !known.any(|known| known.has(place) || place.has(known))
+        };
+        found.0.retain(|problem| problem.span.is_some_and(is_new));
+        self.0.extend(found.0);
     }
 
     fn push(&mut self, problem: Problem) -> &mut Problem {

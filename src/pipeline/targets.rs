@@ -191,6 +191,7 @@ fn target(pipeline: &Pipeline, name: &Name, node: &Node, bindings: Vec<Binding>,
         env: env.iter().filter_map(|(n, v)| Some((n.text.clone(), v.as_text()?.clone()))).collect(),
         cache: node.get("cache").and_then(Node::as_bool).unwrap_or(true),
         faulty: false,
+        loose: false,
     }
 }
 

@@ -79,7 +79,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
 pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> Option<Distribution> {
     let given = setup.credentials(own.as_ref(), problems);
     let mirrors = setup.mirrors(problems);
-    let budget = own.as_ref().and_then(|own| setup.budget(own, problems));
+    let budget = setup.budget(own.as_ref(), problems);
     if !setup.is_fine(problems) {
         return None;
     }

@@ -188,11 +188,11 @@ impl<'a> Setup<'a> {
     }
 
     /// What the entry lets us fetch from its registry. `None` where it says that wrongly.
-    pub fn budget(&self, own: &Address, problems: &mut Problems) -> Option<Arc<Budget>> {
-        let Some(node) = self.keys.get("budget") else { return Some(self.announced_budget(own)) };
+    pub fn budget(&self, own: Option<&Address>, problems: &mut Problems) -> Option<Arc<Budget>> {
+        let Some(node) = self.keys.get("budget") else { return Some(self.announced_budget(own?)) };
         let text = node.as_public();
         match text.as_deref().ok_or("a secret cannot be part of it").and_then(str::parse) {
-            Ok(allowance) => Some(self.shared.budgets.of(&Origin::of(&own.base).to_string(), Some(allowance))),
+            Ok(allowance) => Some(self.shared.budgets.of(&Origin::of(&own?.base).to_string(), Some(allowance))),
             Err(e) => {
                 problems.at(node.span, "not a budget", e).help("so many pulls in so much time, as in `100/6h`");
                 None

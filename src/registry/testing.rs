@@ -173,6 +173,7 @@ pub fn entry(kind: &str, keys: &[(&str, &str)]) -> SourceEntry {
         keys: Node { value: NodeValue::Map(keys), span },
         span,
         faulty: false,
+        loose: false,
     }
 }
 

@@ -53,6 +53,9 @@ pub fn text(node: &Node, target: &Target, pipeline: &Pipeline, problems: &mut Pr
         _ => None,
     });
     if let Some((name, span)) = unknown {
+        if target.loose {
+            return None;
+        }
         let known = target.bindings.iter().map(|b| b.name.as_str());
         problems
             .at(span, format!("unknown binding `{name}`"), "no axis of this target gives it")

@@ -38,9 +38,9 @@ struct Stat {
 
 /// Makes the rule of a target.
 pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>> {
+    let before = problems.0.len();
     if target.outputs.len() != 1 || target.outputs[0].folder {
         problems.at(target.span, "`stat` writes one file", "this target has other outputs");
-        return None;
     }
     let mut columns: Vec<String> = Vec::new();
     if let Some(list) = target.keys.get("columns").and_then(|node| node.as_list()) {
@@ -55,6 +55,9 @@ pub fn compile(target: &Target, problems: &mut Problems) -> Option<Arc<dyn Rule>
     }
     if columns.is_empty() {
         columns = DEFAULT.iter().map(|&c| c.to_owned()).collect();
+    }
+    if problems.0.len() > before {
+        return None;
     }
     let common = Common {
         name: "stat",

@@ -128,6 +128,67 @@ fn an_alias_bomb() {
 }
 
 #[test]
+fn what_a_rule_or_a_source_says_of_its_keys_is_shown_with_what_is_wrong_with_their_shapes() {
+    let pipeline = "version: 1
+sources:
+  hub: {kind: registry, url: ftp://127.0.0.1, budget: many, concurrency: none}
+  near: {kind: registry, url: http://127.0.0.1:9, pasword: x, username: me}
+targets:
+  get_tag:
+    rule: tags
+    source: near
+    retries: many
+    foreach: {repo: [library/busybox]}
+    repo: library/{rep}
+    only: ['[']
+    output: result/tags/{repo}.json
+  get_layer:
+    rule: layers
+    source: near
+    foreach: {tag: {from: get_tag, selct: latest}}
+    platform: linux/amd64/v1/v2
+    repo: '{repo}/{nope}'
+    output: result/layers/{repo}/{tag}.json
+  stat_layer:
+    rule: stat
+    columns: [repo, repo]
+    input: [get_layer]
+    output: result/stat.csv
+  last: {rule: command, run: 'cat {in.csv} > {out}', sandbox: yes, inputz: {csv: stat_layer}, output: result/last.txt}
+  empty: {rule: command, run: '', timeout: soon, output: result/empty.txt}
+";
+    let shown = refused(
+        pipeline,
+        &[
+            "pipeline.yaml has 15 problems",
+            "unknown binding `rep`",
+            "not a glob",
+            "not a platform",
+            "a column is named twice",
+        ],
+    );
+    for line in [
+        "ftp",
+        "budget: many",
+        "concurrency: none",
+        "pasword",
+        "retries: many",
+        "selct",
+        "input: [get",
+        "inputz",
+        "timeout: soon",
+        "run: ''",
+        "sandbox: yes",
+    ] {
+        assert!(shown.stderr.contains(line), "the line is not shown: {line}\n{shown}");
+    }
+    // What comes of another mistake is no mistake of its own.
+    for consequence in ["without `password`", "`nope`", "nothing is called `in.csv`"] {
+        assert!(!shown.stderr.contains(consequence), "{shown}");
+    }
+}
+
+#[test]
 fn all_errors_are_shown_at_once_each_with_its_line() {
     let pipeline = with("rule: layers", "rule: layer")
         .replace("inputs: [get_layer]", "inputs: [get_leyer]")

@@ -25,6 +25,7 @@ fn without_a_verb_or_with_a_wrong_one_the_usage_is_shown() {
     }
     project.run(&["biuld"]).exits(exit::WRONG).says("build");
     project.run(&["build", "--no-such-flag"]).exits(exit::WRONG).says("--no-such-flag");
+    assert_eq!(project.run(&["help", "build"]).exits(exit::DONE).stdout, project.run(&["build", "--help"]).stdout);
     let version = project.run(&["--version"]).exits(exit::DONE);
     assert_eq!(version.stdout.trim(), concat!("layermill ", env!("CARGO_PKG_VERSION")));
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::examples::examples;
 use crate::support::project::{Project, Report, walk};
 use crate::support::words::{exit, outcome};
 
@@ -523,13 +524,12 @@ fn a_sandbox_needs_an_output_of_its_own_to_write_to() {
 
 #[test]
 fn the_examples_of_the_manual_do_what_they_say() {
-    let manual = include_str!("../../docs/commands.md");
-    let examples: Vec<&str> = manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples = examples(include_str!("../../docs/commands.md"));
     assert_eq!(examples.len(), 6);
     let has_a_compiler =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|d| d.join("cc").exists());
     for example in examples {
-        let p = Project::new(&format!("version: 1\n{example}"));
+        let p = Project::new(example);
         p.write("etc/sizes.csv", "b,1\na,2\n");
         p.write("etc/counts.txt", "1\n");
         p.write("etc/names.csv", "n\n");

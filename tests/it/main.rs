@@ -15,6 +15,7 @@ mod determinism;
 mod edges;
 mod engine;
 mod events;
+mod examples;
 mod explain;
 mod formats;
 mod heads;

@@ -193,13 +193,3 @@ fn proxies_of_the_environment_are_used() {
     let nowhere = "http://127.0.0.1:1";
     build(&here, &[("HTTP_PROXY", nowhere), ("http_proxy", nowhere), ("ALL_PROXY", nowhere)], exit::DONE);
 }
-
-#[test]
-fn the_example_of_the_reference_is_right() {
-    let reference = include_str!("../../docs/sources.md");
-    let example = reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let project = Project::new(&format!("version: 1\n{example}"));
-    let mut command = project.command(&["plan"]);
-    command.env("REGISTRY_PASSWORD", "unused");
-    Running::spawn(command).wait().exits(exit::DONE);
-}

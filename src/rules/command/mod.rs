@@ -103,7 +103,7 @@ pub fn compile(target: &Target, pipeline: &Pipeline, problems: &mut Problems) ->
     env.iter().for_each(|(_, p)| check_names(p, &[], target, problems));
     let in_place = !line.parts().any(|p| matches!(p, Part::Special(n, _) if outputs.contains(n)));
     let sandbox = target.keys.get("sandbox").and_then(Node::as_bool).unwrap_or(false);
-    if sandbox && in_place {
+    if sandbox && in_place && !target.loose {
         let label = "this command names its output itself";
         problems.at(run.span, "a sandbox without `{out}`", label).help =
             Some("with `sandbox: true` a command writes to `{out}`, and can write nowhere else".to_owned());
@@ -180,6 +180,7 @@ fn check_names(pattern: &Pattern, known: &[String], target: &Target, problems: &
     for part in &pattern.parts {
         if let Part::Special(name, span) = part
             && !known.contains(name)
+            && !target.loose
         {
             let names = known.iter().map(String::as_str).chain(target.bindings.iter().map(|b| b.name.as_str()));
             let label = format!("nothing is called `{name}` here");
