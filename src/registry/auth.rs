@@ -14,6 +14,7 @@ mod tokens;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use futures_util::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
 
@@ -77,18 +78,22 @@ impl Session {
         authorization: &HeaderValue,
         effort: Effort,
     ) -> Result<Outcome, SourceError> {
-        let attempt = || async {
-            let mut reply = self.http.attempt(request, Some(authorization), effort).await?;
-            reply.mask = self.account.mask(authorization, "").await?;
-            self.outcome(request, reply, Some(authorization), "").await
+        let attempt = || -> BoxFuture<'_, _> {
+            Box::pin(async {
+                let mut reply = self.http.attempt(request, Some(authorization), effort).await?;
+                reply.mask = self.account.mask(authorization, "").await?;
+                self.outcome(request, reply, Some(authorization), "").await
+            })
         };
         self.patiently(request, effort, attempt).await
     }
 
-    async fn patiently<F>(&self, request: &Request, effort: Effort, ask: impl Fn() -> F) -> Result<Outcome, SourceError>
-    where
-        F: Future<Output = Result<Outcome, Fault>>,
-    {
+    async fn patiently<'a>(
+        &self,
+        request: &Request,
+        effort: Effort,
+        ask: impl Fn() -> BoxFuture<'a, Result<Outcome, Fault>>,
+    ) -> Result<Outcome, SourceError> {
         loop {
             match self.http.retrying(effort, || self.attempt(request, ask())).await {
                 Err(SourceError { deferral: Some(why), .. }) if self.http.settings().patient && self.budget.waits() => {
@@ -116,11 +121,7 @@ impl Session {
     }
 
     /// One attempt, within the budget.
-    async fn attempt(
-        &self,
-        request: &Request,
-        asked: impl Future<Output = Result<Outcome, Fault>>,
-    ) -> Result<Outcome, Fault> {
+    async fn attempt(&self, request: &Request, asked: BoxFuture<'_, Result<Outcome, Fault>>) -> Result<Outcome, Fault> {
         if self.http.settings().offline {
             return asked.await;
         }

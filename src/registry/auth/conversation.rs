@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::BoxFuture;
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 
@@ -21,23 +22,31 @@ use crate::registry::{Effort, SourceError, said};
 const ROUNDS_MAX: usize = 4;
 
 impl Session {
-    /// Asks a host, alone where it is the first time.
-    pub(super) async fn met(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
-        if !self.met.load(Ordering::Acquire) {
-            let gate = self.gate.lock().await;
+    /// Asks a host, alone where it is the first time. It is on the heap, as [`Http::attempt`](crate::registry::http::Http)
+    /// is: whoever waits for it is moved about.
+    pub(super) fn met<'a>(
+        &'a self,
+        request: &'a Request,
+        repo: &'a str,
+        effort: Effort,
+    ) -> BoxFuture<'a, Result<Outcome, Fault>> {
+        Box::pin(async move {
             if !self.met.load(Ordering::Acquire) {
-                let reply = self.http.attempt(request, None, effort).await;
-                let challenge = reply.as_ref().ok().and_then(|reply| self.learn(reply, repo));
-                // Also after a failure: a host that hangs is not to be waited for by one after the other.
-                self.met.store(true, Ordering::Release);
-                drop(gate);
-                let reply = reply?;
-                if challenge.is_none() {
-                    return self.outcome(request, reply, None, repo).await;
+                let gate = self.gate.lock().await;
+                if !self.met.load(Ordering::Acquire) {
+                    let reply = self.http.attempt(request, None, effort).await;
+                    let challenge = reply.as_ref().ok().and_then(|reply| self.learn(reply, repo));
+                    // Also after a failure: a host that hangs is not to be waited for by one after the other.
+                    self.met.store(true, Ordering::Release);
+                    drop(gate);
+                    let reply = reply?;
+                    if challenge.is_none() {
+                        return self.outcome(request, reply, None, repo).await;
+                    }
                 }
             }
-        }
-        self.converse(request, repo, effort).await
+            self.converse(request, repo, effort).await
+        })
     }
 
     /// Asks with what the host is known to want, and with what it turns out to want.
@@ -147,7 +156,7 @@ impl Session {
             }
         };
         let key = TokenKey { realm, service, scope: scope.to_owned(), repo: repo.to_owned() };
-        let token = self.tokens.of(&key, self.fetch(&key, effort)).await?;
+        let token = Box::pin(self.tokens.of(&key, self.fetch(&key, effort))).await?;
         Ok(Carried::Token(key, token))
     }
 
