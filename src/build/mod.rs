@@ -27,4 +27,4 @@ pub mod upkeep;
 
 pub use bystander::Bystander;
 pub use engine::Selection;
-pub use session::{BuildError, Order, Session, adopt, build, look};
+pub use session::{BuildError, Order, Session, adopt, build, look, look_through};

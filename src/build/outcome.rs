@@ -329,6 +329,8 @@ pub struct Summary {
     pub orphans: usize,
     /// What was damaged in the state and set aside.
     pub set_aside: Vec<String>,
+    /// What `--refresh` and `--force` named in vain, in words.
+    pub in_vain: Vec<String>,
 }
 
 impl Summary {

@@ -155,7 +155,22 @@ fn write(
 /// Finds out what a build would do, and changes nothing. What would run is counted as stale.
 pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Result<Summary, BuildError> {
     let started = Instant::now();
-    let (mut engine, set_aside) = looked(session, order, listener)?;
+    let (engine, set_aside) = looked(session, order, listener)?;
+    let unknown = engine.not_found(order);
+    let summary = summed_up(engine, session, started, set_aside);
+    match unknown {
+        Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),
+        _ => Ok(summary),
+    }
+}
+
+/// The same where steps clash: those are counted as failed, where a build would not begin.
+pub fn look_through(session: &Session, order: &Order) -> Result<Summary, BuildError> {
+    let started = Instant::now();
+    Ok(summed_up(looked_through(session, order)?, session, started, Vec::new()))
+}
+
+fn summed_up(mut engine: Engine<'_>, session: &Session, started: Instant, set_aside: Vec<String>) -> Summary {
     let mut summary = engine.summary(started, set_aside);
     if engine.wanted.iter().all(|wanted| wanted.all) {
         let mut orphans = engine.orphan_paths();
@@ -164,10 +179,7 @@ pub fn look(session: &Session, order: &Order, listener: &mut dyn Listener) -> Re
         let is_there = |path: &&String| session.pipeline.root.join(path).symlink_metadata().is_ok();
         summary.orphans = orphans.iter().filter(is_there).count();
     }
-    match engine.not_found(order) {
-        Some(unknown) if summary.unknown.is_empty() && summary.exit_code() == 0 => Err(unknown.into()),
-        _ => Ok(summary),
-    }
+    summary
 }
 
 /// An engine that has looked at all that was asked for, with what was found damaged on the way.

@@ -112,6 +112,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     for pulls in &summary.pulls {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
     }
+    for note in &summary.in_vain {
+        let _ = writeln!(text, "note     {note}");
+    }
     let c = &summary.counts;
     let restores = summary.accounts.iter().filter(|a| a.work == Some(RESTORE) && !a.perhaps).count();
     let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::build::events::Silence;
 use crate::build::outcome::{Summary, Unknown};
 use crate::build::request::Asked;
-use crate::build::{BuildError, Order, Session, look};
+use crate::build::{BuildError, Session, look, look_through};
 use crate::pipeline::Pipeline;
 use crate::pipeline::problem::{Problem, Problems};
 
@@ -37,7 +37,7 @@ struct Row<'a> {
     in_doubt: usize,
     /// What has to be built before all its steps can be told.
     told_after: Option<String>,
-    /// Why its steps cannot be built together with those of another target, or at all.
+    /// Which of its steps cannot be made together with one of another target.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -62,53 +62,25 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.wanted.is_empty() {
         order.asked = open::everything(&session);
     }
-    let mut orphans = 0;
-    let rows = match look(&session, &order, &mut Silence) {
-        Ok(summary) => {
-            orphans = summary.orphans;
-            rows(&summary, &order.asked, &session.pipeline)
-        }
-        Err(BuildError::Pipeline(problems)) if arguments.wanted.is_empty() && are_clashes(&problems, &session) => {
-            apart(&session, &order, &problems)?
+    let told = match look(&session, &order, &mut Silence) {
+        Ok(summary) => (summary, Problems::default()),
+        Err(BuildError::Pipeline(problems)) if are_clashes(&problems, &session) => {
+            (look_through(&session, &order).map_err(|e| Error::build(e, &session.pipeline))?, problems)
         }
         Err(error) => return Err(Error::build(error, &session.pipeline)),
     };
+    let (summary, clashes) = &told;
+    let (rows, orphans) = (rows(summary, clashes, &order.asked, &session.pipeline), summary.orphans);
     match arguments.format {
         Format::Json => print_json(&rows),
         Format::Text => print(&(table(&rows) + &told_of(orphans))),
     }
 }
 
-/// Whether all that is wrong is that steps make the same files: each of their targets can be built by itself.
+/// Whether all that is wrong is that steps make the same files: those cannot be made, and with them what needs them.
 fn are_clashes(problems: &Problems, session: &Session) -> bool {
     let axes = || session.pipeline.targets.iter().flat_map(|target| &target.axes);
     problems.0.iter().all(|problem| axes().all(|axis| problem.span != Some(axis.span)))
-}
-
-/// The rows of targets that cannot be looked at together: of each by itself.
-fn apart<'p>(session: &'p Session, order: &Order, problems: &Problems) -> Result<Vec<Row<'p>>, Error> {
-    let mut all = Vec::new();
-    for (position, target) in session.pipeline.targets.iter().enumerate().filter(|(_, t)| t.rule.is_some()) {
-        let order = Order { asked: vec![Asked::Target(position)], ..order.clone() };
-        let (found, own) = match look(session, &order, &mut Silence) {
-            Ok(summary) => (rows(&summary, &order.asked, &session.pipeline), None),
-            Err(BuildError::Pipeline(own)) => (Vec::new(), Some(own)),
-            Err(error) => return Err(Error::build(error, &session.pipeline)),
-        };
-        let problem = match &own {
-            Some(own) => told(own.0.iter()),
-            None => told(problems.0.iter().filter(|problem| is_of(problem, &target.name))),
-        };
-        match found.into_iter().find(|row| row.target == target.name) {
-            Some(row) => all.push(Row { problem, ..row }),
-            None => all.extend(problem.map(|problem| Row {
-                target: &target.name,
-                problem: Some(problem),
-                ..Row::default()
-            })),
-        }
-    }
-    Ok(all)
 }
 
 /// Whether a step of a target is among those that a problem names.
@@ -125,7 +97,7 @@ fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
     Some(format!("{} ({}){more}", first.message, first.label))
 }
 
-fn rows<'p>(summary: &Summary, asked: &[Asked], pipeline: &'p Pipeline) -> Vec<Row<'p>> {
+fn rows<'p>(summary: &Summary, clashes: &Problems, asked: &[Asked], pipeline: &'p Pipeline) -> Vec<Row<'p>> {
     let told_after = |target: usize| summary.unknown.iter().find(|u| u.target == target).map(Unknown::what);
     // What was asked for has a row, also where it has no step.
     let is_told =
@@ -146,7 +118,7 @@ fn rows<'p>(summary: &Summary, asked: &[Asked], pipeline: &'p Pipeline) -> Vec<R
                 deferred: counts.deferred + standings.deferred,
                 in_doubt: summary.in_doubt[t],
                 told_after: told_after(t),
-                problem: None,
+                problem: told(clashes.0.iter().filter(|problem| is_of(problem, &this.name))),
             }
         })
         .collect()

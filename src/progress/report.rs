@@ -40,6 +40,9 @@ pub struct Report<'a> {
     pulls: Vec<Pulls<'a>>,
     /// What was damaged in the state and set aside.
     set_aside: &'a [String],
+    /// What `--refresh` and `--force` named in vain.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    in_vain: &'a [String],
     /// Every step that is not simply up to date.
     steps: Vec<Step<'a>>,
     /// Targets whose steps cannot all be told yet.
@@ -250,6 +253,7 @@ impl<'a> Report<'a> {
             totals: Totals::of(summary),
             pulls: summary.pulls.iter().map(pulls).collect(),
             set_aside: &summary.set_aside,
+            in_vain: &summary.in_vain,
             steps: summary.accounts.iter().map(step).collect(),
             unknown: summary.unknown.iter().map(unknown).collect(),
         }

@@ -96,6 +96,10 @@ pub fn notes(summary: &Summary) -> String {
     named(&mut text, summary, YELLOW, "note", |a| {
         a.message.is_some() && matches!(a.status, Status::Built | Status::UpToDate)
     });
+    for note in summary.in_vain.iter().take(NAMED) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{YELLOW}note{YELLOW:#} {}", escape::line(note));
+    }
     for note in summary.hosts.iter().take(NAMED) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{YELLOW}note{YELLOW:#} {}: {}", escape::line(&note.host), of_host(note));

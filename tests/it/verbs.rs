@@ -12,6 +12,7 @@ use crate::support::words::exit;
 use crate::support::{sample, stock};
 
 mod adopt;
+mod by_hand;
 mod clean;
 mod gc;
 mod graph;

@@ -65,6 +65,7 @@ impl Engine<'_> {
             pulls: self.deferrals.pulls(&self.told_by_sources()),
             set_aside,
             empty: self.empty(),
+            in_vain: self.in_vain(),
             ..Summary::default()
         };
         for &target in &self.pipeline.order {

@@ -3,7 +3,8 @@
 use crate::pipeline::model::{Axis, AxisKind, TargetId};
 
 use super::neighbourhood::list_of;
-use crate::build::engine::{Engine, Selection};
+use crate::build::engine::{Compiled, Engine, Selection};
+use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::session::Order;
 use crate::build::steps::expand::parents_of;
@@ -54,17 +55,66 @@ impl Engine<'_> {
         let message = match asked {
             Asked::Target(target) => {
                 let why = self.why_none(*target).map(|why| format!(": {why}")).unwrap_or_default();
-                format!("no step of {} now{why}", self.pipeline.targets[*target].name)
+                format!("no step of {} now{why}", self.name(asked))
             }
-            Asked::Output(path, _) => format!("no step makes {path}"),
+            Asked::Output(..) => format!("no step makes {}", self.name(asked)),
+            Asked::Steps(..) => format!("no step {}", self.name(asked)),
+        };
+        Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
+    }
+
+    /// As it is named on the command line.
+    fn name(&self, asked: &Asked) -> String {
+        match asked {
+            Asked::Target(target) => self.pipeline.targets[*target].name.clone(),
+            Asked::Output(path, _) => path.clone(),
             Asked::Steps(target, values) => {
                 let target = &self.pipeline.targets[*target];
                 let values: Vec<String> =
                     values.iter().map(|(b, v)| format!("{}={}", target.bindings[*b].name, printable(v))).collect();
-                format!("no step {}@{}", target.name, values.join(","))
+                format!("{}@{}", target.name, values.join(","))
             }
-        };
-        Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
+        }
+    }
+
+    /// What `--refresh` and `--force` named and does nothing, each with why.
+    pub(crate) fn in_vain(&self) -> Vec<String> {
+        if self.offline && self.refresh != Selection::None {
+            return vec!["`--refresh` does nothing: with `--offline`, no source is asked".to_owned()];
+        }
+        let named = [("--refresh", &self.refresh), ("--force", &self.force)].into_iter().flat_map(|(flag, chosen)| {
+            let named = if let Selection::Named(named) = chosen { named.as_slice() } else { &[] };
+            named.iter().map(move |asked| (flag, asked))
+        });
+        let told = named.filter_map(|(flag, asked)| {
+            let why = match self.steps_asked(asked).as_slice() {
+                [] if asked.targets().into_iter().any(|target| self.may_get_steps(target)) => return None,
+                [] => "it is not among what is built",
+                steps if flag == "--refresh" && !steps.iter().any(|&id| self.is_asked_anew(id)) => {
+                    "it asks no source by itself; `--force` makes it again"
+                }
+                _ => return None,
+            };
+            Some(format!("`{flag}={}` does nothing: {why}", self.name(asked)))
+        });
+        told.collect()
+    }
+
+    fn steps_asked(&self, asked: &Asked) -> Vec<StepId> {
+        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).filter(|&id| self.is_asked(asked, id)).collect()
+    }
+
+    fn may_get_steps(&self, target: TargetId) -> bool {
+        self.wanted[target].is_wanted() && self.unknown(target, &|step| !self.is_settled(step)).is_some()
+    }
+
+    /// Whether `--refresh` makes a step ask its source.
+    fn is_asked_anew(&self, id: StepId) -> bool {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
+        let asks = |compiled: &Compiled| compiled.by_source && compiled.rule.question(&self.view(id)).is_some();
+        // One that was absent is looked for again.
+        let reasons = self.accounts.get(&id).and_then(|account| account.reasons.as_ref());
+        compiled.is_some_and(asks) || reasons.is_some_and(|reasons| reasons.iter().any(|why| *why == Reason::Refreshed))
     }
 
     /// Which list of a target without steps, or of what its values are read out of, has nothing.
