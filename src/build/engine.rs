@@ -208,6 +208,11 @@ impl<'p> Engine<'p> {
         self.makers.get_or_init(|| Makers::new(&self.pipeline.targets))
     }
 
+    /// Whether the steps of a target ask or read a source.
+    pub(crate) fn reads_a_source(&self, target: TargetId) -> bool {
+        self.rules[target].as_ref().is_some_and(|compiled| compiled.by_source)
+    }
+
     pub(super) fn forced(&self, id: StepId) -> bool {
         self.chosen(&self.force, id)
     }

@@ -163,6 +163,12 @@ pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) 
         Err(error) => return Err(error),
     };
     let (mut told, mut missing) = told_by(&engine, session, order);
+    if told.iter().any(|told| told.standing == Standing::Step(Status::Deferred)) {
+        let alone = looked_through(session, order)?;
+        let alone: HashMap<String, Explanation> =
+            told_by(&alone, session, order).0.into_iter().map(|told| (told.step.clone(), told)).collect();
+        told.iter_mut().for_each(|told| told.compare(alone.get(&told.step)));
+    }
     for (path, unknown) in paths {
         match engine.orphan(&path) {
             Some(orphan) => told.push(orphan),
@@ -177,9 +183,19 @@ pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) 
 /// that alone, where the rest cannot be looked at.
 fn around<'p>(session: &'p Session, order: &Order) -> Result<Engine<'p>, BuildError> {
     let asked = request::around(&session.pipeline, &order.asked);
+    let looked = match looked_through(session, &Order { asked: asked.clone(), ..order.clone() }) {
+        Err(BuildError::Pipeline(_)) => return looked_through(session, order),
+        looked => looked?,
+    };
+    if !looked.draws_on_a_budget() {
+        return Ok(looked);
+    }
+    // What is left of it goes to all who need it.
+    let by_source = (0..session.pipeline.targets.len()).filter(|&target| looked.reads_a_source(target));
+    let asked = asked.into_iter().chain(by_source.map(Asked::Target)).collect();
     match looked_through(session, &Order { asked, ..order.clone() }) {
-        Err(BuildError::Pipeline(_)) => looked_through(session, order),
-        looked => looked,
+        Err(BuildError::Pipeline(_)) => Ok(looked),
+        all => all,
     }
 }
 
@@ -201,7 +217,7 @@ fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
             Some(alone) if is_rival => alone.clone().beside_another(clashing),
             // What it waits for is then no more at fault.
             Some(alone) if alone.standing != clashing.standing => {
-                Explanation { alone: Some(alone.alone()), ..clashing }
+                Explanation { alone: Some(alone.alone("without the other")), ..clashing }
             }
             Some(_) | None => clashing,
         });
@@ -294,15 +310,21 @@ impl Explanation {
         }
     }
 
-    /// Where it stands, where this is told of it without another step that makes the same file.
-    fn alone(&self) -> String {
+    /// Where it stands, where this is told of it without what keeps it from being made.
+    fn alone(&self, how: &str) -> String {
         let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("asked for without the other, it is {}{why}", self.word())
+        format!("asked for {how}, it is {}{why}", self.word())
+    }
+
+    /// Tells of what is put off since others come first where it stands by itself.
+    fn compare(&mut self, alone: Option<&Self>) {
+        let alone = alone.filter(|alone| alone.standing != self.standing && self.alone.is_none());
+        self.alone = alone.map(|alone| alone.alone("by itself")).or(self.alone.take());
     }
 
     /// The same of a step that makes the file of another one: where both are built, both fail.
     fn beside_another(self, clash: Self) -> Self {
-        let alone = self.alone();
+        let alone = self.alone("without the other");
         let mut again = vec!["only one of them makes the file: a build comes then".to_owned()];
         again.extend(self.again);
         Self {

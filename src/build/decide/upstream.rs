@@ -173,7 +173,7 @@ impl Engine<'_> {
     fn may_be_absent(&self, target: TargetId) -> bool {
         let (mut open, mut seen) = (vec![target], HashSet::from([target]));
         while let Some(target) = open.pop() {
-            if self.rules[target].as_ref().is_some_and(|compiled| compiled.by_source) {
+            if self.reads_a_source(target) {
                 return true;
             }
             open.extend(self.pipeline.targets[target].inputs.iter().filter_map(|input| match input.kind {

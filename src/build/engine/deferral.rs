@@ -242,6 +242,11 @@ impl Engine<'_> {
         Some(PutOff { why, perhaps })
     }
 
+    /// Whether a step needs something of a source that has a budget (only where nothing is run).
+    pub(crate) fn draws_on_a_budget(&self) -> bool {
+        self.deferrals.needed.values().any(|needed| needed.left.is_some())
+    }
+
     /// Where a budget does not reach all that need it, it is seen only then whom it reaches.
     pub(crate) fn mark_scarce(&mut self) {
         let scarce = self.deferrals.needed.values().filter(|n| n.left.is_some_and(|left| n.things.len() > left));

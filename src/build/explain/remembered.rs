@@ -297,7 +297,7 @@ impl Engine<'_> {
             let label = self.steps.label(asked);
             let why = told.message.unwrap_or_default();
             told.message = Some(format!("{why}, as of the last build: {label} is asked in each"));
-            let by_source = self.rules[self.steps.step(asked).target as usize].as_ref().is_some_and(|c| c.by_source);
+            let by_source = self.reads_a_source(self.steps.step(asked).target as usize);
             told.help = Some(if by_source {
                 "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
                     .to_owned()

@@ -139,7 +139,7 @@ fn roots(engine: &Engine<'_>, blobs: &Blobs, forgotten: &HashSet<String>) -> Vec
     roots.extend(kept.filter_map(|id| engine.state.step_at(id)?.answer));
     digests(&blobs.index(), &mut |digest| roots.push(digest));
     for id in 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX) {
-        let by_source = engine.rules[engine.steps.step(id).target as usize].as_ref().is_some_and(|c| c.by_source);
+        let by_source = engine.reads_a_source(engine.steps.step(id).target as usize);
         let foreign = |digest: &Sha256| !blobs.contains(digest);
         let bound = engine.steps.bound(id);
         // An id of another kind than the source's: only the output tells what was fetched for it.

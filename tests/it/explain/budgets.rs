@@ -93,12 +93,20 @@ fn whom_a_budget_reaches_that_does_not_reach_all_is_not_told_for_certain() {
         &["run?     one@tag=1  first build", "deferred? one@tag=2  ", "does not reach so far now; build again at "],
     );
     assert_says(&plan, &["pulls    2 or more of ", "1 to run, 0 up to date, 0 absent, 1 that may run, 2 deferred"]);
-    // By itself, it is reached.
-    assert_says(&project.explain("one"), &["a build   may ask its source"]);
-    assert_says(&project.explain("one@tag=1"), &["a build   asks its source"]);
+    // Whoever asks for one step is told so, too, and that by itself it is reached.
+    for asked in ["one", "one@tag=1"] {
+        assert_says(&project.explain(asked), &["one@tag=1: missing\n", "a build   may ask its source"]);
+    }
+    let by_itself = "alone     asked for by itself, it is missing: first build\n";
+    let steps = [("one@tag=2", "again at "), ("copy@tag=2", "waits for one@tag=2\n")];
+    for (step, why) in steps {
+        assert_says(&project.explain(step), &[&format!("{step}: deferred\n"), why, by_itself]);
+    }
+    assert!(!project.explain("one").contains("alone"));
     let report = project.build_exits(exit::DEFERRED, &[]);
     assert_eq!((report.built, report.deferred), (2, 2), "{}", report.listing());
     project.edit("budget: 1/1h", "budget: 2/1h");
+    assert_says(&project.explain("one@tag=2"), &["one@tag=2: deferred\n", "a build   asks its source"]);
     assert_says(&project.run(&["plan"]).stdout, &["run      one@tag=2  first build"]);
     project.build(&[]);
 }
