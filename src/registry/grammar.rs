@@ -20,14 +20,31 @@ pub fn repository(name: &str) -> Result<(), String> {
             name.len()
         ));
     }
-    if name.split('/').all(is_component) {
+    if is_repository(name) {
         return Ok(());
     }
     Err(format!(
         "`{}` is not a repository's name: it has lower-case letters and digits, with single `.`, `_`, `__` or dashes \
-         between them, and `/` between its parts",
-        shown(name)
+         between them, and `/` between its parts{}",
+        shown(name),
+        meant(name).map(|meant| format!("; {meant}")).unwrap_or_default()
     ))
+}
+
+fn is_repository(name: &str) -> bool {
+    name.split('/').all(is_component)
+}
+
+/// What may be meant by a name that is none.
+fn meant(name: &str) -> Option<String> {
+    if name.contains("://") {
+        return Some("it is an address: that of the registry is the `url` of a source".into());
+    }
+    if let Some((repo, tag)) = name.rsplit_once(':').filter(|(repo, tag)| is_repository(repo) && is_tag(tag)) {
+        return Some(format!("`{tag}` is a tag of `{repo}`: tags are chosen by `select`"));
+    }
+    let lower = name.to_ascii_lowercase();
+    (lower != name && is_repository(&lower)).then(|| format!("did you mean `{lower}`?"))
 }
 
 fn is_component(text: &str) -> bool {
@@ -98,6 +115,18 @@ mod tests {
             &"a".repeat(256),
         ] {
             assert!(repository(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_meant_is_said() {
+        for (name, says) in [
+            ("library/redis:7-alpine", "; `7-alpine` is a tag of `library/redis`: tags are chosen by `select`"),
+            ("Library/Nginx", "; did you mean `library/nginx`?"),
+            ("https://hub.docker.com/_/nginx", "; it is an address: that of the registry is the `url` of a source"),
+            ("a//b", "between its parts"),
+        ] {
+            assert!(repository(name).is_err_and(|error| error.ends_with(says)), "{name}");
         }
     }
 
