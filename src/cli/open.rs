@@ -227,3 +227,59 @@ fn split(pipeline: &Pipeline, list: &str) -> Vec<String> {
     }
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// A target of each rule, and a source of each kind.
+    const EXAMPLE: &str = "version: 1
+vars: {n: 2}
+pools: {heavy: 4}
+sources:
+  ours: {kind: registry, url: https://r.example.com, budget: 100/6h, mirrors: [https://m.example.com], concurrency: 8}
+  hub: {kind: dockerhub, username: me, password: x, timeout: 10s}
+  seed: {kind: imagelayers, url: http://127.0.0.1:8008}
+  here: {kind: oci-layout, path: images}
+targets:
+  list: {rule: repositories, source: hub, search: [a, b], limit: 5, output: list.json}
+  get: {rule: tags, source: ours, foreach: {repo: {from: list, json: ''}}, only: ['1.*'], output: 't/{repo}.json'}
+  kinds: {rule: platforms, source: ours, repo: a/b, tag: latest, output: kinds.json}
+  layers: {rule: layers, source: here, foreach: {tag: {from: get, select: {newest: 3}}}, ids: docker, output: 'l/{repo}/{tag}.json'}
+  each: {rule: layers, source: ours, repo: a, tag: b, platform: all, output: 'e/{platform}.json'}
+  stat: {rule: stat, inputs: [layers], columns: [repo, tag], output: stat.csv}
+  run: {rule: command, inputs: {s: stat}, run: 'cat {in.s} > {out}', env: {A: '${n}'}, pool: {heavy: 2}, output: {a: run.txt}}
+  words: {rule: command, foreach: {v: [1, 2]}, run: [cp, '{in}', '{out}'], inputs: [get], depfile: d, output: 'w/{v}/'}
+";
+
+    fn opened(text: &str) -> Result<Session, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pipeline.yaml");
+        std::fs::write(&file, text).unwrap();
+        let cli = Cli::parse_from(["layermill".as_ref(), "-f".as_ref(), file.as_os_str(), "plan".as_ref()]);
+        session(&cli.global)
+    }
+
+    #[test]
+    fn the_example_is_good() {
+        if let Err(error) = opened(EXAMPLE) {
+            panic!("{error:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, ..Default::default() })]
+        /// The example with a piece of it replaced: whatever comes of it, a session or a report.
+        #[test]
+        fn no_edit_makes_rules_and_sources_panic(
+            at in 0..EXAMPLE.len(), len in 0usize..20, new in "[{}\\[\\]:,a-c0-9\n *&<$./'-]{0,8}"
+        ) {
+            let mut text = EXAMPLE.to_owned();
+            text.replace_range(at..(at + len).min(EXAMPLE.len()), &new);
+            let _ = opened(&text);
+        }
+    }
+}
