@@ -6,6 +6,7 @@ pub(super) mod blame;
 mod contents;
 pub mod graph;
 mod in_words;
+mod list_failures;
 pub mod neighbourhood;
 pub mod reads;
 mod remembered;
@@ -64,6 +65,8 @@ pub struct Explanation {
     pub values: Vec<(String, String, Option<String>)>,
     /// What its values were read out of: a step's label, or a list.
     pub read_out_of: Vec<String>,
+    /// How that failed when it was last tried.
+    pub list_failures: Vec<String>,
     /// The step that has to be built before it is seen whether there still is this one, and where that stands.
     pub in_doubt: Option<(String, &'static str)>,
     /// What its key does not tell: secrets, and what a command reads of its own.

@@ -133,7 +133,9 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             (_, work) => work.map(|_| "makes it"),
         },
     );
-    lines.all("will ask", found.asks.as_ref().map(|what| format!("its source for {what}")));
+    let is_sure = !found.perhaps && found.standing != Standing::Pending;
+    let asks = if is_sure { "will ask" } else { "may ask" };
+    lines.all(asks, found.asks.as_ref().map(|what| format!("its source for {what}")));
     if let Some(failed) = &found.last_failure {
         let attempts = if failed.attempts > 1 { format!(" after {} attempts", failed.attempts) } else { String::new() };
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
@@ -181,6 +183,7 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     }
     lines.all("note", &found.notes);
     lines.all("out of", &found.read_out_of);
+    lines.all("", &found.list_failures);
     if let Some((step, standing)) = &found.in_doubt {
         lines.add("", format!("{step} is {standing}: whether there still is such a step is seen once that is built"));
     }

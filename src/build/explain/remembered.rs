@@ -181,6 +181,7 @@ impl Engine<'_> {
         told.again =
             vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
         told.read_out_of = vec![parent];
+        told.list_failures = self.list_failures_of(target);
         Some(told)
     }
 

@@ -78,6 +78,7 @@ impl Engine<'_> {
                 values: self.named(target, values),
                 outputs: self.outputs_to_come(target, values),
                 read_out_of,
+                list_failures: self.list_failures_of(target),
                 inputs,
                 inputs_to_come,
                 after: this.after.iter().map(|&t| self.waited_for(t)).collect(),

@@ -74,6 +74,7 @@ impl Engine<'_> {
     fn tell_values(&self, id: StepId, told: &mut Explanation) {
         told.values = self.values(id);
         told.read_out_of = self.read_out_of(id);
+        told.list_failures = self.list_failures(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
     }
 

@@ -31,6 +31,8 @@ pub struct Json<'a> {
     values: &'a [(String, String, Option<String>)],
     notes: &'a [String],
     read_out_of: &'a [String],
+    /// How that failed when it was last tried.
+    list_failures: &'a [String],
     /// What has to be built before it is seen whether there still is such a step.
     in_doubt: Option<&'a str>,
     source: Option<&'a str>,
@@ -129,6 +131,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
         values: &found.values,
         notes: &found.notes,
         read_out_of: &found.read_out_of,
+        list_failures: &found.list_failures,
         in_doubt: found.in_doubt.as_ref().map(|(step, _)| step.as_str()),
         source: found.source.as_deref(),
         other_source: found.other_source.as_deref(),

@@ -2,6 +2,7 @@
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::stock;
 use crate::support::words::exit;
 
 /// A list that a step makes of a file, and what comes of it.
@@ -183,4 +184,40 @@ targets:
     assert!(status.lines().count() == 3 && status.contains("\neach "), "{status}");
     project.write("names.lst", "one\n");
     assert_says(&project.explain("lines"), &["lines@n=one: missing"]);
+}
+
+#[test]
+fn a_list_that_failed_when_it_was_last_tried_is_told_of_all_that_is_read_out_of_it() {
+    let mut registry = stock::registry();
+    let url = registry.url();
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{url}\"}}}}
+targets:
+  repos: {{rule: repositories, source: ours, namespace: library, output: repos.json, fresh: always, retries: 0}}
+  tags: {{rule: tags, source: ours, foreach: {{repo: {{from: repos, json: ''}}}}, output: \"tags/{{repo}}.json\", retries: 0}}
+  layers: {{rule: layers, source: ours, foreach: {{tag: {{from: tags, select: all}}}}, output: \"layers/{{repo}}/{{tag}}.json\"}}
+"
+    ));
+    let failed = |step: &str, list: &str| {
+        let told = project.explain(step);
+        let says = format!("            {list} failed when it was last tried: {url} cannot be reached");
+        assert_eq!(told.matches(&says).count(), 1, "{step}: {told}");
+    };
+    registry.stop();
+    project.build_exits(exit::FAILED, &[]);
+    ["tags", "layers", "layers@repo=library/redis,tag=6"].iter().for_each(|step| failed(step, "repos"));
+    registry.resume();
+    project.build(&[]);
+    let layers = "layers@repo=library/redis,tag=6";
+    assert!(!project.explain(layers).contains("failed"), "{}", project.explain(layers));
+    registry.stop();
+    project.build_exits(exit::FAILED, &[]);
+    ["tags@repo=library/redis", layers].iter().for_each(|step| failed(step, "repos"));
+    // A list of tags is one, too; what is to be read again waits for it.
+    project.edit("repo: {from: repos, json: ''}", "repo: [library/redis]");
+    project.build_exits(exit::FAILED, &["tags", "--refresh=tags"]);
+    failed(layers, "tags@repo=library/redis");
+    project.remove("tags/library/redis.json");
+    failed(layers, "tags@repo=library/redis");
 }

@@ -105,7 +105,7 @@ fn what_is_no_step_any_more_or_not_yet_again_tells_what_it_read() {
     // Its list of tags is to be made again.
     project.remove("tags/library/nginx.json");
     let told = project.explain(STEP);
-    assert_says(&told, &[": pending\n", &tag, "will ask  its source for what library/nginx:latest points at\n"]);
+    assert_says(&told, &[": pending\n", &tag, "may ask   its source for what library/nginx:latest points at\n"]);
     assert_eq!(read(&told), read(&then));
     let told_as = |standing: &str| {
         let told = project.explain("layers/library/nginx/latest.json");
@@ -134,7 +134,7 @@ fn what_never_ran_tells_what_it_will_ask_for() {
     let (_registry, index, project) = indexed();
     assert_says(
         &project.explain("layers"),
-        &["layers: pending\n", "will ask  its source for what {repo}:{tag} points at\n"],
+        &["layers: pending\n", "may ask   its source for what {repo}:{tag} points at\n"],
     );
     let tags = "tags@repo=library/nginx";
     assert_says(&project.explain(tags), &["will ask  its source for the tags of library/nginx\n"]);
