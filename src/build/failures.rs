@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::Not;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -34,31 +35,31 @@ pub struct Failed {
     #[serde(default)]
     pub message: String,
     /// The build came to an end before it did.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub interrupted: bool,
     /// It had failed before that, and may do so again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub failed_before: bool,
     /// A build is at it; told by those who look.
     #[serde(skip)]
     pub running: bool,
     /// It is no fault of the step's: its source had no more to give.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Not::not")]
     pub deferred: bool,
     /// What it said.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
     /// Why it ran, where it did.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     /// What was tried first: `ask`, `make` or `restore`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<String>,
     /// How often its command was run, where it was.
     #[serde(default)]
     pub attempts: u32,
     /// Its key then, in hex, where that is known before a source has answered.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// What it is made from is not what it was then; told by those who look.
     #[serde(skip)]

@@ -69,11 +69,16 @@ fn tells_of_manifests(rule: &str) -> bool {
     [layers::KIND.name, platforms::KIND.name].contains(&rule)
 }
 
-/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first.
+/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. A source
+/// that gives whole layer files is asked by name.
 pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
-    let Some(tag) = past.tag.filter(|_| tells_of_manifests(&past.rule) && !past.is_of_an_analyst()) else {
-        return Vec::new();
-    };
+    if past.is_of_an_analyst() {
+        let read = tells_of_manifests(&past.rule) && !past.is_absent;
+        let name = || Some(format!("{}:{}", past.param("repo")?, past.param("tag")?));
+        let by_name = read.then(name).flatten().map(|name| (name, "its layers, as the source tells them".to_owned()));
+        return by_name.into_iter().collect();
+    }
+    let Some(tag) = past.tag.filter(|_| tells_of_manifests(&past.rule)) else { return Vec::new() };
     let made = past.told();
     let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
     let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();

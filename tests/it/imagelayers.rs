@@ -96,8 +96,12 @@ fn a_tag_that_is_named_needs_no_tag_file() {
     let project = project(&server.url(), &["busybox"]);
     project
         .edit("    foreach: {tag: {from: get_tag, select: latest}}", "    foreach: {repo: [busybox], tag: [latest]}");
+    let explained = || project.explain("get_layer_latest@repo=busybox,tag=latest");
+    assert!(!explained().contains("  read  "), "{}", explained());
     project.build(&["get_layer_latest"]);
     assert_eq!(project.json("result/layers/busybox/latest.json"), json!([image("busybox", "latest")]));
+    let told = explained();
+    assert!(told.contains("  read      busybox:latest (its layers, as the source tells them)\n"), "{told}");
 }
 
 #[test]

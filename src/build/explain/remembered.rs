@@ -273,6 +273,7 @@ impl Engine<'_> {
             Some((target, values)) => self.named(*target, values),
             None => self.values_in(path),
         };
+        told.read_out_of = of.map(|(target, values)| self.read_out_of(*target, values)).unwrap_or_default();
         self.tell_contents_of_record(path, &mut told);
         let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
         if let Some(made) = told.last_made.as_mut() {

@@ -73,7 +73,9 @@ impl Engine<'_> {
     /// Its values, and what they were read out of.
     fn tell_values(&self, id: StepId, told: &mut Explanation) {
         told.values = self.values(id);
-        told.read_out_of = self.read_out_of(id);
+        let values: Vec<(usize, String)> =
+            self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
+        told.read_out_of = self.read_out_of(self.steps.step(id).target as usize, &values);
         told.list_failures = self.list_failures(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
     }
@@ -133,19 +135,20 @@ impl Engine<'_> {
         bindings.map(value).collect()
     }
 
-    fn read_out_of(&self, id: StepId) -> Vec<String> {
-        let target = self.steps.target(id);
-        let lists = target.axes.iter().filter_map(|axis| match &axis.kind {
+    /// What values of a target are read out of, each list or step once.
+    pub(super) fn read_out_of(&self, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
+        let this = &self.pipeline.targets[target];
+        let lists = this.axes.iter().filter_map(|axis| match &axis.kind {
             AxisKind::List(_) => {
-                Some(format!("the list of `{}` in the pipeline file", target.bindings[axis.binding].name))
+                Some(format!("the list of `{}` in the pipeline file", this.bindings[axis.binding].name))
             }
             AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
             kind => list_of(kind).map(str::to_owned),
         });
-        let values = self.steps.values_of(id);
-        let parents = (0..target.axes.len())
-            .filter_map(|axis| self.parent_step(self.steps.step(id).target as usize, axis, |b| values.get(b).copied()));
-        lists.chain(parents.map(|parent| self.steps.label(parent))).collect()
+        // There may be no such step any more.
+        let parents = (0..this.axes.len()).filter_map(|axis| self.read_from(target, axis, values));
+        let labels = parents.map(|(parent, theirs)| self.label_of(parent, &theirs));
+        lists.chain(labels).collect()
     }
 
     pub(crate) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {

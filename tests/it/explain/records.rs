@@ -115,6 +115,7 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
                 "not among those of get_tag",
                 "made by   get_tag@repo=library/redis",
                 "repo      library/redis",
+                "out of    repos.txt\n",
                 "clean --orphans",
             ],
         );
