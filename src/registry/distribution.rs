@@ -7,17 +7,18 @@ use std::sync::Arc;
 use super::address::Address;
 use super::budget::Budget;
 use super::endpoint::Endpoint;
-use super::fetches::Fetches;
+use super::endpoint::learnt::Learnt;
+use super::endpoint::mirrors;
 use super::grammar;
 use super::image::Image;
-use super::learnt::Learnt;
-use super::lookup;
-use super::measure::{self, Measures};
+use super::image::fetches::Fetches;
+use super::image::lookup;
+use super::image::measure::{self, Measures};
 use super::pages::{Names, Walked};
 use super::setup::{self, Role, Setup};
 use super::{
     About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
-    TagFilter, Tags, mirrors, pages,
+    TagFilter, Tags, pages,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;

@@ -1,17 +1,19 @@
 //! The `dockerhub` source: tags by Docker Hub's own API, which gives a hundred with their digests a request; images by
 //! its registry.
 
+mod hub;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
+use self::hub::{Api, End, Page, Who, qualified};
 use super::address;
 use super::auth::Login;
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
-use super::hub::{Api, End, Page, Who, qualified};
 use super::image::Image;
 use super::pages::{self, Names};
 use super::setup::{self, Role, Setup};

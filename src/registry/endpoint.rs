@@ -2,6 +2,9 @@
 
 mod content;
 mod digest;
+pub(super) mod learnt;
+pub(super) mod mirrors;
+pub(super) mod said;
 
 use std::sync::Arc;
 
@@ -10,7 +13,8 @@ use reqwest::{Method, StatusCode, Url};
 use super::address::Origin;
 use super::auth::{Outcome, Session};
 use super::http::{Follow, Reply, Request};
-use super::{Answer, Effort, SourceError, Validators, manifest, said};
+use super::image::manifest;
+use super::{Answer, Effort, SourceError, Validators};
 use digest::Heads;
 
 /// An address, and the requests to it.

@@ -8,6 +8,8 @@ mod hosts;
 mod request;
 mod retry;
 mod tls;
+pub(super) mod traffic;
+pub(super) mod validators;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

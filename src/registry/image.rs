@@ -1,12 +1,21 @@
 //! The model of an image: what its manifest and its config say of it, layer by layer.
 
+pub(super) mod counter;
+pub(super) mod fetches;
+pub(super) mod lookup;
+pub mod manifest;
+pub(super) mod measure;
+pub(super) mod platform;
+pub(super) mod schema1;
+pub(super) mod way;
+
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::manifest::{ImageManifest, SIZE_MAX};
+use self::schema1::{Schema1, V1Layer};
 use super::Platform;
 use super::few::Few;
-use super::manifest::{ImageManifest, SIZE_MAX};
-use super::schema1::{Schema1, V1Layer};
 use super::words::misread;
 use crate::store::Sha256;
 
@@ -224,7 +233,7 @@ fn walk(history: Vec<History>, mut files: impl Iterator<Item = Files>) -> Vec<La
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::registry::manifest::{self, Manifest};
+    use crate::registry::image::manifest::{self, Manifest};
     use serde_json::json;
 
     /// An image of as many layers as `sizes`, with this config.

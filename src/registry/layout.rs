@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::fetches::Fetches;
 use super::grammar;
 use super::image::Image;
-use super::lookup;
-use super::measure::{self, Measures};
+use super::image::fetches::Fetches;
+use super::image::lookup;
+use super::image::measure::{self, Measures};
 use super::words::shown;
 use super::{
     About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,

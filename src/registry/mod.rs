@@ -1,59 +1,43 @@
-//! Sources: where image metadata comes from. [`Source`] is what every kind answers; [`image`] is the model, [`manifest`]
-//! reads what images are described by, `lookup` finds an image in it, [`layer_file`] says what was found.
+//! Sources: where image metadata comes from. [`Source`] is what every kind answers; [`image`] is the model, with
+//! the manifests that it is read out of and the way to it, [`layer_file`] says what was found. `http` sends requests, `auth`
+//! tells who we are, `endpoint` is what can be asked at one address.
 
 mod address;
 mod auth;
 mod base64;
 mod budget;
 mod certificates;
-mod counter;
 pub mod distribution;
 pub mod dockerhub;
 mod endpoint;
-mod fetches;
 mod few;
 mod flight;
 pub mod grammar;
-mod helper;
 mod http;
-mod hub;
 pub mod image;
 pub mod imagelayers;
 pub mod layer_file;
 pub mod layout;
-mod learnt;
-mod logins;
-mod lookup;
-pub mod manifest;
-mod mask;
-mod measure;
-mod mirrors;
 mod pages;
-mod platform;
-mod said;
-mod schema1;
 mod setup;
 mod source;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod traffic;
-mod validators;
-mod way;
 mod words;
 
+pub use auth::logins::Logins;
 pub use budget::{Allowance, Budget, Budgets, Deferral, Forecast};
-pub use fetches::Fetches;
-pub use logins::Logins;
-pub use platform::NotAPlatform;
+pub use http::traffic::{HostNote, Traffic};
+pub use http::validators::Validators;
+pub use image::fetches::Fetches;
+pub use image::platform::NotAPlatform;
+pub use image::way::{Met, Way, opened, way};
 pub use source::{
     About, Analyst, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Source,
     SourceError, TagFilter, Tags,
 };
-pub use traffic::{HostNote, Traffic};
-pub use validators::Validators;
-pub use way::{Met, Way, opened, way};
 
 use std::sync::Arc;
 

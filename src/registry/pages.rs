@@ -10,13 +10,14 @@ use serde::de::DeserializeOwned;
 
 use super::address::display;
 use super::auth::Outcome;
+use super::auth::mask::Mask;
+use super::endpoint::said;
 use super::endpoint::{Endpoint, unexpected};
 use super::few::Few;
 use super::grammar;
 use super::http::{Reply, Request};
-use super::mask::Mask;
 use super::words::{misread, shown};
-use super::{Answer, Effort, SourceError, TagFilter, said};
+use super::{Answer, Effort, SourceError, TagFilter};
 use crate::store::Digest;
 pub use links::follow;
 use links::next_link;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use crate::registry::image::manifest::{self, Manifest};
 use crate::registry::image::{Config, Image};
-use crate::registry::manifest::{self, Manifest};
 use crate::registry::{self, About, Answer, Answering, Platform, Source, SourceError, TagFilter, Tags};
 use crate::store::Sha256;
 

@@ -10,9 +10,9 @@ use tokio::sync::OnceCell;
 
 use crate::registry::SourceError;
 use crate::registry::address::{Credentials, Origin};
+use crate::registry::auth::logins::{HostLogins, Logins};
+use crate::registry::auth::mask::Mask;
 use crate::registry::http::{Fault, Reply, Request};
-use crate::registry::logins::{HostLogins, Logins};
-use crate::registry::mask::Mask;
 use crate::sync::lock;
 
 /// Where credentials come from.

@@ -3,10 +3,11 @@
 use reqwest::{StatusCode, Url};
 
 use super::Outcome;
+use crate::registry::SourceError;
 use crate::registry::address::display;
+use crate::registry::endpoint::said;
 use crate::registry::http::{Fault, Reply, Request};
 use crate::registry::words::shown;
-use crate::registry::{SourceError, said};
 
 /// Why there is no token, or no login.
 #[derive(Clone)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Distribution;
-use crate::registry::counter::Counter;
 use crate::registry::endpoint::Endpoint;
-use crate::registry::fetches::{Fetches, Place};
-use crate::registry::lookup::{Content, Genuine};
-use crate::registry::measure::{Measures, Piece, Pieces};
+use crate::registry::image::counter::Counter;
+use crate::registry::image::fetches::{Fetches, Place};
+use crate::registry::image::lookup::{Content, Genuine};
+use crate::registry::image::measure::{Measures, Piece, Pieces};
 use crate::registry::{Answer, Effort, SourceError, words};
 use crate::store::Sha256;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use reqwest::{Method, StatusCode};
 
 use super::{Endpoint, unexpected};
-use crate::registry::counter::Counter;
 use crate::registry::http::{Follow, Reply, Request, Take};
-use crate::registry::lookup::{Genuine, Sent};
+use crate::registry::image::counter::Counter;
+use crate::registry::image::lookup::{Genuine, Sent};
 use crate::registry::{Answer, Effort, SourceError};
 use crate::store::Sha256;
 

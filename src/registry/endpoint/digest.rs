@@ -7,7 +7,8 @@ use reqwest::{Method, StatusCode};
 
 use super::{Endpoint, unexpected};
 use crate::registry::http::{Reply, Request};
-use crate::registry::{About, Answer, SourceError, manifest, schema1};
+use crate::registry::image::{manifest, schema1};
+use crate::registry::{About, Answer, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 

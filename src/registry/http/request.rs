@@ -8,9 +8,9 @@ use reqwest::{Method, StatusCode, Url};
 use super::Fault;
 use crate::registry::SourceError;
 use crate::registry::address::display;
-use crate::registry::counter::Counter;
-use crate::registry::manifest;
-use crate::registry::mask::Mask;
+use crate::registry::auth::mask::Mask;
+use crate::registry::image::counter::Counter;
+use crate::registry::image::manifest;
 
 /// Where redirects may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::registry::image::schema1::EMPTY_TAR;
 use crate::registry::image::{Image, Layer};
-use crate::registry::schema1::EMPTY_TAR;
 use crate::store::Sha256;
 
 /// How layers get their ids.

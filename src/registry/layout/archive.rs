@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
-use crate::registry::counter::compression;
+use crate::registry::image::counter::compression;
 use crate::registry::words::{self, misread, shown};
 use crate::store::Sha256;
 

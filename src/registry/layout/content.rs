@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 
 use super::Layout;
 use super::catalog::Located;
-use crate::registry::counter::Counter;
-use crate::registry::fetches::{Fetches, Place};
-use crate::registry::lookup::{Content, Genuine, Sent};
-use crate::registry::measure::{Measures, Piece, Pieces};
+use crate::registry::image::counter::Counter;
+use crate::registry::image::fetches::{Fetches, Place};
+use crate::registry::image::lookup::{Content, Genuine, Sent};
+use crate::registry::image::measure::{Measures, Piece, Pieces};
 use crate::registry::{Answer, SourceError};
 use crate::store::Sha256;
 

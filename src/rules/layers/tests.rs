@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::registry::image::manifest::{self, Manifest};
 use crate::registry::image::{Config, Image};
-use crate::registry::manifest::{self, Manifest};
 use crate::registry::{About, Answering, TagFilter, Tags};
 use crate::rules::Lane;
 use crate::rules::asks::tests::{compiled, problems_of};

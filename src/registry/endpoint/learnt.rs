@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use super::{Validators, budget, grammar};
+use crate::registry::{Validators, budget, grammar};
 use crate::store::{Digest, Sha256};
 use crate::sync::lock;
 

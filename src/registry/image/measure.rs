@@ -17,10 +17,10 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use super::counter::Counter;
-use super::flight::Flights;
-use super::image::{Files, Image};
 use super::manifest::SIZE_MAX;
-use super::{Answer, SourceError};
+use super::{Files, Image};
+use crate::registry::flight::Flights;
+use crate::registry::{Answer, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::sizes::Measure;

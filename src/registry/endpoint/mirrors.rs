@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
-use super::endpoint::Endpoint;
-use super::{Answer, Effort, SourceError};
+use super::Endpoint;
+use crate::registry::{Answer, Effort, SourceError};
 use crate::sync::lock;
 
 /// How long a mirror that is down is left alone, so that it does not hold up every request.

@@ -7,10 +7,10 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::Platform;
-use super::few::Few;
 use super::schema1::{self, Schema1};
-use super::words::{misread, shown};
+use crate::registry::Platform;
+use crate::registry::few::Few;
+use crate::registry::words::{misread, shown};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::address::Origin;
+use crate::registry::address::Origin;
 use crate::sync::lock;
 
 /// Counts of a session, shared by all of its sources.
@@ -47,7 +47,7 @@ impl Traffic {
         self.lock_hosts().values().cloned().collect()
     }
 
-    pub(super) fn note(&self, at: &Origin, what: impl FnOnce(&mut HostNote)) {
+    pub(crate) fn note(&self, at: &Origin, what: impl FnOnce(&mut HostNote)) {
         let host = at.to_string();
         let mut hosts = self.lock_hosts();
         what(hosts.entry(host.clone()).or_insert_with(|| HostNote { host, ..HostNote::default() }));

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, LINK};
 use reqwest::{StatusCode, Url};
 
-use super::http::Reply;
+use super::Reply;
 use crate::store::Digest;
 
 /// The folder's name in the one that it is kept in.

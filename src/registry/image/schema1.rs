@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::base64;
-use super::few::Few;
-use super::words::{misread, shown};
+use crate::registry::base64;
+use crate::registry::few::Few;
+use crate::registry::words::{misread, shown};
 
 /// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
 pub const EMPTY_TAR: &str = "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::address::Credentials;
+use crate::registry::address::Credentials;
 
 /// Longer than a keychain takes that is not locked.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Answer;
-use super::flight::{Flight, Flights, Turn};
 use super::lookup::Fetched;
+use crate::registry::Answer;
+use crate::registry::flight::{Flight, Flights, Turn};
 use crate::store::Sha256;
 
 /// How long content is waited for that comes from another address, which may be slow, down, or out of pulls.
@@ -70,9 +70,9 @@ async fn outcome(flight: Flight<Fetched, Place>, ours: &Place) -> Landed {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::super::SourceError;
-    use super::super::lookup::Sent;
     use super::*;
+    use crate::registry::SourceError;
+    use crate::registry::image::lookup::Sent;
 
     fn place(address: &str, repo: &str) -> Place {
         Place { address: address.into(), repo: repo.into() }

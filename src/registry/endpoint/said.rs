@@ -4,8 +4,8 @@
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::http::{Reply, Request};
-use super::words::shortened;
+use crate::registry::http::{Reply, Request};
+use crate::registry::words::shortened;
 
 /// How much of it a message repeats.
 const SHOWN: usize = 200;
@@ -64,7 +64,7 @@ pub fn media_type(reply: &Reply) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::mask::Mask;
+    use crate::registry::auth::mask::Mask;
     use reqwest::StatusCode;
     use reqwest::header::{CONTENT_TYPE, HeaderMap};
 

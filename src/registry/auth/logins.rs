@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::address::Credentials;
-use super::words::shown;
-use super::{SourceError, base64, helper};
+use super::helper;
+use crate::registry::address::Credentials;
+use crate::registry::words::shown;
+use crate::registry::{SourceError, base64};
 
 const FILE_LIMIT: u64 = 1 << 20;
 /// Where Docker's tools keep the login of Docker Hub.

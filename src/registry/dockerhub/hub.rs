@@ -7,14 +7,14 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::address::Credentials;
-use super::auth::{Login, Outcome};
-use super::endpoint::{Endpoint, unexpected};
-use super::few::Few;
-use super::http::{Follow, Request};
-use super::logins::HostLogins;
-use super::pages::{self, REPOSITORIES, Walk};
-use super::{Answer, Effort, Repositories, SourceError};
+use crate::registry::address::Credentials;
+use crate::registry::auth::logins::HostLogins;
+use crate::registry::auth::{Login, Outcome};
+use crate::registry::endpoint::{Endpoint, unexpected};
+use crate::registry::few::Few;
+use crate::registry::http::{Follow, Request};
+use crate::registry::pages::{self, REPOSITORIES, Walk};
+use crate::registry::{Answer, Effort, Repositories, SourceError};
 
 /// The most that a page has.
 const PAGE: &str = "100";

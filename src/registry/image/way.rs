@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::Platform;
-use super::image::{Config, Image};
 use super::lookup::{DEPTH_MAX, OPENED_MAX, best};
 use super::manifest::{self, Descriptor, Entry, ImageManifest, Manifest};
+use super::{Config, Image};
+use crate::registry::Platform;
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::sizes::Measure;

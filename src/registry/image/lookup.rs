@@ -7,18 +7,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::fetches::{Fetches, Place};
-use super::image::{Config, Image};
 use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::{self, Schema1};
-use super::{About, Answer, Platform, Platforms, SourceError};
+use super::{Config, Image};
+use crate::registry::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// Indexes of indexes are rare, and none is known that is deeper than two.
-pub(super) const DEPTH_MAX: usize = 8;
+pub(crate) const DEPTH_MAX: usize = 8;
 /// How many entries of indexes are opened to see what they are, where they do not say it.
-pub(super) const OPENED_MAX: usize = 64;
+pub(crate) const OPENED_MAX: usize = 64;
 /// No image is for more platforms.
 const PLATFORMS_MAX: usize = 1000;
 /// How many of an index's platforms a message names.
@@ -67,7 +67,8 @@ impl Sent {
         if came == *digest {
             return Ok(Genuine { bytes, content_type });
         }
-        let sent = content_type.map(|t| format!(" of type `{}`", super::words::shown(&t))).unwrap_or_default();
+        let sent =
+            content_type.map(|t| format!(" of type `{}`", crate::registry::words::shown(&t))).unwrap_or_default();
         Err(format!("expected content of this digest, but what came is {came} ({} bytes{sent})", bytes.len()))
     }
 }
@@ -140,7 +141,7 @@ pub async fn platforms(
 }
 
 /// The entry of a platform: the one that says just that, or else the first that will do.
-pub(super) fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platform: &Platform) -> Option<&'e Entry> {
+pub(crate) fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platform: &Platform) -> Option<&'e Entry> {
     let exact = entries.clone().find(|e| e.platform.as_ref() == Some(platform));
     exact.or_else(|| entries.clone().find(|e| e.platform.as_ref().is_some_and(|p| platform.accepts(p))))
 }
@@ -220,7 +221,7 @@ impl Search<'_> {
 
     fn not_there<'e>(&self, images: impl Iterator<Item = &'e Entry>) -> String {
         let has: BTreeSet<String> = images.filter_map(|e| e.platform.as_ref()).map(|p| p.to_string()).collect();
-        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| super::words::shown(p)).collect();
+        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| crate::registry::words::shown(p)).collect();
         if has.len() > PLATFORMS_SHOWN {
             names.push(format!("{} more", has.len() - PLATFORMS_SHOWN));
         }
@@ -329,7 +330,10 @@ impl Lookup<'_> {
     fn digest_of(&self, index: Sha256, entry: &Entry) -> Result<Sha256, SourceError> {
         let digest = &entry.descriptor.digest;
         digest.parse().map_err(|e| {
-            self.error(index, &format!("an entry of the index has `{}`, which is {e}", super::words::shown(digest)))
+            self.error(
+                index,
+                &format!("an entry of the index has `{}`, which is {e}", crate::registry::words::shown(digest)),
+            )
         })
     }
 
