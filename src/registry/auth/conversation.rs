@@ -22,6 +22,40 @@ use crate::registry::{Effort, SourceError};
 /// Rounds of challenge and answer: the first challenge, one of another kind, a token that ran out, one of another scope.
 const ROUNDS_MAX: usize = 4;
 
+/// How a conversation stands.
+struct Talk {
+    /// What a token is for.
+    scope: String,
+    /// The host named that scope.
+    is_theirs: bool,
+    /// It turned out to want something else than was supposed.
+    is_other_demand: bool,
+}
+
+impl Talk {
+    fn about(repo: &str) -> Self {
+        let scope = match repo {
+            "" => "registry:catalog:*".to_owned(),
+            repo => format!("repository:{repo}:pull"),
+        };
+        Self { scope, is_theirs: false, is_other_demand: false }
+    }
+}
+
+/// Whether what was supposed does not answer what is wanted.
+fn differs(supposed: Option<&Demand>, said: &Challenge) -> bool {
+    supposed.is_some_and(|demand| !demand.challenge.is_answered_as(said))
+}
+
+/// A repository that was open to us, and is no more, whatever token is shown.
+fn closed(request: &Request, key: &TokenKey) -> SourceError {
+    let at = Origin::of(&request.url);
+    let what = format!("{}: {at} answers 401 to what it let us see before", request.shown());
+    let tried = format!("a new token from {} did not help", display(&key.realm));
+    SourceError::new(format!("{what}, and {tried}"))
+        .help("the login may have ended: log in again, and run again; what is done is kept")
+}
+
 impl Session {
     /// Asks a host, alone where it is the first time. It is on the heap, as [`Http::attempt`](crate::registry::http::Http)
     /// is: whoever waits for it is moved about.
@@ -52,82 +86,123 @@ impl Session {
 
     /// Asks with what the host is known to want, and with what it turns out to want.
     async fn converse(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
-        let mut scope = match repo {
-            "" => "registry:catalog:*".to_owned(),
-            repo => format!("repository:{repo}:pull"),
-        };
-        let (mut is_theirs, mut is_other_demand) = (false, false);
+        let mut talk = Talk::about(repo);
         for _ in 0..ROUNDS_MAX {
-            let demand = self.demands.of(repo);
-            let differs = |said: &Challenge| demand.as_ref().is_some_and(|d| !d.challenge.is_answered_as(said));
-            let carried = match self.carry(demand.as_ref(), &scope, repo, effort).await {
-                Ok(carried) => carried,
-                Err(refused) => {
-                    let is_supposed = demand.as_ref().is_some_and(|demand| demand.is_supposed);
-                    if !is_supposed || self.account.not_refused().is_err() {
-                        return refused.outcome();
-                    }
-                    // What others of the host want may not be for this one.
-                    let reply = self.http.attempt(request, None, effort).await?;
-                    match self.learn(&reply, repo) {
-                        Some(challenge) if differs(&challenge) => continue,
-                        Some(_) => return refused.outcome(),
-                        None => return self.outcome(request, reply, None, repo).await,
-                    }
-                }
-            };
-            let mut reply = match &carried {
-                Carried::Login(header) => {
-                    let is_refused = |reply: &Reply| {
-                        reply.status == StatusCode::UNAUTHORIZED
-                            && !Challenge::of(&reply.headers).as_ref().is_some_and(differs)
-                    };
-                    self.account.offer(request, self.http.attempt(request, Some(header), effort), is_refused).await?
-                }
-                other => self.http.attempt(request, other.header(), effort).await?,
-            };
-            if let Some(header) = carried.header() {
-                reply.mask = self.account.mask(header, repo).await?;
-            }
-            if reply.status != StatusCode::UNAUTHORIZED {
-                self.is_good(&carried, &reply, repo);
-                return self.outcome(request, reply, carried.header(), repo).await;
-            }
-            let challenge = self.learn(&reply, repo);
-            if !is_other_demand && challenge.as_deref().is_some_and(differs) {
-                is_other_demand = true;
-                continue;
-            }
-            match carried {
-                Carried::Nothing if challenge.is_some() => {}
-                Carried::Nothing => return self.outcome(request, reply, None, repo).await,
-                Carried::Login(_) => return Err(self.account.refuses(&Origin::of(&request.url)).into()),
-                Carried::Token(key, token) => {
-                    let other_scope = match challenge.as_deref() {
-                        Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != scope => Some(wanted.clone()),
-                        _ => None,
-                    };
-                    if self.tokens.may_renew(&key, &token) {
-                        self.tokens.forget(&key, &token);
-                        self.http.repeats();
-                    } else if let Some(wanted) = other_scope.filter(|_| !is_theirs) {
-                        is_theirs = true;
-                        scope = wanted;
-                    } else if self.account.was_opened(repo) {
-                        let at = Origin::of(&request.url);
-                        let what = format!("{}: {at} answers 401 to what it let us see before", request.shown());
-                        let tried = format!("a new token from {} did not help", display(&key.realm));
-                        return Err(SourceError::new(format!("{what}, and {tried}"))
-                            .help("the login may have ended: log in again, and run again; what is done is kept")
-                            .into());
-                    } else {
-                        return self.outcome(request, reply, Some(&token.header), repo).await;
-                    }
-                }
+            if let Some(outcome) = self.round(request, repo, effort, &mut talk).await? {
+                return Ok(outcome);
             }
         }
         let at = Origin::of(&request.url);
         Err(SourceError::new(format!("{}: {at} answers 401 to all of {ROUNDS_MAX} attempts", request.shown())).into())
+    }
+
+    /// Asks once; `None` where it then is known better how to ask.
+    async fn round(
+        &self,
+        request: &Request,
+        repo: &str,
+        effort: Effort,
+        talk: &mut Talk,
+    ) -> Result<Option<Outcome>, Fault> {
+        let demand = self.demands.of(repo);
+        let carried = match self.carry(demand.as_ref(), &talk.scope, repo, effort).await {
+            Ok(carried) => carried,
+            Err(refused) => return self.without(refused, request, repo, demand.as_ref(), effort).await,
+        };
+        let reply = self.show(&carried, request, repo, demand.as_ref(), effort).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            self.is_good(&carried, &reply, repo);
+            return self.outcome(request, reply, carried.header(), repo).await.map(Some);
+        }
+        let challenge = self.learn(&reply, repo);
+        if !talk.is_other_demand && challenge.as_deref().is_some_and(|said| differs(demand.as_ref(), said)) {
+            talk.is_other_demand = true;
+            return Ok(None);
+        }
+        match carried {
+            Carried::Nothing if challenge.is_some() => Ok(None),
+            Carried::Nothing => self.outcome(request, reply, None, repo).await.map(Some),
+            Carried::Login(_) => Err(self.account.refuses(&Origin::of(&request.url)).into()),
+            Carried::Token(key, token) => {
+                if self.may_ask_again(&key, &token, challenge.as_deref(), talk) {
+                    return Ok(None);
+                }
+                if self.account.was_opened(repo) {
+                    return Err(closed(request, &key).into());
+                }
+                self.outcome(request, reply, Some(&token.header), repo).await.map(Some)
+            }
+        }
+    }
+
+    /// There is nothing to carry. Where it was only supposed what the repository wants, it is asked itself: what others of
+    /// the host want may not be for this one.
+    async fn without(
+        &self,
+        refused: Refused,
+        request: &Request,
+        repo: &str,
+        demand: Option<&Demand>,
+        effort: Effort,
+    ) -> Result<Option<Outcome>, Fault> {
+        if !demand.is_some_and(|demand| demand.is_supposed) || self.account.not_refused().is_err() {
+            return refused.outcome().map(Some);
+        }
+        let reply = self.http.attempt(request, None, effort).await?;
+        match self.learn(&reply, repo) {
+            Some(challenge) if differs(demand, &challenge) => Ok(None),
+            Some(_) => refused.outcome().map(Some),
+            None => self.outcome(request, reply, None, repo).await.map(Some),
+        }
+    }
+
+    /// Sends the request with what it carries.
+    async fn show(
+        &self,
+        carried: &Carried,
+        request: &Request,
+        repo: &str,
+        demand: Option<&Demand>,
+        effort: Effort,
+    ) -> Result<Reply, Fault> {
+        let mut reply = match carried {
+            Carried::Login(header) => {
+                let is_refused = |reply: &Reply| {
+                    reply.status == StatusCode::UNAUTHORIZED
+                        && !Challenge::of(&reply.headers).is_some_and(|said| differs(demand, &said))
+                };
+                self.account.offer(request, self.http.attempt(request, Some(header), effort), is_refused).await?
+            }
+            other => self.http.attempt(request, other.header(), effort).await?,
+        };
+        if let Some(header) = carried.header() {
+            reply.mask = self.account.mask(header, repo).await?;
+        }
+        Ok(reply)
+    }
+
+    /// Whether another token may help where this one was refused: a new one of the same scope, or, once, one of the scope
+    /// that the host names.
+    fn may_ask_again(
+        &self,
+        key: &TokenKey,
+        token: &Arc<Token>,
+        challenge: Option<&Challenge>,
+        talk: &mut Talk,
+    ) -> bool {
+        if self.tokens.may_renew(key, token) {
+            self.tokens.forget(key, token);
+            self.http.repeats();
+            return true;
+        }
+        match challenge {
+            Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != talk.scope && !talk.is_theirs => {
+                talk.is_theirs = true;
+                talk.scope = wanted.clone();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What to carry for a scope.
