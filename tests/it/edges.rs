@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::project::Project;
+use crate::support::project::{Project, Running};
 use crate::support::words::exit;
 
 /// A list that is built, files that come of it, and an aggregate over what comes of those. `2` fails as long as `broken`
@@ -262,6 +262,10 @@ targets:
     // What has no step since `get` has none is not told of, too.
     assert_eq!(run.stderr.matches("warning ").count(), 3, "{run}");
     assert!(run.stderr.lines().last().is_some_and(|line| line.starts_with("built 2, ")), "{run}");
+    let mut in_actions = project.command(&["build"]);
+    in_actions.env("GITHUB_ACTIONS", "true");
+    let run = Running::spawn(in_actions).wait().exits(exit::DONE);
+    assert!(run.stderr.contains("::warning title=layermill::get, same have no step: no value is in etc/"), "{run}");
     let told = project.run(&["build", "--format", "json"]).exits(exit::DONE);
     let told: serde_json::Value = serde_json::from_str(&told.stdout).expect("a report");
     let named = serde_json::json!({"targets": ["get", "same"], "because": "no value is in etc/names.txt"});
