@@ -17,8 +17,16 @@ impl Engine<'_> {
     pub(crate) fn other_makers(&self, id: StepId) -> (Vec<TargetId>, Vec<TargetId>) {
         let own = self.steps.step(id).target as usize;
         let makers = self.paths(id).flat_map(|path| self.makers().of(path));
-        let mut others: Vec<TargetId> =
-            makers.filter(|(target, values)| self.may_have(*target, values)).map(|(target, _)| target).collect();
+        let shared: Vec<TargetId> =
+            self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target).collect();
+        // Where its steps are all told, and it has not this one, it does not describe it.
+        let has_none = |target: TargetId, values: &[(usize, String)]| {
+            !shared.contains(&target) && self.describes(target, id) && self.is_sure_not_to_make(target, values)
+        };
+        let may_make = |(target, values): &(TargetId, Vec<(usize, String)>)| {
+            self.may_have(*target, values) && !has_none(*target, values)
+        };
+        let mut others: Vec<TargetId> = makers.filter(may_make).map(|(target, _)| target).collect();
         others.sort_unstable();
         others.dedup();
         others.into_iter().filter(|&t| t != own).partition(|&target| self.describes(target, id))
