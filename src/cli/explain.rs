@@ -133,7 +133,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             (_, work) => work.map(|_| "makes it"),
         },
     );
-    let is_sure = !found.perhaps && found.standing != Standing::Pending;
+    let is_sure = !found.perhaps && found.work.is_some();
     let asks = if is_sure { "will ask" } else { "may ask" };
     lines.all(asks, found.asks.as_ref().map(|what| format!("its source for {what}")));
     if let Some(failed) = &found.last_failure {

@@ -46,6 +46,7 @@ impl Engine<'_> {
         let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
         again.extend(self.as_it_ages(id, compiled, record));
         again.extend(self.as_values_move(id, compiled, told));
+        again.extend(as_inputs_come(told));
         again.push(self.as_it_is_changed(id, compiled, record, told));
         again.extend(as_outputs_change(compiled, record));
         again
@@ -138,7 +139,7 @@ impl Engine<'_> {
         format!("{inputs}a parameter or the rule's version changes")
     }
 
-    fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
+    pub(super) fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
         compiled.rule.question(&self.view(id)).is_some()
     }
 
@@ -211,6 +212,14 @@ impl Engine<'_> {
         let step = self.parent_step(target, axis, |b| values.get(b).copied())?;
         theirs.map_or(Some(step), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
     }
+}
+
+/// When there is what the last run had to do without.
+fn as_inputs_come(told: &Explanation) -> Option<String> {
+    let mut lacking = told.inputs.iter().filter(|read| read.left_out && read.there() == Some(false));
+    let (first, more) = (lacking.next()?, lacking.count());
+    let or = if more > 0 { format!(", or one of {more} more,") } else { String::new() };
+    Some(format!("{}{or} is made, which its last run did without", first.path))
 }
 
 /// What is absent has no outputs.

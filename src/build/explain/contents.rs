@@ -9,7 +9,7 @@ use super::remembered::Value;
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;
-use crate::build::outcome::ASK;
+use crate::build::outcome::{ASK, Status};
 use crate::build::steps::StepId;
 
 impl Engine<'_> {
@@ -74,13 +74,19 @@ impl Engine<'_> {
 
     /// What a build will ask a step's source for.
     pub(super) fn will_ask(&self, id: StepId, record: Option<&StepRecord>, told: &Explanation) -> Option<String> {
-        let work = told.work?;
+        let status = self.steps.step(id).status;
+        // Its source has no more to give, or others come first.
+        let is_put_off = status == Status::Deferred && !told.reasons.is_empty();
+        if told.work.is_none() && !is_put_off {
+            return None;
+        }
         let compiled =
             self.rules[self.steps.step(id).target as usize].as_ref().filter(|compiled| compiled.by_source)?;
-        if work == ASK {
+        let answer = record.and_then(|record| self.blobs.peek(&record.answer?));
+        let is_asked = told.work == Some(ASK) || is_put_off && answer.is_none() && self.asks(id, compiled);
+        if is_asked {
             return contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, &told.values));
         }
-        let answer = record.and_then(|record| self.blobs.peek(&record.answer?));
         compiled.rule.lacks(&self.view(id), answer.as_deref(), &self.blobs)
     }
 

@@ -49,7 +49,12 @@ fn what_is_in_the_store_or_absent_is_not_deferred_for_certain_and_is_not_then() 
     let explained = project.explain("one@tag=other");
     assert_says(
         &explained,
-        &["one@tag=other: deferred", "because   first build", "a build   may make it all the same"],
+        &[
+            "one@tag=other: deferred",
+            "because   first build",
+            "a build   may make it all the same",
+            "may ask   its source for what a:other points at\n",
+        ],
     );
 
     let run = project.run(&["build", "--format", "json"]).exits(exit::DEFERRED);
