@@ -8,6 +8,7 @@ pub mod graph;
 mod in_words;
 mod list_failures;
 pub mod neighbourhood;
+mod orphan;
 pub mod reads;
 mod remembered;
 mod rivals;

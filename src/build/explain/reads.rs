@@ -162,6 +162,6 @@ impl Engine<'_> {
 }
 
 /// The folders that a path lies in.
-fn folders_of(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn folders_of(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }

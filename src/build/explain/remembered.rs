@@ -10,13 +10,12 @@ use super::{Explanation, Standing};
 use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
-use crate::build::files::{self, Look};
 use crate::build::outcome::Status;
 use crate::build::request::{Asked, Unknown};
 use crate::build::steps::{StepId, printable};
 
 /// The values of a target's bindings, as a path tells them.
-type Values = Vec<(usize, String)>;
+pub(super) type Values = Vec<(usize, String)>;
 
 /// A record that no step has now.
 struct Recorded {
@@ -137,33 +136,11 @@ impl Engine<'_> {
         Recorded { path, may_be }
     }
 
-    /// A record that no target's output is of.
-    pub(crate) fn orphan(&self, path: &str) -> Option<Explanation> {
-        let first = self.recorded_by(path)?;
-        let told = self.orphan_of(&first, None)?;
-        if first == path {
-            return Some(told);
-        }
-        // What was made beside it may still be.
-        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
-    }
-
     /// Why there is nothing to tell of a path.
     pub(crate) fn not_recorded(&self, path: &str, unknown: Unknown) -> Unknown {
         let read = self.state.file(path).is_some() && self.pipeline.root.join(path).is_file();
         let help = read.then(|| format!("no step makes it; `layermill graph {path} --needed-by` names what reads it"));
         Unknown { help: help.or(unknown.help), message: unknown.message }
-    }
-
-    /// The first output of the recorded step that made this file.
-    fn recorded_by(&self, path: &str) -> Option<String> {
-        if self.state.step_key(path).is_some() {
-            return Some(path.to_owned());
-        }
-        self.state.file(path)?;
-        let made =
-            |first: &&str| self.state.step(first).is_some_and(|step| step.more_outputs.iter().any(|m| m == path));
-        self.state.step_ids().map(|id| self.state.path(id)).find(made).map(str::to_owned)
     }
 
     /// A step that comes back once what its values are read out of is built.
@@ -235,20 +212,7 @@ impl Engine<'_> {
         Some((parent, theirs.collect()))
     }
 
-    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
-    /// its last answer is there to be read: it will never be settled.
-    fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
-        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
-            Some(parent) => self.is_read_as_of_last_build(parent).then_some(parent),
-            None => {
-                let (parent, theirs) = self.read_from(target, axis, values)?;
-                self.always_asked(parent, &theirs)
-            }
-        })
-    }
-
-    fn is_read_as_of_last_build(&self, step: StepId) -> bool {
+    pub(super) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
         self.is_always_asked(step) && self.bytes_to_read(step).is_some()
     }
 
@@ -264,54 +228,8 @@ impl Engine<'_> {
         waits.then(|| self.label_of(parent, &theirs))
     }
 
-    fn orphan_of(&self, path: &str, of: Option<&(TargetId, Values)>) -> Option<Explanation> {
-        let mut told = self.told_by_record(path)?;
-        told.standing = Standing::Orphan;
-        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
-        // Without a target, the path has to tell by which values it was made.
-        told.values = match of {
-            Some((target, values)) => self.named(*target, values),
-            None => self.values_in(path),
-        };
-        told.read_out_of = of.map(|(target, values)| self.read_out_of(*target, values)).unwrap_or_default();
-        self.tell_contents_of_record(path, &mut told);
-        let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
-        if let Some(made) = told.last_made.as_mut() {
-            made.step = made.target.as_ref().map(|target| match own {
-                Some(own) if own != target => label(target, &self.values_in(path)),
-                _ => label(target, &told.values),
-            });
-        }
-        told.message = Some(match of {
-            Some((target, _)) => format!(
-                "no step makes it any more: these values are not among those of {} now",
-                self.pipeline.targets[*target].name
-            ),
-            None => "no step makes it any more: no target has an output of this name".to_owned(),
-        });
-        told.help =
-            Some("`layermill clean --orphans` removes it, with all others of its kind; `-n` lists them".to_owned());
-        told.again = vec![
-            "the pipeline, or what values are read out of, has it again: it is a step again then, and is made if something of it changed"
-                .to_owned(),
-        ];
-        if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
-            let label = self.steps.label(asked);
-            let why = told.message.unwrap_or_default();
-            told.message = Some(format!("{why}, as of the last build: {label} is asked in each"));
-            let by_source = self.reads_a_source(self.steps.step(asked).target as usize);
-            told.help = Some(if by_source {
-                "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
-                    .to_owned()
-            } else {
-                format!("`layermill clean --orphans` leaves it, since {label} may have it again")
-            });
-        }
-        Some(told)
-    }
-
     /// All that the record alone tells.
-    fn told_by_record(&self, path: &str) -> Option<Explanation> {
+    pub(super) fn told_by_record(&self, path: &str) -> Option<Explanation> {
         let record = self.state.step(path)?;
         let recorded = self.state.template(&record.template).and_then(Template::parse);
         let mut told = Explanation::of_record(&record, recorded.as_ref());
@@ -340,22 +258,9 @@ impl Engine<'_> {
         Some(told)
     }
 
-    fn tell_contents_of_record(&self, path: &str, told: &mut Explanation) {
+    pub(super) fn tell_contents_of_record(&self, path: &str, told: &mut Explanation) {
         if let Some(record) = self.state.step(path) {
             self.tell_contents(path, &record, told);
-        }
-    }
-
-    /// A recorded output, and what became of it.
-    fn output_now(&self, path: &str) -> String {
-        let full = self.pipeline.root.join(path);
-        let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
-        let known = self.state.file(path);
-        match (files::look_at_output(&full, known, folder), known) {
-            (Look::Missing, _) => format!("{path} (gone)"),
-            (Look::Same(_), _) => path.to_owned(),
-            (Look::Hashed(now), Some(known)) if now.content == known.content => path.to_owned(),
-            (Look::Hashed(_) | Look::Unusable(_), _) => format!("{path} (changed since)"),
         }
     }
 
@@ -372,7 +277,7 @@ impl Engine<'_> {
     }
 
     /// The values that a record has only the digests of, as far as they stand in the path of its output.
-    fn values_in(&self, path: &str) -> Vec<Value> {
+    pub(super) fn values_in(&self, path: &str) -> Vec<Value> {
         let Some(record) = self.state.step(path) else { return Vec::new() };
         let template = self.state.template(&record.template).and_then(Template::parse);
         let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {
@@ -389,7 +294,7 @@ impl Engine<'_> {
 /// A binding's name, its value, and the digest that came with that.
 pub(crate) type Value = (String, String, Option<String>);
 
-fn label(target: &str, values: &[Value]) -> String {
+pub(super) fn label(target: &str, values: &[Value]) -> String {
     let mut label = target.to_owned();
     for (i, (name, value, _)) in values.iter().enumerate() {
         label.push(if i == 0 { '@' } else { ',' });

@@ -102,3 +102,36 @@ targets:
     assert_says(&explained, &["changed input: src, from "]);
     assert!(!explained.contains("src/7"), "{explained}");
 }
+
+#[test]
+fn a_file_in_a_folder_that_no_step_makes_any_more_tells_who_made_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  f: {rule: command, foreach: {n: {lines: ns}}, run: \"mkdir -p {out}/sub; echo > {out}/sub/in\", output: \"f/{n}/\"}
+",
+    );
+    project.write("ns", "1\n2\n");
+    project.build(&[]);
+    project.write("ns", "1\n");
+    let removed = "`layermill clean --orphans` removes it, with all others of its kind";
+    for _ in 0..2 {
+        for path in ["f/2", "f/2/sub", "f/2/sub/in"] {
+            let told = project.explain(path);
+            assert_says(&told, &["f@n=2: orphan\n", "made by   f@n=2\n", "output    f/2\n", "out of    ns\n", removed]);
+        }
+        project.build(&[]);
+    }
+    // Nothing is removed that somebody changed, and nothing that is gone.
+    project.write("f/2/sub/in", "by hand\n");
+    let left =
+        "`layermill clean --orphans` leaves it, since it was changed since it was made; with `--force`, it goes, too\n";
+    assert_says(&project.explain("f/2"), &["output    f/2 (changed since)\n", left]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert_eq!(project.read("f/2/sub/in"), "by hand\n");
+    std::fs::remove_dir_all(project.path("f/2")).expect("removed");
+    let told = project.explain("f/2");
+    assert_says(&told, &["output    f/2 (gone)\n", "`layermill clean --orphans` forgets it"]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    project.run(&["explain", "f/2"]).exits(exit::WRONG).says("no step makes f/2");
+}

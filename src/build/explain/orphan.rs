@@ -1,0 +1,119 @@
+//! What is told of an output that no step makes any more: all that its record says, and what becomes of it.
+
+use crate::pipeline::model::TargetId;
+
+use super::reads::folders_of;
+use super::remembered::{Values, label};
+use super::{Explanation, Standing};
+use crate::build::engine::Engine;
+use crate::build::files::{self, Look};
+use crate::build::steps::StepId;
+
+/// What is said of an output that is not what was made.
+const CHANGED: &str = "changed since";
+
+impl Engine<'_> {
+    /// A record that no target's output is of.
+    pub(crate) fn orphan(&self, path: &str) -> Option<Explanation> {
+        let first = self.recorded_by(path)?;
+        let told = self.orphan_of(&first, None)?;
+        if first == path || self.state.file(path).is_none() {
+            return Some(told);
+        }
+        // What was made beside it may still be.
+        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
+    }
+
+    /// The first output of the recorded step that made this file, or a folder that it lies in.
+    pub(super) fn recorded_by(&self, path: &str) -> Option<String> {
+        let made = |path: &str| {
+            let id = self.state.find(path)?;
+            let first = self.kept_by(id)?;
+            (first == id || self.state.file_at(id).is_some()).then(|| self.state.path(first).to_owned())
+        };
+        let folders: Vec<&str> = folders_of(path).collect();
+        made(path).or_else(|| folders.into_iter().rev().find_map(made))
+    }
+
+    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
+    /// its last answer is there to be read: it will never be settled.
+    fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
+            Some(parent) => self.is_read_as_of_last_build(parent).then_some(parent),
+            None => {
+                let (parent, theirs) = self.read_from(target, axis, values)?;
+                self.always_asked(parent, &theirs)
+            }
+        })
+    }
+
+    /// The record that is kept by this path, and the target that it was of, where there is that.
+    pub(super) fn orphan_of(&self, path: &str, of: Option<&(TargetId, Values)>) -> Option<Explanation> {
+        let mut told = self.told_by_record(path)?;
+        told.standing = Standing::Orphan;
+        told.step = of.map_or_else(|| path.to_owned(), |(target, values)| self.label_of(*target, values));
+        // Without a target, the path has to tell by which values it was made.
+        told.values = match of {
+            Some((target, values)) => self.named(*target, values),
+            None => self.values_in(path),
+        };
+        told.read_out_of = of.map(|(target, values)| self.read_out_of(*target, values)).unwrap_or_default();
+        self.tell_contents_of_record(path, &mut told);
+        let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
+        if let Some(made) = told.last_made.as_mut() {
+            made.step = made.target.as_ref().map(|target| match own {
+                Some(own) if own != target => label(target, &self.values_in(path)),
+                _ => label(target, &told.values),
+            });
+        }
+        told.message = Some(match of {
+            Some((target, _)) => format!(
+                "no step makes it any more: these values are not among those of {} now",
+                self.pipeline.targets[*target].name
+            ),
+            None => "no step makes it any more: no target has an output of this name".to_owned(),
+        });
+        let fate = match self.became_of(path) {
+            Some(CHANGED) => "leaves it, since it was changed since it was made; with `--force`, it goes, too",
+            Some(_) => "forgets it, and removes all others of its kind; `-n` lists them",
+            None => "removes it, with all others of its kind; `-n` lists them",
+        };
+        told.help = Some(format!("`layermill clean --orphans` {fate}"));
+        told.again = vec![
+            "the pipeline, or what values are read out of, has it again: it is a step again then, and is made if something of it changed"
+                .to_owned(),
+        ];
+        if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
+            let label = self.steps.label(asked);
+            let why = told.message.unwrap_or_default();
+            told.message = Some(format!("{why}, as of the last build: {label} is asked in each"));
+            let by_source = self.reads_a_source(self.steps.step(asked).target as usize);
+            told.help = Some(if by_source {
+                "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
+                    .to_owned()
+            } else {
+                format!("`layermill clean --orphans` leaves it, since {label} may have it again")
+            });
+        }
+        Some(told)
+    }
+
+    /// A recorded output, and what became of it.
+    pub(super) fn output_now(&self, path: &str) -> String {
+        self.became_of(path).map_or_else(|| path.to_owned(), |fate| format!("{path} ({fate})"))
+    }
+
+    /// Whether a recorded output is not what it was.
+    fn became_of(&self, path: &str) -> Option<&'static str> {
+        let full = self.pipeline.root.join(path);
+        let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
+        let known = self.state.file(path);
+        match (files::look_at_output(&full, known, folder), known) {
+            (Look::Missing, _) => Some("gone"),
+            (Look::Same(_), _) => None,
+            (Look::Hashed(now), Some(known)) if now.content == known.content => None,
+            (Look::Hashed(_) | Look::Unusable(_), _) => Some(CHANGED),
+        }
+    }
+}
