@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write as _};
 
 use crate::build::upkeep::orphans::{Candidates, Fate, Removed, orphans, outputs_of, remove};
-use crate::progress::words::counted;
+use crate::progress::counted;
 
 use super::error::Error;
 use super::{Global, exit, open, print};

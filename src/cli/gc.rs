@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::build::upkeep::gc::{Freed, Policy, gc};
 use crate::pipeline::node;
-use crate::progress::words::counted;
+use crate::progress::counted;
 use crate::progress::{self, Style};
 
 use super::error::Error;

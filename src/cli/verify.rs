@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::build::Order;
 use crate::build::upkeep::damage::{Damage, Verified, verify};
-use crate::progress::words::counted;
+use crate::progress::counted;
 use crate::progress::{self, Style, escape};
 
 use super::error::Error;

@@ -4,15 +4,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::glob::MAX_VALUES;
 use super::model::{AxisKind, Read};
+use super::select::Valued;
 
 /// The largest file that values are read from, in bytes.
 pub const MAX_BYTES: u64 = 256 << 20;
-/// The most values that one axis may have.
-pub const MAX_VALUES: usize = 10_000_000;
-
-/// A value, and the fingerprint of what stands behind it, where that is known: a tag's digest.
-pub type Valued = (String, Option<[u8; 32]>);
 
 /// What is shown values one by one, and may have had enough of them.
 type See<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::axis::MAX_VALUES;
+/// The most values that one axis may have, files that match among them.
+pub const MAX_VALUES: usize = 10_000_000;
 
 /// A glob of paths: `*` stops at `/`, `**` does not.
 pub fn compile(pattern: &str) -> Result<globset::GlobMatcher, String> {

@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::axis::Valued;
 use super::model::Select;
+
+/// A value, and the fingerprint of what stands behind it, where that is known: a tag's digest.
+pub type Valued = (String, Option<[u8; 32]>);
 
 /// The tags chosen out of `tags`, which are in name order, in that order.
 pub fn select(select: &Select, tags: Vec<(String, [u8; 32])>) -> Result<Vec<Valued>, String> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::build::outcome::{Account, HeldUp, Status, Summary};
 
 use super::escape;
-use super::words::{DIM, RED, message};
+use super::phrases::{DIM, RED, message};
 
 /// So many failures that are alike are told one by one; of more, the first are named.
 const FEW: usize = 10;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::build::events::Progress;
 
+use super::escape;
 use super::pace::Pace;
+use super::phrases::{about, bytes, seconds};
 use super::running::Running;
-use super::{escape, words};
 
 /// Steps that are named, the oldest.
 const NAMED: usize = 4;
@@ -24,7 +25,7 @@ pub fn lines(progress: &Progress, pace: &Pace, running: &Running, elapsed: Durat
     let named: Vec<(&str, Duration)> =
         running.oldest().take_while(|(_, since)| *since >= NAMED_AFTER).take(NAMED).collect();
     for (step, since) in &named {
-        lines.push(cut(&format!("{:>8}  {}", words::seconds(*since), escape::line(step)), width));
+        lines.push(cut(&format!("{:>8}  {}", seconds(*since), escape::line(step)), width));
     }
     if !named.is_empty() && running.len() > named.len() {
         lines.push(cut(&format!("{:>8}  and {} more", "", running.len() - named.len()), width));
@@ -45,7 +46,7 @@ fn head(progress: &Progress, pace: &Pace, longest: Duration, elapsed: Duration, 
     if progress.requests > 0 {
         let rate = pace.requests().map_or_else(String::new, |rate| format!(" ({rate:.0}/s)"));
         parts.push((4, format!("{} requests{rate}", progress.requests)));
-        parts.push((6, words::bytes(progress.bytes)));
+        parts.push((6, bytes(progress.bytes)));
     }
     if progress.retries > 0 {
         parts.push((2, format!("{} retries", progress.retries)));
@@ -83,16 +84,6 @@ fn clock(time: Duration) -> String {
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
-    }
-}
-
-/// A guess is told as roughly as it is known.
-pub fn about(time: Duration) -> String {
-    match time.as_secs() {
-        s @ ..10 => format!("{} s", s.max(1)),
-        s @ 10..90 => format!("{} s", s.div_ceil(10) * 10),
-        s @ 90..5400 => format!("{} min", (s + 30) / 60),
-        s => format!("{} h", (s + 1800) / 3600),
     }
 }
 

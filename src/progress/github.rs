@@ -10,6 +10,7 @@ use crate::build::events::{Event, Listener, Printed};
 use crate::build::outcome::Summary;
 
 use super::failures::{self, Alike};
+use super::phrases::seconds;
 use super::{escape, words};
 
 /// The runner shows no more errors of one step.
@@ -121,7 +122,7 @@ fn markdown(summary: &Summary) -> String {
     text.push_str("\n|");
     text.extend(told.iter().map(|(_, n)| format!(" {n} |")));
     // Writing to a String cannot fail.
-    let _ = writeln!(text, " {} | {} |\n", summary.requests, words::seconds(summary.elapsed));
+    let _ = writeln!(text, " {} | {} |\n", summary.requests, seconds(summary.elapsed));
     if c.failed > 0 {
         text.push_str("| failed | why | waiting for it |\n| --- | --- | --: |\n");
         let all = failures::alike(summary);

@@ -7,6 +7,7 @@ mod frame;
 mod github;
 mod ndjson;
 mod pace;
+mod phrases;
 mod plain;
 pub mod report;
 pub mod round;
@@ -17,9 +18,9 @@ pub mod words;
 
 pub use bar::leave;
 pub use ndjson::Ndjson;
+pub use phrases::{bytes, counted};
 pub use sink::Sink;
 pub use trace::Trace;
-pub use words::bytes;
 
 use crate::build::events::{Event, Listener};
 

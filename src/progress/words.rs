@@ -1,6 +1,5 @@
 //! The words of the summary.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -11,12 +10,11 @@ use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
 use crate::registry::HostNote;
 
 use super::pace::Pace;
-use super::{escape, failures, frame};
+use super::phrases::{DIM, RED, about, bytes, counted, message, seconds};
+use super::{escape, failures};
 
-pub const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
-pub const DIM: Style = Style::new().dimmed();
 /// A build that is over sooner tells its failures once, at its end.
 pub const TELL_FAILURES_AFTER: Duration = Duration::from_secs(3);
 /// How many absent steps, and how many notes, are named.
@@ -86,7 +84,7 @@ fn moment(at: i64) -> String {
     let left = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
     // Who comes to the second is not to come too early.
     let time = jiff::Timestamp::from_millisecond(at.saturating_add(999)).unwrap_or_default();
-    format!("{} UTC (in {})", time.strftime("%Y-%m-%d %H:%M:%S"), frame::about(left))
+    format!("{} UTC (in {})", time.strftime("%Y-%m-%d %H:%M:%S"), about(left))
 }
 
 /// What is absent, and what is to be known of what was made.
@@ -126,11 +124,6 @@ fn named(text: &mut String, summary: &Summary, style: Style, word: &str, which: 
     if all.len() > NAMED {
         let _ = writeln!(text, "{style}{word}{style:#} … and {} more (layermill plan names them)", all.len() - NAMED);
     }
-}
-
-/// What is said of a step.
-pub fn message(account: &Account) -> Cow<'_, str> {
-    escape::line(account.message.as_deref().unwrap_or_default())
 }
 
 /// One step that was done, in a line: all causes for which it ran, and how long it took.
@@ -177,16 +170,11 @@ pub fn progress(progress: &Progress, pace: &Pace, oldest: Option<(&str, Duration
         let _ = write!(text, ", {} retries", progress.retries);
     }
     if let Some(wait) = progress.budget_wait {
-        let _ = write!(text, ", waiting for a budget, {} left", frame::about(wait));
+        let _ = write!(text, ", waiting for a budget, {} left", about(wait));
     } else if let Some(left) = pace.left(progress, oldest.map_or(Duration::ZERO, |(_, since)| since)) {
-        let _ = write!(text, ", about {} left", frame::about(left));
+        let _ = write!(text, ", about {} left", about(left));
     }
     text + "\n"
-}
-
-/// `1 output`, `2 outputs`
-pub fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Another build holds the lock.
@@ -251,31 +239,6 @@ pub fn line(summary: &Summary) -> String {
 /// There is nothing to do.
 pub fn all_up_to_date(steps: usize) -> String {
     if steps == 1 { "1 step is up to date".to_owned() } else { format!("all {steps} steps are up to date") }
-}
-
-/// Bytes in units of 1024.
-#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if n < 1024 {
-        return format!("{n} B");
-    }
-    let mut value = n as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
-/// A duration as it is read best.
-pub fn seconds(d: Duration) -> String {
-    match d.as_secs_f64() {
-        s if s < 10.0 => format!("{s:.2} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
-    }
 }
 
 #[cfg(test)]

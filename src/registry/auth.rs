@@ -23,7 +23,6 @@ use reqwest::{StatusCode, Url};
 
 use super::address::{self, Origin};
 use super::http::{Fault, Http, Reply, Request};
-use super::setup::Role;
 use super::{Budget, Effort, SourceError};
 use account::Account;
 use demands::Demands;
@@ -43,6 +42,16 @@ pub struct Session {
     gate: tokio::sync::Mutex<()>,
     met: AtomicBool,
     tokens: Tokens,
+}
+
+/// What an address is to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Own,
+    /// No registry, but what lists its repositories.
+    Api,
+    /// Passed over where it has no more to give.
+    Mirror,
 }
 
 /// What came of a request.

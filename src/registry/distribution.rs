@@ -5,6 +5,7 @@ mod remote;
 use std::sync::Arc;
 
 use super::address::Address;
+use super::auth::Role;
 use super::budget::Budget;
 use super::endpoint::Endpoint;
 use super::endpoint::learnt::Learnt;
@@ -15,7 +16,7 @@ use super::image::fetches::Fetches;
 use super::image::lookup;
 use super::image::measure::{self, Measures};
 use super::pages::{Names, Walked};
-use super::setup::{self, Role, Setup};
+use super::setup::{self, Setup};
 use super::{
     About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
     TagFilter, Tags, pages,

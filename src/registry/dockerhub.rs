@@ -12,11 +12,12 @@ use serde::Deserialize;
 use self::hub::{Api, End, Page, Who, qualified};
 use super::address;
 use super::auth::Login;
+use super::auth::Role;
 use super::budget::Budget;
 use super::distribution::{self, Distribution};
 use super::image::Image;
 use super::pages::{self, Names};
-use super::setup::{self, Role, Setup};
+use super::setup::{self, Setup};
 use super::{
     About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Shared, Source, SourceError,
     TagFilter, Tags, grammar,

@@ -85,6 +85,18 @@ pub fn tag(tag: &str) -> Result<(), String> {
     ))
 }
 
+/// The grammar of digests of any algorithm (OCI image-spec, descriptor.md).
+pub fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, encoded)| {
+        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let sign = |b: u8| matches!(b, b'+' | b'.' | b'_' | b'-');
+        algorithm.bytes().next().is_some_and(word)
+            && algorithm.bytes().all(|b| word(b) || sign(b))
+            && (32..=256).contains(&encoded.len())
+            && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

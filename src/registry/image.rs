@@ -2,6 +2,7 @@
 
 pub(super) mod counter;
 pub(super) mod fetches;
+pub(super) mod genuine;
 pub(super) mod lookup;
 pub mod manifest;
 pub(super) mod measure;

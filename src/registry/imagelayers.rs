@@ -6,13 +6,14 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::auth::Outcome;
+use super::auth::Role;
 use super::endpoint::{Endpoint, unexpected};
 use super::few::FewNamed;
 use super::http::{Reply, Request};
 use super::image::Image;
 use super::layer_file::{self, Analyzed};
 use super::pages;
-use super::setup::{self, Role, Setup};
+use super::setup::{self, Setup};
 use super::words::shown;
 use super::{About, Analyst, Answer, Answering, Effort, Platform, Shared, Source, SourceError, TagFilter, Tags};
 use super::{distribution, grammar};

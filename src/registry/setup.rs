@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{self, Address, Credentials, Origin};
-use super::auth::{Login, Session};
+use super::auth::{Login, Role, Session};
 use super::budget::Budget;
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
@@ -96,16 +96,6 @@ pub const INSECURE: Key = Key {
 const CONCURRENCY_UNLESS_SET: u64 = 32;
 const TIMEOUT_UNLESS_SET: Duration = Duration::from_secs(120);
 const IDLE_TIMEOUT_UNLESS_SET: Duration = Duration::from_secs(20);
-
-/// What an address is to a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Own,
-    /// No registry, but what lists its repositories.
-    Api,
-    /// Passed over where it has no more to give.
-    Mirror,
-}
 
 /// An entry, as it is read.
 pub struct Setup<'a> {

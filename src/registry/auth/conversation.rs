@@ -12,11 +12,10 @@ use super::challenge::Challenge;
 use super::demands::Demand;
 use super::refusal::{self, Refused, refused_by_others, unchallenged};
 use super::token::{self, Carried, Token, TokenKey};
-use super::{Outcome, Session};
+use super::{Outcome, Role, Session};
 use crate::registry::address::{Credentials, Origin, display, is_plain};
 use crate::registry::endpoint::said;
 use crate::registry::http::{Fault, Reply, Request};
-use crate::registry::setup::Role;
 use crate::registry::{Effort, SourceError};
 
 /// Rounds of challenge and answer: the first challenge, one of another kind, a token that ran out, one of another scope.

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use super::{Endpoint, unexpected};
 use crate::registry::http::{Follow, Reply, Request, Take};
 use crate::registry::image::counter::Counter;
-use crate::registry::image::lookup::{Genuine, Sent};
+use crate::registry::image::genuine::{Genuine, Sent};
 use crate::registry::{Answer, Effort, SourceError};
 use crate::store::Sha256;
 

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lookup::Fetched;
-use crate::registry::Answer;
+use super::genuine::Genuine;
 use crate::registry::flight::{Flight, Flights, Turn};
+use crate::registry::{Answer, SourceError};
 use crate::store::Sha256;
 
 /// How long content is waited for that comes from another address, which may be slow, down, or out of pulls.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Content that was got: checked, and kept where it can be read.
+pub type Fetched = Result<Answer<Arc<Genuine>>, SourceError>;
 
 /// Where content is got.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::registry::SourceError;
-    use crate::registry::image::lookup::Sent;
+    use crate::registry::image::genuine::Sent;
 
     fn place(address: &str, repo: &str) -> Place {
         Place { address: address.into(), repo: repo.into() }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::fetches::{Fetches, Place};
+use super::genuine::Genuine;
 use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
-use super::schema1::{self, Schema1};
+use super::schema1::Schema1;
 use super::{Config, Image};
 use crate::registry::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
@@ -24,9 +25,6 @@ const PLATFORMS_MAX: usize = 1000;
 /// How many of an index's platforms a message names.
 const PLATFORMS_SHOWN: usize = 12;
 
-/// Content that was got: checked, and kept where it can be read.
-pub type Fetched = Result<Answer<Arc<Genuine>>, SourceError>;
-
 /// Where manifests and configs are got that the store does not have.
 pub trait Content: Pieces {
     /// What all sources are getting.
@@ -40,37 +38,6 @@ pub trait Content: Pieces {
 
     /// A blob.
     fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>>;
-}
-
-/// Content as it came: nothing is known of it.
-pub struct Sent {
-    pub bytes: Vec<u8>,
-    pub content_type: Option<String>,
-}
-
-/// Content that has the digest by which it was asked for.
-#[derive(Debug)]
-pub struct Genuine {
-    bytes: Vec<u8>,
-    content_type: Option<String>,
-}
-
-impl Sent {
-    /// What came, where it is what was asked for; of a signed manifest, what was signed. The error says what it is.
-    pub fn checked(self, digest: &Sha256) -> Result<Genuine, String> {
-        let Self { mut bytes, content_type } = self;
-        let mut came = Sha256::of(&bytes);
-        if came != *digest {
-            bytes = schema1::payload(&bytes).into_owned();
-            came = Sha256::of(&bytes);
-        }
-        if came == *digest {
-            return Ok(Genuine { bytes, content_type });
-        }
-        let sent =
-            content_type.map(|t| format!(" of type `{}`", crate::registry::words::shown(&t))).unwrap_or_default();
-        Err(format!("expected content of this digest, but what came is {came} ({} bytes{sent})", bytes.len()))
-    }
 }
 
 /// Finds the image behind a digest.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::schema1::{self, Schema1};
 use crate::registry::Platform;
 use crate::registry::few::Few;
+use crate::registry::grammar::is_digest;
 use crate::registry::words::{misread, shown};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -245,18 +246,6 @@ fn image(raw: Raw, form: Form) -> Result<Manifest, String> {
 fn is_filesystem(media_type: &str) -> bool {
     media_type.starts_with("application/vnd.oci.image.layer.")
         || media_type.starts_with("application/vnd.docker.image.rootfs.")
-}
-
-/// The grammar of digests of any algorithm (OCI image-spec, descriptor.md).
-pub fn is_digest(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(algorithm, encoded)| {
-        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let sign = |b: u8| matches!(b, b'+' | b'.' | b'_' | b'-');
-        algorithm.bytes().next().is_some_and(word)
-            && algorithm.bytes().all(|b| word(b) || sign(b))
-            && (32..=256).contains(&encoded.len())
-            && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
-    })
 }
 
 impl RawDescriptor {

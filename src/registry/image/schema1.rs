@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::registry::base64;
 use crate::registry::few::Few;
+use crate::registry::grammar::is_digest;
 use crate::registry::words::{misread, shown};
 
 /// An empty tar, gzipped as Docker did it: the layer of entries that add no files.
@@ -84,7 +85,7 @@ pub fn parse(bytes: &[u8]) -> Result<Schema1, String> {
         if !compatibility.is_object() {
             return Err(wrong("history: not an object".into()));
         }
-        if !super::manifest::is_digest(&layer.blob_sum) {
+        if !is_digest(&layer.blob_sum) {
             return Err(format!("a layer whose digest is none: `{}`", shown(&layer.blob_sum)));
         }
         let is_empty = compatibility["throwaway"] == true || layer.blob_sum.ends_with(EMPTY_TAR);
