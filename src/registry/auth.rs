@@ -60,6 +60,8 @@ pub enum Outcome {
     /// We may not know: an anonymous request was refused, or one with a token that was granted. This is also how hubs
     /// say that there is no such thing.
     Denied(StatusCode),
+    /// The same, as whoever grants tokens says it: the registry itself was not asked.
+    NoToken(StatusCode),
 }
 
 impl Session {
@@ -146,7 +148,7 @@ impl Session {
                     pass.in_vain();
                 }
             }
-            Ok(Outcome::Denied(_)) => pass.denied(),
+            Ok(Outcome::Denied(_) | Outcome::NoToken(_)) => pass.denied(),
             Err(
                 Fault::Transient { in_vain: true, .. }
                 | Fault::Unreached(_)

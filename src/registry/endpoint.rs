@@ -87,7 +87,7 @@ impl Endpoint {
     pub fn known(&self, outcome: Outcome, repo: &str) -> Answer<Reply> {
         match outcome {
             Outcome::Reply(reply) => Answer::Found(reply),
-            Outcome::Denied(status) => Answer::Absent(self.denied(repo, status)),
+            Outcome::Denied(status) | Outcome::NoToken(status) => Answer::Absent(self.denied(repo, status)),
         }
     }
 

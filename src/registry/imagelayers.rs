@@ -78,7 +78,7 @@ impl ImageLayers {
                 Answer::Absent(format!("{} has no repository {repo}", self.server.name()))
             }
             Outcome::Reply(reply) => return Err(unexpected(request, &reply)),
-            Outcome::Denied(status) => Answer::Absent(self.server.denied(repo, status)),
+            Outcome::Denied(status) | Outcome::NoToken(status) => Answer::Absent(self.server.denied(repo, status)),
         })
     }
 

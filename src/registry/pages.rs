@@ -131,8 +131,8 @@ impl List<'_> {
             let is_first = walk.seen.len() == 1 || request.url == bare;
             let reply = match source.page(&mut request, self.repo, effort).await? {
                 Outcome::Reply(reply) => reply,
-                Outcome::Denied(status) if is_first => return Ok(Walked::Denied(status)),
-                Outcome::Denied(status) => {
+                Outcome::Denied(status) | Outcome::NoToken(status) if is_first => return Ok(Walked::Denied(status)),
+                Outcome::Denied(status) | Outcome::NoToken(status) => {
                     let what = format!("{status}, where the pages of the list before it were shown");
                     return Err(SourceError::new(format!("{}: {what}", request.shown())));
                 }

@@ -108,6 +108,43 @@ fn what_a_head_does_not_find_is_believed_once_a_head_or_a_get_has_shown_that_it_
 }
 
 #[test]
+fn who_grants_no_token_says_nothing_of_heads_and_is_not_asked_twice() {
+    let mut shelf = Shelf::default();
+    for repo in ["open/b", "open/c"] {
+        shelf.put(&format!("{repo}:latest"), &stock::busybox().env("OF", repo).manifest(Format::Oci));
+    }
+    let server = Server::start(move |seen| match seen.path.as_str() {
+        "/token" if seen.query.contains("closed") => fault::error(StatusCode::FORBIDDEN, "DENIED"),
+        "/token" => fault::json(StatusCode::OK, &serde_json::json!({"token": "good"})),
+        _ if seen.header("authorization") != "Bearer good" => {
+            fault::challenge(&format!("Bearer realm=\"{}/token\",service=\"bed\"", seen.server()))
+        }
+        _ if is_head(seen) => fault::not_found("MANIFEST_UNKNOWN"),
+        _ => shelf.answer(seen),
+    });
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\", concurrency: 1}}}}
+targets:
+  layers:
+    rule: layers
+    source: ours
+    foreach: {{repo: [closed/a, closed/d, open/b, open/c], tag: [latest]}}
+    output: result/{{repo}}/{{tag}}.json
+",
+        server.url()
+    ));
+    let report = project.build(&[]);
+    assert_eq!((report.built, report.absent), (2, 2), "{}", report.listing());
+    // Of what is closed: the first challenge, and a token that is not granted; of what is open, one HEAD that got in.
+    let seen = server.seen();
+    let closed = |seen: &&Seen| seen.path.contains("closed") || seen.query.contains("closed");
+    assert_eq!(seen.iter().filter(closed).count(), 3, "{seen:#?}");
+    let sent = |seen: &&Seen| is_head(seen) && seen.header("authorization") == "Bearer good";
+    assert_eq!(seen.iter().filter(sent).count(), 1, "{seen:#?}");
+}
+
+#[test]
 fn a_head_that_is_bad_for_one_tag_says_nothing_of_the_others() {
     let mut shelf = Shelf::default();
     for tag in ["bad", "c", "d", "e"] {

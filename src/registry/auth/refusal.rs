@@ -21,7 +21,7 @@ impl Refused {
     /// What comes of a request that would have carried it.
     pub fn outcome(self) -> Result<Outcome, Fault> {
         match self {
-            Self::Denied(status) => Ok(Outcome::Denied(status)),
+            Self::Denied(status) => Ok(Outcome::NoToken(status)),
             Self::Failed(error) => Err(error.into()),
         }
     }

@@ -103,7 +103,7 @@ impl Api {
             };
             let reply = match asked {
                 Outcome::Reply(reply) => reply,
-                Outcome::Denied(status) => return Ok(End::Wall(status)),
+                Outcome::Denied(status) | Outcome::NoToken(status) => return Ok(End::Wall(status)),
             };
             match reply.status {
                 StatusCode::OK => {}
@@ -263,7 +263,7 @@ async fn fetch(api: &Endpoint, username: &str, password: &str, effort: Effort) -
             return Ok(header);
         }
         Outcome::Reply(reply) => reply.status,
-        Outcome::Denied(status) => status,
+        Outcome::Denied(status) | Outcome::NoToken(status) => status,
     };
     Err(SourceError::new(format!("{} refuses the login of the source ({status})", api.name()))
         .help("check `username:` and `password:` of the source, or what Docker or Podman keep for Docker Hub"))

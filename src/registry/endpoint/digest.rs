@@ -6,6 +6,7 @@ use reqwest::header::ETAG;
 use reqwest::{Method, StatusCode};
 
 use super::{Endpoint, unexpected};
+use crate::registry::auth::Outcome;
 use crate::registry::http::{Reply, Request};
 use crate::registry::image::{manifest, schema1};
 use crate::registry::{About, Answer, SourceError};
@@ -15,7 +16,7 @@ use crate::store::blobs::Blobs;
 /// What an address's HEADs are good for, as far as it has shown.
 #[derive(Default)]
 pub struct Heads {
-    /// One told what there is, or a GET agreed with it: what they say holds.
+    /// One told what there is, or a GET agreed that there is nothing: what they say holds.
     tell: AtomicBool,
     /// There are none: digests are those of what GETs bring.
     are_none: AtomicBool,
@@ -30,18 +31,12 @@ impl Heads {
         self.are_none.load(Ordering::Relaxed)
     }
 
-    /// One told what there is.
     fn told(&self) {
         self.tell.store(true, Ordering::Relaxed);
     }
 
-    /// What a GET answered where a HEAD had nothing, before any HEAD was of use.
-    fn compared<T>(&self, by_get: &Answer<T>) {
-        match by_get {
-            Answer::Found(_) if !self.tell() => self.are_none.store(true, Ordering::Relaxed),
-            Answer::Found(_) => {}
-            Answer::Absent(_) => self.told(),
-        }
+    fn were_none(&self) {
+        self.are_none.store(true, Ordering::Relaxed);
     }
 }
 
@@ -52,8 +47,12 @@ enum Head {
     Silence,
     /// It may be that there is no HEAD, or that it is bad for this tag.
     Unfit,
-    /// There is nothing, or nothing for us: what that comes to, where HEADs are believed.
-    Nothing(Result<Answer<Sha256>, SourceError>),
+    /// There is no such tag.
+    Missing,
+    /// It is not for us: what that comes to, where HEADs are believed.
+    Denied(Result<Answer<Sha256>, SourceError>),
+    /// It was not sent, since there is no token for us.
+    Unsent(Answer<Sha256>),
 }
 
 impl Endpoint {
@@ -62,31 +61,29 @@ impl Endpoint {
         if self.heads.are_none() {
             return self.digest_of_content(about, tag).await;
         }
-        match self.head(about, tag).await? {
+        let head = self.head(about, tag).await?;
+        match head {
             Head::Digest(digest) => {
                 self.heads.told();
-                Ok(Answer::Found(digest))
+                return Ok(Answer::Found(digest));
             }
-            Head::Silence => {
-                self.heads.told();
-                self.digest_of_content(about, tag).await
+            Head::Unsent(answer) => return Ok(answer),
+            Head::Missing | Head::Denied(_) if self.heads.tell() || !self.session.has_pulls() => {
+                // To look more closely is not worth a wait.
+                return if let Head::Denied(believed) = head { believed } else { Ok(self.without(about.repo, tag)) };
             }
-            // To look more closely is not worth a wait.
-            Head::Nothing(believed) if self.heads.tell() || !self.session.has_pulls() => believed,
-            Head::Nothing(_) => {
-                let answer = self.digest_of_content(about, tag).await?;
-                self.heads.compared(&answer);
-                Ok(answer)
-            }
-            Head::Unfit => {
-                let answer = self.digest_of_content(about, tag).await?;
-                // Only then: what is wrong may have been the tag.
-                if matches!(answer, Answer::Found(_)) {
-                    self.heads.are_none.store(true, Ordering::Relaxed);
-                }
-                Ok(answer)
-            }
+            Head::Silence => self.heads.told(),
+            Head::Missing | Head::Denied(_) | Head::Unfit => {}
         }
+        let answer = self.digest_of_content(about, tag).await?;
+        match (&head, &answer) {
+            (Head::Missing, Answer::Absent(_)) => self.heads.told(),
+            // A HEAD that is bad for one tag says nothing of the others, unless there is something.
+            (Head::Unfit, Answer::Found(_)) => self.heads.were_none(),
+            (Head::Missing | Head::Denied(_), Answer::Found(_)) if !self.heads.tell() => self.heads.were_none(),
+            _ => {}
+        }
+        Ok(answer)
     }
 
     async fn head(&self, About { repo, blobs, effort }: About<'_>, tag: &str) -> Result<Head, SourceError> {
@@ -94,10 +91,11 @@ impl Endpoint {
         // There is one only where a HEAD did not say the digest before.
         let kept = self.validators.get(&request.url);
         request.unless = kept.as_ref().map(|page| page.tag.clone());
-        let reply = match self.ask(&request, repo, effort).await {
-            Ok(Answer::Found(reply)) => reply,
-            Ok(Answer::Absent(why)) => return Ok(Head::Nothing(Ok(Answer::Absent(why)))),
-            Err(error) if error.is_refusal => return Ok(Head::Nothing(Err(error))),
+        let reply = match self.session.send(&request, repo, effort).await {
+            Ok(Outcome::Reply(reply)) => reply,
+            Ok(Outcome::Denied(status)) => return Ok(Head::Denied(Ok(Answer::Absent(self.denied(repo, status))))),
+            Ok(Outcome::NoToken(status)) => return Ok(Head::Unsent(Answer::Absent(self.denied(repo, status)))),
+            Err(error) if error.is_refusal => return Ok(Head::Denied(Err(error))),
             Err(error) => return Err(error),
         };
         match (reply.status, said_digest(&reply), kept) {
@@ -112,7 +110,7 @@ impl Endpoint {
             (StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED, ..) => {
                 Ok(Head::Unfit)
             }
-            (StatusCode::NOT_FOUND, ..) => Ok(Head::Nothing(Ok(Answer::Absent(self.no_tag(repo, tag))))),
+            (StatusCode::NOT_FOUND, ..) => Ok(Head::Missing),
             _ => Err(unexpected(&request, &reply)),
         }
     }
@@ -130,7 +128,7 @@ impl Endpoint {
             };
             match reply.status {
                 StatusCode::OK => {}
-                StatusCode::NOT_FOUND => return Ok(Answer::Absent(self.no_tag(repo, tag))),
+                StatusCode::NOT_FOUND => return Ok(self.without(repo, tag)),
                 _ => return Err(unexpected(&request, &reply)),
             }
             let came = Sha256::of(&schema1::payload(&reply.body));
@@ -146,8 +144,9 @@ impl Endpoint {
         self.until_right(&format!("{repo}:{tag}"), effort, ask).await
     }
 
-    fn no_tag(&self, repo: &str, tag: &str) -> String {
-        format!("{} has no {repo}:{tag}", self.name())
+    /// There is no such tag.
+    fn without<T>(&self, repo: &str, tag: &str) -> Answer<T> {
+        Answer::Absent(format!("{} has no {repo}:{tag}", self.name()))
     }
 }
 
