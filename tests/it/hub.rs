@@ -93,7 +93,9 @@ fn a_tag_without_a_digest_is_asked_about_by_head() {
     let tags = project.json(TAGS);
     assert_eq!((tag_count(&project), &tags["old"]), (4, &json!(busybox().id())));
     let seen = registry.seen();
-    assert!(seen.len() == 2 && seen.iter().all(|r| r.method == "HEAD"), "{seen:?}");
+    let (heads, gets): (Vec<_>, Vec<_>) = seen.iter().partition(|r| r.method == "HEAD");
+    // Where the one that is gone is asked about first, a GET finds out whether HEADs are to be believed.
+    assert!(heads.len() == 2 && gets.len() <= 1 && gets.iter().all(|r| r.path.ends_with("/odd")), "{seen:?}");
     assert!(report.stderr.contains("`odd` (gone when it was asked about"), "{}", report.stderr);
 }
 
