@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connecting::Connecting;
 use super::hosts::{Endurance, Turn};
+use super::request::Came;
 use super::{Fault, Follow, Http, LONGEST_RETRY_AFTER, Reply, Request, Take, fault};
 use crate::registry::Effort;
 use crate::registry::address::{Origin, display, is_plain, without_user};
@@ -22,12 +23,6 @@ const REDIRECTS_MAX: usize = 5;
 const BODY_HINT_MAX: u64 = 64 << 10;
 /// How much of the body of an error is read.
 const ERROR_LIMIT: u64 = 64 << 10;
-
-/// What comes of one exchange.
-pub enum Came {
-    Reply(Reply),
-    Redirect(Url),
-}
 
 impl Http {
     /// One attempt, redirects included. It is on the heap, since whoever waits for it is moved about, and it is large.

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 
-use super::exchange::Came;
-use super::hosts::{Rest, Sign};
+use super::request::Came;
 use super::{LONGEST_RETRY_AFTER, Reply, Request, tls};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
@@ -33,6 +32,24 @@ pub enum Fault {
     Final(SourceError),
     /// Nobody was there to ask.
     Unreached(Unreached),
+}
+
+/// What came of a request, as far as its host's strength goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    Well,
+    /// It failed, broke off or was silent.
+    Fault,
+    /// It has too much to do, as this answer says, and may say for how long it wants to be left alone.
+    Refusal(StatusCode, Option<Duration>),
+}
+
+/// A host is to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    pub left: Duration,
+    /// What it answered.
+    pub status: StatusCode,
 }
 
 /// A host that cannot be reached, in words that are the same for all that want it.

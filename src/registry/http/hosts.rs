@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::fault::{Fault, Unreached};
+use super::fault::{Fault, Rest, Sign, Unreached};
 use crate::registry::SourceError;
 use crate::registry::address::Origin;
 use crate::sync::lock;
@@ -53,24 +53,6 @@ struct State {
     faults: usize,
     /// Until when it is left alone, and what it answered that asked for it.
     rests_until: Option<(Instant, StatusCode)>,
-}
-
-/// A host is to be left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rest {
-    pub left: Duration,
-    /// What it answered.
-    pub status: StatusCode,
-}
-
-/// What came of a request, as far as its host's strength goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
-    Well,
-    /// It failed, broke off or was silent.
-    Fault,
-    /// It has too much to do, as this answer says, and may say for how long it wants to be left alone.
-    Refusal(StatusCode, Option<Duration>),
 }
 
 /// Leave for one request to a host, until it is dropped.

@@ -59,6 +59,12 @@ pub struct Reply {
     pub mask: Mask,
 }
 
+/// What comes of one exchange, before it is followed.
+pub enum Came {
+    Reply(Reply),
+    Redirect(Url),
+}
+
 impl Request {
     /// One without a body, of which the whole answer is taken.
     pub fn new(method: Method, url: Url, accept: &'static str, limit: u64) -> Self {

@@ -13,10 +13,10 @@ use crate::pipeline::model::{Part, Pattern, Text};
 use crate::pipeline::pattern;
 use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
 
-use super::line::Direct;
 use super::output::Output;
 use super::places::Places;
 use super::process::{self, End, Streams};
+use super::simple::Direct;
 use super::{Command, depfile, sandbox};
 
 impl Command {

@@ -4,26 +4,12 @@ use std::sync::Arc;
 
 use crate::pipeline::model::{Part, Pattern};
 
-use super::simple;
+use super::simple::{self, Direct, Fill, is_plain};
 
 /// A text for the shell, or words without one.
 pub(super) enum Line {
     Shell(Pattern),
     Words(Vec<Pattern>),
-}
-
-/// What stands for a placeholder of the rule's own, such as `{in}`: a word a file.
-pub(super) type Fill<'a> = &'a dyn Fn(&str) -> Vec<String>;
-
-/// What is started without a shell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Direct {
-    /// The program and its arguments.
-    pub argv: Vec<String>,
-    /// The input that it reads as its standard input.
-    pub stdin: Option<String>,
-    /// The output that its standard output becomes.
-    pub stdout: Option<String>,
 }
 
 impl Line {
@@ -95,11 +81,6 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// A character that means itself to every shell, wherever in a word it stands.
-pub(super) fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c)
 }
 
 #[cfg(test)]

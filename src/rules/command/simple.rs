@@ -5,7 +5,19 @@ use std::sync::Arc;
 
 use crate::pipeline::model::{Part, Pattern, Piece, Text};
 
-use super::line::{Direct, Fill, is_plain};
+/// What stands for a placeholder of the rule's own, such as `{in}`: a word a file.
+pub(super) type Fill<'a> = &'a dyn Fn(&str) -> Vec<String>;
+
+/// What is started without a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Direct {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The input that it reads as its standard input.
+    pub stdin: Option<String>,
+    /// The output that its standard output becomes.
+    pub stdout: Option<String>,
+}
 
 /// What a shell would start for a text; `None` where it holds anything that could mean more to a shell.
 pub(super) fn direct(text: &Pattern, values: &[Arc<str>], fill: Fill<'_>) -> Option<Direct> {
@@ -230,6 +242,11 @@ const OF_THE_SHELL: &[&str] = &[
 ];
 
 /// What the shell makes of a text, by its own account.
+/// A character that means itself to every shell, wherever in a word it stands.
+pub(super) fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c)
+}
+
 #[cfg(test)]
 pub(super) fn as_the_shell_says(text: &str) -> Vec<String> {
     let script = format!("set -- {text}\nprintf '%s\\0' \"$@\"");
