@@ -333,6 +333,7 @@ impl Explanation {
         again.extend(self.again);
         Self {
             standing: clash.standing,
+            perhaps: clash.perhaps,
             message: clash.message,
             alone: Some(alone),
             again,

@@ -1,6 +1,7 @@
 //! What holds of every pipeline after every history, with a source and a clock that do as they are told.
 
 mod clock;
+mod commands;
 mod source;
 mod told;
 
