@@ -22,7 +22,7 @@ impl Engine<'_> {
         doubts?.first().copied()
     }
 
-    fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
+    pub(super) fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
         let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
             Some(parent) => {
                 let row = *self.steps.rows[target].parents.get(row as usize)?;

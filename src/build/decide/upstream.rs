@@ -160,8 +160,9 @@ impl Engine<'_> {
         let maker = |input: &str| self.steps.find_path(&self.state, input);
         let hangs = |cause: &Reason| match cause {
             // What it is as of the last build, it may have been before, too.
-            Reason::ChangedInput { input, .. } | Reason::NewInput(input) | Reason::BackInput { input, .. } => {
-                maker(input).is_some_and(|maker| self.in_doubt(maker).is_some())
+            Reason::ChangedInput { input, .. } => maker(input).is_some_and(|maker| self.in_doubt(maker).is_some()),
+            Reason::NewInput(input) | Reason::BackInput { input, .. } => {
+                maker(input).is_some_and(|maker| !self.is_read_for_sure(id, maker))
             }
             Reason::Reordered { .. } => self.may_grow_inputs(id),
             cause => cause.is_uncertain(),
@@ -192,6 +193,23 @@ impl Engine<'_> {
         self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
             Wait::Step(input) => input == step,
             Wait::Group(group) => targets.contains(&self.steps.groups[group as usize].target),
+            Wait::File(_) | Wait::None => false,
+        })
+    }
+
+    /// Whether a step is among the inputs of another whatever comes of what values are read out of: it may be there for a
+    /// target that is not among these, too.
+    fn is_read_for_sure(&self, id: StepId, input: StepId) -> bool {
+        let step = self.steps.step(input);
+        let also = self.steps.shared.get(&input).into_iter().flatten().copied();
+        let rows: Vec<_> = std::iter::once((step.target as usize, step.row)).chain(also).collect();
+        self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
+            Wait::Step(step) => step == input && self.in_doubt(input).is_none(),
+            Wait::Group(group) => {
+                let of = self.steps.groups[group as usize].target;
+                let mut rows = rows.iter().filter(|(target, _)| *target == of);
+                rows.any(|&(target, row)| self.row_in_doubt(input, target, row).is_none())
+            }
             Wait::File(_) | Wait::None => false,
         })
     }

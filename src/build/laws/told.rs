@@ -6,52 +6,95 @@ use super::*;
 use crate::build::explain::{Standing, explain};
 use crate::build::look;
 use crate::build::outcome::{ASK, Account, RESTORE};
+use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 
 /// What is wrong with what was said before a build.
 pub(super) fn misled(plan: &Summary, built: &Summary) -> Vec<String> {
-    fn by_step(summary: &Summary) -> HashMap<&str, &Account> {
-        summary.accounts.iter().map(|account| (account.step.as_str(), account)).collect()
-    }
     let (told, done) = (by_step(plan), by_step(built));
+    let mut wrong = untold(plan, &told, &done);
+    for account in told.values() {
+        let done = done.get(account.step.as_str()).copied();
+        match account.status {
+            Status::Stale if !account.perhaps => {
+                wrong.extend(undone(account, done));
+                // Where values are still to be read, other inputs may come of them.
+                if plan.unknown.is_empty() {
+                    wrong.extend(other_causes(account, done));
+                }
+            }
+            Status::Failed | Status::Blocked if !account.perhaps => wrong.extend(not_wrong(account, done)),
+            _ => {}
+        }
+    }
+    wrong.sort();
+    wrong
+}
+
+type ByStep<'s> = HashMap<&'s str, &'s Account>;
+
+fn by_step(summary: &Summary) -> ByStep<'_> {
+    summary.accounts.iter().map(|account| (account.step.as_str(), account)).collect()
+}
+
+/// What was done of which nothing was told.
+fn untold(plan: &Summary, told: &ByStep<'_>, done: &ByStep<'_>) -> Vec<String> {
     let to_come = |account: &Account| plan.unknown.iter().any(|unknown| unknown.target == account.target);
     let acts = |account: &&&Account| matches!(account.status, Status::Built | Status::Restored | Status::Absent);
     let untold = done.values().filter(acts).filter(|account| match told.get(account.step.as_str()) {
         Some(told) => matches!(told.status, Status::UpToDate | Status::Adopted),
         None => !to_come(account),
     });
-    let mut wrong: Vec<String> =
-        untold.map(|a| format!("untold: {} is {} ({:?})", a.step, a.status.word(), a.reasons)).collect();
-    for account in told.values().filter(|account| account.status == Status::Stale && !account.perhaps) {
-        let came = done.get(account.step.as_str()).map(|done| done.status);
-        let kept = match (account.work, came) {
-            // What a source answers may be what it answered before.
-            (Some(ASK), _) => true,
-            (_, None | Some(Status::UpToDate | Status::Adopted)) => false,
-            (Some(RESTORE), Some(status)) => status != Status::Built,
-            _ => true,
-        };
-        if !kept {
-            wrong.push(format!("not done: {} ({:?}), but {came:?}", account.step, account.reasons));
+    untold.map(|a| format!("untold: {} is {} ({:?})", a.step, a.status.word(), a.reasons)).collect()
+}
+
+/// That a step did not run of which that was told.
+fn undone(told: &Account, done: Option<&Account>) -> Option<String> {
+    let came = done.map(|done| done.status);
+    let kept = match (told.work, came) {
+        // What a source answers may be what it answered before.
+        (Some(ASK), _) => true,
+        (_, None | Some(Status::UpToDate | Status::Adopted)) => false,
+        (Some(RESTORE), Some(status)) => status != Status::Built,
+        _ => true,
+    };
+    (!kept).then(|| format!("not done: {} ({:?}), but {came:?}", told.step, told.reasons))
+}
+
+/// The causes that were told of a step as certain and that it did not run for.
+fn other_causes(told: &Account, done: Option<&Account>) -> Vec<String> {
+    let Some(done) = done.filter(|done| done.status == Status::Built) else { return Vec::new() };
+    let causes: Vec<&Reason> = done.reasons.iter().flat_map(Reasons::iter).collect();
+    let certain = told.reasons.iter().flat_map(Reasons::iter).filter(|why| !why.is_uncertain());
+    certain
+        .filter(|why| !causes.iter().any(|done| is_same(why, done)))
+        .map(|why| format!("other cause: {}: told {why:?}, done {causes:?}", told.step))
+        .collect()
+}
+
+fn is_same(told: &Reason, done: &Reason) -> bool {
+    match (told, done) {
+        (Reason::ChangedInput { input, from, to }, Reason::UpstreamRebuilt { input: i, from: f, to: t, .. }) => {
+            (input, from, to) == (i, f, t)
         }
+        (Reason::LeftOut { input, .. }, Reason::LeftOut { input: i, .. }) => input == i,
+        // Which is seen only where nothing else moved the key.
+        (Reason::Rearranged, _) => true,
+        _ => told == done,
     }
-    // What is told to go wrong does, with what needs it.
-    let is_wrong = |account: &&&Account| matches!(account.status, Status::Failed | Status::Blocked) && !account.perhaps;
-    for account in told.values().filter(is_wrong) {
-        let came = done.get(account.step.as_str()).map(|done| done.status);
-        // What is absent cannot be made either.
-        let also = account.status == Status::Blocked && came == Some(Status::Absent);
-        if came != Some(account.status) && !also {
-            wrong.push(format!(
-                "not {}: {} ({:?}), but {came:?}",
-                account.status.word(),
-                account.step,
-                account.message
-            ));
-        }
-    }
-    wrong.sort();
-    wrong
+}
+
+/// That a step did not go wrong of which that was told.
+fn not_wrong(told: &Account, done: Option<&Account>) -> Option<String> {
+    let came = done.map(|done| done.status);
+    // What is absent cannot be made either, and neither what waits for what failed again.
+    let also = match told.status {
+        Status::Blocked => came == Some(Status::Absent),
+        _ => came == Some(Status::Blocked),
+    };
+    let word = told.status.word();
+    (came != Some(told.status) && !also)
+        .then(|| format!("not {word}: {} ({:?}), but {came:?}", told.step, told.message))
 }
 
 /// In what an explanation of all steps, or of one by itself, says something else than the plan, or than each other.

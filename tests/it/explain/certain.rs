@@ -50,3 +50,47 @@ targets:
     assert_says(&project.run(&["plan", "read"]).stdout, &[&format!("run      read  {cause} (+2 more causes)")]);
     assert_eq!(project.build(&["read"]).step("read").reason(), cause);
 }
+
+#[test]
+fn what_another_target_makes_is_no_sure_input_where_a_list_may_have_it_no_more() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, cache: false, inputs: [l.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  same: {rule: command, foreach: {n: [x]}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("l.txt", "y\n");
+    project.build(&[]);
+    project.write("l.txt", "x\ny\n");
+    project.build(&["list"]);
+    assert_says(&project.run(&["plan"]).stdout, &["run      all  new input: each/x.txt"]);
+    // It is there whatever the list says, and an input only where that says so.
+    project.write("l.txt", "y\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     all  new input: each/x.txt", "1 to run, ", ", 1 that may run"]);
+    assert_says(&project.explain("all"), &["a build   may "]);
+    project.build(&[]).assert_only(&["list"]);
+}
+
+#[test]
+fn rivals_as_of_the_last_build_of_a_list_may_be_none() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  other: {rule: command, foreach: {n: [x]}, run: \"echo other > {out}\", output: \"each/{n}.txt\"}
+",
+    );
+    project.write("l.txt", "x\n");
+    project.build(&["list"]);
+    project.write("l.txt", "y\n");
+    assert_says(&project.run(&["plan"]).stdout, &["failed?  each@n=x  ", "failed?  other@n=x  "]);
+    for step in ["each@n=x", "other@n=x"] {
+        assert_says(&project.explain(step), &[": failed\n", "as of the last build of what values are read out of"]);
+    }
+    project.build(&[]);
+}
