@@ -12,10 +12,11 @@ use crate::store::state::StepRecord;
 use super::Decision;
 use super::key::Part;
 use crate::build::engine::{Engine, Leaf, Mode};
-use crate::build::files::{self, Look};
+use crate::build::files::{self, Look, folders};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
+use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
 use crate::build::steps::{NONE, StepId};
 
@@ -83,7 +84,7 @@ impl Engine<'_> {
                         }
                     }
                 }
-                Wait::File(file) => self.check_file(file).err(),
+                Wait::File(file) => self.in_a_made_folder(id, position, file).or_else(|| self.check_file(file).err()),
             };
             upstream.end = upstream.end.or(end);
             if upstream.end.is_some() && self.mode != Mode::Look {
@@ -285,6 +286,25 @@ impl Engine<'_> {
             ready.retain(|&id| self.steps.step(id).pending == 0);
         }
         ready
+    }
+
+    /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
+    /// be named by, the pipeline's check has said so; this path might have been a folder itself.
+    fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
+        let input = self.steps.target(id).inputs.get(position)?;
+        if !matches!(input.kind, InputKind::Target { .. }) {
+            return None;
+        }
+        let path = self.state.path(self.steps.files[file as usize]);
+        let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
+            parents_of(&self.pipeline.targets[*target]).next().is_none() && self.may_have(*target, values)
+        };
+        let (target, values) = folders::around(path).flat_map(|folder| self.makers().of(folder)).find(is_sure)?;
+        let maker = self.label_of(target, &values);
+        Some(Decision::Failed {
+            message: format!("the input {path} lies in a folder that {maker} makes"),
+            help: Some(format!("name the target: `{}`", self.pipeline.targets[target].name)),
+        })
     }
 
     /// A file that no step makes has to be there.

@@ -2,10 +2,10 @@
 
 use crate::pipeline::model::TargetId;
 
-use super::reads::folders_of;
 use super::remembered::{Values, label};
 use super::{Explanation, Standing};
 use crate::build::engine::Engine;
+use crate::build::files::folders;
 use crate::build::files::{self, Look};
 use crate::build::steps::StepId;
 
@@ -31,8 +31,7 @@ impl Engine<'_> {
             let first = self.kept_by(id)?;
             (first == id || self.state.file_at(id).is_some()).then(|| self.state.path(first).to_owned())
         };
-        let folders: Vec<&str> = folders_of(path).collect();
-        made(path).or_else(|| folders.into_iter().rev().find_map(made))
+        made(path).or_else(|| folders::around(path).rev().find_map(made))
     }
 
     /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and

@@ -134,7 +134,7 @@ impl Engine<'_> {
         };
         let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
         let step = self.steps.find_path(&self.state, path);
-        let step = step.or_else(|| folders_of(path).find_map(|folder| self.steps.find_path(&self.state, folder)));
+        let step = step.or_else(|| folders::around(path).find_map(|folder| self.steps.find_path(&self.state, folder)));
         let orphan = step.is_none() && known.is_some() && self.is_left_behind(path);
         let step = step.map(|step| (self.steps.label(step), self.trouble(step)));
         Read {
@@ -157,11 +157,6 @@ impl Engine<'_> {
             let makers = self.makers().of(path);
             makers.iter().all(|(target, values)| self.is_sure_not_to_make(*target, values))
         };
-        folders_of(path).chain([path]).any(|path| is_recorded(path) && is_nobodys(path))
+        folders::around(path).chain([path]).any(|path| is_recorded(path) && is_nobodys(path))
     }
-}
-
-/// The folders that a path lies in.
-pub(super) fn folders_of(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
 }

@@ -61,6 +61,11 @@ fn contents(folder: &Path, most: usize) -> BTreeMap<String, Digest> {
         .collect()
 }
 
+/// The folders that a path lies in, the outermost first.
+pub(crate) fn around(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
 /// Whether an input that a record names lies in a folder that is an input itself: it is told, and is no cause by itself.
 pub(crate) fn is_inside(path: &str) -> bool {
     path.contains(INSIDE)

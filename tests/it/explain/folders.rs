@@ -135,3 +135,26 @@ targets:
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
     project.run(&["explain", "f/2"]).exits(exit::WRONG).says("no step makes f/2");
 }
+
+#[test]
+fn a_file_in_a_folder_that_a_step_makes_is_not_read_by_itself() {
+    let project = Project::new(
+        "version: 1
+targets:
+  f: {rule: command, foreach: {n: [a, b]}, run: \"mkdir -p {out}; echo {n} > {out}/in\", output: \"f/{n}/\"}
+  r: {rule: command, inputs: [f/a/in], run: \"cp {in} {out}\", output: r.txt}
+  whole: {rule: command, inputs: [f/a], run: \"cp {in}/in {out}\", output: whole.txt}
+",
+    );
+    let why = "the input f/a/in lies in a folder that f@n=a makes";
+    for asked in [&["r"][..], &[]] {
+        let report = project.build_exits(exit::FAILED, asked);
+        assert_eq!((report.failed, report.step("r").message.as_deref()), (1, Some(why)));
+    }
+    assert_eq!(project.read("whole.txt"), "a\n");
+    assert_says(&project.explain("r"), &["r: failed\n", why, "help      name the target: `f`\n"]);
+    // What no step makes is read as it lies there.
+    project.edit("[a, b]", "[b]");
+    project.build(&[]);
+    assert_eq!(project.read("r.txt"), "a\n");
+}
