@@ -112,6 +112,13 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+/// What is edited before a build, and the target that is forced then.
+type Round = (Vec<Edit>, Option<prop::sample::Index>);
+
+fn forced() -> impl Strategy<Value = Option<prop::sample::Index>> {
+    prop::option::weighted(0.2, any::<prop::sample::Index>())
+}
+
 /// A step fails where its file is there, and an input that is to be there is taken away; the other way round it works.
 fn set(root: &Path, name: &str, works: bool) {
     let path = root.join(name);
@@ -153,17 +160,22 @@ fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
     }
 }
 
-fn told_history(mut drawn: Drawn, rounds: &[Vec<Edit>], one: &prop::sample::Index) -> Result<(), TestCaseError> {
+fn told_history(mut drawn: Drawn, rounds: &[Round], one: &prop::sample::Index) -> Result<(), TestCaseError> {
     let bed = Bed::new(Arc::new(Fake::default()));
     std::fs::create_dir(bed.dir.path().join("in")).unwrap();
     ["l.txt", "m.txt"].iter().for_each(|list| bed.write(list, b"x\ny\n"));
     ["t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "gone.txt"].iter().for_each(|file| bed.write(file, b"1\n"));
-    for edits in rounds {
+    for (edits, forced) in rounds {
         for edit in edits {
             apply(&bed, edit, &mut drawn);
         }
         let session = bed.session(&drawn.text());
-        let order = Order { asked: request::everything(&session.pipeline), jobs: 2, ..Order::default() };
+        let targets = session.pipeline.targets.len();
+        let force = match forced {
+            Some(index) => Selection::Named(vec![request::Asked::Target(index.index(targets))]),
+            None => Selection::None,
+        };
+        let order = Order { asked: request::everything(&session.pipeline), jobs: 2, force, ..Order::default() };
         let (_keep, stop) = watch::channel(false);
         let Ok(plan) = look(&session, &order, &mut Silence) else {
             prop_assert!(build(&session, &order, stop, &mut Silence).is_err(), "a build that the plan refused");
@@ -182,7 +194,7 @@ proptest! {
     #[test]
     fn what_a_plan_says_of_commands_is_what_the_build_after_it_does(
         drawn in drawn(),
-        rounds in prop::collection::vec(prop::collection::vec(edit(), 1..5), 1..6),
+        rounds in prop::collection::vec((prop::collection::vec(edit(), 1..5), forced()), 1..6),
         one in any::<prop::sample::Index>(),
     ) {
         told_history(drawn, &rounds, &one)?;
