@@ -33,6 +33,9 @@ use super::steps::StepId;
 use super::steps::waits::Wait;
 
 pub(super) const ABSENT_IS_ERROR: &str =
+    "`missing: error` makes an absence a failure; without that setting it is left out";
+/// The same of what is not asked about again.
+const KEPT_AS_ERROR: &str =
     "`missing: error` makes an absence a failure; `--refresh` asks again, and without that setting it is left out";
 
 /// What was found of a step.
@@ -245,7 +248,7 @@ impl Engine<'_> {
         let no_answer = question.is_some() && answer.is_none() && !asks;
         if let Some(why) = record.absent.clone().filter(|_| same || no_answer) {
             if self.settings_of(id).missing_is_error {
-                return Decision::Failed { message: why, help: Some(ABSENT_IS_ERROR.to_owned()) };
+                return Decision::Failed { message: why, help: Some(KEPT_AS_ERROR.to_owned()) };
             }
             let record = StepRecord { template: compiled.recorded, more_outputs: fresh_record.more_outputs, ..record };
             let record = (!same).then(|| Box::new(self.keyed(id, record, None)));

@@ -303,7 +303,7 @@ impl Engine<'_> {
     /// How a step failed, or was put off, when it was last tried.
     pub(super) fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
         let renamed = |step: &str| step.split('@').next().is_none_or(|target| self.is_renamed(target));
-        let is_its_own = |failed: &&Failed| failed.step == self.steps.label(id) || renamed(&failed.step);
+        let is_its_own = |failed: &&Failed| self.goes_by(id, &failed.step) || renamed(&failed.step);
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
         let moved = self.has_moved(id, failed);

@@ -102,7 +102,11 @@ fn rows<'p>(summary: &Summary, clashes: &Problems, asked: &[Asked], pipeline: &'
     // What was asked for has a row, also where it has no step.
     let is_told =
         |t: usize| asked.contains(&Asked::Target(t)) || summary.by_target[t].total() > 0 || told_after(t).is_some();
-    let targets = pipeline.targets.iter().enumerate().filter(|(t, this)| this.rule.is_some() && is_told(*t));
+    let targets = pipeline.targets.iter().enumerate().filter(|(t, this)| match this.rule {
+        Some(_) => is_told(*t),
+        // A group makes nothing, and counts where it fails itself.
+        None => summary.by_target[*t].total() > 0,
+    });
     targets
         .map(|(t, this)| {
             let counts = &summary.by_target[t];

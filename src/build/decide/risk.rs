@@ -28,8 +28,7 @@ impl Engine<'_> {
 
     fn has_failed(&self, id: StepId) -> bool {
         let failed = self.paths(id).next().and_then(|path| self.failures.get(path));
-        failed
-            .is_some_and(|failed| failed.may_recur() && (failed.step.is_empty() || failed.step == self.steps.label(id)))
+        failed.is_some_and(|failed| failed.may_recur() && (failed.step.is_empty() || self.goes_by(id, &failed.step)))
     }
 
     /// What would block a step that waits for it.

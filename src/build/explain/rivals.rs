@@ -88,9 +88,20 @@ impl Engine<'_> {
     }
 
     /// Whether a target that may make a step's output describes the same step.
-    fn describes(&self, target: TargetId, id: StepId) -> bool {
+    pub(crate) fn describes(&self, target: TargetId, id: StepId) -> bool {
         self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|(t, _)| *t == target))
             || self.are_alike(target, self.steps.step(id).target as usize)
+    }
+
+    /// Whether a step goes by this name: its own, or that which another target that describes it gives it.
+    pub(crate) fn goes_by(&self, id: StepId, name: &str) -> bool {
+        let label = self.steps.label(id);
+        let (own, other) = (&self.steps.target(id).name, name.split('@').next().unwrap_or_default());
+        let describes = || {
+            let target = self.pipeline.targets.iter().position(|target| target.name == other);
+            target.is_some_and(|target| self.describes(target, id))
+        };
+        name == label || label.strip_prefix(own.as_str()) == name.strip_prefix(other) && describes()
     }
 
     /// Whether a step that all of these describe would wait for itself: one of them is only made after what needs another.

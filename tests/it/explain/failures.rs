@@ -296,3 +296,53 @@ fn what_failed_before_it_was_killed_may_fail_again() {
         project.build(&["quick"]).assert_nothing_done();
     }
 }
+
+#[test]
+fn a_group_that_names_a_file_that_is_missing_fails() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, run: \"echo > {out}\", output: a.txt}
+  both: {inputs: [a, ./gone.txt]}
+  more: {inputs: [both]}
+",
+    );
+    let missing = "the input gone.txt is missing";
+    assert_says(
+        &project.run(&["plan", "both"]).exits(exit::DONE).stdout,
+        &["failed   both  ", missing, "1 cannot be made"],
+    );
+    let status = project.run(&["status"]).exits(exit::DONE).stdout;
+    let failed =
+        |name: &str| status.lines().any(|line| line.starts_with(name) && line.ends_with("1        0         0"));
+    assert!(failed("both "), "{status}");
+    assert_says(&project.explain("both"), &["both: failed\n", missing]);
+    let report = project.build_exits(exit::FAILED, &["both"]);
+    assert_eq!((report.built, report.failed), (1, 1), "{}", report.listing());
+    assert_eq!(report.step("both").message.as_deref(), Some(missing));
+    project.write("gone.txt", "");
+    project.build(&["more"]).assert_nothing_done();
+}
+
+#[test]
+fn a_step_of_two_targets_failed_by_whichever_name_it_was_tried() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: [1]}, run: \"test ! -e no && echo > {out}\", output: \"y/{n}.txt\"}
+  b: {rule: command, foreach: {n: [1]}, run: \"test ! -e no && echo > {out}\", output: \"y/{n}.txt\"}
+  some: {rule: command, inputs: [{target: a, partial: true}], run: \"cat /dev/null {in} > {out}\", output: some.txt}
+",
+    );
+    project.write("no", "");
+    project.build_exits(exit::FAILED, &["some", "b"]);
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        project.build_exits(exit::FAILED, &[name]);
+        for asked in [name, other] {
+            let plan = project.run(&["plan", asked]).exits(exit::DONE).stdout;
+            assert_says(&plan, &["first build (failed when it was last tried)"]);
+            assert_says(&project.explain(asked), &[&format!("{asked}@n=1: failed\n")]);
+        }
+        assert_says(&project.run(&["plan", "some", "b"]).stdout, &["run?     some  upstream: "]);
+    }
+}
