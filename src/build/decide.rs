@@ -243,7 +243,9 @@ impl Engine<'_> {
         let mut causes = self.ask_again(id, compiled, &record, question);
         // Another question is asked also where no record tells what is other about it.
         let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
-        let same = !asks && is_settled && record.key == self.key(id, compiled, answer.as_ref());
+        // What another step took over of its outputs is in its record no more.
+        let is_whole = record.more_outputs.len() + 1 == view.outputs.len();
+        let same = !asks && is_settled && is_whole && record.key == self.key(id, compiled, answer.as_ref());
         // What its source does not have it does not have for other parameters either.
         let no_answer = question.is_some() && answer.is_none() && !asks;
         if let Some(why) = record.absent.clone().filter(|_| same || no_answer) {
