@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::store::state::StepRecord;
+use crate::store::state::{KeyPart, StepRecord};
 use crate::store::{Digest, Sha256, hex};
 
 use super::key::{Part, Template};
-use super::parts::made_part;
+use super::parts::{made_name, made_part};
 use crate::build::reason::Reason;
 
 /// How many paths are named where the order of inputs changed.
@@ -109,7 +109,9 @@ impl<'a> Changes<'a> {
         }
         self.found.extend(crowd);
         if !self.crowded {
-            let lost: Vec<&Name> = self.parts.iter().filter(|(_, known)| !known.seen).map(|(name, _)| name).collect();
+            let unseen = self.parts.iter().filter(|(_, known)| !known.seen);
+            let is_input = |(name, known): &(&Name, &Known)| !is_of_an_output(name, known.then, &input);
+            let lost: Vec<&Name> = unseen.filter(is_input).map(|(name, _)| name).collect();
             let mut named: Vec<String> = lost.iter().filter_map(|name| input(name)).collect();
             let forgotten = lost.len() - named.len();
             named.sort_unstable();
@@ -199,6 +201,12 @@ fn own_parts(template: Option<&Template>, outputs: &[&str]) -> Vec<Name> {
     values.chain(made).chain([Part::Answer(&none).name_hash()]).collect()
 }
 
+/// Whether a part is of an output that the record is not kept by any more: what is left behind of several has the parts of
+/// all, which tell what was made together.
+fn is_of_an_output(name: &Name, value: Option<[u8; 8]>, path: impl Fn(&Name) -> Option<String>) -> bool {
+    value == Some(Part::Output("").value()) || path(&made_name(*name)).is_some()
+}
+
 /// The recorded inputs of a step, in their order: of a crowd, its entry under `inputs:`.
 pub fn recorded_inputs<'r>(
     record: &'r StepRecord,
@@ -215,7 +223,9 @@ pub fn recorded_inputs<'r>(
         Some(entry) => format!("the steps of input {entry}"),
         None => input(name).unwrap_or_else(|| "a file that is forgotten".to_owned()),
     };
-    let inputs = record.parts.iter().filter(|part| !others.contains(&part.name));
+    let is_input =
+        |part: &&KeyPart| !others.contains(&part.name) && !is_of_an_output(&part.name, Some(part.value), &input);
+    let inputs = record.parts.iter().filter(is_input);
     inputs.map(|part| (named(&part.name), &part.value)).collect()
 }
 

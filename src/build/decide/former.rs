@@ -1,13 +1,11 @@
 //! Outputs that were another step's, or stood elsewhere in its list: records are kept by the first output, and a list may
 //! be put in another order, or lose one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::store::Digest;
 use crate::store::state::{PathId, StepRecord};
 
-use super::key::{Part, Template};
-use super::parts::made_part;
+use super::key::Template;
 use crate::build::engine::Engine;
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
@@ -92,19 +90,8 @@ impl Engine<'_> {
             let gone = made.filter(|path| !outputs.contains(path) && self.steps.maker(*path).is_none());
             let is_free = |path| self.state.step_key_at(path).is_none() && self.state.file_at(path).is_some();
             let free = gone.filter(|&path| path == first || is_free(path));
-            let all = self.outputs_of_record(first, &record);
-            left.extend(free.map(|path| (path, of_outputs(&record, &[self.state.path(path)], &all))));
+            left.extend(free.map(|path| (path, StepRecord { more_outputs: Vec::new(), ..record.clone() })));
         }
         left
     }
-}
-
-/// What a record tells of some of its outputs, the first of which it is kept by; of `all` others, it keeps nothing.
-pub(crate) fn of_outputs(record: &StepRecord, kept: &[&str], all: &[&str]) -> StepRecord {
-    let others = all.iter().filter(|other| !kept.contains(other));
-    let names = others.flat_map(|other| [Part::Output(other).name_hash(), made_part(other, Digest::default()).name]);
-    let names: HashSet<[u8; 8]> = names.collect();
-    let parts = record.parts.iter().filter(|part| !names.contains(&part.name)).copied();
-    let more_outputs = kept.iter().skip(1).map(|&path| path.to_owned()).collect();
-    StepRecord { parts: parts.collect(), more_outputs, ..record.clone() }
 }

@@ -19,8 +19,12 @@ use crate::build::steps::waits::{GroupId, Wait};
 /// another step may come to write that file.
 pub(crate) fn made_part(path: &str, content: Digest) -> KeyPart {
     let part = Part::Input { path, content };
-    // Apart from an input of the same path.
-    KeyPart { name: part.name_hash().map(|byte| !byte), value: part.value() }
+    KeyPart { name: made_name(part.name_hash()), value: part.value() }
+}
+
+/// The name of that, apart from an input of the same path; of either, the other one's.
+pub(super) fn made_name(input: [u8; 8]) -> [u8; 8] {
+    input.map(|byte| !byte)
 }
 
 impl Engine<'_> {

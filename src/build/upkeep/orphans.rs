@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use crate::pipeline::backwards;
 use crate::pipeline::model::TargetId;
 use crate::store::Digest;
-use crate::store::state::{Access, FileRecord, State};
+use crate::store::state::{Access, FileRecord, State, StepRecord};
 
-use crate::build::decide::former;
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
 use crate::build::files::place::Placer;
@@ -134,12 +133,13 @@ pub(crate) fn forget(state: &mut State, path: &str) {
     let step = state.step(path);
     state.remove(path);
     let Some(step) = step else { return };
-    let mut others: Vec<&str> = step.more_outputs.iter().map(String::as_str).collect();
+    let mut others: Vec<String> = step.more_outputs.clone();
     others.retain(|other| state.file(other).is_some() && state.step_key(other).is_none());
-    others.push(path);
-    if let [first, _, ..] = others[..] {
-        let all: Vec<&str> = step.more_outputs.iter().map(String::as_str).chain([path]).collect();
-        state.put_step(first, &former::of_outputs(&step, &others, &all));
+    others.push(path.to_owned());
+    if let [first, more @ ..] = others.as_slice()
+        && !more.is_empty()
+    {
+        state.put_step(first, &StepRecord { more_outputs: more.to_vec(), ..step });
     }
 }
 
