@@ -266,7 +266,9 @@ impl Engine<'_> {
             causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
         }
         match &record.absent {
-            Some(why) if causes.is_empty() && is_settled => causes.push(Reason::WasAbsent(why.clone())),
+            Some(why) if record.went_with_input() || causes.is_empty() && is_settled => {
+                causes.push(Reason::WasAbsent(why.clone()))
+            }
             Some(_) => {}
             None => {
                 causes.extend(outputs.off.iter().cloned());

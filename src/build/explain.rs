@@ -358,8 +358,9 @@ impl Explanation {
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
         };
-        let asked = record.question != Digest::default() || record.absent.is_some();
-        let outcome = match &record.absent {
+        let absent = record.absent.clone().filter(|_| !record.went_with_input());
+        let asked = record.question != Digest::default() || absent.is_some();
+        let outcome = match &absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
             Some(_) => "absent",
             None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
@@ -370,11 +371,11 @@ impl Explanation {
         let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
         let causes = because.map(Reasons::recorded).unwrap_or_default();
         let otherwise = !record.why_asked.is_empty();
-        let last_asked = LastAsked { at: record.asked_at, outcome, absent: record.absent.clone(), causes, otherwise };
+        let last_asked = LastAsked { at: record.asked_at, outcome, absent, causes, otherwise };
         Self {
             last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),
-            key: Some(record.key),
+            key: (!record.went_with_input()).then_some(record.key),
             ..Self::default()
         }
     }

@@ -136,7 +136,7 @@ pub(super) fn past(record: &StepRecord) -> String {
     let at = time(record.last_made());
     match &record.why {
         Some(why) => {
-            let word = if record.absent.is_some() { "absent since" } else { "made at" };
+            let word = if record.absent.is_some() && !record.went_with_input() { "absent since" } else { "made at" };
             format!("{word} {at}: {}", Reasons::recorded(why).join("; "))
         }
         None if record.before.is_empty() => format!("taken over at {at}"),

@@ -61,7 +61,7 @@ impl Engine<'_> {
                             deferred = deferred.or(Some(step));
                             None
                         }
-                        Status::Absent if reads => Some(self.absent_with(step)),
+                        Status::Absent if reads => Some(self.absent_with(id, step)),
                         Status::Stale if reads && self.is_still_absent(step) => Some(self.absent_until_asked(step)),
                         _ => None,
                     }
@@ -74,7 +74,7 @@ impl Engine<'_> {
                     let by = self.steps.groups[group as usize].blocked_by.filter(|_| !partial);
                     match (self.alone(id, position, group), by) {
                         (Some(step), _) if self.steps.step(step).status == Status::Absent => {
-                            Some(self.absent_with(step))
+                            Some(self.absent_with(id, step))
                         }
                         (Some(step), _) if self.is_still_absent(step) => Some(self.absent_until_asked(step)),
                         (_, Some(step)) if self.steps.step(step).status.fails() => Some(self.blocked(step)),
@@ -232,9 +232,19 @@ impl Engine<'_> {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
 
-    fn absent_with(&self, step: StepId) -> Decision {
+    fn absent_with(&self, id: StepId, step: StepId) -> Decision {
         let message = format!("{} is absent", self.steps.label(step));
-        Decision::Done { status: Status::Absent, message: Some(message), record: None }
+        let record = self.record_without(id, step).map(Box::new);
+        Decision::Done { status: Status::Absent, message: Some(message), record }
+    }
+
+    /// What is kept of a step that was made and goes with what it reads: from what and why it was, for when that is back.
+    fn record_without(&self, id: StepId, step: StepId) -> Option<StepRecord> {
+        let &[first, ref more @ ..] = self.steps.outputs(id) else { return None };
+        let made = self.state.step_at(first).filter(|record| record.absent.is_none())?;
+        let same = more.iter().map(|&path| self.state.path(path)).eq(made.more_outputs.iter().map(String::as_str));
+        let why = format!("so was {}, which it reads", self.steps.label(step));
+        same.then(|| StepRecord { key: Digest::default(), absent: Some(why), ..made })
     }
 
     /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it

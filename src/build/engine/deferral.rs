@@ -259,6 +259,6 @@ impl Engine<'_> {
 
     /// Its source had nothing for it when it was last asked.
     pub(crate) fn was_absent(&self, id: StepId) -> bool {
-        self.state.step(self.path(id, 0)).is_some_and(|record| record.absent.is_some())
+        self.state.step(self.path(id, 0)).is_some_and(|record| record.absent.is_some() && !record.went_with_input())
     }
 }

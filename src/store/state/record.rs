@@ -25,9 +25,9 @@ pub struct FileRecord {
 /// What is remembered of a step, under the path of its first output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StepRecord {
-    /// The hash of all that decided its outputs.
+    /// The hash of all that decided its outputs; zero where it has none, since what it reads was absent.
     pub key: Digest,
-    /// Its answer said that there is nothing: why.
+    /// Its answer said that there is nothing, or what it reads was absent: why.
     pub absent: Option<String>,
     /// The question that it asked its source; zero where it asks none.
     pub question: Digest,
@@ -54,6 +54,11 @@ pub struct StepRecord {
 }
 
 impl StepRecord {
+    /// What it reads was absent when it came to be made again; all else is of when it was last made.
+    pub fn went_with_input(&self) -> bool {
+        self.absent.is_some() && self.key == Digest::default()
+    }
+
     /// When it last ran, if it ever did.
     pub fn last_made(&self) -> i64 {
         if self.made_at == 0 { self.asked_at } else { self.made_at }

@@ -163,3 +163,41 @@ fn why_a_step_was_absent_is_told_as_long_as_its_record_says_so() {
     let explained = project.explain("tags");
     assert!(explained.contains("Z: answered\n") && !explained.contains(&format!("   {why}\n")), "{explained}");
 }
+
+#[test]
+fn what_goes_with_what_it_reads_and_comes_back_with_it_was_absent_and_not_never_made() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, foreach: {repo: [library/redis]}, output: \"tags/{repo}.json\"}
+  one: {rule: command, inputs: [tags/library/redis.json], run: \"cp {in} {out}\", cache: false, output: one.json}
+  two: {rule: command, inputs: [one], run: \"wc -c < {in} > {out}\", output: two.txt}
+",
+    );
+    shelve(&project, |_| true);
+    assert_eq!(project.build(&[]).built, 3);
+    let made = |explained: &str| explained.lines().find(|line| line.contains("made at")).map(str::to_owned);
+    let before = made(&project.explain("one")).expect("made");
+    for _ in 0..2 {
+        shelve(&project, |name| !name.starts_with("library/redis:"));
+        for _ in 0..2 {
+            assert_eq!(project.build(&["--refresh"]).absent, 3);
+            assert!(!project.exists("one.json") && !project.exists("two.txt"));
+        }
+        let explained = project.explain("one");
+        assert_says(&explained, &["one: absent\n", "says      tags@repo=library/redis is absent\n", "last made "]);
+        assert!(!explained.contains("asked at") && !explained.contains("key "), "{explained}");
+        shelve(&project, |_| true);
+        let back = project.run(&["build", "--refresh", "-v"]).exits(exit::DONE).stderr;
+        let [one, two] =
+            ["tags@repo=library/redis", "one"].map(|of| format!("(was absent: so was {of}, which it reads"));
+        assert_says(&back, &[&format!("built one {one}"), &format!("restored two {two}")]);
+        project.plan(&[]).assert_nothing_done();
+    }
+    shelve(&project, |name| !name.starts_with("library/redis:"));
+    project.build(&["--refresh"]);
+    assert!(made(&project.explain("one")).is_some_and(|now| now >= before));
+    let listed = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
+    assert!(!listed.contains("one.json"), "{listed}");
+}
