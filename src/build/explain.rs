@@ -101,6 +101,8 @@ pub struct Explanation {
     pub last_failure: Option<Failed>,
     /// What its command printed when it last ran, where it printed anything.
     pub log: Option<String>,
+    /// It was written after what is there was made, by a run that failed.
+    pub log_is_later: bool,
     /// What would make it run again, in words.
     pub again: Vec<String>,
 }

@@ -267,6 +267,7 @@ fn past(found: &Explanation, lines: &mut Lines) {
         Failed { interrupted: true, .. } => " (by the run that was interrupted)",
         _ => " (by the run that failed)",
     });
+    let of = of.or_else(|| found.log_is_later.then_some(" (by a later run, which failed)"));
     lines.all("printed", found.log.as_ref().map(|log| format!("{log}{}", of.unwrap_or_default())));
     lines.all("key", found.key);
 }

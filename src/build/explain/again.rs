@@ -32,7 +32,8 @@ impl Engine<'_> {
     ) -> Vec<String> {
         let obstacle = self.obstacle(id);
         if matches!(obstacle, Some(Decision::Done { status: Status::Absent, .. })) {
-            return vec!["what it reads is not absent any more".to_owned()];
+            let ends = self.ends(self.steps.step(id).target as usize, &self.steps.values_of(id));
+            return std::iter::once("what it reads is not absent any more".to_owned()).chain(ends).collect();
         }
         let first = self.goes_before(id, compiled, obstacle.as_ref());
         let Some(record) = record else {
@@ -48,7 +49,7 @@ impl Engine<'_> {
         again.extend(self.as_values_move(id, compiled, told));
         again.extend(as_inputs_come(told));
         again.push(self.as_it_is_changed(id, compiled, record, told));
-        again.extend(as_outputs_change(compiled, record));
+        again.extend(as_outputs_change(compiled, record, self.settings_of(id).fresh));
         again
     }
 
@@ -136,7 +137,8 @@ impl Engine<'_> {
             (true, false) => "an input that is to come, ",
             (false, false) => "an input, or one that is to come, ",
         };
-        format!("{inputs}a parameter or the rule's version changes")
+        let source = if self.asks(id, compiled) { "its source, " } else { "" };
+        format!("{inputs}{source}a parameter or the rule's version changes")
     }
 
     pub(super) fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
@@ -174,7 +176,9 @@ impl Engine<'_> {
                 .iter()
                 .map(|(b, value)| format!("{}={}", of.bindings[*b].name, printable(&pattern::fill(value, values))));
             let with = if on.is_empty() { "" } else { " with " };
-            format!("{} gets or loses a step{with}{}", of.name, joined.collect::<Vec<_>>().join(","))
+            let joined = joined.collect::<Vec<_>>().join(",");
+            let order = if on.len() < of.bindings.len() { ", or has them in another order" } else { "" };
+            format!("{} gets or loses a step{with}{joined}{order}", of.name)
         };
         read.filter(grows).map(word).collect()
     }
@@ -223,8 +227,13 @@ fn as_inputs_come(told: &Explanation) -> Option<String> {
 }
 
 /// What is absent has no outputs.
-fn as_outputs_change(compiled: &Compiled, record: &StepRecord) -> Option<String> {
-    let stored = if compiled.cached { " (it comes back from the store, where that has it)" } else { "" };
+fn as_outputs_change(compiled: &Compiled, record: &StepRecord, fresh: Freshness) -> Option<String> {
+    let stored = match fresh {
+        Freshness::Always => "",
+        _ if !compiled.cached => "",
+        Freshness::Within(_) => " (while it is young, it comes back from the store)",
+        _ => " (it comes back from the store, where that has it)",
+    };
     record.absent.is_none().then(|| format!("an output is changed or removed{stored}"))
 }
 

@@ -41,6 +41,9 @@ impl Engine<'_> {
                     .filter(|then| Some(then) != compiled.template.source.as_ref());
                 self.tell_rule(id, compiled, &mut told);
                 self.tell_other_targets(id, &mut told);
+                if let Some(source) = told.source.as_ref().filter(|_| !self.asks(id, compiled)) {
+                    told.settings.push(("source", format!("{source} (what it reads there is named by its digest)")));
+                }
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
             None => self.tell_group(id, &mut told),
@@ -103,10 +106,14 @@ impl Engine<'_> {
         told.source.clone_from(&compiled.template.source);
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
-        told.log = (!told.outputs.is_empty())
-            .then(|| self.log_of(id))
-            .filter(|log| compiled.rule.common().lane == Lane::Process && log.is_file())
-            .map(|log| relative(&log, &self.pipeline.root));
+        let is_command = compiled.rule.common().lane == Lane::Process;
+        let log = (is_command && !told.outputs.is_empty()).then(|| self.log_of(id));
+        if let Some(log) = log
+            && let Ok(meta) = std::fs::metadata(&log)
+        {
+            told.log = Some(relative(&log, &self.pipeline.root));
+            told.log_is_later = told.last_made.as_ref().is_some_and(|made| mtime(&meta) / 1_000_000 > made.at);
+        }
     }
 
     fn tell_other_targets(&self, id: StepId, told: &mut Explanation) {

@@ -97,6 +97,7 @@ targets:
   other: {rule: layers, source: shelf, platform: linux/s390x, foreach: {tag: {from: tags, select: latest}}, output: \"o/{repo}/{tag}.json\"}
   latest: {rule: layers, source: shelf, foreach: {tag: {from: tags, select: latest}}, output: \"l/{repo}/{tag}.json\"}
   csv: {rule: stat, inputs: [latest], output: stat.csv}
+  copy: {rule: command, foreach: {repo: {lines: repos.lst}}, inputs: [\"o/{repo}/latest.json\"], run: \"cp {in} {out}\", output: \"c/{repo}\"}
 ",
     );
     shelve(&project, |_| true);
@@ -107,8 +108,19 @@ targets:
     assert_says(&project.explain("tags"), &asks);
     let never = "again if  `--refresh` asks again (unasked, what is absent stays so)";
     assert_says(&project.explain("other"), &["absent", never]);
+    assert_says(
+        &project.explain("copy"),
+        &["again if  what it reads is not absent any more\n", "library/nginx is no more in repos.lst"],
+    );
     assert!(!project.explain("latest").contains("`--refresh`"), "what has a digest does not change");
     assert_says(&project.explain("csv"), &["again if  latest gets or loses a step"]);
+    let asked = project.explain("tags");
+    assert_says(&asked, &["its source, a parameter or the rule's version changes"]);
+    assert!(!asked.contains("no cause  source"), "{asked}");
+    assert_says(
+        &project.explain("latest"),
+        &["no cause  source: oci-layout images (what it reads there is named by its digest)"],
+    );
     // What was read, and where the pipeline would read now, are two things.
     std::fs::rename(project.path("images"), project.path("others")).expect("moved");
     project.edit("path: images", "path: others");

@@ -345,4 +345,23 @@ targets:
         }
         assert_says(&project.run(&["plan", "some", "b"]).stdout, &["run?     some  upstream: "]);
     }
+fn what_another_run_printed_is_not_told_as_that_of_the_run_that_made_what_is_there() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t: {rule: command, inputs: [in.txt], run: \"grep good {in} > {out} || {{ echo oops; exit 1; }}\", output: t.txt}
+  says: {rule: command, inputs: [in.txt], run: \"echo $(cat {in}); cp {in} {out}\", output: says.txt}
+",
+    );
+    project.write("in.txt", "good\n");
+    project.build(&[]);
+    assert!(!project.explain("t").contains("printed"), "it printed nothing");
+    assert_says(&project.explain("says"), &["printed", ".log\n"]);
+    project.write("in.txt", "bad\n");
+    project.run(&["build"]).exits(exit::FAILED);
+    project.write("in.txt", "good\n");
+    project.build(&[]);
+    assert_says(&project.explain("t"), &["t: up to date", ".log (by a later run, which failed)\n"]);
+    // What came back from the store printed nothing.
+    assert!(!project.explain("says").contains("printed"), "{}", project.explain("says"));
 }
