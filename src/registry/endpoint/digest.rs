@@ -20,6 +20,8 @@ pub struct Heads {
     tell: AtomicBool,
     /// There are none: digests are those of what GETs bring.
     are_none: AtomicBool,
+    /// Who looks by GET for what a HEAD did not find, while it is not known whether HEADs hold.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Heads {
@@ -75,15 +77,25 @@ impl Endpoint {
             Head::Silence => self.heads.told(),
             Head::Missing | Head::Denied(_) | Head::Unfit => {}
         }
-        let answer = self.digest_of_content(about, tag).await?;
+        let mut turn = None;
+        if let Head::Missing = head {
+            // One that is missing is looked into, and the others learn from that.
+            turn = Some(self.heads.turn.lock().await);
+            if self.heads.tell() {
+                return Ok(self.without(about.repo, tag));
+            }
+        }
+        let answer = self.digest_of_content(about, tag).await;
         match (&head, &answer) {
-            (Head::Missing, Answer::Absent(_)) => self.heads.told(),
+            // Where it came to no answer, the others are not to wait for that one by one.
+            (Head::Missing, Ok(Answer::Absent(_)) | Err(_)) => self.heads.told(),
             // A HEAD that is bad for one tag says nothing of the others, unless there is something.
-            (Head::Unfit, Answer::Found(_)) => self.heads.were_none(),
-            (Head::Missing | Head::Denied(_), Answer::Found(_)) if !self.heads.tell() => self.heads.were_none(),
+            (Head::Unfit, Ok(Answer::Found(_))) => self.heads.were_none(),
+            (Head::Missing | Head::Denied(_), Ok(Answer::Found(_))) if !self.heads.tell() => self.heads.were_none(),
             _ => {}
         }
-        Ok(answer)
+        drop(turn);
+        answer
     }
 
     async fn head(&self, About { repo, blobs, effort }: About<'_>, tag: &str) -> Result<Head, SourceError> {

@@ -345,6 +345,9 @@ targets:
         }
         assert_says(&project.run(&["plan", "some", "b"]).stdout, &["run?     some  upstream: "]);
     }
+}
+
+#[test]
 fn what_another_run_printed_is_not_told_as_that_of_the_run_that_made_what_is_there() {
     let project = Project::new(
         "version: 1
