@@ -80,10 +80,11 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     let path = argument.strip_prefix("./").unwrap_or(argument);
     let path = path.trim_end_matches('/');
     let all = Makers::new(&pipeline.targets);
-    let (path, makers) = match all.of(path) {
-        none if none.is_empty() => folder_makers(pipeline, &all, path).unwrap_or((path, none)),
-        makers => (path, makers),
-    };
+    let around = folder_makers(pipeline, &all, path);
+    let mut makers = all.of(path);
+    let path = around.first().filter(|_| makers.is_empty()).map_or(path, |(folder, _)| folder);
+    // A value may hold a `/`: which of them it is, is seen by the steps.
+    makers.extend(around.into_iter().map(|(_, maker)| maker));
     if makers.is_empty() {
         let names = pipeline.targets.iter().map(|t| t.name.as_str());
         return Err(Unknown {
@@ -95,17 +96,15 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     Ok(Asked::Output(path.to_owned(), makers))
 }
 
-/// The folder that a file lies in and that some target makes, with the targets that may make it.
-fn folder_makers<'p>(pipeline: &Pipeline, all: &Makers<'_>, path: &'p str) -> Option<(&'p str, Vec<Maker>)> {
+/// The folders that a file lies in and that some target may make, the innermost first, each with that.
+fn folder_makers<'p>(pipeline: &Pipeline, all: &Makers<'_>, path: &'p str) -> Vec<(&'p str, Maker)> {
     let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
     let is_folder = |folder: &str, (target, _): &Maker| {
         let outputs = pipeline.targets[*target].outputs.iter().filter(|output| output.folder);
         outputs.into_iter().any(|output| !backwards::match_path(&output.pattern, folder).is_empty())
     };
-    folders.map(|folder| (folder, all.of(folder))).find_map(|(folder, mut makers)| {
-        makers.retain(|maker| is_folder(folder, maker));
-        (!makers.is_empty()).then_some((folder, makers))
-    })
+    let makers = folders.flat_map(|folder| all.of(folder).into_iter().map(move |maker| (folder, maker)));
+    makers.filter(|(folder, maker)| is_folder(folder, maker)).collect()
 }
 
 /// `repo=a,tag=b`: a comma only ends a value where a binding's name and `=` follow.

@@ -260,7 +260,8 @@ fn past(found: &Explanation, lines: &mut Lines) {
         }
         let target = found.step.split('@').next().unwrap_or_default();
         let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
-        lines.all("made by", by.map(|by| made.step.as_ref().unwrap_or(by)));
+        let word = if made.causes.is_empty() { "for" } else { "made by" };
+        lines.all(word, by.map(|by| made.step.as_ref().unwrap_or(by)));
     }
     let of = found.last_failure.as_ref().filter(|_| of_failure(found)).map(|last| match last {
         Failed { running: true, .. } => " (by the run that is under way)",

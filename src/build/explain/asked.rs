@@ -4,6 +4,7 @@ use crate::pipeline::model::{Axis, AxisKind, TargetId};
 
 use super::neighbourhood::list_of;
 use crate::build::engine::{Compiled, Engine, Selection};
+use crate::build::files::folders;
 use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::session::Order;
@@ -23,10 +24,20 @@ impl Engine<'_> {
                 let bound = self.steps.values_of(id);
                 rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
             }
-            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some_and(|maker| {
+            Asked::Output(path, _) => self.maker_around(path).is_some_and(|maker| {
                 maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker))
             }),
         }
+    }
+
+    /// The step that makes a file, or a folder that it lies in.
+    pub(super) fn maker_around(&self, path: &str) -> Option<StepId> {
+        let of_folder = |folder: &str| {
+            let maker = self.steps.find_path(&self.state, folder)?;
+            let place = self.paths(maker).position(|output| output == folder)?;
+            self.steps.target(maker).outputs.get(place)?.folder.then_some(maker)
+        };
+        self.steps.find_path(&self.state, path).or_else(|| folders::around(path).rev().find_map(of_folder))
     }
 
     /// What was asked for by name and turns out not to be.
@@ -34,7 +45,7 @@ impl Engine<'_> {
         let found = |asked: &Asked| match asked {
             Asked::Target(_) => true,
             Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
-            Asked::Output(path, _) => self.steps.find_path(&self.state, path).is_some(),
+            Asked::Output(path, _) => self.maker_around(path).is_some(),
         };
         // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
         let told = |asked: &&Asked| match asked {

@@ -1,9 +1,14 @@
 //! What records tell of outputs that no step is known to make: since what its values are read out of has to be built
 //! first, or since there is none any more.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use crate::pipeline::backwards;
-use crate::pipeline::model::{self, AxisKind, TargetId};
-use crate::store::hex;
+use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
+use crate::pipeline::pattern::fill;
+use crate::store::state::StepRecord;
+use crate::store::{Digest, hex};
 
 use super::reads::{Now, Read};
 use super::{Explanation, Standing};
@@ -90,7 +95,7 @@ impl Engine<'_> {
     /// The records of what was asked for that no step has now, by path.
     fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {
-            Asked::Output(path, _) if self.steps.find_path(&self.state, path).is_some() => return Vec::new(),
+            Asked::Output(path, _) if self.maker_around(path).is_some() => return Vec::new(),
             Asked::Output(path, _) => {
                 let makers = |first: &String| self.makers().of(first);
                 let first = self.recorded_by(path);
@@ -106,9 +111,13 @@ impl Engine<'_> {
         };
         let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
         let record = |path: &str| {
-            let read = backwards::match_path(&output.pattern, path).into_iter().filter(has);
-            let may_be: Vec<_> = read.map(|values| (target, values)).collect();
-            (!may_be.is_empty()).then(|| self.recorded(path, may_be))
+            let read = backwards::match_path(&output.pattern, path);
+            let mut recorded = read.iter().any(has).then(|| {
+                // Which of all readings it is comes first, and whether that was asked for then.
+                self.recorded(path, read.into_iter().map(|values| (target, values)).collect())
+            })?;
+            recorded.may_be.retain(|(_, values)| has(values));
+            Some(recorded)
         };
         let free = self.state.step_ids().filter(|&id| self.steps.maker(id).is_none()).map(|id| self.state.path(id));
         let mut records: Vec<Recorded> = free.filter(|path| path.starts_with(&begins)).filter_map(record).collect();
@@ -131,9 +140,42 @@ impl Engine<'_> {
             })
         };
         may_be.retain(agrees);
+        let read: Vec<usize> =
+            may_be.iter().map(|(target, values)| self.inputs_read(&record, *target, values)).collect();
+        let mut most: HashMap<TargetId, usize> = HashMap::new();
+        for ((target, _), &read) in may_be.iter().zip(&read) {
+            most.entry(*target).and_modify(|most| *most = read.max(*most)).or_insert(read);
+        }
+        let likely = may_be.into_iter().zip(read).filter(|((target, _), read)| most.get(target) == Some(read));
+        let mut may_be: Vec<_> = likely.map(|(step, _)| step).collect();
         let by = template.and_then(|template| template.target);
-        may_be.sort_by_key(|(target, _)| by.as_ref() != Some(&self.pipeline.targets[*target].name));
+        may_be.sort_by_cached_key(|(target, values)| {
+            (by.as_ref() != Some(&self.pipeline.targets[*target].name), Reverse(self.listed_values(*target, values)))
+        });
         Recorded { path, may_be }
+    }
+
+    /// How many of the files that a step of these values would name as inputs are among those of a record.
+    fn inputs_read(&self, record: &StepRecord, target: TargetId, values: &[(usize, String)]) -> usize {
+        let value = |at: usize, of: &'_ [(usize, String)]| of.iter().find(|(b, _)| *b == at).map(|(_, v)| v.clone());
+        let filled = |pattern: &Pattern, bindings: usize, of: &[(usize, String)]| {
+            let all: Option<Vec<String>> = (0..bindings).map(|at| value(at, of)).collect();
+            all.map(|all| fill(pattern, &all.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
+        let this = &self.pipeline.targets[target];
+        let path = |input: &Input| match &input.kind {
+            InputKind::Path(pattern) => filled(pattern, this.bindings.len(), values),
+            InputKind::Target { target: of, on, .. } => {
+                let of = &self.pipeline.targets[*of];
+                let theirs = on.iter().map(|(b, p)| Some((*b, filled(p, this.bindings.len(), values)?)));
+                filled(&of.outputs.first()?.pattern, of.bindings.len(), &theirs.collect::<Option<Vec<_>>>()?)
+            }
+        };
+        let is_recorded = |path: &String| {
+            let name = Part::Input { path, content: Digest::default() }.name_hash();
+            record.parts.iter().any(|part| part.name == name)
+        };
+        this.inputs.iter().filter_map(path).filter(is_recorded).count()
     }
 
     /// Why there is nothing to tell of a path.

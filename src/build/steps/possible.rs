@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use crate::pipeline::axis;
-use crate::pipeline::model::TargetId;
+use crate::pipeline::model::{Axis, TargetId};
 
 use crate::build::engine::Engine;
 use crate::sync::lock;
@@ -27,6 +27,16 @@ impl Engine<'_> {
                 _ => true,
             },
         })
+    }
+
+    /// How many of these values are in the lists that are told without an output, as these are now.
+    pub(crate) fn listed_values(&self, target: TargetId, values: &[(usize, String)]) -> usize {
+        let axes = self.pipeline.targets[target].axes.iter().enumerate();
+        let is_listed = |(position, axis): &(usize, &Axis)| {
+            let listed = self.values_of_axis(target, *position);
+            listed.is_some_and(|listed| values.iter().any(|(b, value)| *b == axis.binding && listed.contains(value)))
+        };
+        axes.filter(is_listed).count()
     }
 
     /// Whether an axis that needs no output can be read, and has no value.

@@ -116,6 +116,10 @@ targets:
     project.write("ns", "1\n");
     let removed = "`layermill clean --orphans` removes it, with all others of its kind";
     for _ in 0..2 {
+        for path in ["f/1", "f/1/sub", "f/1/sub/in"] {
+            let told = project.explain(path);
+            assert!(told.starts_with("f@n=1: up to date\n") && !told.contains("orphan"), "{told}");
+        }
         for path in ["f/2", "f/2/sub", "f/2/sub/in"] {
             let told = project.explain(path);
             assert_says(&told, &["f@n=2: orphan\n", "made by   f@n=2\n", "output    f/2\n", "out of    ns\n", removed]);

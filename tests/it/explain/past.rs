@@ -113,6 +113,13 @@ fn what_was_taken_over_by_hand_tells_how_it_was_made_before() {
         );
         assert!(!adopted.contains("last made"), "{adopted}");
     }
+    project.edit("  part:", "  other:");
+    project.edit("inputs: [part]", "inputs: [other]");
+    let renamed = project.explain("other");
+    assert_says(&renamed, &["taken     over as it was, without being made, at 20", "for       part\n"]);
+    assert!(!renamed.contains("made by"), "{renamed}");
+    project.edit("  other:", "  part:");
+    project.edit("inputs: [other]", "inputs: [part]");
     let json = project.run(&["explain", "part", "--format", "json"]).exits(exit::DONE).stdout;
     let told: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert!(told[0]["last_made"]["before"].as_str().is_some_and(|before| before.starts_with("made at 20")), "{told}");

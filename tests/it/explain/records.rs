@@ -515,3 +515,31 @@ fn each_value_says_where_it_goes_when_its_step_goes() {
     project.write("repos.txt", "library/busybox\n");
     assert_says(&project.explain("layers/library/redis/latest.json"), &["latest: orphan"]);
 }
+
+#[test]
+fn an_orphan_whose_path_is_read_in_several_ways_is_told_as_the_step_that_made_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  g: {rule: command, foreach: {f: {glob: \"src/*.txt\"}, name: {lines: n.txt}}, inputs: [\"{f}\"], run: \"cat {in} > {out}\", output: \"o/{name}/{f}\"}
+  h: {rule: command, foreach: {f: {glob: \"src/*.txt\"}, name: {lines: n.txt}}, run: \"echo > {out}\", output: \"p/{name}/{f}\"}
+",
+    );
+    project.write("src/a.txt", "a\n");
+    project.write("n.txt", "x\ny\n");
+    project.build(&[]);
+    project.write("n.txt", "y\n");
+    let told = |target: &str, path: &str| {
+        let explained = project.explain(path);
+        let step = format!("{target}@f=src/a.txt,name=x");
+        assert_says(&explained, &[&format!("{step}: orphan\n"), &format!("made by   {step}\n")]);
+        assert_says(&project.explain(&step), &[&format!("{step}: orphan\n")]);
+    };
+    // By what it read, and by the lists that still have a value of it.
+    told("g", "o/x/src/a.txt");
+    told("h", "p/x/src/a.txt");
+    let never = project.run(&["explain", "g@f=a.txt,name=x/src"]).exits(exit::WRONG);
+    assert!(!never.stdout.contains("orphan"), "{}", never.stdout);
+    project.remove("src/a.txt");
+    told("g", "o/x/src/a.txt");
+}
