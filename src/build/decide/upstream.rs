@@ -250,7 +250,8 @@ impl Engine<'_> {
     /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it
     /// still is.
     fn is_still_absent(&self, step: StepId) -> bool {
-        let only_asked = |account: &Account| account.reasons.iter().all(|why| why.iter().all(Reason::only_asks));
+        let asks = |why: &Reason| why.only_asks() || matches!(why, Reason::ChangedQuestion { .. });
+        let only_asked = |account: &Account| account.reasons.iter().all(|why| why.iter().all(asks));
         self.mode == Mode::Look
             && self.steps.step(step).status == Status::Stale
             && self.accounts.get(&step).is_some_and(only_asked)

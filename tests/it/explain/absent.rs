@@ -38,6 +38,18 @@ fn what_reads_an_absent_step_is_told_as_absent_until_that_is_asked() {
     let rows: serde_json::Value = serde_json::from_str(&rows).expect("JSON");
     let copy = rows.as_array().expect("rows").iter().find(|row| row["target"] == "copy").expect("a row");
     assert_eq!((&copy["absent"], &copy["missing"]), (&1.into(), &0.into()));
+    // Another source may have it no more than the one before: nothing is sure to be made.
+    project.edit("path: images", "path: others");
+    project.layout("others", &sample::images()[..1]);
+    for arguments in [&["plan", "-v"][..], &["plan", "-v", "--refresh"]] {
+        let plan = project.run(arguments).exits(exit::DONE).stdout;
+        assert_says(
+            &plan,
+            &["run      tags@repo=library/redis  changed question: source", "absent   copy@repo=library/redis", said],
+        );
+    }
+    assert_says(&project.explain("copy"), &["copy@repo=library/redis: absent", said]);
+    project.edit("path: others", "path: images");
     // Once it is asked, it is seen.
     shelve(&project, |_| true);
     assert_eq!(project.build(&[]).built, 2);
