@@ -1,7 +1,7 @@
 //! What a run of a step read of its source by digest, told from what is recorded of it, also where its target is gone.
 
 use super::{layers, platforms, tagged};
-use crate::registry::{self, Met, Platform, imagelayers, layer_file};
+use crate::registry::{self, Met, Platform, Way, imagelayers, layer_file};
 use crate::store::blobs::Blobs;
 use crate::store::{Sha256, hex};
 
@@ -82,10 +82,13 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
     let made = past.told();
     let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
     let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();
-    let mut way = match tag {
-        TagDigest::Begins(_) => Vec::new(),
-        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => registry::opened(blobs, digest),
-        TagDigest::Whole(digest) => registry::way(blobs, digest, &platform).manifests,
+    let (mut way, config) = match tag {
+        TagDigest::Begins(_) => (Vec::new(), None),
+        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => (registry::opened(blobs, digest), None),
+        TagDigest::Whole(digest) => {
+            let Way { manifests, config, .. } = registry::way(blobs, digest, &platform);
+            (manifests, config)
+        }
     };
     // What is not there now was not there then.
     if past.is_absent {
@@ -106,7 +109,10 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
             let what = |(at, (digest, met)): (usize, &(Sha256, Met))| {
                 (digest.to_string(), described(at, met, taken(at), &platform))
             };
-            way.iter().enumerate().map(what).collect()
+            let config = config.filter(|_| taken(last) && matches!(way[last].1, Met::Image(_)));
+            let lacks = config.is_some_and(|config| !blobs.contains(&config));
+            let config = config.map(|c| (c.to_string(), format!("its config{}", if lacks { LACKS } else { "" })));
+            way.iter().enumerate().map(what).chain(config).collect()
         }
     }
 }

@@ -27,7 +27,9 @@ pub enum Met {
 pub struct Way {
     /// As they are read: the image is the last, where it comes to one.
     pub manifests: Vec<(Sha256, Met)>,
-    /// The config of the image that they end at, where the store lacks that.
+    /// The config of the image that they end at.
+    pub config: Option<Sha256>,
+    /// The same, where the store lacks that.
     pub no_config: Option<String>,
     /// The layers of that image whose size, unpacked, the store does not tell.
     pub unmeasured: Vec<String>,
@@ -111,6 +113,7 @@ impl Walk<'_> {
                 (Met::Image(platform), end, Vec::new())
             }
             Some(Ok(Manifest::Schema1(image))) => {
+                self.way.config = None;
                 let platform = Some(Image::of_schema1(digest, image, None, |_| 0).platform);
                 (Met::Image(platform.clone()), End::Image(platform), Vec::new())
             }
@@ -143,6 +146,7 @@ impl Walk<'_> {
 
     fn image(&mut self, digest: Sha256, image: &ImageManifest, named: Named) -> End {
         let config = image.config.digest.parse::<Sha256>().ok();
+        self.way.config = config;
         if config.is_some_and(|config| !self.blobs.contains(&config)) {
             self.way.no_config = Some(image.config.digest.clone());
             return End::Open;

@@ -34,9 +34,16 @@ fn digests(index: &Manifest) -> [&str; 3] {
     [index.digest(), index.children[0].digest(), index.children[2].digest()]
 }
 
-/// What is said under `read`, line by line.
+/// The manifests that are said under `read`, line by line.
 fn read(told: &str) -> Vec<&str> {
-    told.lines().filter_map(|line| line.strip_prefix("  read      ")).collect()
+    let read = told.lines().filter_map(|line| line.strip_prefix("  read      "));
+    read.filter(|line| !line.contains("(its config")).collect()
+}
+
+/// What is said of the config of an image.
+fn config_of(image: &Manifest) -> String {
+    let manifest: serde_json::Value = serde_json::from_slice(&image.blob.bytes).expect("JSON");
+    format!("  read      {} (its config)\n", manifest["config"]["digest"].as_str().expect("a digest"))
 }
 
 #[test]
@@ -46,6 +53,7 @@ fn another_platform_is_told_beside_the_one_that_was_read() {
     let [whole, amd64, arm64] = digests(&index);
     let then = [format!("{whole} (the index)"), format!("{amd64} (its manifest for linux/amd64)")];
     assert_eq!(read(&project.explain(STEP)), then);
+    assert_says(&project.explain(STEP), &[&config_of(&index.children[0])]);
     project.edit("linux/amd64", "linux/arm64");
     let told = project.explain(STEP);
     assert_eq!(read(&told), then);
@@ -57,6 +65,7 @@ fn another_platform_is_told_beside_the_one_that_was_read() {
     project.build(&[]);
     let told = project.explain(STEP);
     assert_eq!(read(&told), [format!("{whole} (the index)"), format!("{arm64} (its manifest for linux/arm64)")]);
+    assert_says(&told, &[&config_of(&index.children[2])]);
     assert!(!told.contains("will ask"), "{told}");
 }
 
