@@ -87,6 +87,11 @@ impl Failed {
         if self.asked() { "its source was asked" } else { "it ran" }
     }
 
+    /// It was not at fault before it was begun.
+    fn was_tried(&self) -> bool {
+        self.work.is_some() || self.because.is_some() || self.deferred || self.interrupted
+    }
+
     /// Its source did not answer, or nothing came of the answer.
     pub fn asked(&self) -> bool {
         self.work.as_deref() == Some(ASK)
@@ -306,6 +311,11 @@ impl Engine<'_> {
         let is_its_own = |failed: &&Failed| self.goes_by(id, &failed.step) || renamed(&failed.step);
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
+        let is_seen = self.steps.step(id).status == Status::Failed;
+        if !failed.was_tried() && !is_seen {
+            // What is at fault before a step is tried is seen by looking: it is mended.
+            return None;
+        }
         let moved = self.has_moved(id, failed);
         let is_over = moved && self.steps.step(id).status.has_outputs();
         (!is_over).then(|| Failed { moved, ..failed.clone() })

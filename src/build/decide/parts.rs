@@ -83,7 +83,8 @@ impl Engine<'_> {
         found.extend(self.reordered_outputs(id, &outputs));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(_) | Reason::LostInputs(_) | Reason::Rearranged => !grows,
+            Reason::LostInput(path) => !grows || !self.may_come(path),
+            Reason::LostInputs(_) | Reason::Rearranged => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,
             cause => !self.is_made_anew(cause),
@@ -147,6 +148,11 @@ impl Engine<'_> {
         // Where only its own steps are to be made, all of them are known.
         let is_open = |position, group| self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of));
         self.open_groups(id).any(|(position, group)| is_open(position, group))
+    }
+
+    /// Whether some target may have a step, if not now, that makes this file.
+    fn may_come(&self, path: &str) -> bool {
+        self.makers().of(path).iter().any(|(target, values)| self.may_have(*target, values))
     }
 
     /// The groups among a step's inputs of which something is to be made, each with its place among them.

@@ -17,7 +17,7 @@ use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::build::steps::expand::parents_of;
-use crate::build::steps::waits::{GroupId, Wait};
+use crate::build::steps::waits::{GroupId, Wait, is_crowd};
 use crate::build::steps::{NONE, StepId};
 
 /// What a step waits for, and what that leaves of it.
@@ -100,15 +100,24 @@ impl Engine<'_> {
     pub(crate) fn stale_of(&self, group: GroupId) -> Vec<StepId> {
         let this = &self.steps.groups[group as usize];
         let Some(first) = this.stale else { return Vec::new() };
-        let of = &self.steps.rows[this.target].steps;
-        let stale = this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.is_open(s));
-        // Where the rows themselves are still to be read, it is what they are read out of.
-        let mut all: Vec<StepId> = if this.is_crowded() { Vec::new() } else { stale.collect() };
-        if !all.contains(&first) {
-            all.push(first);
-        }
+        let mut all = vec![first];
+        self.add_stale_of(group, this.readers, &mut all);
         all.sort_by_key(|&s| (self.steps.step(s).target, self.steps.step(s).row));
+        all.dedup();
         all
+    }
+
+    /// Where the rows themselves are still to be read, what they are read out of is among them.
+    fn add_stale_of(&self, group: GroupId, readers: u32, all: &mut Vec<StepId>) {
+        let this = &self.steps.groups[group as usize];
+        if this.stale.is_none() || is_crowd(readers, this.rows.len()) {
+            return;
+        }
+        let of = &self.steps.rows[this.target].steps;
+        all.extend(this.rows.iter().map(|&row| of[row as usize]).filter(|&s| self.steps.is_open(s)));
+        for source in self.sources(group) {
+            self.add_stale_of(source, readers, all);
+        }
     }
 
     /// This input of the step is `partial`: it does without what failed.

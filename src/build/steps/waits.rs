@@ -57,7 +57,7 @@ pub struct Group {
     /// The digest of all that its steps made, once it is complete and someone asked.
     pub digest: OnceLock<Digest>,
     /// Slots that hold it.
-    readers: u32,
+    pub readers: u32,
     first_waiter: u32,
     /// Groups that cannot close before this one is complete.
     pub closes: Vec<GroupId>,
@@ -66,9 +66,14 @@ pub struct Group {
 impl Group {
     /// So many steps read so many rows that their lists are not to be kept one by one.
     pub fn is_crowded(&self) -> bool {
-        const LISTED: u64 = 1 << 21;
-        self.readers > 1 && u64::from(self.readers) * self.rows.len() as u64 > LISTED
+        is_crowd(self.readers, self.rows.len())
     }
+}
+
+/// So many steps read so many that it is not to be listed for each of them.
+pub fn is_crowd(readers: u32, read: usize) -> bool {
+    const LISTED: u64 = 1 << 21;
+    readers > 1 && u64::from(readers) * read as u64 > LISTED
 }
 
 /// The rows of one target.

@@ -94,3 +94,44 @@ targets:
     }
     project.build(&[]);
 }
+
+#[test]
+fn an_input_that_no_list_has_any_more_is_gone_also_while_others_are_to_come() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, inputs: [gen.txt], run: \"cat {in} > {out}\", output: gen/all.txt}
+  dyn: {rule: command, foreach: {v: {from: gen, lines: true}}, run: \"echo {v} > {out}\", output: \"dyn/{v}\"}
+  st: {rule: command, foreach: {n: {lines: n.txt}}, run: \"echo {n} > {out}\", output: \"st/{n}\"}
+  sum: {rule: command, inputs: [st, dyn], run: \"cat {in} > {out}\", output: sum.txt}
+",
+    );
+    project.write("gen.txt", "a\nb\n");
+    project.write("n.txt", "1\n2\n");
+    project.build(&[]);
+    project.write("n.txt", "1\n");
+    project.edit("cat {in} > {out}\", output: gen", "cat {in} | cat > {out}\", output: gen");
+    let gone = "an input is gone: st/2";
+    let plan = project.run(&["plan", "-v", "sum"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("run      sum  {gone}\n")]);
+    assert_says(&project.explain("sum"), &[gone, "upstream: gen is made again"]);
+    assert!(project.build(&[]).step("sum").reason().contains(gone));
+}
+
+#[test]
+fn each_list_that_is_asked_is_a_cause_of_what_reads_what_comes_of_them() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, fresh: always, foreach: {l: [a, b]}, inputs: [\"{l}.txt\"], run: \"cp {in} {out}\", output: \"list/{l}\"}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"each/{l}/{n}\"}
+  all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("a.txt", "1\n");
+    project.write("b.txt", "2\n");
+    project.build(&[]);
+    project.write("b.txt", "2\n3\n");
+    let plan = project.run(&["plan", "-v", "all"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["upstream: list@l=a is made again", "upstream: list@l=b is made again"]);
+}

@@ -368,3 +368,25 @@ targets:
     // What came back from the store printed nothing.
     assert!(!project.explain("says").contains("printed"), "{}", project.explain("says"));
 }
+
+#[test]
+fn what_was_at_fault_before_a_step_was_tried_is_over_once_it_is_mended() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t: {rule: command, inputs: [in.txt], run: \"cp {in} {out}\", output: t.txt}
+",
+    );
+    project.write("in.txt", "1\n");
+    project.build(&[]);
+    project.remove("in.txt");
+    project.build_exits(exit::FAILED, &[]);
+    assert_says(&project.explain("t"), &["t: failed\n", "the input in.txt is missing"]);
+    project.write("in.txt", "1\n");
+    project.build(&[]).assert_nothing_done();
+    project.remove("t.txt");
+    let explained = project.explain("t");
+    assert!(!explained.contains("failed"), "{explained}");
+    assert_says(&explained, &["missing output"]);
+    assert_eq!(project.build(&[]).restored, 1);
+}
