@@ -324,8 +324,10 @@ impl Explanation {
 
     /// Tells of what is put off since others come first where it stands by itself.
     fn compare(&mut self, alone: Option<&Self>) {
-        let alone = alone.filter(|alone| alone.standing != self.standing && self.alone.is_none());
-        self.alone = alone.map(|alone| alone.alone("by itself")).or(self.alone.take());
+        if self.alone.is_none() {
+            let differs = |alone: &&Self| alone.standing != self.standing;
+            self.alone = alone.filter(differs).map(|alone| alone.alone("by itself"));
+        }
     }
 
     /// The same of a step that makes the file of another one: where both are built, both fail.

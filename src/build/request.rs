@@ -7,6 +7,8 @@ use crate::pipeline::makers::{Maker, Makers};
 use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
 use crate::pipeline::problem::suggest;
 
+use super::files::folders;
+
 /// Which steps of a target are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -98,12 +100,12 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
 
 /// The folders that a file lies in and that some target may make, the innermost first, each with that.
 fn folder_makers<'p>(pipeline: &Pipeline, all: &Makers<'_>, path: &'p str) -> Vec<(&'p str, Maker)> {
-    let folders = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
     let is_folder = |folder: &str, (target, _): &Maker| {
         let outputs = pipeline.targets[*target].outputs.iter().filter(|output| output.folder);
         outputs.into_iter().any(|output| !backwards::match_path(&output.pattern, folder).is_empty())
     };
-    let makers = folders.flat_map(|folder| all.of(folder).into_iter().map(move |maker| (folder, maker)));
+    let makers =
+        folders::around(path).rev().flat_map(|folder| all.of(folder).into_iter().map(move |maker| (folder, maker)));
     makers.filter(|(folder, maker)| is_folder(folder, maker)).collect()
 }
 
@@ -184,7 +186,8 @@ struct Around {
 impl Around {
     fn add(&mut self, steps: impl IntoIterator<Item = Maker>) {
         for (target, values) in steps {
-            if !values.is_empty() && !self.whole.contains(&target) || values.is_empty() && self.whole.insert(target) {
+            let is_new = if values.is_empty() { self.whole.insert(target) } else { !self.whole.contains(&target) };
+            if is_new {
                 self.asked.push(Asked::Steps(target, values));
             }
         }

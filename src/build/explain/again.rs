@@ -126,7 +126,8 @@ impl Engine<'_> {
 
     fn as_it_is_changed(&self, id: StepId, compiled: &Compiled, record: &StepRecord, told: &Explanation) -> String {
         // What its source does not have it does not have for other parameters either.
-        if self.asks(id, compiled) && record.absent.is_some() && record.answer.is_none() {
+        let asks = self.asks(id, compiled);
+        if asks && record.absent.is_some() && record.answer.is_none() {
             return "it asks its source another question (the source, or what is asked of it: a repository, a tag, a \
                     filter), or the rule's version changes; no other parameter"
                 .to_owned();
@@ -137,7 +138,7 @@ impl Engine<'_> {
             (true, false) => "an input that is to come, ",
             (false, false) => "an input, or one that is to come, ",
         };
-        let source = if self.asks(id, compiled) { "its source, " } else { "" };
+        let source = if asks { "its source, " } else { "" };
         format!("{inputs}{source}a parameter or the rule's version changes")
     }
 
@@ -229,8 +230,8 @@ fn as_inputs_come(told: &Explanation) -> Option<String> {
 /// What is absent has no outputs.
 fn as_outputs_change(compiled: &Compiled, record: &StepRecord, fresh: Freshness) -> Option<String> {
     let stored = match fresh {
-        Freshness::Always => "",
         _ if !compiled.cached => "",
+        Freshness::Always => "",
         Freshness::Within(_) => " (while it is young, it comes back from the store)",
         _ => " (it comes back from the store, where that has it)",
     };

@@ -23,6 +23,9 @@ impl Engine<'_> {
 
     /// The same of a target whose steps are still to come.
     pub(super) fn list_failures_of(&self, target: TargetId) -> Vec<String> {
+        if self.failures.is_empty() {
+            return Vec::new();
+        }
         // One tells what is the matter with the others.
         let first = |parent: TargetId| self.steps.rows[parent].steps.iter().find_map(|&step| self.list_failure(step));
         let parents = parents_of(&self.pipeline.targets[target]);

@@ -8,7 +8,7 @@ use crate::store::state::PathId;
 use super::graph::{Edge, Graph, Node, Reach};
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
-use crate::build::request::Unknown;
+use crate::build::request::{self, Unknown};
 use crate::build::session::{BuildError, Order, Session, looked};
 use crate::build::steps::StepId;
 use crate::build::steps::expand::{parent_of, parents_of};
@@ -35,7 +35,7 @@ enum Spot {
 pub fn steps(session: &Session, order: &Order, around: &Neighbourhood) -> Result<Graph, BuildError> {
     // What needs a step is known only once every target is expanded.
     let all = around.reach.needed_by || around.under.is_some() || !around.files.is_empty();
-    let asked = if all { crate::build::request::everything(&session.pipeline) } else { order.asked.clone() };
+    let asked = if all { request::everything(&session.pipeline) } else { order.asked.clone() };
     let (mut engine, _) = looked(session, &Order { asked, ..order.clone() }, &mut Silence)?;
     for axis in session.pipeline.targets.iter().flat_map(|t| &t.axes) {
         if let Some(path) = list_of(&axis.kind) {

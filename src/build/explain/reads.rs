@@ -133,8 +133,7 @@ impl Engine<'_> {
             Some(Look::Missing) | None => Now::Gone,
         };
         let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
-        let step = self.steps.find_path(&self.state, path);
-        let step = step.or_else(|| folders::around(path).find_map(|folder| self.steps.find_path(&self.state, folder)));
+        let step = self.maker_around(path);
         let orphan = step.is_none() && known.is_some() && self.is_left_behind(path);
         let step = step.map(|step| (self.steps.label(step), self.trouble(step)));
         Read {
@@ -153,10 +152,6 @@ impl Engine<'_> {
     /// Whether a file, or a folder that it lies in, is recorded as made by a step, and no step makes it now.
     fn is_left_behind(&self, path: &str) -> bool {
         let is_recorded = |path: &str| self.state.find(path).is_some_and(|path| self.kept_by(path).is_some());
-        let is_nobodys = |path: &str| {
-            let makers = self.makers().of(path);
-            makers.iter().all(|(target, values)| self.is_sure_not_to_make(*target, values))
-        };
-        folders::around(path).chain([path]).any(|path| is_recorded(path) && is_nobodys(path))
+        folders::around(path).chain([path]).any(|path| is_recorded(path) && self.is_nobodys(path, None))
     }
 }

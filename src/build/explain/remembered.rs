@@ -40,10 +40,7 @@ impl Engine<'_> {
         }
         // Asked for by its path, it is told of all that may make it; by name, another target may still.
         let is_nobodys = |path: &str| match asked {
-            Asked::Steps(target, _) => {
-                let makers = self.makers().of(path);
-                makers.iter().all(|(t, values)| t == target || self.is_sure_not_to_make(*t, values))
-            }
+            Asked::Steps(target, _) => self.is_nobodys(path, Some(*target)),
             Asked::Target(_) | Asked::Output(..) => true,
         };
         let tell = |Recorded { path, may_be }: Recorded| {
@@ -51,6 +48,12 @@ impl Engine<'_> {
             pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && is_nobodys(&path)))
         };
         self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// Whether it is sure that no target, but perhaps this one, has a step that makes a file which none makes now.
+    pub(super) fn is_nobodys(&self, path: &str, but: Option<TargetId>) -> bool {
+        let makers = self.makers().of(path);
+        makers.iter().all(|(target, values)| but == Some(*target) || self.is_sure_not_to_make(*target, values))
     }
 
     /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step

@@ -77,13 +77,10 @@ impl Endpoint {
             Head::Silence => self.heads.told(),
             Head::Missing | Head::Denied(_) | Head::Unfit => {}
         }
-        let mut turn = None;
-        if let Head::Missing = head {
-            // One that is missing is looked into, and the others learn from that.
-            turn = Some(self.heads.turn.lock().await);
-            if self.heads.tell() {
-                return Ok(self.without(about.repo, tag));
-            }
+        // One that is missing is looked into, and the others learn from that.
+        let turn = if let Head::Missing = head { Some(self.heads.turn.lock().await) } else { None };
+        if turn.is_some() && self.heads.tell() {
+            return Ok(self.without(about.repo, tag));
         }
         let answer = self.digest_of_content(about, tag).await;
         match (&head, &answer) {
@@ -94,7 +91,6 @@ impl Endpoint {
             (Head::Missing | Head::Denied(_), Ok(Answer::Found(_))) if !self.heads.tell() => self.heads.were_none(),
             _ => {}
         }
-        drop(turn);
         answer
     }
 

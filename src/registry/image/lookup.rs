@@ -12,6 +12,7 @@ use super::manifest::{self, Entry, ImageManifest, Manifest};
 use super::measure::{self, Pieces};
 use super::schema1::Schema1;
 use super::{Config, Image};
+use crate::registry::words::shown;
 use crate::registry::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
@@ -188,7 +189,7 @@ impl Search<'_> {
 
     fn not_there<'e>(&self, images: impl Iterator<Item = &'e Entry>) -> String {
         let has: BTreeSet<String> = images.filter_map(|e| e.platform.as_ref()).map(|p| p.to_string()).collect();
-        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| crate::registry::words::shown(p)).collect();
+        let mut names: Vec<_> = has.iter().take(PLATFORMS_SHOWN).map(|p| shown(p)).collect();
         if has.len() > PLATFORMS_SHOWN {
             names.push(format!("{} more", has.len() - PLATFORMS_SHOWN));
         }
@@ -296,12 +297,9 @@ impl Lookup<'_> {
 
     fn digest_of(&self, index: Sha256, entry: &Entry) -> Result<Sha256, SourceError> {
         let digest = &entry.descriptor.digest;
-        digest.parse().map_err(|e| {
-            self.error(
-                index,
-                &format!("an entry of the index has `{}`, which is {e}", crate::registry::words::shown(digest)),
-            )
-        })
+        digest
+            .parse()
+            .map_err(|e| self.error(index, &format!("an entry of the index has `{}`, which is {e}", shown(digest))))
     }
 
     fn too_deep(&self, digest: Sha256) -> SourceError {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::registry::words::shown;
 use crate::registry::{Platform, Platforms};
 
 /// The longest part of a platform.
@@ -72,7 +73,7 @@ impl Platforms {
         match text.parse::<Platform>() {
             // A part with a `/` in it reads as another platform.
             Ok(read) if read == *platform => self.names.insert(text),
-            _ => self.left_out.insert(crate::registry::words::shown(&text)),
+            _ => self.left_out.insert(shown(&text)),
         };
     }
 
