@@ -129,9 +129,9 @@ pub(super) struct Engine<'p> {
     pub by_values: ByValues,
     /// Paths by the hashes that records have of them, once one is asked for.
     pub input_names: OnceLock<HashMap<[u8; 8], PathId>>,
-    /// The first output of the step that made each further one, as it was recorded when that was first asked for.
     /// The digests of all blobs, sorted, once something needs them.
     pub stored: OnceLock<Vec<Sha256>>,
+    /// The first output of the step that made each further one, as it was recorded when that was first asked for.
     pub kept_by: OnceLock<HashMap<PathId, PathId>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
