@@ -257,8 +257,9 @@ impl Engine<'_> {
         Some((parent, theirs.collect()))
     }
 
+    /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
     pub(super) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
-        self.is_always_asked(step) && self.bytes_to_read(step).is_some()
+        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step).is_some())
     }
 
     /// The label of what an axis reads out of, where that itself is still to come.

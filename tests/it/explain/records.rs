@@ -455,6 +455,43 @@ fn what_a_list_that_is_asked_in_each_build_has_no_more_is_an_orphan_as_of_the_la
 }
 
 #[test]
+fn what_a_repository_had_that_is_gone_is_an_orphan_as_of_the_last_build() {
+    let project = images();
+    project.edit("rule: tags,", "rule: tags, fresh: digest,");
+    project.edit("select: latest", "select: all");
+    project.edit(
+        "targets:",
+        "targets:\n  copy: {rule: command, foreach: {n: {from: get_tag, select: all}}, run: \"echo > {out}\", output: \"c/{repo}/{n}\"}",
+    );
+    project.build(&[]);
+    let keep = |kept: &dyn Fn(&str) -> bool| {
+        std::fs::remove_dir_all(project.path("images")).expect("removed");
+        project.layout("images", &sample::images().into_iter().filter(|(name, _)| kept(name)).collect::<Vec<_>>());
+        project.build(&[]);
+    };
+    let gone = ["get_layer@repo=library/redis,tag=6", "copy@repo=library/redis,n=6", "layers/library/redis/6.json"];
+    let words = [
+        ",tag=6: orphan\n",
+        "are not among those of get_layer now, as of the last build: get_tag@repo=library/redis is asked in each\n",
+        "`layermill clean --orphans --offline` goes by the last answer and removes it",
+    ];
+    // First the tag, and then all of them.
+    keep(&|name| name != "library/redis:6");
+    assert_says(&project.explain(gone[0]), &words);
+    keep(&|name| !name.starts_with("library/redis:"));
+    assert_says(&project.explain(gone[0]), &words);
+    assert_says(&project.explain(gone[2]), &words);
+    assert!(project.explain(gone[1]).contains(",n=6: orphan\n"), "{}", project.explain(gone[1]));
+    // What is said of it is what is done.
+    let kept = project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE).stdout;
+    assert_says(&kept, &["what get_layer may make", "0 outputs removed\n"]);
+    assert!(project.exists(gone[2]));
+    project.run(&["clean", "--orphans", "--offline", "--yes"]).exits(exit::DONE);
+    assert!(!project.exists("layers/library/redis") && !project.exists("c/library/redis"));
+    assert!(project.exists("layers/library/busybox/latest.json"));
+}
+
+#[test]
 fn targets_that_differ_in_what_they_read_are_rivals_and_each_has_its_own_failures() {
     let project = Project::new(
         "version: 1
