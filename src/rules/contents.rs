@@ -3,6 +3,7 @@
 use super::{layers, platforms, tagged};
 use crate::registry::{self, Met, Platform, Way, imagelayers, layer_file};
 use crate::store::blobs::Blobs;
+use crate::store::sizes::Seen;
 use crate::store::{Sha256, hex};
 
 /// What is recorded of a run.
@@ -69,8 +70,8 @@ fn tells_of_manifests(rule: &str) -> bool {
     [layers::KIND.name, platforms::KIND.name].contains(&rule)
 }
 
-/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. A source
-/// that gives whole layer files is asked by name.
+/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. The
+/// layers whose sizes it found out. A source that gives whole layer files is asked by name.
 pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
     if past.is_of_an_analyst() {
         let read = tells_of_manifests(&past.rule) && !past.is_absent;
@@ -82,13 +83,12 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
     let made = past.told();
     let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
     let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();
-    let (mut way, config) = match tag {
-        TagDigest::Begins(_) => (Vec::new(), None),
-        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => (registry::opened(blobs, digest), None),
-        TagDigest::Whole(digest) => {
-            let Way { manifests, config, .. } = registry::way(blobs, digest, &platform);
-            (manifests, config)
+    let Way { manifests: mut way, config, packed, .. } = match tag {
+        TagDigest::Begins(_) => Way::default(),
+        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => {
+            Way { manifests: registry::opened(blobs, digest), ..Way::default() }
         }
+        TagDigest::Whole(digest) => registry::way(blobs, digest, &platform),
     };
     // What is not there now was not there then.
     if past.is_absent {
@@ -112,8 +112,21 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
             let config = config.filter(|_| taken(last) && matches!(way[last].1, Met::Image(_)));
             let lacks = config.is_some_and(|config| !blobs.contains(&config));
             let config = config.map(|c| (c.to_string(), format!("its config{}", if lacks { LACKS } else { "" })));
-            way.iter().enumerate().map(what).chain(config).collect()
+            let is_measured = config.is_some() && past.param("sizes") == Some(layer_file::UNCOMPRESSED);
+            let layers = packed.iter().filter(|_| is_measured);
+            let layers = layers.map(|layer| (layer.to_string(), measured(blobs.sizes().seen(layer)).to_owned()));
+            way.iter().enumerate().map(what).chain(config).chain(layers).collect()
         }
+    }
+}
+
+/// How much of a layer was read for its size.
+fn measured(seen: Option<Seen>) -> &'static str {
+    match seen {
+        Some(Seen::Start) => "a layer: its start, for its size unpacked",
+        Some(Seen::End) => "a layer: its end, for its size unpacked",
+        Some(Seen::All) => "a layer: all of it, for its size unpacked",
+        None => "a layer: for its size unpacked; how much of it is not recorded",
     }
 }
 

@@ -28,12 +28,33 @@ impl Measure {
     }
 }
 
+/// How much of a blob was read to find out the size of what is packed in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Start,
+    End,
+    All,
+}
+
+impl Seen {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::End => "end",
+            Self::All => "all",
+        }
+    }
+}
+
+/// A size, and what was read for it, where that is recorded.
+type Known = (u64, Option<Seen>);
+
 /// What is known of blobs' sizes.
 #[derive(Debug)]
 pub struct Sizes {
     path: PathBuf,
     /// Read when it is first needed.
-    known: Mutex<Option<HashMap<(Measure, Sha256), u64>>>,
+    known: Mutex<Option<HashMap<(Measure, Sha256), Known>>>,
 }
 
 impl Sizes {
@@ -44,17 +65,28 @@ impl Sizes {
 
     /// A size that was found out before.
     pub fn get(&self, measure: Measure, digest: &Sha256) -> Option<u64> {
+        self.known(measure, digest).map(|(size, _)| size)
+    }
+
+    /// How much of a blob was read when the size of what is packed in it was found out.
+    pub fn seen(&self, digest: &Sha256) -> Option<Seen> {
+        self.known(Measure::Unpacked, digest)?.1
+    }
+
+    fn known(&self, measure: Measure, digest: &Sha256) -> Option<Known> {
         let mut known = lock(&self.known);
         known.get_or_insert_with(|| read(&self.path)).get(&(measure, *digest)).copied()
     }
 
-    /// Keeps a size.
-    pub fn put(&self, measure: Measure, digest: &Sha256, size: u64) -> io::Result<()> {
+    /// Keeps a size, and what was read for it.
+    pub fn put(&self, measure: Measure, digest: &Sha256, size: u64, seen: Option<Seen>) -> io::Result<()> {
         let mut known = lock(&self.known);
-        if known.get_or_insert_with(|| read(&self.path)).insert((measure, *digest), size) == Some(size) {
+        let before = known.get_or_insert_with(|| read(&self.path)).insert((measure, *digest), (size, seen));
+        if before.is_some_and(|(before, _)| before == size) {
             return Ok(());
         }
-        let line = format!("{} {} {size}", measure.word(), digest.hex());
+        let seen = seen.map(|seen| format!(" {}", seen.word())).unwrap_or_default();
+        let line = format!("{} {} {size}{seen}", measure.word(), digest.hex());
         // One write, so that lines of several processes do not mix; it ends what another left half done.
         let line = format!("\n{line} {}\n", check(&line));
         OpenOptions::new().create(true).append(true).open(&self.path)?.write_all(line.as_bytes())
@@ -65,12 +97,12 @@ fn check(text: &str) -> String {
     Digest::of(text.as_bytes()).to_string()[..16].to_owned()
 }
 
-fn read(path: &Path) -> HashMap<(Measure, Sha256), u64> {
+fn read(path: &Path) -> HashMap<(Measure, Sha256), Known> {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).lines().filter_map(line).collect()
 }
 
-fn line(text: &str) -> Option<((Measure, Sha256), u64)> {
+fn line(text: &str) -> Option<((Measure, Sha256), Known)> {
     let (said, sum) = text.rsplit_once(' ')?;
     if check(said) != sum {
         return None;
@@ -78,7 +110,9 @@ fn line(text: &str) -> Option<((Measure, Sha256), u64)> {
     let mut words = said.split(' ');
     let word = words.next()?;
     let measure = [Measure::Packed, Measure::Unpacked].into_iter().find(|m| m.word() == word)?;
-    Some(((measure, Sha256::from_hex(words.next()?)?), words.next()?.parse().ok()?))
+    let (digest, size) = (Sha256::from_hex(words.next()?)?, words.next()?.parse().ok()?);
+    let seen = words.next().and_then(|word| [Seen::Start, Seen::End, Seen::All].into_iter().find(|s| s.word() == word));
+    Some(((measure, digest), (size, seen)))
 }
 
 #[cfg(test)]
@@ -91,20 +125,22 @@ mod tests {
         let (a, b) = (Sha256::of(b"a"), Sha256::of(b"b"));
         let sizes = Sizes::new(dir.path());
         assert_eq!(sizes.get(Measure::Packed, &a), None);
-        sizes.put(Measure::Packed, &a, 7).unwrap();
-        sizes.put(Measure::Unpacked, &a, 512).unwrap();
-        sizes.put(Measure::Packed, &b, 8).unwrap();
+        sizes.put(Measure::Packed, &a, 7, None).unwrap();
+        sizes.put(Measure::Unpacked, &a, 512, Some(Seen::End)).unwrap();
+        sizes.put(Measure::Packed, &b, 8, None).unwrap();
         assert_eq!(sizes.get(Measure::Packed, &a), Some(7));
         let again = || {
             let sizes = Sizes::new(dir.path());
             [(Measure::Packed, &a), (Measure::Unpacked, &a), (Measure::Packed, &b)].map(|(m, d)| sizes.get(m, d))
         };
         assert_eq!(again(), [Some(7), Some(512), Some(8)]);
+        let seen = |digest| Sizes::new(dir.path()).seen(digest);
+        assert_eq!((seen(&a), seen(&b)), (Some(Seen::End), None));
         let path = dir.path().join("sizes");
         let text = fs::read_to_string(&path).unwrap().replace(" 512 ", " 513 ");
         fs::write(&path, &text[..text.len() - 3]).unwrap();
         assert_eq!(again(), [Some(7), None, None]);
-        Sizes::new(dir.path()).put(Measure::Unpacked, &b, 1024).unwrap();
+        Sizes::new(dir.path()).put(Measure::Unpacked, &b, 1024, Some(Seen::All)).unwrap();
         assert_eq!(Sizes::new(dir.path()).get(Measure::Unpacked, &b), Some(1024));
     }
 }

@@ -260,3 +260,27 @@ fn a_layer_of_many_gigabytes_is_counted_without_being_kept() {
     project.build(&[]);
     assert_eq!(layers(&project, "x/y")[0]["Size"], 5u64 << 30);
 }
+
+#[test]
+fn explain_lists_of_each_layer_how_much_of_it_was_read_for_its_size() {
+    let made = Layer::of_all_packings(9);
+    let registry = Registry::start();
+    registry.push("x/all:latest", &of(&made));
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["x/all"]));
+    let step = "get_layer_latest@repo=x/all,tag=latest";
+    project.build(&["get_layer_latest"]);
+    assert!(!project.explain(step).contains("a layer"), "{}", project.explain(step));
+    set_for_layers(&project, UNCOMPRESSED);
+    project.build(&["get_layer_latest"]);
+    let told = project.explain(step);
+    let read: Vec<&str> = told.lines().filter(|line| line.contains("(a layer: ")).collect();
+    let how = ["its end", "all of it", "its start", "all of it"];
+    let line = |(layer, how): (&Layer, &&str)| {
+        format!("  read      {} (a layer: {how}, for its size unpacked)", layer.blob.digest)
+    };
+    assert_eq!(read, made.iter().zip(&how).map(line).collect::<Vec<_>>(), "none of what is not packed\n{told}");
+    // What found it out before did not say how.
+    let sizes = project.path(".layermill/store/sizes");
+    std::fs::remove_file(sizes).expect("removed");
+    assert_eq!(project.explain(step).matches("how much of it is not recorded)\n").count(), how.len());
+}

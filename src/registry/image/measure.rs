@@ -23,10 +23,17 @@ use crate::registry::flight::Flights;
 use crate::registry::{Answer, SourceError};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
-use crate::store::sizes::Measure;
+use crate::store::sizes::{Measure, Seen};
 
 /// What is being found out.
-pub type Measures = Flights<(Measure, Sha256), Result<Answer<u64>, SourceError>>;
+pub type Measures = Flights<(Measure, Sha256), Result<Answer<Told>, SourceError>>;
+
+/// A size, and how much of the blob tells it, where that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    size: u64,
+    seen: Option<Seen>,
+}
 
 /// Some bytes of a blob; `None` where there are whole ones only.
 pub type Piece<'a> = BoxFuture<'a, Result<Answer<Option<Vec<u8>>>, SourceError>>;
@@ -68,7 +75,9 @@ pub trait Pieces: Send + Sync {
 
 /// How large a blob is, which is asked once for all images that have it.
 pub async fn packed<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, digest: Sha256) -> Result<Answer<u64>, SourceError> {
-    once(pieces, blobs, Measure::Packed, digest, || pieces.size(&digest)).await
+    let told = |size| Told { size, seen: None };
+    let ask = || async { Ok(pieces.size(&digest).await?.map(told)) };
+    Ok(once(pieces, blobs, Measure::Packed, digest, ask).await?.map(|told| told.size))
 }
 
 /// Puts the sizes of the unpacked layers in place of those of their blobs.
@@ -95,12 +104,12 @@ async fn unpacked<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, files: &Files) 
     }
     let answer = once(pieces, blobs, Measure::Unpacked, digest, || look(pieces, digest, files)).await?;
     Ok(match answer {
-        Answer::Found(size) => Some(size),
+        Answer::Found(told) => Some(told.size),
         Answer::Absent(_) => None,
     })
 }
 
-async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> Result<Answer<u64>, SourceError> {
+async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> Result<Answer<Told>, SourceError> {
     let packed = files.size;
     let is_gzip = files.media_type.ends_with("gzip");
     let length = match is_gzip {
@@ -117,7 +126,8 @@ async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> 
         Answer::Found(bytes) => {
             let told = bytes.and_then(|b| if is_gzip { gzip_size(packed, &b) } else { zstd_size(&b) });
             if let Some(size) = told.filter(|size| may_be_all(packed, *size)) {
-                return Ok(Answer::Found(size));
+                let seen = Some(if is_gzip { Seen::End } else { Seen::Start });
+                return Ok(Answer::Found(Told { size, seen }));
             }
             let _turn = COUNTING.acquire().await.map_err(|e| SourceError::new(e.to_string()))?;
             if let Answer::Absent(why) = pieces.count(&digest, packed, &counter).await? {
@@ -129,7 +139,7 @@ async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> 
         (came, _) if came != digest => {
             return Err(SourceError::new(format!("expected content of {digest}, but what came is {came}")));
         }
-        (_, Some(size)) => Answer::Found(size),
+        (_, Some(size)) => Answer::Found(Told { size, seen: Some(Seen::All) }),
         (_, None) => Answer::Absent(format!("{digest} cannot be unpacked")),
     })
 }
@@ -178,28 +188,28 @@ async fn once<'a, P, F>(
     measure: Measure,
     digest: Sha256,
     ask: impl Fn() -> F,
-) -> Result<Answer<u64>, SourceError>
+) -> Result<Answer<Told>, SourceError>
 where
     P: Pieces + ?Sized,
-    F: Future<Output = Result<Answer<u64>, SourceError>> + 'a,
+    F: Future<Output = Result<Answer<Told>, SourceError>> + 'a,
 {
-    let known = || blobs.sizes().get(measure, &digest);
+    let known = || blobs.sizes().get(measure, &digest).map(|size| Told { size, seen: None });
     let is_ours = AtomicBool::new(false);
     let find_out = async {
         is_ours.store(true, Ordering::Relaxed);
         // Whoever was in flight before may have found it out.
-        if let Some(size) = known() {
-            return Ok(Answer::Found(size));
+        if let Some(told) = known() {
+            return Ok(Answer::Found(told));
         }
         let answer = ask().await?;
-        if let Answer::Found(size) = answer {
-            let kept = blobs.sizes().put(measure, &digest, size);
+        if let Answer::Found(Told { size, seen }) = answer {
+            let kept = blobs.sizes().put(measure, &digest, size, seen);
             kept.map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))?;
         }
         Ok(answer)
     };
-    if let Some(size) = known() {
-        return Ok(Answer::Found(size));
+    if let Some(told) = known() {
+        return Ok(Answer::Found(told));
     }
     match pieces.measures().run((measure, digest), find_out).await? {
         // Who asked may have asked a repository that does not have what ours has.

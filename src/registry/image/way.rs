@@ -31,6 +31,8 @@ pub struct Way {
     pub config: Option<Sha256>,
     /// The same, where the store lacks that.
     pub no_config: Option<String>,
+    /// The layers of that image that are packed, each once.
+    pub packed: Vec<Sha256>,
     /// The layers of that image whose size, unpacked, the store does not tell.
     pub unmeasured: Vec<String>,
 }
@@ -151,10 +153,16 @@ impl Walk<'_> {
             self.way.no_config = Some(image.config.digest.clone());
             return End::Open;
         }
+        self.way.packed.clear();
         let is_packed = |layer: &&Descriptor| ["gzip", "zstd"].iter().any(|by| layer.media_type.ends_with(by));
         let is_unknown = |layer: &&Descriptor| {
             layer.digest.parse().is_ok_and(|digest| self.blobs.sizes().get(Measure::Unpacked, &digest).is_none())
         };
+        for digest in image.layers.iter().filter(is_packed).filter_map(|layer| layer.digest.parse().ok()) {
+            if !self.way.packed.contains(&digest) {
+                self.way.packed.push(digest);
+            }
+        }
         let layers = image.layers.iter().filter(is_packed).filter(is_unknown);
         self.way.unmeasured = layers.map(|layer| layer.digest.clone()).collect();
         let read = || Config::read(&self.blobs.peek(&config?)?).ok();
