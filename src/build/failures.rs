@@ -37,6 +37,10 @@ pub struct Failed {
     /// The build came to an end before it did.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub interrupted: bool,
+    /// It came to its end, which its record does not tell: what it was told is older than it is. Kept only while a build is
+    /// at work.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub over: bool,
     /// It had failed before that, and may do so again.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub failed_before: bool,
@@ -99,7 +103,7 @@ impl Failed {
 
     /// Whether it may come to the same again: that a build ended tells nothing of the step.
     pub fn may_recur(&self) -> bool {
-        !self.interrupted || self.failed_before
+        !self.over && (!self.interrupted || self.failed_before)
     }
 
     /// Whether it was tried again since, and not in vain. A source that was to be asked is still to be asked where its
@@ -116,7 +120,13 @@ impl Failures {
     pub fn load(work_dir: &Path) -> Self {
         let mut all = Self::kept(work_dir);
         started::begun(work_dir).for_each(|(path, begun)| all.add(path, begun));
-        all
+        all.standing()
+    }
+
+    /// Those that did not come to an end since.
+    fn standing(mut self) -> Self {
+        self.0.retain(|_, failed| !failed.over);
+        self
     }
 
     /// The same without what was begun.
@@ -228,6 +238,7 @@ impl Engine<'_> {
             message,
             deferred,
             interrupted,
+            over: false,
             failed_before: false,
             running: false,
             told,
@@ -248,10 +259,19 @@ impl Engine<'_> {
         }
     }
 
+    /// Keeps that a step came to its end whose answer is older than what was begun: a build may be killed before its own.
+    pub(super) fn keep_end(&mut self, id: StepId) {
+        let Some(path) = self.paths(id).next() else { return };
+        let over = Failed { step: self.steps.label(id), at: self.clock.now_ms(), over: true, ..Failed::default() };
+        if Failures::of(path, over).append(&mut self.failure_log, &self.work_dir).is_err() {
+            self.failure_log = None;
+        }
+    }
+
     /// Forgets what did not fail again in this build.
     pub(super) fn tidy_failures(&self) {
-        let before = Failures::load(&self.work_dir);
-        let mut now = before.clone();
+        let before = Failures::kept(&self.work_dir);
+        let mut now = before.clone().standing();
         now.0.retain(|path, failed| {
             self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
                 // That what it needs was not there says nothing of a step that is absent.

@@ -210,6 +210,9 @@ impl Engine<'_> {
     fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
         self.stats.ran += 1;
         self.account_of_run(id, status, &run, end);
+        if self.resumed.contains(&id) && !status.blocks() {
+            self.keep_end(id);
+        }
         self.keep_failure(id, Some(run.work.word()));
         self.settle_told(id, status, listener);
     }
