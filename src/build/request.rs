@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use crate::pipeline::backwards;
 use crate::pipeline::makers::{Maker, Makers};
 use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
-use crate::pipeline::problem::suggest;
+use crate::pipeline::pattern;
+use crate::pipeline::problem::{meant, nearest, suggest};
 
 use super::files::folders;
 
@@ -89,13 +90,29 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     makers.extend(around.into_iter().map(|(_, maker)| maker));
     if makers.is_empty() {
         let names = pipeline.targets.iter().map(|t| t.name.as_str());
-        return Err(Unknown {
-            message: format!("no target, step or output `{argument}`"),
-            help: suggest(argument, names.clone())
-                .or_else(|| Some(format!("targets: {}", names.collect::<Vec<_>>().join(", ")))),
-        });
+        let (name, values) = argument.split_at(argument.find('@').unwrap_or(argument.len()));
+        let near = nearest(name, names.clone()).map(|name| format!("{name}{values}"));
+        let near = near.or_else(|| near_path(pipeline, argument));
+        let help =
+            near.map_or_else(|| format!("targets: {}", names.collect::<Vec<_>>().join(", ")), |near| meant(&near));
+        return Err(Unknown { message: format!("no target, step or output `{argument}`"), help: Some(help) });
     }
     Ok(Asked::Output(path.to_owned(), makers))
+}
+
+/// The nearest path that some target may make, where one is misspelt that begins otherwise than its folders.
+fn near_path(pipeline: &Pipeline, path: &str) -> Option<String> {
+    let outputs = || pipeline.targets.iter().flat_map(|target| &target.outputs).map(|output| &output.pattern);
+    let in_folder = |pattern: &Pattern| {
+        let start = pattern::start(pattern);
+        let folders = start.rfind('/').map_or("", |end| &start[..=end]);
+        let rest = path.splitn(folders.matches('/').count() + 1, '/').last()?;
+        let near = format!("{folders}{rest}");
+        (!backwards::match_path(pattern, &near).is_empty()).then_some(near)
+    };
+    let near: Vec<String> =
+        outputs().filter_map(|pattern| pattern::literal(pattern).or_else(|| in_folder(pattern))).collect();
+    nearest(path, near.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The folders that a file lies in and that some target may make, the innermost first, each with that.

@@ -97,6 +97,16 @@ impl Problems {
 
 /// The nearest of `known` to a misspelt `name`, as a help line.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(meant)
+}
+
+/// As a help line.
+pub fn meant(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+/// The one of `known` that is near enough to a misspelt `name`, and the nearest.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = |k: &str| 1 + k.len().min(name.len()) / 3;
     known
         .into_iter()
@@ -105,5 +115,5 @@ pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|k| (strsim::damerau_levenshtein(name, k), k))
         .filter(|(d, k)| *d <= most(k))
         .min()
-        .map(|(_, k)| format!("did you mean `{k}`?"))
+        .map(|(_, k)| k)
 }

@@ -176,6 +176,33 @@ fn explaining_changes_nothing_and_asks_nobody() {
 fn a_misspelt_step_is_the_callers_mistake_and_the_nearest_is_named() {
     let project = project();
     project.run(&["explain", "prt"]).exits(words::exit::WRONG).says("did you mean `part`?");
+    let project = Project::new(
+        "version: 1
+targets:
+  names: {rule: command, foreach: {set: {lines: sets.txt}}, run: \"echo apple > {out}\", output: 'out/gen/{set}.txt'}
+  each: {rule: command, foreach: {n: {from: names, lines: true}}, run: \"echo {n} > {out}\", output: 'out/{set}/{n}.txt'}
+",
+    );
+    project.write("sets.txt", "first\nsecond\n");
+    project.build(&[]);
+    let meant = [
+        ("nmes@set=first", "names@set=first"),
+        ("names@set=frist", "names@set=first"),
+        ("each@set=secnd,n=apple", "each@set=second,n=apple"),
+        ("each@n=aple,set=first", "each@n=apple,set=first"),
+        ("out/gen/frist.txt", "out/gen/first.txt"),
+        ("out/second/aple.txt", "out/second/apple.txt"),
+        ("otu/gen/first.txt", "out/gen/first.txt"),
+    ];
+    for (misspelt, meant) in meant {
+        for verb in ["build", "plan", "explain", "graph", "clean"] {
+            project.run(&[verb, misspelt]).exits(exit::WRONG).says(&format!("did you mean `{meant}`?"));
+        }
+        project.run(&["plan", meant]).exits(exit::DONE);
+    }
+    // What is near to nothing is told where to look.
+    project.run(&["explain", "names@set=other"]).exits(exit::WRONG).says("`layermill graph --steps` names all");
+    project.run(&["explain", "nowhere/at/all"]).exits(exit::WRONG).says("targets: names, each");
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! Which steps were asked for by name.
 
-use crate::pipeline::model::{Axis, AxisKind, TargetId};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::pipeline::axis::read_values;
+use crate::pipeline::model::{Axis, AxisKind, Binding, TargetId};
+use crate::pipeline::pattern::fill;
+use crate::pipeline::problem::{meant, nearest};
 
 use super::neighbourhood::list_of;
 use crate::build::engine::{Compiled, Engine, Selection};
@@ -71,7 +77,60 @@ impl Engine<'_> {
             Asked::Output(..) => format!("no step makes {}", self.name(asked)),
             Asked::Steps(..) => format!("no step {}", self.name(asked)),
         };
-        Unknown { message, help: Some("`layermill graph --steps` names all that can be told now".to_owned()) }
+        let all = || "`layermill graph --steps` names all that can be told now".to_owned();
+        Unknown { message, help: Some(self.near(asked).map_or_else(all, |near| meant(&near))) }
+    }
+
+    /// The name that is nearest to one that there is nothing of.
+    fn near(&self, asked: &Asked) -> Option<String> {
+        match asked {
+            Asked::Target(_) => None,
+            Asked::Steps(target, values) => Some(self.name(&Asked::Steps(*target, self.near_values(*target, values)?))),
+            Asked::Output(path, makers) => {
+                let near = makers.iter().filter_map(|(target, values)| {
+                    let mut values = self.near_values(*target, values)?;
+                    values.sort_by_key(|(binding, _)| *binding);
+                    let filled: Vec<&str> = values.iter().map(|(_, value)| value.as_str()).collect();
+                    let outputs = self.pipeline.targets[*target].outputs.iter();
+                    // Of a path that does not tell all values, no other one can be made.
+                    let all = values.iter().enumerate().all(|(at, (binding, _))| at == *binding);
+                    let paths = outputs.map(move |output| fill(&output.pattern, &filled)).filter(move |_| all);
+                    Some(paths.collect::<Vec<_>>())
+                });
+                let near: Vec<String> = near.flatten().collect();
+                nearest(path, near.iter().map(String::as_str)).map(str::to_owned)
+            }
+        }
+    }
+
+    /// Values of which some are none of their target's, each of these as the nearest that is; `None` where there is no such.
+    fn near_values(&self, target: TargetId, values: &[(usize, String)]) -> Option<Values> {
+        let mut near = values.to_vec();
+        for (binding, value) in &mut near {
+            let known = self.known_values(target, *binding);
+            let meant = if known.contains(value) { None } else { nearest(value, known.iter().map(String::as_str)) };
+            if let Some(meant) = meant.map(str::to_owned) {
+                *value = meant;
+            }
+        }
+        (near != values).then_some(near)
+    }
+
+    /// The values that a binding may have, as far as its list, or what was looked at of that which they are read out of,
+    /// tells them.
+    fn known_values(&self, target: TargetId, binding: usize) -> Arc<HashSet<String>> {
+        let this = &self.pipeline.targets[target];
+        let Binding { axis, parent: theirs, .. } = this.bindings[binding];
+        match (&this.axes[axis].kind, theirs) {
+            (AxisKind::From { target: parent, .. }, Some(theirs)) => self.known_values(*parent, theirs),
+            (AxisKind::From { target: parent, read }, None) => {
+                let steps = self.steps.rows[*parent].steps.iter();
+                let outputs = steps.filter_map(|&step| self.bytes_to_read(step)?.ok());
+                let values = outputs.filter_map(|bytes| read_values(read, &bytes).ok()).flatten();
+                Arc::new(values.map(|(value, _)| value).collect())
+            }
+            _ => self.values_of_axis(target, axis).unwrap_or_default(),
+        }
     }
 
     /// As it is named on the command line.

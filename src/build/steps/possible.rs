@@ -13,7 +13,7 @@ use crate::sync::lock;
 #[derive(Default)]
 pub(crate) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
 
-type Known = Arc<HashSet<String>>;
+pub(crate) type Known = Arc<HashSet<String>>;
 
 impl Engine<'_> {
     /// Whether a target may ever have a step of these values, as its lists are now.
@@ -44,7 +44,7 @@ impl Engine<'_> {
         self.values_of_axis(target, position).is_some_and(|values| values.is_empty())
     }
 
-    fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
+    pub(crate) fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
         let mut known = lock(&self.axis_values.0);
         let read = || {
             let kind = &self.pipeline.targets[target].axes[position].kind;
