@@ -149,14 +149,16 @@ impl Engine<'_> {
             Asks::Always => true,
             Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
         };
-        let upstream = self.steps.slots_of(id).iter().all(|slot| match slot.wait {
+        let upstream = self.steps.slots_of(id).iter().enumerate().all(|(position, slot)| match slot.wait {
             Wait::Step(step) => self.steps.step(step).status.has_outputs() && self.at_risk(step).is_none(),
             Wait::Group(group) => {
                 let group = &self.steps.groups[group as usize];
                 // A group of one may be absent: that is told at length.
                 group.blocked_by.is_none() && group.stale.is_none() && group.at_risk.is_none() && group.rows.len() > 1
             }
-            Wait::File(file) => self.looks[file as usize] == Leaf::There,
+            Wait::File(file) => {
+                self.looks[file as usize] == Leaf::There && self.in_a_made_folder(id, position, file).is_none()
+            }
             Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };

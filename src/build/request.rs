@@ -259,6 +259,15 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             let theirs: Vec<(usize, String)> =
                 on.iter().filter_map(|(b, mine)| Some((*b, fill_known(mine, &value_of)?))).collect();
             want(pipeline, wanted, *of, &theirs);
+            // Another step of that target may make a folder that the file lies in.
+            let path = input.path.as_ref().and_then(|path| fill_known(path, &value_of)).unwrap_or_default();
+            let outputs = pipeline.targets[*of].outputs.iter().filter(|output| output.folder);
+            for output in outputs {
+                for folder in folders::around(&path) {
+                    let makers = backwards::match_path(&output.pattern, folder);
+                    makers.iter().for_each(|values| want(pipeline, wanted, *of, values));
+                }
+            }
         }
     }
     for &of in &this.after {

@@ -310,7 +310,7 @@ impl Engine<'_> {
 
     /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
     /// be named by, the pipeline's check has said so; this path might have been a folder itself.
-    fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
+    pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
         let input = self.steps.target(id).inputs.get(position)?;
         if !matches!(input.kind, InputKind::Target { .. }) {
             return None;
@@ -319,8 +319,11 @@ impl Engine<'_> {
         let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
             parents_of(&self.pipeline.targets[*target]).next().is_none() && self.may_have(*target, values)
         };
-        let (target, values) = folders::around(path).flat_map(|folder| self.makers().of(folder)).find(is_sure)?;
-        let maker = self.label_of(target, &values);
+        // Of values that are read out of an output, its steps tell, which are there by now.
+        let by_step =
+            || self.maker_around(path).map(|step| (self.steps.step(step).target as usize, self.steps.label(step)));
+        let sure = folders::around(path).flat_map(|folder| self.makers().of(folder)).find(is_sure);
+        let (target, maker) = sure.map(|(target, values)| (target, self.label_of(target, &values))).or_else(by_step)?;
         Some(Decision::Failed {
             message: format!("the input {path} lies in a folder that {maker} makes"),
             help: Some(format!("name the target: `{}`", self.pipeline.targets[target].name)),

@@ -9,6 +9,7 @@ use crate::pipeline::pattern::fill;
 use crate::pipeline::problem::{meant, nearest};
 
 use super::neighbourhood::list_of;
+use super::remembered::Values;
 use crate::build::engine::{Compiled, Engine, Selection};
 use crate::build::files::folders;
 use crate::build::reason::Reason;
@@ -37,7 +38,7 @@ impl Engine<'_> {
     }
 
     /// The step that makes a file, or a folder that it lies in.
-    pub(super) fn maker_around(&self, path: &str) -> Option<StepId> {
+    pub(crate) fn maker_around(&self, path: &str) -> Option<StepId> {
         let of_folder = |folder: &str| {
             let maker = self.steps.find_path(&self.state, folder)?;
             let place = self.paths(maker).position(|output| output == folder)?;

@@ -162,3 +162,36 @@ targets:
     project.build(&[]);
     assert_eq!(project.read("r.txt"), "a\n");
 }
+
+#[test]
+fn a_file_in_a_folder_that_a_step_makes_whose_values_are_read_is_not_read_by_itself_either() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [./names], run: \"cp {in} {out}\", output: lst.txt}
+  f: {rule: command, foreach: {n: {from: lst, lines: true}}, run: \"mkdir -p {out}; echo {n} > {out}/in\", output: \"f/{n}/\"}
+  r: {rule: command, inputs: [f/a/in], run: \"cp {in} {out}\", output: r.txt}
+  each: {rule: command, foreach: {k: [a]}, inputs: [\"f/{k}/in\"], run: \"cp {in} {out}\", output: \"each/{k}.txt\"}
+",
+    );
+    project.write("names", "a\n");
+    let why = "the input f/a/in lies in a folder that f@n=a makes";
+    // At first it is not there, and then as the build before left it.
+    for asked in [&["r", "each"][..], &["f"], &[]] {
+        let failed = if asked == ["f"] { 0 } else { 2 };
+        let report = project.build_exits(if failed > 0 { exit::FAILED } else { exit::DONE }, asked);
+        assert_eq!(report.failed, failed, "{}", report.listing());
+        for step in ["r", "each@k=a"].into_iter().filter(|_| failed > 0) {
+            assert_eq!(report.step(step).message.as_deref(), Some(why));
+        }
+    }
+    for step in ["r", "each"] {
+        assert_says(&project.explain(step), &[": failed\n", why, "help      name the target: `f`\n"]);
+    }
+    // What no step makes is read as it lies there, until one does.
+    project.write("names", "b\n");
+    project.build(&[]);
+    assert_eq!(project.read("r.txt"), "a\n");
+    project.write("names", "a\nb\n");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some(why));
+}
