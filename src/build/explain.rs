@@ -144,6 +144,8 @@ pub struct LastMade {
 }
 
 /// When a source was last asked, and with what outcome.
+    /// Nothing was made: its source had none of it, and has had none since.
+    pub is_absent: bool,
 #[derive(Clone, Debug)]
 pub struct LastAsked {
     /// Milliseconds since 1970.
@@ -362,12 +364,13 @@ impl Explanation {
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
         };
-        let absent = record.absent.clone().filter(|_| !record.went_with_input());
         let asked = record.question != Digest::default() || absent.is_some();
         let outcome = match &absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
+        let absent = record.absent.clone().filter(|_| !record.went_with_input());
             Some(_) => "absent",
             None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
+            is_absent: absent.is_some(),
             None if record.asked_at > record.last_made() => "answer unchanged",
             None if record.why.is_none() => TAKEN_OVER,
             None => "answered",

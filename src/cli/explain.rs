@@ -260,7 +260,15 @@ fn past(found: &Explanation, lines: &mut Lines) {
         }
         let target = found.step.split('@').next().unwrap_or_default();
         let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
-        let word = if made.causes.is_empty() { "for" } else { "made by" };
+            [first, more @ ..] if made.is_absent => {
+                lines.add("absent", format!("since {}: {first}", time(made.at)));
+                lines.all("", more);
+            }
+        let word = match () {
+            () if made.causes.is_empty() => "for",
+            () if made.is_absent => "asked by",
+            () => "made by",
+        };
         lines.all(word, by.map(|by| made.step.as_ref().unwrap_or(by)));
     }
     let of = found.last_failure.as_ref().filter(|_| of_failure(found)).map(|last| match last {

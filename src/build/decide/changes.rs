@@ -197,8 +197,13 @@ fn own_parts(template: Option<&Template>, outputs: &[&str]) -> Vec<Name> {
         let value = Part::Value { binding, value: "" }.name_hash();
         [value, Part::Fingerprint { binding, value: "", digest: &none }.name_hash()]
     });
-    let made = outputs.iter().map(|path| made_part(path, Digest::default()).name);
+    let made = outputs.iter().map(|path| output_names(path)[1]);
     values.chain(made).chain([Part::Answer(&none).name_hash()]).collect()
+}
+
+/// The names of the parts that a record has of an output.
+pub(super) fn output_names(path: &str) -> [Name; 2] {
+    [Part::Output(path).name_hash(), made_part(path, Digest::default()).name]
 }
 
 /// Whether a part is of an output that the record is not kept by any more: what is left behind of several has the parts of

@@ -18,8 +18,9 @@ impl Engine<'_> {
         if self.state.step_key_at(first).is_some() {
             return Some(first);
         }
-        // Without a file's record nothing was ever made there.
-        let made = outputs.iter().copied().filter(|&path| self.state.file_at(path).is_some());
+        // A file's record tells that something was made there. What was made and went with what it reads has none, and is
+        // looked for where a step has several outputs, one of which may be known.
+        let made = outputs.iter().copied().filter(|&path| outputs.len() > 1 || self.state.file_at(path).is_some());
         made.filter_map(|path| self.kept_by(path)).find(|&path| self.was_of(id, path))
     }
 

@@ -10,6 +10,7 @@ use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::Decision;
+use super::changes::output_names;
 use super::key::Part;
 use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::{self, Look, folders};
@@ -247,13 +248,23 @@ impl Engine<'_> {
         Decision::Done { status: Status::Absent, message: Some(message), record }
     }
 
-    /// What is kept of a step that was made and goes with what it reads: from what and why it was, for when that is back.
+    /// What is kept of a step that was made and goes with what it reads: from what and why it was, for when that is back,
+    /// by the names that its outputs have then.
     fn record_without(&self, id: StepId, step: StepId) -> Option<StepRecord> {
-        let &[first, ref more @ ..] = self.steps.outputs(id) else { return None };
-        let made = self.state.step_at(first).filter(|record| record.absent.is_none())?;
-        let same = more.iter().map(|&path| self.state.path(path)).eq(made.more_outputs.iter().map(String::as_str));
+        let (first, mut made) = (self.record_path(id)?, self.record_of(id)?);
+        let were = self.outputs_of_record(first, &made);
+        let are_the_same = self.paths(id).eq(were.iter().copied());
+        if made.absent.is_some() && (are_the_same || !made.went_with_input()) {
+            return None;
+        }
+        if !are_the_same {
+            // Nobody knows those names later, and what they were names of is no input.
+            let of_outputs: Vec<[u8; 8]> = were.iter().flat_map(|path| output_names(path)).collect();
+            made.parts.retain(|part| !of_outputs.contains(&part.name));
+        }
+        let more_outputs = self.paths(id).skip(1).map(str::to_owned).collect();
         let why = format!("so was {}, which it reads", self.steps.label(step));
-        same.then(|| StepRecord { key: Digest::default(), absent: Some(why), ..made })
+        Some(StepRecord { key: Digest::default(), absent: Some(why), more_outputs, ..made })
     }
 
     /// Whether a step that would run was absent when its source was last asked, and is only asked again: most likely it

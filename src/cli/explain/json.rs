@@ -93,6 +93,8 @@ struct Made<'a> {
     at: String,
     causes: &'a [String],
     target: Option<&'a str>,
+    /// Nothing was made: its source had none of it, and has had none since.
+    absent: bool,
     /// It was taken over as it was, and not made.
     adopted: bool,
     /// When and why it had been made before that.
@@ -155,6 +157,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             at: time(m.at),
             causes: &m.causes,
             target: m.target.as_deref(),
+            absent: m.is_absent,
             adopted: m.causes.is_empty(),
             before: m.before.as_deref(),
         }),

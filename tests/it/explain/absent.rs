@@ -96,7 +96,51 @@ fn what_comes_and_what_goes_says_so() {
     let gone = "gone: it was there when it was last made";
     let build = project.run(&["build", "tags", "-v"]).exits(exit::DONE);
     assert_says(&build.stderr, &[&format!("({gone}; freshness: asked each time (digest); ")]);
-    assert_says(&project.explain("tags"), &[&format!("last made {gone}")]);
+    let explained = project.explain("tags");
+    assert_says(
+        &explained,
+        &["  absent    since 20", &format!("Z: {gone}\n            freshness: asked each time (digest)\n")],
+    );
+    assert!(!explained.contains("made at"), "nothing was made: {explained}");
+    let json = project.run(&["explain", "tags", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json[0]["last_made"]["absent"], &json[0]["last_made"]["causes"][0]), (&true.into(), &gone.into()));
+}
+
+#[test]
+fn what_was_made_and_is_absent_is_no_first_build_under_another_name_or_in_another_order() {
+    let project = absent();
+    let outputs = ["output: \"copy/{repo}.json\"", "cp {in} {out}"];
+    project.edit(outputs[0], "output: {a: \"a/{repo}\", b: \"b/{repo}\"}");
+    project.edit(outputs[1], "cp {in} {out.a}; cp {in} {out.b}");
+    let step = "copy@repo=library/redis";
+    let [there, gone] = [|_: &str| true, |name: &str| !name.starts_with("library/redis:")];
+    let back = |before: &str, after: &str, while_absent: bool| {
+        shelve(&project, there);
+        project.build(&[]);
+        shelve(&project, gone);
+        if while_absent {
+            assert_eq!(project.build(&[]).absent, 2);
+        }
+        project.edit(before, after);
+        for _ in 0..2 {
+            assert_eq!(project.build(&[]).absent, 2);
+            assert_says(&project.explain(step), &[": absent\n", "last made ", "made at "]);
+        }
+        shelve(&project, there);
+        let build = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
+        let of = |line: &&str| line.contains(&format!(" {step} ("));
+        let built = build.lines().find(of).unwrap_or_else(|| panic!("it comes back\n{build}"));
+        assert_says(built, &["was absent: so was tags@repo=library/redis, which it reads"]);
+        assert!(!built.contains("first build") && !built.contains("gone"), "{built}");
+    };
+    for while_absent in [true, false] {
+        back("{a: \"a/{repo}\", b: \"b/{repo}\"}", "{b: \"b/{repo}\", a: \"a/{repo}\"}", while_absent);
+        back("{b: \"b/{repo}\", a: \"a/{repo}\"}", "{a: \"a/{repo}\", b: \"c/{repo}\"}", while_absent);
+        back("b: \"c/{repo}\"", "b: \"b/{repo}\"", while_absent);
+    }
+    let orphans = project.run(&["clean", "--orphans", "-n", "--offline"]).exits(exit::DONE).stdout;
+    assert!(!orphans.contains("a/library/redis") && !orphans.contains("b/library/redis"), "{orphans}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn why_what_stays_absent_was_asked_about_is_told() {
     project.build(&["--refresh"]);
     assert_says(
         &project.explain("tags"),
-        &["Z: still absent\n", "it was asked because: refreshed by hand\n", "last made first build"],
+        &["Z: still absent\n", "it was asked because: refreshed by hand\n", "  absent    since 20", "Z: first build\n"],
     );
 }
 
