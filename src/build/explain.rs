@@ -84,7 +84,9 @@ pub struct Explanation {
     pub asks: Option<String>,
     pub inputs: Vec<Read>,
     /// Targets that it reads from, and what has to be built before all their steps are told.
-    pub inputs_to_come: Vec<String>,
+    pub inputs_to_come: Vec<ToCome>,
+    /// Of a step that is to come, what has to be built before it beside what the message names, a line each.
+    pub told_after: Vec<String>,
     /// Targets that are only waited for.
     pub after: Vec<String>,
     /// Other targets that describe this step; in what they differ, and what of that holds where they are built together.
@@ -128,11 +130,22 @@ impl Standing {
     }
 }
 
+/// What is to come among the inputs of a step.
+#[derive(Clone, Debug)]
+pub struct ToCome {
+    /// The target, or the files as far as their names are known, and what they wait for.
+    pub text: String,
+    /// What they wait for beside what that names, a line each.
+    pub and: Vec<String>,
+}
+
 /// When a step last ran, or its outputs were brought back or taken over.
 #[derive(Clone, Debug)]
 pub struct LastMade {
     /// Milliseconds since 1970.
     pub at: i64,
+    /// Nothing was made: its source had none of it, and has had none since.
+    pub is_absent: bool,
     /// In words; none where it was taken over as it was.
     pub causes: Vec<String>,
     /// When and why it had been made before it was taken over by hand, in words.
@@ -144,8 +157,6 @@ pub struct LastMade {
 }
 
 /// When a source was last asked, and with what outcome.
-    /// Nothing was made: its source had none of it, and has had none since.
-    pub is_absent: bool,
 #[derive(Clone, Debug)]
 pub struct LastAsked {
     /// Milliseconds since 1970.
@@ -357,8 +368,10 @@ impl Explanation {
 
     /// What a record tells of a step, whoever made it.
     pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
+        let absent = record.absent.clone().filter(|_| !record.went_with_input());
         let last_made = LastMade {
             at: record.last_made(),
+            is_absent: absent.is_some(),
             causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
             before: (!record.before.is_empty()).then(|| record.before.clone()),
             target: recorded.and_then(|t| t.target.clone()),
@@ -367,10 +380,8 @@ impl Explanation {
         let asked = record.question != Digest::default() || absent.is_some();
         let outcome = match &absent {
             Some(_) if record.asked_at > record.last_made() => "still absent",
-        let absent = record.absent.clone().filter(|_| !record.went_with_input());
             Some(_) => "absent",
             None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
-            is_absent: absent.is_some(),
             None if record.asked_at > record.last_made() => "answer unchanged",
             None if record.why.is_none() => TAKEN_OVER,
             None => "answered",

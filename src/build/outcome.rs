@@ -245,11 +245,23 @@ pub struct Unknown {
     pub because: String,
     /// How many more steps of it have to be.
     pub more: usize,
+    /// The first of these.
+    pub others: Vec<String>,
     /// Other targets that may come to make one file with it: then both steps fail.
     pub rivals: Vec<String>,
 }
 
 impl Unknown {
+    /// So many of the others are kept by their names; of more, it is counted how many there are.
+    pub const KEPT: usize = 1000;
+
+    /// What has to be built beside the first, a line each.
+    pub fn and(&self) -> impl Iterator<Item = String> + '_ {
+        let unlisted = Some(self.more - self.others.len()).filter(|more| *more > 0);
+        let others = self.others.iter().map(|step| format!("and {step}"));
+        others.chain(unlisted.map(|more| format!("and {more} more")))
+    }
+
     /// What has to be built.
     pub fn what(&self) -> String {
         match self.more {

@@ -40,7 +40,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if !found.is_empty() {
         match arguments.format {
             Format::Json => print_json(&found.iter().map(json::of).collect::<Vec<_>>())?,
-            Format::Text => print(&found.iter().map(text).collect::<Vec<_>>().join("\n"))?,
+            Format::Text => {
+                print(&found.iter().map(|found| text(found, global.verbose)).collect::<Vec<_>>().join("\n"))?
+            }
         };
     }
     let names: Vec<&str> = missing.iter().map(|unknown| unknown.message.as_str()).collect();
@@ -52,7 +54,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 const SHOWN: usize = 20;
 
 /// The lines of an explanation: a word, and what there is to say.
-struct Lines(String);
+struct Lines {
+    text: String,
+    /// What is counted otherwise is named.
+    verbose: bool,
+}
 
 impl Lines {
     fn add(&mut self, word: &str, text: impl std::fmt::Display) {
@@ -60,12 +66,18 @@ impl Lines {
         for (i, line) in text.lines().enumerate() {
             let word = if i == 0 { word } else { "" };
             // Writing to a String cannot fail.
-            let _ = writeln!(self.0, "  {word:<9} {}", escaped(line));
+            let _ = writeln!(self.text, "  {word:<9} {}", escaped(line));
         }
     }
 
     fn all<T: std::fmt::Display>(&mut self, word: &str, texts: impl IntoIterator<Item = T>) {
         texts.into_iter().for_each(|text| self.add(word, text));
+    }
+
+    /// What more there is of that which was told last, where it was asked for.
+    fn and(&mut self, more: &[String]) {
+        let more = if self.verbose { more } else { &[] };
+        self.all("", more);
     }
 
     /// The first of them; of the rest, how many there are.
@@ -85,13 +97,13 @@ fn escaped(line: &str) -> String {
     line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-fn text(found: &Explanation) -> String {
-    let mut lines = Lines(format!("{}: {}\n", found.step, found.word()));
+fn text(found: &Explanation, verbose: bool) -> String {
+    let mut lines = Lines { text: format!("{}: {}\n", found.step, found.word()), verbose };
     standing(found, &mut lines);
     made_of(found, &mut lines);
     past(found, &mut lines);
     lines.all("again if", &found.again);
-    lines.0
+    lines.text
 }
 
 /// What is to be said of it now.
@@ -105,6 +117,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
             _ => "says",
         };
         lines.add(word, message);
+        lines.and(&found.told_after);
     }
     let doubted = found.perhaps && matches!(found.standing, Standing::Step(Status::Failed | Status::Blocked));
     lines.all(
@@ -198,7 +211,10 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     lines.all("no cause", found.settings.iter().map(|(name, value)| format!("{name}: {value}")));
     lines.all("read", found.contents.iter().map(|(digest, what)| format!("{digest} ({what})")));
     lines.some("input", found.inputs.iter().map(read), 0);
-    lines.all("more", &found.inputs_to_come);
+    for input in &found.inputs_to_come {
+        lines.add("more", &input.text);
+        lines.and(&input.and);
+    }
     lines.all("after", &found.after);
 }
 
@@ -244,6 +260,10 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.add("taken", format!("over as it was, without being made{of} {}", time(made.at)));
                 lines.all("before", &made.before);
             }
+            [first, more @ ..] if made.is_absent => {
+                lines.add("absent", format!("since {}: {first}", time(made.at)));
+                lines.all("", more);
+            }
             [first, more @ ..] => {
                 lines.add("last made", first);
                 lines.all("", more);
@@ -260,10 +280,6 @@ fn past(found: &Explanation, lines: &mut Lines) {
         }
         let target = found.step.split('@').next().unwrap_or_default();
         let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
-            [first, more @ ..] if made.is_absent => {
-                lines.add("absent", format!("since {}: {first}", time(made.at)));
-                lines.all("", more);
-            }
         let word = match () {
             () if made.causes.is_empty() => "for",
             () if made.is_absent => "asked by",

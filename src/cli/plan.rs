@@ -105,6 +105,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let mut text: String = accounts.map(|account| told(account, detail)).collect();
     for unknown in &summary.unknown {
         let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
+        for other in unknown.and().filter(|_| detail == Detail::All) {
+            let _ = writeln!(text, "{:<8}   {other}", "");
+        }
     }
     for empty in words::empty(summary) {
         let _ = writeln!(text, "empty    {empty}");

@@ -201,6 +201,9 @@ struct Unknown<'a> {
     because: &'a str,
     /// How many more steps have to be built.
     more: usize,
+    /// The first of these.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    others: &'a [String],
     /// Targets that may come to make one file with it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     rivals: &'a [String],
@@ -247,6 +250,7 @@ impl<'a> Report<'a> {
             target: name(u.target),
             because: &u.because,
             more: u.more,
+            others: &u.others,
             rivals: &u.rivals,
         };
         Self {

@@ -4,7 +4,7 @@ use crate::pipeline::model::{InputKind, TargetId};
 
 use super::again::fresh;
 use super::told::notes;
-use super::{Explanation, Standing};
+use super::{Explanation, Standing, ToCome};
 use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
 use crate::build::request::Asked;
@@ -29,7 +29,8 @@ impl Engine<'_> {
 
     fn unknown_behind(&self, target: TargetId, steps: &[StepId]) -> Option<Unknown> {
         let (first, more) = steps.split_first()?;
-        Some(Unknown { target, because: self.steps.label(*first), more: more.len(), rivals: Vec::new() })
+        let others = more.iter().take(Unknown::KEPT).map(|&step| self.steps.label(step)).collect();
+        Some(Unknown { target, because: self.steps.label(*first), more: more.len(), others, rivals: Vec::new() })
     }
 
     /// The steps that a group's rows are read out of, as far as they have to be built first.
@@ -61,7 +62,7 @@ impl Engine<'_> {
             for input in &this.inputs {
                 match self.input_to_come(target, input, values) {
                     Ok(reads) => inputs.extend(reads),
-                    Err(words) => inputs_to_come.push(words),
+                    Err(text) => inputs_to_come.push(ToCome { text, and: Vec::new() }),
                 }
             }
             let mut read_out_of = vec![unknown.because.clone()];
@@ -70,6 +71,7 @@ impl Engine<'_> {
                 step: self.label_of(target, values),
                 standing: Standing::Pending,
                 message: Some(unknown.to_string()),
+                told_after: unknown.and().collect(),
                 help: Some(help),
                 rule: (compiled.template.rule.clone(), compiled.template.version),
                 params: compiled.template.params.clone(),
@@ -94,7 +96,7 @@ impl Engine<'_> {
     }
 
     /// The targets that a step reads from whose steps are not all told yet.
-    pub(crate) fn inputs_to_come(&self, id: StepId) -> Vec<String> {
+    pub(crate) fn inputs_to_come(&self, id: StepId) -> Vec<ToCome> {
         let slots = self.steps.target(id).inputs.iter().zip(self.steps.slots_of(id));
         let told = slots.filter_map(|(input, slot)| {
             let (InputKind::Target { target, on, .. }, Wait::Group(group)) = (&input.kind, slot.wait) else {
@@ -112,7 +114,8 @@ impl Engine<'_> {
                 Ok(reads) => reads.into_iter().map(|read| read.path).collect::<Vec<_>>().join(", "),
                 Err(words) => words,
             };
-            Some(format!("{}: {unknown} ({files})", self.pipeline.targets[*target].name))
+            let text = format!("{}: {unknown} ({files})", self.pipeline.targets[*target].name);
+            Some(ToCome { text, and: unknown.and().collect() })
         });
         told.collect()
     }

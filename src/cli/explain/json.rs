@@ -44,7 +44,7 @@ pub struct Json<'a> {
     /// What a build will ask its source for.
     asks: Option<&'a str>,
     inputs: Vec<Input<'a>>,
-    inputs_to_come: &'a [String],
+    inputs_to_come: Vec<&'a str>,
     after: &'a [String],
     same_as: &'a [String],
     /// In what those differ, and what of that holds where they are built together.
@@ -141,7 +141,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
         contents: &found.contents,
         asks: found.asks.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
-        inputs_to_come: &found.inputs_to_come,
+        inputs_to_come: found.inputs_to_come.iter().map(|input| input.text.as_str()).collect(),
         after: &found.after,
         same_as: &found.same_as,
         held: &found.held,

@@ -35,6 +35,17 @@ fn a_target_without_steps_yet_says_what_they_wait_for() {
     assert_says(&project.explain("st"), &["because   first build", &format!("more      l: {all}")]);
     assert_says(&project.explain("per@repo=b"), &[&format!("more      l: {one}")]);
     assert_says(&project.run(&["plan"]).stdout, &[&format!("more     l  {all}"), &format!("more     m  {all}")]);
+    // All of them are named where that is asked for.
+    let named = |text: &str, indent: &str| text.contains(&format!("{indent}and t@repo=b\n{indent}and t@repo=c\n"));
+    for step in ["l", "m", "st"] {
+        let told = project.run(&["explain", "-v", step]).exits(exit::DONE).stdout;
+        assert!(named(&told, "            ") && !named(&project.explain(step), "            "), "{told}");
+    }
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    assert!(named(&plan, "           "), "{plan}");
+    let plan: serde_json::Value =
+        serde_json::from_str(&project.run(&["plan", "--format", "json"]).stdout).expect("JSON");
+    assert_eq!(plan["unknown"][0]["others"], serde_json::json!(["t@repo=b", "t@repo=c"]));
     // A value that its list does not have will not come.
     project.run(&["explain", "r/z/1.txt"]).exits(exit::WRONG).says("no step makes r/z/1.txt");
     project.build(&[]);
