@@ -185,8 +185,10 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
         0 => lines.all("rule", Some(&found.rule.0).filter(|rule| !rule.is_empty())),
         version => lines.add("rule", format!("{} (version {version})", found.rule.0)),
     }
-    // What is filled in shows more than the text that it is filled into.
-    let shown = |(name, value): &&(String, String)| !value.is_empty() && *value != format!("{{{name}}}");
+    // What is filled in shows more than the text that it is filled into, and the source has a line of its own.
+    let shown = |(name, value): &&(String, String)| {
+        !value.is_empty() && *value != format!("{{{name}}}") && found.source.as_ref() != Some(value)
+    };
     for (name, value) in found.params.iter().filter(shown) {
         lines.add(name, value);
     }

@@ -159,7 +159,8 @@ pub(super) mod tests {
     use crate::pipeline::check::{Options, load_text};
     use crate::pipeline::shape::Vocabulary;
     use crate::registry;
-    use crate::rules::{KINDS, Rule, compile};
+    use crate::rules::{KINDS, Rule, Unrecorded, compile};
+    use crate::store::blobs::Blobs;
 
     fn load(target: &str) -> (Pipeline, String) {
         let text = format!(
@@ -187,6 +188,13 @@ pub(super) mod tests {
         assert!(note.starts_with("12 tags left out: `t0` (gone), `t1` (gone), "));
         assert!(note.ends_with("`t9` (gone) and 2 more"), "{note}");
         assert_eq!(left_out(("tag", "tags"), &tags[..1]), "1 tag left out: `t0` (gone)");
+    }
+
+    /// Has a rule take over an output with these bytes, with an empty store.
+    pub fn adopt(rule: &Arc<dyn Rule>, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path()).unwrap();
+        rule.adopt(step, &Unrecorded { bytes, blobs: &blobs, is_older: false })
     }
 
     /// What is wrong with the keys of a target, and the text that is marked.

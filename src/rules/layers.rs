@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::tagged::{self, Looked, Tagged};
-use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, StepView, asks};
+use super::{Asked, Common, Content, Failure, Job, Made, Pull, Rule, SOURCE, StepView, Unrecorded, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
@@ -16,6 +16,7 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::layer_file::{self, Ids};
 use crate::registry::{self, Answer, Platform, Source};
+use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -97,6 +98,10 @@ pub fn compile(
     params.extend(
         [("platform", &*platform_text), ("ids", ids_word), ("sizes", sizes_word)].map(|(n, v)| (n.into(), v.into())),
     );
+    // One that makes layer files itself decides their bytes; of all others, the digest does.
+    if tagged.source.analyst().is_some() {
+        params.push((SOURCE.into(), tagged.source.identity().into()));
+    }
     let reads = asks::reads([&tagged.repo, &tagged.tag].into_iter().chain(&platform));
     let common = tagged.common(KIND.name, VERSION, params, reads);
     Some(Arc::new(LayersRule { tagged, platform, ids, is_unpacked, common }))
@@ -127,6 +132,35 @@ impl LayersRule {
         let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();
         // The check has refused what is none.
         self.platform(&values).unwrap_or_default()
+    }
+}
+
+impl LayersRule {
+    /// Whether a layer file that tells this digest may be that of what its tag has. Where neither the file nor the store
+    /// tells (an index that is not kept, or a file of an imagelayers server), it is believed as long as the list of tags is
+    /// not newer.
+    fn is_of(
+        &self,
+        has: Sha256,
+        told: Option<Sha256>,
+        step: &StepView,
+        unrecorded: &Unrecorded<'_>,
+    ) -> Result<(), String> {
+        if let Some(told) = told {
+            let way = registry::way(unrecorded.blobs, has, &self.platform_of(step));
+            if told == has || way.manifests.last().is_some_and(|(last, _)| *last == told) {
+                return Ok(());
+            }
+            if way.missing() != Some(has) {
+                return Err(format!("is of {told}, which is not what the tag has: {has}"));
+            }
+        }
+        match unrecorded.is_older {
+            true => {
+                Err("does not tell whether it is of what the tag has, and is older than the list of tags".to_owned())
+            }
+            false => Ok(()),
+        }
     }
 }
 
@@ -169,9 +203,9 @@ impl Rule for LayersRule {
         missing.or_else(config).or_else(size)
     }
 
-    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    fn adopt(&self, step: &StepView, unrecorded: &Unrecorded<'_>) -> Result<Option<Vec<u8>>, String> {
         let (repo, tag) = self.tagged.of(step);
-        let found = layer_file::recognise(bytes, &repo, &tag)?;
+        let found = layer_file::recognise(unrecorded.bytes, &repo, &tag)?;
         // What is known to be another platform's was made by another target.
         let theirs = found.platform.and_then(|p| p.parse::<Platform>().ok());
         if let Some(theirs) = theirs.filter(|theirs| !self.platform_of(step).accepts(theirs)) {
@@ -182,8 +216,8 @@ impl Rule for LayersRule {
             let sizes = if found.is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
             return Err(format!("has the sizes of {sizes} layers"));
         }
-        if self.tagged.fingerprint(step).is_some() {
-            return Ok(None);
+        if let Some(has) = self.tagged.fingerprint(step) {
+            return self.is_of(has, found.digest, step, unrecorded).map(|()| None);
         }
         let digest = found.digest.ok_or("does not tell which digest its tag had")?;
         Ok(Some(tagged::answer(&digest)))

@@ -26,6 +26,9 @@ use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::state::FileRecord;
 
+/// What a key calls the source, where that decides the bytes of what is made.
+pub const SOURCE: &str = "source";
+
 /// What bounds how many steps of a rule run at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
@@ -132,6 +135,15 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// A file or folder that the rule wrote in its scratch folder.
     File(PathBuf),
+}
+
+/// An output that lies there without a record.
+pub struct Unrecorded<'a> {
+    pub bytes: &'a [u8],
+    /// What is kept of its source's content.
+    pub blobs: &'a Blobs,
+    /// What its values were read out of was made since then, and not taken over.
+    pub is_older: bool,
 }
 
 /// Why a step failed.
@@ -242,8 +254,8 @@ pub trait Rule: Send + Sync {
     /// Takes over an output that it has no record of, where the bytes parse as what the rule writes: the answer that they
     /// hold, where the rule has questions. The error says, after "it", why they are something else; nothing, where no such
     /// file tells all that its source said.
-    fn adopt(&self, step: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        let _ = (step, bytes);
+    fn adopt(&self, step: &StepView, found: &Unrecorded<'_>) -> Result<Option<Vec<u8>>, String> {
+        let _ = (step, found);
         Err(String::new())
     }
 

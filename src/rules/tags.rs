@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::{Asked, Asks, Common, Content, Failure, Job, Made, Rule, StepView, asks};
+use super::{Asked, Asks, Common, Content, Failure, Job, Made, Rule, StepView, Unrecorded, asks};
 use crate::pipeline::Pipeline;
 use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
@@ -145,8 +145,8 @@ impl Rule for TagsRule {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    fn adopt(&self, _: &StepView, bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        recognise(bytes).map(|tags| Some(render(&tags)))
+    fn adopt(&self, _: &StepView, found: &Unrecorded<'_>) -> Result<Option<Vec<u8>>, String> {
+        recognise(found.bytes).map(|tags| Some(render(&tags)))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
@@ -189,7 +189,7 @@ fn recognise(bytes: &[u8]) -> Result<BTreeMap<String, Sha256>, String> {
 mod tests {
     use super::*;
     use crate::registry::testing;
-    use crate::rules::asks::tests::{compiled, problems_of};
+    use crate::rules::asks::tests::{adopt, compiled, problems_of};
 
     #[test]
     fn tag_file_as_the_seed_prints_it() {
@@ -264,6 +264,6 @@ mod tests {
         let id = "a".repeat(64);
         let compact = format!("{{\"b\":\"{id}\",\"a\":\"{id}\"}}");
         let canonical = format!("{{\n  \"a\": \"{id}\",\n  \"b\": \"{id}\"\n}}\n");
-        assert_eq!(rule.adopt(&step, compact.as_bytes()), Ok(Some(canonical.into_bytes())));
+        assert_eq!(adopt(&rule, &step, compact.as_bytes()), Ok(Some(canonical.into_bytes())));
     }
 }

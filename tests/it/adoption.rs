@@ -1,6 +1,6 @@
 //! A `result/` folder that the seed's scripts made is a warm start.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -142,6 +142,54 @@ fn a_layer_file_of_another_image_is_not_adopted() {
     let report = project.build(&[]);
     assert!(report.names().contains(&"get_layer_all@repo=library/busybox,tag=1"), "{}", report.listing());
     assert_eq!(project.json("result/layers/library/busybox/1.json")[0]["repo"]["name"], "library/busybox");
+}
+
+/// A pipeline whose statistics name digests, built, and then without anything that tells how.
+fn built_and_forgotten(registry: &Registry, repository: &str) -> Project {
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &[repository]));
+    project.edit("    rule: stat\n", "    rule: stat\n    columns: [repo, tag, digest]\n");
+    project.build(&[]);
+    fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    project
+}
+
+#[test]
+fn a_layer_file_of_another_digest_than_its_tag_has_is_made_again() {
+    let registry = stock::registry();
+    let project = built_and_forgotten(&registry, "library/redis");
+    let now = stock::redis("8.0.0").manifest(Format::Docker);
+    registry.push("library/redis:latest", &now);
+    // The list is as of today, and what lies below it is not.
+    project.build(&["get_tag", "--refresh"]);
+    let older = "does not tell whether it is of what the tag has, and is older than the list of tags".to_owned();
+    for why in [older, format!("which is not what the tag has: {}", now.digest())] {
+        let report = project.build(&["get_layer_all"]);
+        let step = "get_layer_all@repo=library/redis,tag=latest";
+        report.assert_only(&[step]);
+        assert!(report.step(step).reason().contains(&why), "{}", report.listing());
+        assert_eq!(project.json("result/layers/library/redis/latest.json")[0]["repo"]["digest"], now.digest());
+        // The same where the list is taken over, too, and the store is another's.
+        let old = stock::redis("7.4.1").manifest(Format::Docker);
+        let text = project.read("result/layers/library/redis/latest.json").replace(now.digest(), old.digest());
+        project.write("result/layers/library/redis/latest.json", text);
+        fs::remove_dir_all(project.path(".layermill/state")).expect("removed");
+    }
+}
+
+#[test]
+fn a_layer_file_that_does_not_tell_its_tags_digest_is_believed_until_the_list_of_tags_is_another() {
+    let registry = stock::registry();
+    let project = built_and_forgotten(&registry, "library/nginx");
+    // An index: its file tells the digest of an image in it.
+    let mark = registry.mark();
+    project.build(&["get_layer_all", "--refresh"]).assert_nothing_done();
+    assert!(registry.requests_since(mark).iter().all(|request| !request.fetches()), "a warm start");
+    fs::remove_dir_all(project.path(".layermill")).expect("removed");
+    registry.push("library/nginx:latest", &stock::nginx_index("1.29.0", ""));
+    let report = project.build(&["get_layer_all", "--refresh"]);
+    report.assert_only(&["get_tag@repo=library/nginx", "get_layer_all@repo=library/nginx,tag=latest"]);
+    let amd64 = stock::nginx("amd64", "1.29.0").manifest(Format::Oci);
+    assert_eq!(project.json("result/layers/library/nginx/latest.json")[0]["repo"]["digest"], amd64.digest());
 }
 
 #[test]

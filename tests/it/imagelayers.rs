@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::support::fault::{self, Seen, Server};
+use crate::support::images::Format;
 use crate::support::project::Project;
 use crate::support::stock;
 use crate::support::words::exit;
@@ -102,6 +103,52 @@ fn a_tag_that_is_named_needs_no_tag_file() {
     assert_eq!(project.json("result/layers/busybox/latest.json"), json!([image("busybox", "latest")]));
     let told = explained();
     assert!(told.contains("  read      busybox:latest (its layers, as the source tells them)\n"), "{told}");
+}
+
+#[test]
+fn a_source_that_makes_other_files_of_the_same_digest_makes_them_again() {
+    let registry = stock::registry();
+    let digest = stock::busybox().manifest(Format::Oci).digest()["sha256:".len()..].to_owned();
+    // A server that gives the digests which the registry has, and its own layer files.
+    let servers = [0, 1].map(|_| {
+        let digest = digest.clone();
+        Server::start(move |request| match request.path.strip_prefix("/registry/images/") {
+            Some(_) => fault::json(StatusCode::OK, &json!({"1": digest, "latest": digest})),
+            None => answer(request),
+        })
+    });
+    let project = project(&servers[0].url(), &["library/busybox"]);
+    let target = "  static: {rule: layers, source: ours, repo: library/busybox, tag: latest, output: static.json}\n";
+    project.edit("targets:\n", &format!("targets:\n{target}"));
+    let steps = ["static", "get_layer_latest", "get_layer_all"];
+    project.build(&steps);
+    let source = |kind: &str, url: &str| format!("{kind} {url}");
+    let mut was = source("imagelayers", &servers[0].url());
+    let dynamic = "get_layer_all@repo=library/busybox,tag=1";
+    for (kind, url) in [("imagelayers", servers[1].url()), ("registry", registry.url())] {
+        let (old_kind, old_url) = was.split_once(' ').expect("kind and address");
+        project
+            .edit(&format!("{{kind: {old_kind}, url: \"{old_url}\"}}"), &format!("{{kind: {kind}, url: \"{url}\"}}"));
+        let now = source(kind, &url);
+        let question = format!("changed question: source, from {was} to {now}");
+        let plan = project.run(&["plan", "static", dynamic, "-v"]).stdout;
+        assert!(plan.contains(&question), "{plan}");
+        let parameter = format!("changed parameter: source, from {was:?} to {now:?}");
+        assert!(plan.contains(&parameter), "{plan}");
+        let report = project.build(&steps);
+        assert_eq!(report.built, 3, "{}", report.listing());
+        assert!(report.step("static").reason().contains(&question), "{}", report.listing());
+        assert!(report.step(dynamic).reason().contains(&parameter), "{}", report.listing());
+        was = now;
+        project.build(&steps).assert_nothing_done();
+    }
+    let fresh = Project::new(&project.read("pipeline.yaml"));
+    fresh.build(&steps);
+    for file in ["static.json", "result/layers/library/busybox/1.json"] {
+        assert_eq!(project.read(file), fresh.read(file));
+        let told = project.explain(file);
+        assert!(told.contains(&format!("  read      sha256:{digest} (the manifest)\n")), "{told}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Taking over outputs that lie there without a record: unasked where a rule knows them for its own, and by hand.
 
-use crate::rules::StepView;
+use crate::rules::{StepView, Unrecorded};
 use crate::store::state::{FileRecord, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
@@ -52,7 +52,9 @@ impl Engine<'_> {
         }
         let before = clock::now_ns();
         let bytes = std::fs::read(&path).map_err(|e| Some(format!("but cannot be read: {e}")))?;
-        let answer = match compiled.rule.adopt(view, &bytes).map_err(|why| other(&why))? {
+        let is_older = self.is_older(id, view, files::mtime(&meta) / 1_000_000);
+        let unrecorded = Unrecorded { bytes: &bytes, blobs: &self.blobs, is_older };
+        let answer = match compiled.rule.adopt(view, &unrecorded).map_err(|why| other(&why))? {
             Some(answer) if self.mode == Mode::Look => Some(Sha256::of(&answer)),
             Some(answer) => Some(self.blobs.put(&answer).map_err(|e| Some(format!("but cannot be kept: {e}")))?),
             None => None,
@@ -70,6 +72,15 @@ impl Engine<'_> {
             ..StepRecord::default()
         };
         Ok(self.keyed(id, record, answer.as_ref()))
+    }
+
+    /// Whether what told a digest that came with one of a step's values was made after this time, in milliseconds since 1970.
+    fn is_older(&self, id: StepId, view: &StepView, written: i64) -> bool {
+        let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
+        let with_digest = (0..view.fingerprints.len()).filter(|&binding| view.fingerprints[binding].is_some());
+        let tellers = with_digest.filter_map(|binding| self.teller(target, binding, &values));
+        let mut records = tellers.filter_map(|teller| self.record_of(teller));
+        records.any(|told| told.why.is_some() && told.last_made() > written)
     }
 
     /// Why a step runs of which there is no record: what is there all the same, and why that is not taken over.

@@ -8,6 +8,7 @@ use crate::store::{Digest, Sha256, hex};
 use super::key::{Part, Template};
 use super::parts::{made_name, made_part};
 use crate::build::reason::Reason;
+use crate::rules::SOURCE;
 
 /// How many paths are named where the order of inputs changed.
 const NAMED: usize = 3;
@@ -257,8 +258,12 @@ fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
     let find = |t: &Template, name: &str| t.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
     let names = new.params.iter().chain(old.params.iter().filter(|(n, _)| find(new, n).is_none()));
     for (name, _) in names {
-        let (from, to) = (find(old, name), find(new, name));
+        let (mut from, mut to) = (find(old, name), find(new, name));
         if from != to {
+            // Where it decides nothing, a key does not hold it; what it was is told all the same.
+            if name == SOURCE && old.source != new.source {
+                (from, to) = (from.or(old.source.clone()), to.or(new.source.clone()));
+            }
             found.push(Reason::Parameter { name: name.clone(), from, to });
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Pattern, Read, Select, Target, TargetId};
 use crate::pipeline::node::written;
 use crate::pipeline::pattern;
+use crate::rules::SOURCE;
 use crate::store::state::StepRecord;
 
 use super::neighbourhood::list_of;
@@ -138,12 +139,17 @@ impl Engine<'_> {
             (true, false) => "an input that is to come, ",
             (false, false) => "an input, or one that is to come, ",
         };
-        let source = if asks { "its source, " } else { "" };
+        let source = if self.hangs_on_source(id, compiled) { "its source, " } else { "" };
         format!("{inputs}{source}a parameter or the rule's version changes")
     }
 
     pub(super) fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
         compiled.rule.question(&self.view(id)).is_some()
+    }
+
+    /// Whether another source may make it otherwise.
+    pub(super) fn hangs_on_source(&self, id: StepId, compiled: &Compiled) -> bool {
+        self.asks(id, compiled) || compiled.template.params.iter().any(|(name, _)| name == SOURCE)
     }
 
     /// Its source is not asked: `--offline`.
@@ -210,7 +216,7 @@ impl Engine<'_> {
     }
 
     /// The step out of whose output a value was first read: those in between only pass it on.
-    fn teller(&self, target: TargetId, binding: usize, values: &[&str]) -> Option<StepId> {
+    pub(crate) fn teller(&self, target: TargetId, binding: usize, values: &[&str]) -> Option<StepId> {
         let this = &self.pipeline.targets[target];
         let Binding { axis, parent: theirs, .. } = this.bindings[binding];
         let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };

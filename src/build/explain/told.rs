@@ -2,7 +2,7 @@
 
 use crate::pipeline::model::{AxisKind, Binding, TargetId};
 use crate::pipeline::node::written;
-use crate::rules::Lane;
+use crate::rules::{Lane, SOURCE};
 
 use super::again::fresh;
 use super::neighbourhood::list_of;
@@ -41,8 +41,9 @@ impl Engine<'_> {
                     .filter(|then| Some(then) != compiled.template.source.as_ref());
                 self.tell_rule(id, compiled, &mut told);
                 self.tell_other_targets(id, &mut told);
-                if let Some(source) = told.source.as_ref().filter(|_| !self.asks(id, compiled)) {
-                    told.settings.push(("source", format!("{source} (what it reads there is named by its digest)")));
+                if let Some(source) = told.source.as_ref().filter(|_| !self.hangs_on_source(id, compiled)) {
+                    let why = "what it reads there is named by its digest: any other but imagelayers gives the same";
+                    told.settings.push((SOURCE, format!("{source} ({why})")));
                 }
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }

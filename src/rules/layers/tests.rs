@@ -5,8 +5,7 @@ use crate::registry::image::manifest::{self, Manifest};
 use crate::registry::image::{Config, Image};
 use crate::registry::{About, Answering, TagFilter, Tags};
 use crate::rules::Lane;
-use crate::rules::asks::tests::{compiled, problems_of};
-use crate::store::Sha256;
+use crate::rules::asks::tests::{adopt, compiled, problems_of};
 
 /// A source that has one image, and that writes down what it is asked.
 #[derive(Default)]
@@ -158,17 +157,17 @@ fn files_that_are_there_are_taken_over() {
     // Its platform is not known, and not that of another target either.
     let file = String::from_utf8(file).unwrap();
     let ours = file.replace("unknown/unknown", "linux/amd64");
-    assert_eq!(rule.adopt(&step(Some(digest)), ours.as_bytes()), Ok(None));
-    assert_eq!(rule.adopt(&step(None), ours.as_bytes()), Ok(Some(format!("{digest}\n").into_bytes())));
+    assert_eq!(adopt(&rule, &step(Some(digest)), ours.as_bytes()), Ok(None));
+    assert_eq!(adopt(&rule, &step(None), ours.as_bytes()), Ok(Some(format!("{digest}\n").into_bytes())));
     let other = file.replace("unknown/unknown", "linux/arm64");
-    assert_eq!(rule.adopt(&step(None), other.as_bytes()), Err("is of the platform linux/arm64".to_owned()));
+    assert_eq!(adopt(&rule, &step(None), other.as_bytes()), Err("is of the platform linux/arm64".to_owned()));
     let unpacked = ours.replace("linux/amd64\"", "linux/amd64\", \"sizes\": \"uncompressed\"");
-    let unpacked = rule.adopt(&step(Some(digest)), unpacked.as_bytes());
+    let unpacked = adopt(&rule, &step(Some(digest)), unpacked.as_bytes());
     assert_eq!(unpacked, Err("has the sizes of uncompressed layers".to_owned()));
     let seed = br#"[{"repo":{"name":"nginx","tag":"1.0","size":1,"count":1},"layers":[{"id":"a"}],"status":200}]"#;
-    assert_eq!(rule.adopt(&step(None), seed), Err("does not tell which digest its tag had".to_owned()));
-    assert_eq!(rule.adopt(&step(Some(digest)), seed), Ok(None));
-    assert!(rule.adopt(&step(None), b"<html>").is_err());
+    assert_eq!(adopt(&rule, &step(None), seed), Err("does not tell which digest its tag had".to_owned()));
+    assert_eq!(adopt(&rule, &step(Some(digest)), seed), Ok(None));
+    assert!(adopt(&rule, &step(None), b"<html>").is_err());
 }
 
 #[test]

@@ -175,7 +175,9 @@ targets:
     assert!(!asked.contains("no cause  source"), "{asked}");
     assert_says(
         &project.explain("latest"),
-        &["no cause  source: oci-layout images (what it reads there is named by its digest)"],
+        &[
+            "no cause  source: oci-layout images (what it reads there is named by its digest: any other but imagelayers gives the same)",
+        ],
     );
     // What was read, and where the pipeline would read now, are two things.
     std::fs::rename(project.path("images"), project.path("others")).expect("moved");
