@@ -31,7 +31,7 @@ use super::events::Silence;
 use super::failures::{Failed, Failures};
 use super::outcome::{self, Status};
 use super::reason::Reason;
-use super::reasons::Reasons;
+use super::reasons::{Reasons, source_then};
 use super::request::{self, Asked, Unknown};
 use super::session::{BuildError, Order, Session, looked, looked_through, unlooked};
 use super::steps::StepId;
@@ -369,10 +369,12 @@ impl Explanation {
     /// What a record tells of a step, whoever made it.
     pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
         let absent = record.absent.clone().filter(|_| !record.went_with_input());
+        let mut causes = record.why.as_deref().map(Reasons::recorded).unwrap_or_default();
+        causes.retain(|cause| source_then(cause).is_none());
         let last_made = LastMade {
             at: record.last_made(),
             is_absent: absent.is_some(),
-            causes: record.why.as_deref().map(Reasons::recorded).unwrap_or_default(),
+            causes,
             before: (!record.before.is_empty()).then(|| record.before.clone()),
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
@@ -393,6 +395,7 @@ impl Explanation {
         Self {
             last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),
+            other_source: record.why.as_deref().and_then(source_then).map(str::to_owned),
             key: (!record.went_with_input()).then_some(record.key),
             ..Self::default()
         }

@@ -19,6 +19,9 @@ const RESTORED: &str = "restored from the store, without being run";
 /// The beginning of what it then says of how they were made.
 const MADE: &str = "what came back was made at ";
 
+/// Around the source of a step that was made by its answer, where another one has said the same since.
+const SOURCE: [&str; 2] = ["its source was ", " then"];
+
 /// Why a step runs: at least one cause, the most telling first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reasons {
@@ -129,6 +132,19 @@ impl Reasons {
             why => why.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// What a record tells of why a step ran, with the source that it had `then`. The first such is that which it ran by.
+pub(super) fn by_source(why: &str, then: &str) -> String {
+    let mut lines = Reasons::recorded(why);
+    lines.extend(source_then(why).is_none().then(|| SOURCE.join(then)));
+    lines.join("\n")
+}
+
+/// The source that a step ran by, where its record tells that beside the causes.
+pub(super) fn source_then(why: &str) -> Option<&str> {
+    let [before, behind] = SOURCE;
+    why.lines().find_map(|line| line.strip_prefix(before)?.strip_suffix(behind))
 }
 
 /// When and why what is taken over by hand was made, as the record before that tells.

@@ -205,7 +205,9 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     if let Some(source) = &found.source {
         lines.add("source", source);
         let other = found.other_source.as_ref();
-        lines.all("", other.map(|other| format!("it was {other} when this was last made")));
+        let is_absent = found.last_made.as_ref().is_some_and(|made| made.is_absent);
+        let what = if is_absent { "became absent" } else { "was last made" };
+        lines.all("", other.map(|other| format!("it was {other} when this {what}")));
     }
     if let Some(fresh) = found.fresh.as_ref().filter(|fresh| found.source.is_some() || *fresh != "exists") {
         lines.add("fresh", fresh);

@@ -7,6 +7,7 @@ use crate::store::{Sha256, hex};
 
 use super::Engine;
 use crate::build::decide::adoption::TAKEN_OVER;
+use crate::build::decide::key::Template;
 use crate::build::decide::parts::made_part;
 use crate::build::decide::{ABSENT_IS_ERROR, Run, Work};
 use crate::build::events::Listener;
@@ -15,6 +16,7 @@ use crate::build::execute::task::Answered;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
+use crate::build::reasons::by_source;
 use crate::build::steps::StepId;
 
 /// What is to be said of a step that ran.
@@ -73,7 +75,7 @@ impl Engine<'_> {
             }
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
-            run.record.why = before.why;
+            run.record.why = self.why_then(id, &before);
         }
         if let Some(why) = still_absent {
             self.schedule.end(id);
@@ -99,6 +101,14 @@ impl Engine<'_> {
     /// Whether what was not there is taken not to be there as long as the answer is the same.
     fn rests_on_the_digest(&self, id: StepId) -> bool {
         self.settings_of(id).fresh == Freshness::Digest && !self.refreshed(id) && !self.forced(id)
+    }
+
+    /// Why a step last ran, and by which source, where that is another one than it has now: its record goes by this one.
+    fn why_then(&self, id: StepId, before: &StepRecord) -> Option<String> {
+        let why = before.why.clone()?;
+        let now = self.rules[self.steps.step(id).target as usize].as_ref()?.template.source.as_ref();
+        let then = self.state.template(&before.template).and_then(Template::parse).and_then(|template| template.source);
+        Some(then.filter(|then| Some(then) != now).map_or(why.clone(), |then| by_source(&why, &then)))
     }
 
     /// In what an answer differs from the one before, where that is still there.
@@ -176,12 +186,13 @@ impl Engine<'_> {
         let record = std::mem::take(&mut run.record);
         let answer = record.answer;
         // Asked again, it is absent for what it was asked then.
+        let why_then = before.as_ref().and_then(|before| self.why_then(id, before));
         let why_asked = before.as_ref().map(|_| run.reasons.listed().join("\n"));
         let record = StepRecord {
             absent: Some(why.clone()),
             why_asked: why_asked.unwrap_or_default(),
             made_at: before.as_ref().map_or(0, StepRecord::last_made),
-            why: before.and_then(|before| before.why).or_else(|| Some(run.reasons.to_record())),
+            why: why_then.or_else(|| Some(run.reasons.to_record())),
             asked_at: self.clock.now_ms(),
             ..record
         };

@@ -299,6 +299,7 @@ impl Engine<'_> {
         if let Some(recorded) = recorded {
             told.rule = (recorded.rule, recorded.version);
             (told.params, told.source) = (recorded.params, recorded.source);
+            told.other_source = told.other_source.filter(|then| Some(then) != told.source.as_ref());
         }
         told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
         Some(told)

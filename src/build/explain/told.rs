@@ -36,8 +36,9 @@ impl Engine<'_> {
         told.settings = self.set_in_pipeline(target, self.settings_of(id));
         match &self.rules[target] {
             Some(compiled) => {
-                told.other_source = template
-                    .and_then(|then| then.source)
+                told.other_source = told
+                    .other_source
+                    .or_else(|| template?.source)
                     .filter(|then| Some(then) != compiled.template.source.as_ref());
                 self.tell_rule(id, compiled, &mut told);
                 self.tell_other_targets(id, &mut told);

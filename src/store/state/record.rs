@@ -43,7 +43,8 @@ pub struct StepRecord {
     pub parts: Vec<KeyPart>,
     /// Inputs that it said it had read, beside those that were declared.
     pub found: Vec<FoundInput>,
-    /// Why it ran when it last did, in words, a line a cause; empty for a first build, `None` where it never ran.
+    /// Why it ran when it last did, in words, a line a cause; empty for a first build, `None` where it never ran. A line more
+    /// tells the source of then, where another one has said the same since.
     pub why: Option<String>,
     /// The paths of its outputs after the first.
     pub more_outputs: Vec<String>,

@@ -55,6 +55,37 @@ fn why_a_source_was_last_asked_is_kept_whatever_came_of_it_and_since() {
 }
 
 #[test]
+fn the_source_that_a_step_was_made_by_is_told_also_where_another_one_said_the_same_since() {
+    let project = tags_of("library/redis");
+    project.build(&[]);
+    let made = line(&project.explain("tags"), "made at");
+    let source = line(&project.explain("tags"), "source");
+    let (kind, folder) = source.split_once(' ').expect("what it is, and where");
+    let was = format!("  source    {kind} others\n            it was {source} when this was last made\n");
+    std::fs::rename(project.path(folder), project.path("others")).expect("moved");
+    project.edit(&format!("path: {folder}"), "path: others");
+    // However often it is asked.
+    for args in [&[][..], &["--refresh"], &["--refresh"]] {
+        project.build(args).assert_nothing_done();
+        let told = project.explain("tags");
+        assert_says(&told, &["Z: answer unchanged\n", &was, "  last made first build\n  made at "]);
+        assert_eq!(line(&told, "made at"), made);
+    }
+    // Back where it was made, there is nothing to tell; made again, it is of what it is now.
+    std::fs::rename(project.path("others"), project.path(folder)).expect("moved");
+    project.edit("path: others", &format!("path: {folder}"));
+    project.build(&[]).assert_nothing_done();
+    assert!(!project.explain("tags").contains("it was oci-layout"), "{}", project.explain("tags"));
+    std::fs::rename(project.path(folder), project.path("others")).expect("moved");
+    project.edit(&format!("path: {folder}"), "path: others");
+    project.build(&[]).assert_nothing_done();
+    assert_says(&project.explain("tags"), &[&was]);
+    project.remove("tags/library/redis.json");
+    project.build(&[]);
+    assert!(!project.explain("tags").contains("it was oci-layout"), "{}", project.explain("tags"));
+}
+
+#[test]
 fn why_what_stays_absent_was_asked_about_is_told() {
     let project = tags_of("library/none");
     assert_eq!(project.build(&[]).absent, 1);
