@@ -389,6 +389,42 @@ fn a_found_input_that_is_written_while_the_command_runs_makes_it_run_once_more()
 }
 
 #[test]
+fn a_found_folder_in_which_anything_is_written_while_the_command_runs_makes_it_run_once_more() {
+    for meddles in ["echo new > in/sub/a.txt", "echo new > in/sub/b.txt", "rm in/sub/a.txt"] {
+        let p = project(&format!(
+            r#"  t: {{rule: command, run: "cat in/sub/* > {{out}}; test -e ran || {{{{ touch ran; {meddles}; }}}}; echo 'x: in' > {{out}}.d", depfile: "{{out}}.d", output: t.txt}}
+"#
+        ));
+        fs::create_dir_all(p.path("in/sub")).expect("created");
+        for (name, content) in [("a.txt", "old\n"), ("z.txt", "z\n")] {
+            write_ago(90, &p.path("in/sub").join(name), content);
+        }
+        for folder in ["in/sub", "in"] {
+            let opened = fs::File::open(p.path(folder)).expect("there");
+            opened.set_modified(SystemTime::now() - Duration::from_secs(90)).expect("ours");
+        }
+        p.build(&[]);
+        assert_eq!(p.read("t.txt"), "old\nz\n");
+        let why = p.explain("t");
+        assert!(why.contains("changed input: in, from what no one can tell"), "{meddles}: {why}");
+        p.build(&[]).assert_only(&["t"]);
+        assert_ne!(p.read("t.txt"), "old\nz\n", "{meddles}");
+        p.build(&[]).assert_nothing_done();
+    }
+}
+
+#[test]
+fn a_found_file_in_a_folder_that_is_declared_was_not_written_while_the_command_ran() {
+    let p = project(
+        r#"  made: {rule: command, run: "echo 1 > {out}/x; touch -d '1 hour' {out}/x", output: made/}
+  t: {rule: command, inputs: [made], run: "cat made/x > {out}; echo 'x: made/x' > {out}.d", depfile: "{out}.d", output: t.txt}
+"#,
+    );
+    p.build(&[]);
+    p.build(&[]).assert_nothing_done();
+}
+
+#[test]
 fn a_found_input_that_another_step_makes_has_to_be_declared() {
     let p = project(&format!(
         "{INCLUDES}    after: [made]\n  made: {{rule: command, run: \"echo m > {{out}}\", output: result/m.txt}}\n"

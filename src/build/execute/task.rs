@@ -117,7 +117,7 @@ impl Making {
                 reply.tell(Message::Noted(reply.id, notes));
                 (contents, Vec::new())
             }
-            Made::Found(contents, found) => (contents, found::look(&found, &job.root)?),
+            Made::Found(contents, found) => (contents, found::look(&found, job)?),
         };
         let store = self.store.then_some(&job.blobs);
         let placed = self.placer.place(contents, &self.destinations, &job.scratch, store)?;

@@ -1,6 +1,7 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -37,18 +38,34 @@ pub struct FoundFile {
 }
 
 /// Looks at what a step found.
-pub(crate) fn look(found: &Found, root: &Path) -> Result<Vec<FoundFile>, Failure> {
+pub(crate) fn look(found: &Found, job: &Job) -> Result<Vec<FoundFile>, Failure> {
+    let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
-        let full = root.join(path);
-        let is_new = |meta: std::fs::Metadata| files::mtime(&meta) >= found.since;
-        let moved = full.metadata().is_ok_and(is_new);
+        let full = job.root.join(path);
         match files::look_at_input(&full, None) {
-            Look::Same(record) | Look::Hashed(record) => Ok(FoundFile { path: path.clone(), record, moved }),
+            Look::Same(record) | Look::Hashed(record) => {
+                // A folder that is declared is as it was before: otherwise the step has failed.
+                let is_declared = folders::around(path).any(|folder| declared.contains(folder));
+                let moved = !is_declared && last_written(&full).is_ok_and(|at| at >= found.since);
+                Ok(FoundFile { path: path.clone(), record, moved })
+            }
             Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
             Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
         }
     };
     found.paths.iter().map(look).collect()
+}
+
+/// When a file was last written; of a folder, when anything in it was, came or went.
+fn last_written(path: &Path) -> io::Result<i64> {
+    let meta = path.metadata()?;
+    let mut last = files::mtime(&meta);
+    if meta.is_dir() {
+        for entry in path.read_dir()? {
+            last = last.max(last_written(&entry?.path())?);
+        }
+    }
+    Ok(last)
 }
 
 /// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
