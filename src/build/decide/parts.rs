@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::pipeline::model::InputKind;
+use crate::pipeline::model::{InputKind, TargetId};
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
@@ -83,7 +83,7 @@ impl Engine<'_> {
         found.extend(self.reordered_outputs(id, &outputs));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(path) => !grows || !self.may_come(path),
+            Reason::LostInput(path) => !grows || !self.may_come(id, path),
             Reason::LostInputs(_) | Reason::Rearranged => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,
@@ -150,9 +150,27 @@ impl Engine<'_> {
         self.open_groups(id).any(|(position, group)| is_open(position, group))
     }
 
-    /// Whether some target may have a step, if not now, that makes this file.
-    fn may_come(&self, path: &str) -> bool {
-        self.makers().of(path).iter().any(|(target, values)| self.may_have(*target, values))
+    /// Whether an input that is gone may come once something is built: a target that the step reads may have it then.
+    fn may_come(&self, id: StepId, path: &str) -> bool {
+        self.read_makers(id, path).any(|(target, values)| {
+            // A path that does not tell all values may come of any step that has those.
+            values.len() < self.pipeline.targets[target].bindings.len() || self.awaited(target, &values).is_some()
+        })
+    }
+
+    /// Whether an input is gone as of the last build only: what its values would be read out of is asked in each.
+    pub(super) fn may_come_back(&self, id: StepId, path: &str) -> bool {
+        let mut makers = self.read_makers(id, path);
+        makers.any(|(target, values)| self.may_have(target, &values) && self.always_asked(target, &values).is_some())
+    }
+
+    /// The steps, of now or not, by which targets that a step reads would make this file.
+    fn read_makers(&self, id: StepId, path: &str) -> impl Iterator<Item = (TargetId, Vec<(usize, String)>)> {
+        let inputs = &self.steps.target(id).inputs;
+        let reads = |of: TargetId| {
+            inputs.iter().any(|input| matches!(input.kind, InputKind::Target { target, .. } if target == of))
+        };
+        self.makers().of(path).into_iter().filter(move |(target, _)| reads(*target))
     }
 
     /// The groups among a step's inputs of which something is to be made, each with its place among them.

@@ -36,14 +36,15 @@ impl Engine<'_> {
 
     /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
     /// its last answer is there to be read: it will never be settled.
-    fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+    pub(crate) fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
-            Some(parent) => self.is_read_as_of_last_build(parent).then_some(parent),
-            None => {
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| {
+            let asked = self.parent_step(target, axis, value).filter(|&parent| self.is_read_as_of_last_build(parent));
+            // What it was read out of may itself be read out of such a list.
+            asked.or_else(|| {
                 let (parent, theirs) = self.read_from(target, axis, values)?;
                 self.always_asked(parent, &theirs)
-            }
+            })
         })
     }
 

@@ -208,7 +208,7 @@ impl Engine<'_> {
     }
 
     /// What has to be built before it is seen whether there is a step of these values, and why.
-    fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
+    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
         if !self.may_have(target, values) {
             return None;
         }

@@ -2,8 +2,8 @@
 
 use super::assert_says;
 use crate::support::project::Project;
-use crate::support::stock;
 use crate::support::words::exit;
+use crate::support::{sample, stock};
 
 /// A list that a step makes of a file, and what comes of it.
 fn listed() -> Project {
@@ -220,4 +220,49 @@ targets:
     failed(layers, "tags@repo=library/redis");
     project.remove("tags/library/redis.json");
     failed(layers, "tags@repo=library/redis");
+}
+
+#[test]
+fn what_a_list_that_is_asked_in_each_build_has_no_more_is_an_input_that_is_gone_while_another_blocks() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, fresh: digest, foreach: {repo: [library/redis, library/postgres]}, output: \"tags/{repo}.json\"}
+  layers: {rule: layers, source: shelf, foreach: {tag: {from: tags, select: all}}, output: \"layers/{repo}/{tag}.json\"}
+  gate: {rule: command, cache: false, inputs: [gate.txt], run: \"grep open {in} > {out}\", output: gate.out}
+  all: {rule: command, cache: false, inputs: [layers, gate], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    let shelve = |goes: &[&str]| {
+        let _ = std::fs::remove_dir_all(project.path("images"));
+        let images = sample::images().into_iter().filter(|(name, _)| !goes.iter().any(|gone| name.starts_with(gone)));
+        project.layout("images", &images.collect::<Vec<_>>());
+    };
+    shelve(&[]);
+    project.write("gate.txt", "open\n");
+    project.build(&[]);
+    // A tag and a whole repository go, in a build that does not come to what reads them.
+    shelve(&["library/redis:6", "library/postgres:"]);
+    project.write("gate.txt", "shut\n");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("all").outcome, "blocked", "{}", report.listing());
+    let gone = ["library/postgres/16", "library/postgres/17", "library/postgres/latest", "library/redis/6"]
+        .map(|tag| format!("an input is gone: layers/{tag}.json"));
+    let causes: Vec<String> = gone.iter().map(|cause| format!("because   {cause}\n")).collect();
+    let assert_told = |explained: &str| causes.iter().for_each(|cause| assert_says(explained, &[cause]));
+    let explained = project.explain("all");
+    assert_told(&explained);
+    assert!(!explained.contains("pending"), "{explained}");
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    gone.iter().for_each(|cause| assert_says(&plan, &[cause]));
+    // By the next answers they may be there again: then nothing is made of it.
+    project.write("gate.txt", "open\n");
+    assert_told(&project.explain("all"));
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("run?     all  {}", gone[0])]);
+    assert_eq!(project.build(&["all"]).step("all").reason(), gone[0]);
+    let explained = project.explain("all");
+    gone.iter().for_each(|cause| assert_says(&explained, &[cause]));
+    assert!(!explained.contains("because   an input is gone"), "{explained}");
 }
