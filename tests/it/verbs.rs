@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::support::images::{Format, Manifest};
 use crate::support::project::{Project, Running};
 use crate::support::words::exit;
 use crate::support::{sample, stock};

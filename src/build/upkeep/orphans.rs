@@ -95,10 +95,13 @@ impl Engine<'_> {
 
     /// The recorded outputs that no step makes, where all targets were looked at.
     pub(crate) fn orphan_paths(&self) -> Vec<String> {
-        let untold = self.untold();
+        let (untold, unread) = (self.untold(), self.unread());
         let may_be_made = |path: &str| {
-            let outputs = untold.iter().flat_map(|&t| &self.pipeline.targets[t].outputs);
-            outputs.into_iter().any(|o| !backwards::match_path(&o.pattern, path).is_empty())
+            let outputs = untold.iter().flat_map(|&t| self.pipeline.targets[t].outputs.iter().map(move |o| (t, o)));
+            outputs.into_iter().any(|(target, output)| {
+                let steps = backwards::match_path(&output.pattern, path);
+                steps.iter().any(|values| unread[target] || self.may_get(target, values))
+            })
         };
         let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
         let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();
@@ -114,15 +117,34 @@ impl Engine<'_> {
         paths
     }
 
+    /// Whether a target whose values are told may get a step of these, that it has not now.
+    fn may_get(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        // A path that does not tell all values may come of any step that has those.
+        values.len() < self.pipeline.targets[target].bindings.len()
+            || self.awaited(target, values).is_some()
+            || self.may_have(target, values) && self.always_asked(target, values).is_some()
+    }
+
+    /// The targets of which it is not told at all what steps there will be, by their number.
+    fn unread(&self) -> Vec<bool> {
+        let mut unread = vec![false; self.pipeline.targets.len()];
+        for &target in &self.pipeline.order {
+            let mut rows = self.steps.rows[target].steps.iter();
+            unread[target] = self.waiting.contains(&target)
+                || self.rules[target].is_some() && rows.any(|&id| self.steps.outputs(id).is_empty())
+                || parents_of(&self.pipeline.targets[target]).any(|parent| unread[parent]);
+        }
+        unread
+    }
+
     /// The targets whose steps cannot all be told before something else is built.
     pub(crate) fn untold(&self) -> Vec<TargetId> {
-        let mut untold = vec![false; self.pipeline.targets.len()];
+        let mut untold = self.unread();
         for &target in &self.pipeline.order {
             let rows = |t: TargetId| self.steps.rows[t].steps.iter().copied();
             let from_afar = parents_of(&self.pipeline.targets[target])
                 .any(|parent| untold[parent] || rows(parent).any(|id| !self.is_settled(id)));
-            let refused = self.rules[target].is_some() && rows(target).any(|id| self.steps.outputs(id).is_empty());
-            untold[target] = from_afar || refused || self.waiting.contains(&target);
+            untold[target] |= from_afar;
         }
         (0..untold.len()).filter(|&t| untold[t]).collect()
     }

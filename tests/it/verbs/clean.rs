@@ -149,3 +149,43 @@ fn what_was_cleaned_is_still_known_to_have_been_made() {
     let run = project.run(&["clean", "--orphans"]).exits(exit::DONE);
     assert!(run.stdout.contains("0 outputs"), "{run}");
 }
+
+#[test]
+fn an_orphan_is_removed_by_what_its_explanation_says() {
+    let project = images();
+    project.edit("output: result/tags/{repo}.json", "output: result/tags/{repo}.json\n    fresh: digest");
+    project.edit(
+        "    foreach: {tag: {from: get_tag, select: all}}\n    output: result/layers/{repo}/{tag}.json",
+        "    foreach: {tag: {from: get_tag, select: all}}\n    platform: all\n    output: result/all/{repo}/{tag}/{platform}.json",
+    );
+    let both = ("library/busybox:latest".to_owned(), stock::nginx_index("1.27.2", ""));
+    let other = ("library/redis:latest".to_owned(), stock::redis("7.4.1").manifest(Format::Oci));
+    project.layout("images", &[both, other.clone()]);
+    project.build(&[]);
+    // A platform goes from an index, and a repository from the list.
+    fs::remove_dir_all(project.path("images")).expect("removed");
+    let one = stock::nginx("amd64", "1.27.2").manifest(Format::Oci);
+    let one = Manifest::index(Format::Oci, &[&one], false, "");
+    project.layout("images", &[("library/busybox:latest".to_owned(), one), other]);
+    project.edit("[library/busybox, library/redis]", "[library/busybox]");
+    project.build(&[]);
+    let of_the_list = ["result/all/library/redis/latest/linux/amd64.json", "result/tags/library/redis.json"];
+    let of_the_index = "result/all/library/busybox/latest/linux/arm64.json";
+    for path in of_the_list {
+        let explained = project.explain(path);
+        assert!(
+            explained.contains(": orphan\n") && explained.contains("`layermill clean --orphans` removes it"),
+            "{explained}"
+        );
+    }
+    let explained = project.explain(of_the_index);
+    let asked = "as of the last build: get_tag@repo=library/busybox is asked in each";
+    let help = "`layermill clean --orphans --offline` goes by the last answer and removes it";
+    assert!(explained.contains(": orphan\n") && explained.contains(asked) && explained.contains(help), "{explained}");
+    let run = project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(of_the_list.iter().all(|path| !project.exists(path)), "{run}");
+    assert!(project.exists(of_the_index), "{run}");
+    project.run(&["clean", "--orphans", "--yes", "--offline"]).exits(exit::DONE);
+    assert!(!project.exists(of_the_index));
+    project.build(&[]).assert_nothing_done();
+}
