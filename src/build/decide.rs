@@ -278,8 +278,8 @@ impl Engine<'_> {
             }
         }
         causes.extend(self.upstream_causes(id, &upstream.stale, &record));
-        // What a source is asked for makes nothing by itself.
-        causes.sort_by_key(Reason::only_asks);
+        // What moved tells more than why it is tried.
+        causes.sort_by_key(Reason::comes_last);
         let Some(reasons) =
             Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(&record).into()))
         else {

@@ -244,6 +244,11 @@ impl Reason {
         matches!(self, Self::NotFresh { .. } | Self::Refreshed)
     }
 
+    /// It tells why a step was tried, whatever moved.
+    pub(super) fn comes_last(&self) -> bool {
+        self.only_asks() || *self == Self::Forced
+    }
+
     /// Whether it holds is not known before a build: a step that has no other cause may not run.
     pub fn is_uncertain(&self) -> bool {
         // Before a build, it is only reckoned what will be deferred.

@@ -50,12 +50,12 @@ impl Reasons {
         }
     }
 
-    /// One that was found later. It goes first where the first tells only why its source was asked.
+    /// One that was found later. It goes first where the first tells only why it was tried.
     pub fn lead(&mut self, cause: Reason) {
         if self.iter().any(|known| *known == cause) {
             return;
         }
-        if self.first.only_asks() {
+        if self.first.comes_last() {
             let first = std::mem::replace(&mut self.first, cause);
             self.more.insert(0, first);
         } else {
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn what_came_of_asking_is_told_before_why_it_was_asked() {
+    fn what_came_of_asking_is_told_before_why_it_was_tried() {
         let answer = Reason::ChangedAnswer { what: None, from: "1".into(), to: "2".into() };
         let (mut asked, mut forced) = (Reasons::from(Reason::Refreshed), Reasons::from(Reason::Forced));
         asked.lead(answer.clone());
         asked.lead(answer.clone());
         forced.lead(answer.clone());
         assert_eq!(asked.iter().collect::<Vec<_>>(), [&answer, &Reason::Refreshed]);
-        assert_eq!(forced.first, Reason::Forced);
+        assert_eq!(forced.iter().collect::<Vec<_>>(), [&answer, &Reason::Forced]);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Engine<'_> {
 
 /// What two targets may set otherwise for one step.
 fn in_words(settings: Settings) -> [String; 3] {
-    let missing = if settings.missing_is_error { "error" } else { "absent" };
+    let missing = if settings.missing_is_error { "error" } else { "ok" };
     let retries = settings.retries.map_or_else(|| "the usual".to_owned(), |retries| retries.to_string());
     [format!("fresh {}", fresh(settings.fresh)), format!("missing {missing}"), format!("retries {retries}")]
 }

@@ -530,3 +530,16 @@ targets:
     assert!(!plan.contains("is gone"), "{plan}");
     assert_says(&plan, &["run?     s  left out: l/library/nginx.json, since l@repo=library/nginx is deferred"]);
 }
+
+#[test]
+fn what_moved_is_told_before_that_it_was_forced() {
+    let project = project();
+    project.build(&[]);
+    project.write("text.txt", "other\n");
+    let told = |text: &str| text.find("changed input: text.txt") < text.find("forced by hand");
+    let explained = project.run(&["explain", "part", "--force"]).exits(exit::DONE).stdout;
+    assert!(told(&explained) && explained.contains("forced by hand"), "{explained}");
+    let report = project.build(&["--force"]);
+    assert_says(report.step("part").reason(), &["changed input: text.txt, from "]);
+    assert_eq!(project.plan(&["--force"]).step("part").reason(), "forced by hand");
+}

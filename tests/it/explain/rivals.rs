@@ -103,7 +103,7 @@ fn targets_of_one_step_say_what_holds_of_them_together() {
     let project = Project::new(
         "version: 1
 targets:
-  a: {rule: command, foreach: {n: [1]}, fresh: 24h, retries: 1, after: [w1], run: \"echo >> ran; echo > {out}\", output: \"y/{n}.txt\"}
+  a: {rule: command, foreach: {n: [1]}, fresh: 24h, retries: 1, missing: error, after: [w1], run: \"echo >> ran; echo > {out}\", output: \"y/{n}.txt\"}
   b: {rule: command, foreach: {n: [1]}, fresh: 1ms, retries: 3, after: [w2], run: \"echo >> ran; echo > {out}\", output: \"y/{n}.txt\"}
   w1: {rule: command, run: \"test ! -e y && echo > {out}\", output: w1.txt}
   w2: {rule: command, run: \"sleep 0.2; test ! -e y && echo > {out}\", output: w2.txt}
@@ -113,7 +113,7 @@ targets:
     // One step, which comes after what both name.
     assert_eq!(project.build(&[]).built, 3);
     assert_eq!(project.read("ran").lines().count(), 1);
-    let held = "fresh 1ms holds, not fresh 24h of a; retries 3 holds, not retries 1 of a; after w1, w2\n";
+    let held = "fresh 1ms holds, not fresh 24h of a; missing error holds, not missing ok of b; retries 3 holds, not retries 1 of a; after w1, w2\n";
     for (name, other) in [("a", "b"), ("b", "a")] {
         let words = [
             &*format!("{name}@n=1: stale\n"),
