@@ -50,6 +50,9 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub deferred: bool,
+    /// When the first of those in a row came to nothing, where this is not it, and whether it was put off then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<(i64, bool)>,
     /// What it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
@@ -79,6 +82,13 @@ impl Failed {
             Self { deferred: true, .. } => "deferred",
             _ => "failed",
         }
+    }
+
+    /// The word for what an attempt of this row came to that was made no later than that, in milliseconds since 1970.
+    pub(super) fn word_at(&self, at: i64) -> Option<&'static str> {
+        let tries = [Some((self.at, self.deferred)), self.first];
+        let (_, deferred) = tries.into_iter().flatten().find(|(tried, _)| *tried <= at)?;
+        Some(if deferred { "deferred" } else { "failed" })
     }
 
     /// The same of a step in passing.
@@ -147,7 +157,9 @@ impl Failures {
             return;
         }
         let failed_before = failed.failed_before || failed.interrupted && before.is_some_and(Failed::may_recur);
-        self.0.insert(path, Failed { failed_before, ..failed });
+        let before = before.filter(|before| before.step == failed.step && !before.interrupted);
+        let first = failed.first.or_else(|| before.map(|before| before.first.unwrap_or((before.at, before.deferred))));
+        self.0.insert(path, Failed { failed_before, first, ..failed });
     }
 
     /// As a file keeps it.
@@ -237,6 +249,7 @@ impl Engine<'_> {
             at: self.clock.now_ms(),
             message,
             deferred,
+            first: None,
             interrupted,
             over: false,
             failed_before: false,

@@ -157,7 +157,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
         let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);
         let before = if answered { "what was answered before stands" } else { "what was made before stands" };
-        lines.all("", found.work.is_none().then_some(before));
+        lines.all("", (found.work.is_none() && found.last_made.is_some()).then_some(before));
     }
 }
 

@@ -28,17 +28,31 @@ impl Engine<'_> {
             return Some(format!("left out before, since {}", was.as_deref().unwrap_or(why)));
         }
         let maker = self.steps.find_path(&self.state, input)?;
-        let label = self.steps.label(maker);
-        let failures = self.failures_before.get_or_init(|| Failures::kept(&self.work_dir));
-        let failed = failures
-            .get(self.path(maker, 0))
-            .filter(|failed| !failed.interrupted && failed.at <= record.last_made() && self.reads_in_part(id, maker));
-        if let Some(failed) = failed {
-            let was = if failed.deferred { "was " } else { "" };
-            return Some(format!("left out before, since {label} {was}{}", failed.word()));
+        if let Some((step, word)) =
+            self.came_to_nothing(maker, record.last_made()).filter(|_| self.reads_in_part(id, maker))
+        {
+            let was = if word == Status::Deferred.word() { "was " } else { "" };
+            return Some(format!("left out before, since {} {was}{word}", self.steps.label(step)));
         }
         let made = self.record_of(maker).filter(|made| made.last_made() >= record.last_made())?;
         let was_absent = Reason::WasAbsent(String::new()).to_string();
-        made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(|| format!("{label} was absent before"))
+        let label = || format!("{} was absent before", self.steps.label(maker));
+        made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(label)
+    }
+
+    /// What came to nothing when it was last tried before a time, so that a step was not to be had then: that itself, or
+    /// what its values are read out of, where it had been made before that.
+    fn came_to_nothing(&self, step: StepId, at: i64) -> Option<(StepId, &'static str)> {
+        let failures = self.failures_before.get_or_init(|| Failures::kept(&self.work_dir));
+        let failed = failures.get(self.path(step, 0)).filter(|failed| !failed.interrupted);
+        if let Some(word) = failed.and_then(|failed| failed.word_at(at)) {
+            return Some((step, word));
+        }
+        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref() == Some("");
+        if self.record_of(step).is_none_or(first_made) {
+            return None;
+        }
+        let target = self.steps.step(step).target as usize;
+        self.parent_steps(target, step).find_map(|(_, parent)| self.came_to_nothing(parent, at))
     }
 }

@@ -12,7 +12,7 @@ use crate::build::decide::key::Template;
 use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
-use crate::build::failures::Failures;
+use crate::build::failures::{Failed, Failures};
 use crate::build::files::mtime;
 use crate::build::outcome::Status;
 use crate::build::reasons::Reasons;
@@ -66,8 +66,10 @@ impl Engine<'_> {
             told.last_failure.clone_from(&account.last_failure);
         }
         told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
-        if status.has_outputs() || status == Status::Absent {
-            told.last_failure = self.failure_of(id, failures);
+        if status.has_outputs() || matches!(status, Status::Absent | Status::Deferred) {
+            // That it was put off before, too, tells nothing of one that is put off.
+            let is_told = |last: &Failed| status == Status::Deferred && last.deferred;
+            told.last_failure = self.failure_of(id, failures).filter(|last| !is_told(last));
         }
         if status == Status::Adopted {
             let at = self.paths(id).find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());

@@ -115,3 +115,32 @@ fn whom_a_budget_reaches_that_does_not_reach_all_is_not_told_for_certain() {
     assert_says(&project.run(&["plan"]).stdout, &["run      one@tag=2  first build"]);
     project.build(&[]);
 }
+
+#[test]
+fn a_failure_since_a_step_was_put_off_is_told_and_so_is_what_it_was_left_out_for() {
+    let registry = Registry::start();
+    for n in ["1", "2"] {
+        registry.push(&format!("a:{n}"), &stock::busybox().env("N", n).manifest(Format::Oci));
+    }
+    let project = project(&registry, "'1', '2'");
+    let all = "  all: {rule: stat, inputs: [{target: one, partial: true}], output: all.csv}\n";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + all);
+    let report = project.build_exits(exit::DEFERRED, &["all"]);
+    let late = report.steps.iter().find(|step| step.outcome == outcome::DEFERRED).expect("one is put off").step.clone();
+    let file = format!("l/{}.json", late.rsplit('=').next().expect("its tag"));
+    let explained = project.explain(&late);
+    assert!(!explained.contains("  failed "), "{explained}");
+    // Without the network it fails; with it, it is put off as before.
+    project.build_exits(exit::FAILED, &["all", "--offline"]);
+    let explained = project.explain(&late);
+    let offline = "offline, and this is not in the store\n            it ran because: first build\n";
+    assert_says(
+        &explained,
+        &[&format!("{late}: deferred\n"), "  failed    ", &offline.replace("it ran", "it was asked")],
+    );
+    assert!(!explained.contains("what was made before stands"), "{explained}");
+    project.edit("budget: 1/1h", "budget: 5/1h");
+    let report = project.build(&["all"]);
+    let why = format!("new input: {file} (left out before, since {late} was deferred)");
+    assert_eq!(report.step("all").reason(), why);
+}
