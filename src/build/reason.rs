@@ -131,8 +131,12 @@ pub enum Reason {
     UpstreamAsked(String),
     /// An input comes to be made that was not there, unless there is none of it.
     UpstreamNew(String),
-    /// What failed or was put off, so that it was made without that, or without what needs that, will be tried again.
-    UpstreamThatFailed(String),
+    /// What failed or was put off will be tried again: it, or what needs that, may be an input that the last run did
+    /// without.
+    UpstreamThatFailed {
+        step: String,
+        without: Option<String>,
+    },
     /// Whether an input is made again is seen only then.
     UpstreamPerhaps(String),
     /// It was absent, and is asked about again.
@@ -229,7 +233,10 @@ impl fmt::Display for Reason {
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
             Self::UpstreamAsked(step) => write!(f, "upstream: {step} is asked, and may be answered otherwise"),
             Self::UpstreamNew(step) => write!(f, "upstream: {step} is new, unless it turns out absent"),
-            Self::UpstreamThatFailed(step) => write!(f, "upstream: {}", as_before(step)),
+            Self::UpstreamThatFailed { step, without: None } => write!(f, "upstream: {}", as_before(step)),
+            Self::UpstreamThatFailed { step, without: Some(input) } => {
+                write!(f, "upstream: {}; the last run did without {input}", as_before(step))
+            }
             Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),
             Self::Gone => write!(f, "gone: it was there when it was last made"),
@@ -257,7 +264,7 @@ impl Reason {
             Self::Upstream(_)
                 | Self::UpstreamAsked(_)
                 | Self::UpstreamNew(_)
-                | Self::UpstreamThatFailed(_)
+                | Self::UpstreamThatFailed { .. }
                 | Self::UpstreamPerhaps(_)
                 | Self::LeftOut { status: Status::Deferred, .. }
         )
@@ -294,7 +301,7 @@ impl Reason {
             Self::Upstream(_)
             | Self::UpstreamAsked(_)
             | Self::UpstreamNew(_)
-            | Self::UpstreamThatFailed(_)
+            | Self::UpstreamThatFailed { .. }
             | Self::UpstreamPerhaps(_) => "upstream",
             Self::WasAbsent(_) => "was-absent",
             Self::Gone => "gone",
@@ -331,7 +338,7 @@ impl Reason {
             | Self::Upstream(what)
             | Self::UpstreamAsked(what)
             | Self::UpstreamNew(what)
-            | Self::UpstreamThatFailed(what)
+            | Self::UpstreamThatFailed { step: what, .. }
             | Self::UpstreamPerhaps(what)
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
             Self::FirstBuild

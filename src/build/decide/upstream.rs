@@ -161,6 +161,11 @@ impl Engine<'_> {
                     self.new_input(id, record, self.path(step, 0).to_owned())
                 }
             }
+            Reason::UpstreamThatFailed { step: root, .. }
+                if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>
+            {
+                Reason::UpstreamThatFailed { step: root, without: Some(self.path(step, 0).to_owned()) }
+            }
             cause => cause,
         };
         stale.iter().map(cause).collect()
@@ -229,7 +234,7 @@ impl Engine<'_> {
     /// How a stale input is told as a cause.
     pub(crate) fn upstream_cause(&self, input: StepId) -> Reason {
         if let Some(root) = self.at_risk(input) {
-            return Reason::UpstreamThatFailed(self.steps.label(root));
+            return Reason::UpstreamThatFailed { step: self.steps.label(root), without: None };
         }
         let label = self.steps.label(input);
         match self.accounts.get(&input) {

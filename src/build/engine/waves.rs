@@ -156,7 +156,7 @@ impl Engine<'_> {
                 let perhaps = self.may_not_run(id, &run.reasons);
                 // Where it has a cause of its own to run, that does not tell it.
                 let told = run.reasons.all(Reason::is_uncertain)
-                    && run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed(_)));
+                    && run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed { .. }));
                 let blocked = || self.blocked_as_before(id).filter(|_| !told);
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 self.account(id, Status::Stale, Some(run.reasons), message, None);

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::pipeline::model::{AxisKind, Binding, Freshness, InputKind, Pattern, Read, Select, Target, TargetId};
+use crate::pipeline::model::{
+    AxisKind, Binding, Freshness, InputKind, Pattern, Read as Reads, Select, Target, TargetId,
+};
 use crate::pipeline::node::written;
 use crate::pipeline::pattern;
 use crate::rules::SOURCE;
 use crate::store::state::StepRecord;
 
 use super::neighbourhood::list_of;
+use super::reads::Read;
 use super::{Explanation, time};
 use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
@@ -201,9 +204,10 @@ impl Engine<'_> {
                 AxisKind::List(_) => None,
                 AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
                 AxisKind::From {
-                    read: Read::Tags(Select::All) | Read::Lines | Read::Csv(_) | Read::Json(_), ..
+                    read: Reads::Tags(Select::All) | Reads::Lines | Reads::Csv(_) | Reads::Json(_),
+                    ..
                 } => made().map(|made| format!("in {made}")),
-                AxisKind::From { read: Read::Tags(_), .. } => made().map(|made| format!("chosen out of {made}")),
+                AxisKind::From { read: Reads::Tags(_), .. } => made().map(|made| format!("chosen out of {made}")),
                 kind => list_of(kind).map(|list| format!("in {list}")),
             };
             if let Some(parent) = parent {
@@ -227,10 +231,19 @@ impl Engine<'_> {
 
 /// When there is what the last run had to do without.
 fn as_inputs_come(told: &Explanation) -> Option<String> {
-    let mut lacking = told.inputs.iter().filter(|read| read.left_out && read.there() == Some(false));
+    // What is there may still be as it was when its step failed, or was put off.
+    let is_kept_back =
+        |read: &Read| read.done_without && read.step.as_ref().is_some_and(|(_, trouble)| trouble.is_some());
+    let is_gone = |read: &Read| read.left_out && read.there() == Some(false);
+    let mut lacking = told.inputs.iter().filter(|read| is_gone(read) || is_kept_back(read));
     let (first, more) = (lacking.next()?, lacking.count());
-    let or = if more > 0 { format!(", or one of {more} more,") } else { String::new() };
-    Some(format!("{}{or} is made, which its last run did without", first.path))
+    let or = match more {
+        0 => String::new(),
+        1 => ", or another one,".to_owned(),
+        more => format!(", or one of {more} more,"),
+    };
+    let comes = if is_gone(first) { "is made" } else { "can be had again" };
+    Some(format!("{}{or} {comes}, which its last run did without", first.path))
 }
 
 /// What is absent has no outputs.

@@ -377,7 +377,7 @@ targets:
     project.write("i.txt", "2\n");
     project.write("no", "");
     project.build_exits(exit::FAILED, &[]);
-    let tried = "upstream: flaky@w=bad is tried again, and may fail or be put off as before";
+    let tried = "upstream: flaky@w=bad is tried again, and may fail or be put off as before; the last run did without f/bad.txt";
     assert_says(
         &project.run(&["plan"]).exits(exit::DONE).stdout,
         &[
@@ -395,6 +395,8 @@ targets:
             "a build   may make it",
             ", not read by the last run) of flaky@w=bad, failed when it was last tried",
             "without 1 of the steps that it reads from",
+            // Its file of before is still there.
+            "again if  f/bad.txt can be had again, which its last run did without\n",
         ];
         assert_says(&explained, &words);
         assert!(!explained.contains("new input"), "{explained}");
