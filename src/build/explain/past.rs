@@ -1,0 +1,76 @@
+//! What a record tells of the past of a step: when and why it was made, and its source asked.
+
+use super::Explanation;
+use crate::build::decide::adoption::TAKEN_OVER;
+use crate::build::decide::key::Template;
+use crate::build::reasons::{Reasons, source_then};
+use crate::store::Digest;
+use crate::store::state::StepRecord;
+
+/// When a step last ran, or its outputs were brought back or taken over.
+#[derive(Clone, Debug)]
+pub struct LastMade {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// Nothing was made: its source had none of it, and has had none since.
+    pub is_absent: bool,
+    /// In words; none where it was taken over as it was.
+    pub causes: Vec<String>,
+    /// When and why it had been made before it was taken over by hand, in words.
+    pub before: Option<String>,
+    /// The target whose step it was then.
+    pub target: Option<String>,
+    /// The step itself, where there is none of its name now.
+    pub step: Option<String>,
+}
+
+/// When a source was last asked, and with what outcome.
+#[derive(Clone, Debug)]
+pub struct LastAsked {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub outcome: &'static str,
+    /// Why it is absent, where it is.
+    pub absent: Option<String>,
+    /// In words; none where that is not known.
+    pub causes: Vec<String>,
+    /// It was not then that the step last ran, and these are not the causes of that.
+    pub otherwise: bool,
+}
+
+impl Explanation {
+    /// What a record tells of a step, whoever made it.
+    pub(super) fn of_record(record: &StepRecord, recorded: Option<&Template>) -> Self {
+        let absent = record.absent.clone().filter(|_| !record.went_with_input());
+        let mut causes = record.why.as_deref().map(Reasons::recorded).unwrap_or_default();
+        causes.retain(|cause| source_then(cause).is_none());
+        let last_made = LastMade {
+            at: record.last_made(),
+            is_absent: absent.is_some(),
+            causes,
+            before: (!record.before.is_empty()).then(|| record.before.clone()),
+            target: recorded.and_then(|t| t.target.clone()),
+            step: None,
+        };
+        let asked = record.question != Digest::default() || absent.is_some();
+        let outcome = match &absent {
+            Some(_) if record.asked_at > record.last_made() => "still absent",
+            Some(_) => "absent",
+            None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
+            None if record.asked_at > record.last_made() => "answer unchanged",
+            None if record.why.is_none() => TAKEN_OVER,
+            None => "answered",
+        };
+        let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
+        let causes = because.map(Reasons::recorded).unwrap_or_default();
+        let otherwise = !record.why_asked.is_empty();
+        let last_asked = LastAsked { at: record.asked_at, outcome, absent, causes, otherwise };
+        Self {
+            last_asked: (asked && record.asked_at != 0).then_some(last_asked),
+            last_made: Some(last_made),
+            other_source: record.why.as_deref().and_then(source_then).map(str::to_owned),
+            key: (!record.went_with_input()).then_some(record.key),
+            ..Self::default()
+        }
+    }
+}
