@@ -7,6 +7,7 @@ pub(super) mod former;
 mod freshness;
 pub(super) mod key;
 mod left_out;
+mod named;
 mod outputs;
 pub(super) mod parts;
 mod risk;

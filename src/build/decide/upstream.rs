@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::{InputKind, TargetId};
-use crate::pipeline::pattern;
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
@@ -13,11 +12,10 @@ use super::Decision;
 use super::changes::output_names;
 use super::key::Part;
 use crate::build::engine::{Engine, Leaf, Mode};
-use crate::build::files::{self, Look, folders};
+use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait, is_crowd};
 use crate::build::steps::{NONE, StepId};
 
@@ -298,53 +296,6 @@ impl Engine<'_> {
         let step = self.steps.rows[*of].steps[row as usize];
         let one_to_one = !on.is_empty() && on.len() == self.pipeline.targets[*of].bindings.len();
         one_to_one.then_some(step)
-    }
-
-    /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
-    /// that has to be there, or another's step, that has to be done. Those that are still ready.
-    pub(crate) fn name_files(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
-        let mut waits = false;
-        for &id in &ready {
-            let target = self.steps.target(id);
-            for (position, input) in target.inputs.iter().enumerate() {
-                let (Some(path), Wait::Group(group)) = (&input.path, self.steps.inputs_of(id)[position].wait) else {
-                    continue;
-                };
-                let group = &self.steps.groups[group as usize];
-                if !group.rows.is_empty() || group.blocked_by.is_some() || group.stale.is_some() {
-                    continue;
-                }
-                let path = self.state.intern(&pattern::fill(path, &self.steps.values_of(id)));
-                let wait = self.steps.wait_for_path(path);
-                waits |= self.steps.set_wait(id, position, wait);
-            }
-        }
-        if waits {
-            ready.retain(|&id| self.steps.step(id).pending == 0);
-        }
-        ready
-    }
-
-    /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
-    /// be named by, the pipeline's check has said so; this path might have been a folder itself.
-    pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
-        let input = self.steps.target(id).inputs.get(position)?;
-        if !matches!(input.kind, InputKind::Target { .. }) {
-            return None;
-        }
-        let path = self.state.path(self.steps.files[file as usize]);
-        let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
-            parents_of(&self.pipeline.targets[*target]).next().is_none() && self.may_have(*target, values)
-        };
-        // Of values that are read out of an output, its steps tell, which are there by now.
-        let by_step =
-            || self.maker_around(path).map(|step| (self.steps.step(step).target as usize, self.steps.label(step)));
-        let sure = folders::around(path).flat_map(|folder| self.makers().of(folder)).find(is_sure);
-        let (target, maker) = sure.map(|(target, values)| (target, self.label_of(target, &values))).or_else(by_step)?;
-        Some(Decision::Failed {
-            message: format!("the input {path} lies in a folder that {maker} makes"),
-            help: Some(format!("name the target: `{}`", self.pipeline.targets[target].name)),
-        })
     }
 
     /// A file that no step makes has to be there.

@@ -1,7 +1,7 @@
 //! What is told of files in folders: those that a step makes, and those that it reads.
 
 use super::assert_says;
-use crate::support::project::Project;
+use crate::support::project::{Project, Report};
 use crate::support::words::exit;
 
 fn project() -> Project {
@@ -194,4 +194,38 @@ targets:
     assert_eq!(project.read("r.txt"), "a\n");
     project.write("names", "a\nb\n");
     assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some(why));
+}
+
+#[test]
+fn what_may_be_a_file_in_a_folder_waits_until_it_is_seen_whether_a_step_makes_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, foreach: {repo: [x, x/z]}, inputs: [./names], run: \"cp {in} {out}\", output: \"lst/{repo}.txt\"}
+  f: {rule: command, foreach: {n: {from: lst, lines: true}}, run: \"mkdir -p {out}; echo {n} > {out}/in\", output: \"f/{repo}/{n}/\"}
+  one: {rule: command, inputs: [f/x/y/in], run: \"cp {in} {out}\", output: one.txt}
+  two: {rule: command, inputs: [f/x/z/y/in], run: \"cp {in} {out}\", output: two.txt}
+  mine: {rule: command, inputs: [f/x/mine/in], run: \"cp {in} {out}\", output: mine.txt}
+",
+    );
+    project.write("names", "y\n");
+    project.write("f/x/mine/in", "mine\n");
+    let why = |repo: &str| format!("the input f/{repo}/y/in lies in a folder that f@repo={repo},n=y makes");
+    let failed = |report: &Report| {
+        for (step, repo) in [("one", "x"), ("two", "x/z")] {
+            assert_eq!(report.step(step).message.as_deref(), Some(&*why(repo)), "{}", report.listing());
+        }
+    };
+    for names in ["y\n", "y\nw\n"] {
+        project.write("names", names);
+        // The folder is there the second time, and its list is to be made again.
+        failed(&project.build_exits(exit::FAILED, &[]));
+        failed(&project.plan(&[]));
+    }
+    failed(&project.build_exits(exit::FAILED, &["one", "two"]));
+    assert_eq!(project.read("mine.txt"), "mine\n");
+    // While the list cannot be made, neither can what may lie in such a folder.
+    project.edit("cp {in} {out}\", output: \"lst", "false\", output: \"lst");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (2, 3), "{}", report.listing());
 }

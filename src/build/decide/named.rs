@@ -1,0 +1,102 @@
+//! Inputs that are named by a path and turn out to be no step's of the target that may make it: files, and those that lie
+//! in a folder that a step makes.
+
+use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::{backwards, pattern};
+
+use super::Decision;
+use crate::build::engine::Engine;
+use crate::build::files::folders;
+use crate::build::steps::StepId;
+use crate::build::steps::expand::parents_of;
+use crate::build::steps::waits::{GroupId, Wait};
+
+impl Engine<'_> {
+    /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
+    /// that has to be there, or another's step, that has to be done. Those that are still ready.
+    pub(crate) fn name_files(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
+        let mut waits = false;
+        for &id in &ready {
+            let target = self.steps.target(id);
+            for (position, input) in target.inputs.iter().enumerate() {
+                let (Some(path), Wait::Group(waited), InputKind::Target { target: of, on, .. }) =
+                    (&input.path, self.steps.inputs_of(id)[position].wait, &input.kind)
+                else {
+                    continue;
+                };
+                let makes_folders = self.pipeline.targets[*of].outputs.iter().any(|output| output.folder);
+                let has_rows = !self.steps.groups[waited as usize].rows.is_empty();
+                if has_rows && !makes_folders || self.is_held_up(waited) {
+                    continue;
+                }
+                let values = self.steps.values_of(id);
+                let path = pattern::fill(path, &values);
+                let joined: Vec<(usize, String)> =
+                    on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                // The step that it waits for may also be one that makes a folder around it.
+                if has_rows && self.join_group(*of, &joined) == Wait::Group(waited) {
+                    continue;
+                }
+                let wait = match self.around_it(*of, &joined, &path) {
+                    Some(group) => Wait::Group(group),
+                    None => {
+                        let path = self.state.intern(&path);
+                        self.steps.wait_for_path(path)
+                    }
+                };
+                waits |= self.steps.set_wait(id, position, wait);
+            }
+        }
+        if waits {
+            ready.retain(|&id| self.steps.step(id).pending == 0);
+        }
+        ready
+    }
+
+    /// What the rows of a group are read out of is at fault, or to be made first.
+    fn is_held_up(&self, group: GroupId) -> bool {
+        let group = &self.steps.groups[group as usize];
+        group.rows.is_empty() && (group.blocked_by.is_some() || group.stale.is_some())
+    }
+
+    /// The group of a step of a target that would make a folder in which a path lies, where it is still to be seen whether
+    /// there is that step. `joined` has the bindings that the target's groups go by, in their order.
+    fn around_it(&mut self, of: TargetId, joined: &[(usize, String)], path: &str) -> Option<GroupId> {
+        let outputs = self.pipeline.targets[of].outputs.iter().filter(|output| output.folder);
+        let makers = outputs
+            .flat_map(|output| folders::around(path).flat_map(|folder| backwards::match_path(&output.pattern, folder)));
+        for values in makers {
+            let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.clone());
+            let all: Option<Vec<(usize, String)>> = joined.iter().map(|(b, _)| Some((*b, value(*b)?))).collect();
+            let Some(Wait::Group(group)) = all.map(|all| self.join_group(of, &all)) else { continue };
+            // Of a step that is there it is known that it makes the folder, whatever becomes of it.
+            let is_there = !self.steps.groups[group as usize].rows.is_empty();
+            if !is_there && (!self.steps.is_complete(group) || self.is_held_up(group)) {
+                return Some(group);
+            }
+        }
+        None
+    }
+
+    /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
+    /// be named by, the pipeline's check has said so; this path might have been a folder itself.
+    pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
+        let input = self.steps.target(id).inputs.get(position)?;
+        if !matches!(input.kind, InputKind::Target { .. }) {
+            return None;
+        }
+        let path = self.state.path(self.steps.files[file as usize]);
+        let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
+            parents_of(&self.pipeline.targets[*target]).next().is_none() && self.may_have(*target, values)
+        };
+        // Of values that are read out of an output, its steps tell, which are there by now.
+        let by_step =
+            || self.maker_around(path).map(|step| (self.steps.step(step).target as usize, self.steps.label(step)));
+        let sure = folders::around(path).flat_map(|folder| self.makers().of(folder)).find(is_sure);
+        let (target, maker) = sure.map(|(target, values)| (target, self.label_of(target, &values))).or_else(by_step)?;
+        Some(Decision::Failed {
+            message: format!("the input {path} lies in a folder that {maker} makes"),
+            help: Some(format!("name the target: `{}`", self.pipeline.targets[target].name)),
+        })
+    }
+}
