@@ -72,8 +72,8 @@ impl Engine<'_> {
             };
             let answered = asked.and_then(|asked| match asked {
                 Asked::Absent(why) => Ok(Answered::Absent(why)),
-                Asked::Answer { bytes, notes, learnt_at } => match job.blobs.put(&bytes) {
-                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes, learnt_at }),
+                Asked::Answer { bytes, notes, earlier } => match job.blobs.put(&bytes) {
+                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes, earlier }),
                     Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
                 },
             });

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::registry::Earlier;
 use crate::store::state::StepRecord;
 
 use super::explain::time;
@@ -18,6 +19,9 @@ const RECORDED: usize = 20;
 const RESTORED: &str = "restored from the store, without being run";
 /// The beginning of what it then says of how they were made.
 const MADE: &str = "what came back was made at ";
+
+/// The beginning of what a record says beside why a source was asked, where an earlier try was told a part of the answer.
+const EARLIER: &str = "from a try that did not end: ";
 
 /// Around the source of a step that was made by its answer, where another one has said the same since.
 const SOURCE: [&str; 2] = ["its source was ", " then"];
@@ -132,6 +136,18 @@ impl Reasons {
             why => why.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// Why a source was asked, as records keep it, and what of the answer an earlier try was told.
+pub(super) fn told_earlier(reasons: &Reasons, earlier: Earlier) -> String {
+    let mut lines = reasons.listed();
+    lines.push(format!("{EARLIER}{earlier}, of then or later; all else was asked for after that"));
+    lines.join("\n")
+}
+
+/// Whether a line of a record tells that, and is no cause.
+pub(super) fn tells_earlier(line: &str) -> bool {
+    line.starts_with(EARLIER)
 }
 
 /// What a record tells of why a step ran, with the source that it had `then`. The first such is that which it ran by.

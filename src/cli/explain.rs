@@ -253,6 +253,7 @@ fn past(found: &Explanation, lines: &mut Lines) {
     if let Some(asked) = &found.last_asked {
         lines.add("asked at", format!("{}: {}", time(asked.at), asked.outcome));
         lines.all("", asked.absent.as_ref().filter(|why| found.message.as_ref() != Some(why)));
+        lines.all("", &asked.earlier);
         let told = asked.causes.iter().filter(|_| asked.otherwise);
         lines.all("", told.map(|why| format!("it was asked because: {why}")));
     }

@@ -18,7 +18,7 @@ use super::image::measure::{self, Measures};
 use super::pages::{Names, Walked};
 use super::setup::{self, Setup};
 use super::{
-    About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
+    About, Answer, Answering, Earlier, Effort, Lister, Platform, Platforms, Repositories, Shared, Source, SourceError,
     TagFilter, Tags, pages,
 };
 use crate::pipeline::model::SourceEntry;
@@ -148,7 +148,7 @@ impl Distribution {
     pub async fn with_digests(&self, about: About<'_>, names: Names) -> Result<Tags, SourceError> {
         let kept = &self.endpoints.own().validators;
         let learnt = Learnt::of(kept, &self.identity, about.repo, about.effort.learnt_since);
-        let learnt_at = learnt.as_ref().and_then(|learnt| learnt.first(&names.tags));
+        let earlier = learnt.as_ref().and_then(|learnt| learnt.earlier(|tag| names.tags.contains(tag)));
         let digests: Vec<(String, Answer<Sha256>)> = stream::iter(names.tags)
             .map(|tag| async { Ok::<_, SourceError>((self.known_digest(about, &tag, learnt.as_ref()).await?, tag)) })
             .buffer_unordered(self.concurrency)
@@ -158,7 +158,7 @@ impl Distribution {
         if let Some(learnt) = learnt {
             learnt.forget();
         }
-        let mut tags = Tags { learnt_at, ..Tags::default() };
+        let mut tags = Tags { earlier, ..Tags::default() };
         for (tag, digest) in digests {
             match digest {
                 Answer::Found(digest) => drop(tags.tags.insert(tag, digest)),
@@ -222,6 +222,10 @@ impl Source for Distribution {
 
     fn lister(&self) -> Option<&dyn Lister> {
         Some(self)
+    }
+
+    fn told_earlier(&self, repo: &str, since: i64) -> Option<Earlier> {
+        Learnt::told(&self.endpoints.own().validators, &self.identity, repo, since)
     }
 
     fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {

@@ -19,8 +19,8 @@ use super::image::Image;
 use super::pages::{self, Names};
 use super::setup::{self, Setup};
 use super::{
-    About, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Shared, Source, SourceError,
-    TagFilter, Tags, grammar,
+    About, Answer, Answering, Earlier, Effort, Lister, Platform, Platforms, Repositories, Searcher, Shared, Source,
+    SourceError, TagFilter, Tags, grammar,
 };
 use crate::pipeline::model::SourceEntry;
 use crate::pipeline::problem::Problems;
@@ -193,6 +193,10 @@ impl Source for DockerHub {
 
     fn searcher(&self) -> Option<&dyn Searcher> {
         Some(self)
+    }
+
+    fn told_earlier(&self, repo: &str, since: i64) -> Option<Earlier> {
+        self.registry.told_earlier(&qualified(repo), since)
     }
 
     fn tags<'a>(&'a self, about: About<'a>, filter: &'a TagFilter) -> Answering<'a, Tags> {

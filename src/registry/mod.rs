@@ -35,7 +35,7 @@ pub use image::fetches::Fetches;
 pub use image::platform::NotAPlatform;
 pub use image::way::{Met, Way, opened, way};
 pub use source::{
-    About, Analyst, Answer, Answering, Effort, Lister, Platform, Platforms, Repositories, Searcher, Source,
+    About, Analyst, Answer, Answering, Earlier, Effort, Lister, Platform, Platforms, Repositories, Searcher, Source,
     SourceError, TagFilter, Tags,
 };
 

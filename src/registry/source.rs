@@ -1,6 +1,7 @@
 //! What a source is asked, and what it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +37,23 @@ pub struct Tags {
     pub tags: BTreeMap<String, Sha256>,
     /// Tags that were left out, and why: outside the grammar, or gone when they were asked about.
     pub left_out: Vec<(String, String)>,
-    /// When the first of the digests was learnt, in milliseconds since 1970, where that was by an earlier try.
-    pub learnt_at: Option<i64>,
+    /// What of it was not asked for again, since an earlier try was told.
+    pub earlier: Option<Earlier>,
+}
+
+/// What an earlier try, that did not end, was told of a repository's tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// How many digests.
+    pub digests: usize,
+    /// When the first of them was told, in milliseconds since 1970.
+    pub since: i64,
+}
+
+impl fmt::Display for Earlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} digest{}", self.digests, if self.digests == 1 { "" } else { "s" })
+    }
 }
 
 /// Which tags are asked about at all.
@@ -184,6 +200,12 @@ pub trait Source: Send + Sync {
             image.set_unpacked(|_| None);
             Ok(())
         })
+    }
+
+    /// What an earlier try was told of a repository's tags from `since` on (milliseconds since 1970), and is not asked for
+    /// again.
+    fn told_earlier(&self, _repo: &str, _since: i64) -> Option<Earlier> {
+        None
     }
 
     /// This source as one that lists its repositories, where it does.

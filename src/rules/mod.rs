@@ -21,7 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::Kind;
-use crate::registry::{Budget, Deferral, Source};
+use crate::registry::{Budget, Deferral, Earlier, Source};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::state::FileRecord;
@@ -95,8 +95,8 @@ pub enum Asked {
     Answer {
         bytes: Vec<u8>,
         notes: Vec<String>,
-        /// When the first of it was learnt, in milliseconds since 1970, where that was by an earlier try.
-        learnt_at: Option<i64>,
+        /// What of it was not asked for again, since an earlier try was told.
+        earlier: Option<Earlier>,
     },
     Absent(String),
 }
@@ -230,6 +230,12 @@ pub trait Rule: Send + Sync {
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
         let _ = job;
         Box::pin(async { unreachable!("a rule without a question is not asked") })
+    }
+
+    /// What of the answer an earlier try, that did not end, was told from `since` on (milliseconds since 1970), and is not
+    /// asked for again.
+    fn told_earlier(&self, _step: &StepView, _since: i64) -> Option<Earlier> {
+        None
     }
 
     /// What making the step from this answer will have to fetch of a source that counts it, as far as can be told

@@ -180,7 +180,7 @@ impl Rule for RepositoriesRule {
                 return Ok(Asked::Absent(absent.join("; ")));
             }
             notes.extend(absent);
-            Ok(Asked::Answer { bytes: asks::array(&all), notes, learnt_at: None })
+            Ok(Asked::Answer { bytes: asks::array(&all), notes, earlier: None })
         }))
     }
 

@@ -97,7 +97,7 @@ impl Tagged {
     pub async fn ask(&self, job: &Job) -> Result<Asked, Failure> {
         let (repo, tag) = self.of(&job.step);
         Ok(match self.source.resolve(asks::about(job, &repo), &tag).await.map_err(asks::failure)? {
-            Answer::Found(digest) => Asked::Answer { bytes: answer(&digest), notes: Vec::new(), learnt_at: None },
+            Answer::Found(digest) => Asked::Answer { bytes: answer(&digest), notes: Vec::new(), earlier: None },
             Answer::Absent(why) => Asked::Absent(why),
         })
     }

@@ -12,7 +12,7 @@ use crate::pipeline::model::{Node, Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
-use crate::registry::{Answer, Source, TagFilter, grammar};
+use crate::registry::{Answer, Earlier, Source, TagFilter, grammar};
 use crate::store::Sha256;
 
 /// The rule and its keys.
@@ -124,10 +124,14 @@ impl Rule for TagsRule {
                         .into_iter()
                         .collect(),
                     bytes: render(&tags.tags),
-                    learnt_at: tags.learnt_at,
+                    earlier: tags.earlier,
                 },
             })
         }))
+    }
+
+    fn told_earlier(&self, step: &StepView, since: i64) -> Option<Earlier> {
+        self.source.told_earlier(&asks::of_step(&self.repo, step), since)
     }
 
     fn difference(&self, before: &[u8], now: &[u8]) -> Option<String> {

@@ -133,11 +133,31 @@ fn a_build_that_was_killed_in_a_list_of_tags_asks_for_the_rest() {
     let project = of_many(&registry.url(), 1, "");
     project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
     let before = killed(&project, &registry, &[]);
+    let to_come = project.explain("get_tag");
     let mark = registry.mark();
     project.build(&["get_tag"]);
     let again = heads(&registry, mark);
     assert!((TAGS - before..=TAGS - before + LOST).contains(&again), "{again} of {TAGS}, and {before} before");
     assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(TAGS));
+    // What was not asked for again is told, before and after, and as of when it is.
+    let kept = TAGS - again;
+    let told = format!(
+        "its source for the tags of team/r00, but for {kept} digests that a try that did not end was told since "
+    );
+    let since = to_come.split_once(&told).unwrap_or_else(|| panic!("`{told}` is not said:\n{to_come}")).1;
+    let since = since.lines().next().expect("a time");
+    let asked = format!(
+        "asked at  {since}: answered\n            from a try that did not end: {kept} digests, of then or later; all else was asked for after that\n            it was asked because: first build\n"
+    );
+    let explained = project.explain("get_tag");
+    assert!(explained.contains(&asked), "`{asked}` is not said:\n{explained}");
+    project.remove("result/tags/team/r00.json");
+    project.build(&["get_tag"]);
+    let explained = project.explain("get_tag");
+    assert!(explained.contains(&asked), "it is the same answer: {explained}");
+    project.build(&["get_tag", "--refresh"]);
+    let explained = project.explain("get_tag");
+    assert!(!explained.contains("did not end"), "{explained}");
     let left = |project: &Project| std::fs::read_dir(project.path(".layermill/pages")).map_or(0, Iterator::count);
     assert_eq!(left(&project), 0, "it is all known");
 

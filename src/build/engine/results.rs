@@ -16,7 +16,7 @@ use crate::build::execute::task::Answered;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::reasons::by_source;
+use crate::build::reasons::{by_source, told_earlier};
 use crate::build::steps::StepId;
 
 /// What is to be said of a step that ran.
@@ -39,8 +39,8 @@ impl Engine<'_> {
                 return self.failed(id, *run, failure, listener);
             }
         };
-        let (digest, bytes, notes, learnt_at) = match answered {
-            Answered::Answer { digest, bytes, notes, learnt_at } => (digest, bytes, notes, learnt_at),
+        let (digest, bytes, notes, earlier) = match answered {
+            Answered::Answer { digest, bytes, notes, earlier } => (digest, bytes, notes, earlier),
             Answered::Absent(why) => {
                 self.schedule.end(id);
                 let Some(mut run) = self.runs.remove(&id) else { return };
@@ -54,11 +54,12 @@ impl Engine<'_> {
         let record = std::mem::take(&mut run.record);
         run.record = self.keyed(id, StepRecord { answer: Some(digest), ..record }, Some(&digest));
         // It is as old as the oldest of what it tells.
-        run.record.asked_at = learnt_at.unwrap_or_else(|| self.clock.now_ms());
-        if learnt_at.is_some() {
+        run.record.asked_at = earlier.map_or_else(|| self.clock.now_ms(), |earlier| earlier.since);
+        // It is not made when it is asked for, and so keeps why that was.
+        run.record.why_asked = earlier.map(|earlier| told_earlier(&run.reasons, earlier)).unwrap_or_default();
+        if earlier.is_some() {
             self.resumed.insert(id);
         }
-        run.record.why_asked.clear();
         run.notes = notes;
         let same = before.as_ref().filter(|b| b.key == run.record.key);
         let unmoved = same.is_some_and(|b| b.absent.is_none());
@@ -83,7 +84,9 @@ impl Engine<'_> {
         }
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
-            run.record.why_asked = run.reasons.listed().join("\n");
+            if earlier.is_none() {
+                run.record.why_asked = run.reasons.listed().join("\n");
+            }
             self.remember(id, &run.record);
             // Left-out tags are worth their word also where the rest is as it was.
             let message = said(&run.notes);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
+use crate::registry::Earlier;
 use crate::rules::{Failure, Job, Lane, Made, Rule};
 use crate::store::Sha256;
 
@@ -34,7 +35,7 @@ pub(crate) enum Message {
 
 #[derive(Debug)]
 pub(crate) enum Answered {
-    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String>, learnt_at: Option<i64> },
+    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String>, earlier: Option<Earlier> },
     Absent(String),
 }
 

@@ -4,8 +4,8 @@ use crate::rules::contents::{self, Past, TagDigest};
 use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
-use super::Explanation;
 use super::remembered::Value;
+use super::{Explanation, time};
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;
@@ -85,7 +85,12 @@ impl Engine<'_> {
         let answer = record.and_then(|record| self.blobs.peek(&record.answer?));
         let is_asked = told.work == Some(ASK) || is_put_off && answer.is_none() && self.asks(id, compiled);
         if is_asked {
-            return contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, &told.values));
+            let what = contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, &told.values))?;
+            let since = self.learnt_since(id);
+            let earlier = since.and_then(|since| compiled.rule.told_earlier(&self.view(id), since));
+            return Some(earlier.map_or(what.clone(), |earlier| {
+                format!("{what}, but for {earlier} that a try that did not end was told since {}", time(earlier.since))
+            }));
         }
         compiled.rule.lacks(&self.view(id), answer.as_deref(), &self.blobs)
     }

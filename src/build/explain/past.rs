@@ -3,7 +3,7 @@
 use super::Explanation;
 use crate::build::decide::adoption::TAKEN_OVER;
 use crate::build::decide::key::Template;
-use crate::build::reasons::{Reasons, source_then};
+use crate::build::reasons::{Reasons, source_then, tells_earlier};
 use crate::store::Digest;
 use crate::store::state::StepRecord;
 
@@ -36,6 +36,8 @@ pub struct LastAsked {
     pub causes: Vec<String>,
     /// It was not then that the step last ran, and these are not the causes of that.
     pub otherwise: bool,
+    /// How much of the answer an earlier try was told.
+    pub earlier: Option<String>,
 }
 
 impl Explanation {
@@ -62,9 +64,10 @@ impl Explanation {
             None => "answered",
         };
         let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
-        let causes = because.map(Reasons::recorded).unwrap_or_default();
+        let mut causes = because.map(Reasons::recorded).unwrap_or_default();
+        let earlier = causes.pop_if(|line| tells_earlier(line));
         let otherwise = !record.why_asked.is_empty();
-        let last_asked = LastAsked { at: record.asked_at, outcome, absent, causes, otherwise };
+        let last_asked = LastAsked { at: record.asked_at, outcome, absent, causes, otherwise, earlier };
         Self {
             last_asked: (asked && record.asked_at != 0).then_some(last_asked),
             last_made: Some(last_made),

@@ -86,6 +86,8 @@ struct Asked<'a> {
     /// Why it is absent, where it is.
     absent: Option<&'a str>,
     causes: &'a [String],
+    /// How much of the answer an earlier try was told.
+    earlier: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -152,6 +154,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             outcome: a.outcome,
             absent: a.absent.as_deref(),
             causes: &a.causes,
+            earlier: a.earlier.as_deref(),
         }),
         last_made: found.last_made.as_ref().map(|m| Made {
             at: time(m.at),

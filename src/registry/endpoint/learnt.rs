@@ -2,19 +2,21 @@
 //! that was killed, or failed, leaves the next one less to ask. It is gone once all is known. What cannot be read or
 //! written is asked for as if it were not there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use crate::registry::{Validators, budget, grammar};
+use crate::registry::{Earlier, Validators, budget, grammar};
 use crate::store::{Digest, Sha256};
 use crate::sync::lock;
 
 /// A file does not grow beyond it: room for some 300,000 tags.
 const LIMIT: u64 = 64 << 20;
+/// How the name of such a file ends.
+const KIND: &str = "tags";
 /// As much of a line's hash stands before it.
 const CHECK: usize = 16;
 
@@ -44,28 +46,27 @@ impl Learnt {
     /// Of a repository, of whatever `source` this is, what was learnt from `since` on (milliseconds since 1970); without
     /// that, nothing is known, and nothing is kept.
     pub fn of(kept: &Validators, source: &str, repo: &str, since: Option<i64>) -> Option<Self> {
-        let file = kept.beside(format!("{source}\n{repo}").as_bytes(), "tags")?;
+        kept.tidy_once();
+        let file = kept.beside(&name(source, repo), KIND)?;
         Some(match since {
             Some(since) => Self::read(file, since, budget::now_ms()),
             None => Self { known: HashMap::new(), log: Mutex::new(Log { file, opened: None, room: 0 }) },
         })
     }
 
+    /// The same for who only looks: nothing is changed.
+    pub fn told(kept: &Validators, source: &str, repo: &str, since: i64) -> Option<Earlier> {
+        let text = text_of(&kept.beside(&name(source, repo), KIND)?);
+        let (known, _) = known_of(&text, since, budget::now_ms());
+        earlier(known.values())
+    }
+
     fn read(file: PathBuf, since: i64, now: i64) -> Self {
-        let mut bytes = Vec::new();
-        let _ = File::open(&file).and_then(|opened| opened.take(LIMIT).read_to_end(&mut bytes));
-        let mut text = String::from_utf8_lossy(&bytes);
-        let (mut known_tags, mut lines) = (HashMap::new(), 0);
-        for line in text.split_inclusive('\n') {
-            lines += 1;
-            // A time to come is of a clock that went back.
-            if let Some((tag, known)) = parse(line).filter(|(_, known)| (since..=now).contains(&known.at)) {
-                known_tags.insert(tag.to_owned(), known);
-            }
-        }
+        let mut text = text_of(&file);
+        let (known_tags, lines) = known_of(&text, since, now);
         if lines > known_tags.len() {
             // What is of no use does not take up room.
-            text = known_tags.iter().map(|(tag, known)| line(tag, known)).collect::<String>().into();
+            text = known_tags.iter().map(|(tag, known)| line(tag, known)).collect();
             let _ = rewrite(&file, &text);
         }
         let room = LIMIT.saturating_sub(text.len() as u64);
@@ -77,9 +78,9 @@ impl Learnt {
         self.known.get(tag).map(|known| known.digest)
     }
 
-    /// When the first of what is known of these was learnt, in milliseconds since 1970.
-    pub fn first(&self, tags: &BTreeSet<String>) -> Option<i64> {
-        tags.iter().filter_map(|tag| self.known.get(tag)).map(|known| known.at).min()
+    /// What is known of such tags.
+    pub fn earlier(&self, is_such: impl Fn(&str) -> bool) -> Option<Earlier> {
+        earlier(self.known.iter().filter(|(tag, _)| is_such(tag)).map(|(_, known)| known))
     }
 
     /// Keeps what a source says of a tag, at once: what was answered is not asked again, whenever the try is killed.
@@ -124,6 +125,35 @@ fn rewrite(file: &Path, text: &str) -> io::Result<()> {
     let whole = file.with_extension("tmp");
     fs::write(&whole, text)?;
     fs::rename(whole, file)
+}
+
+/// What the file of a repository of a source is named after.
+fn name(source: &str, repo: &str) -> Vec<u8> {
+    format!("{source}\n{repo}").into_bytes()
+}
+
+fn text_of(file: &Path) -> String {
+    let mut bytes = Vec::new();
+    let _ = File::open(file).and_then(|opened| opened.take(LIMIT).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What is known by such a text, and how many lines that has.
+fn known_of(text: &str, since: i64, now: i64) -> (HashMap<String, Known>, usize) {
+    let (mut known_tags, mut lines) = (HashMap::new(), 0);
+    for line in text.split_inclusive('\n') {
+        lines += 1;
+        // A time to come is of a clock that went back.
+        if let Some((tag, known)) = parse(line).filter(|(_, known)| (since..=now).contains(&known.at)) {
+            known_tags.insert(tag.to_owned(), known);
+        }
+    }
+    (known_tags, lines)
+}
+
+fn earlier<'k>(known: impl Iterator<Item = &'k Known>) -> Option<Earlier> {
+    let times: Vec<i64> = known.map(|known| known.at).collect();
+    Some(Earlier { since: times.iter().copied().min()?, digests: times.len() })
 }
 
 /// The start of the hash of the rest, the time, the digest, the tag.
@@ -195,9 +225,10 @@ mod tests {
         let text = at("old", now - 100) + &at("young", now - 10) + &at("later", now + 100_000);
         fs::write(&file, text).unwrap();
         let learnt = Learnt::read(file.clone(), now - 50, now);
-        let tags = ["old", "young", "later"].map(String::from).into();
         assert_eq!((learnt.get("young"), learnt.get("old")), (Some(Sha256::of(b"x")), None));
-        assert_eq!((learnt.get("later"), learnt.first(&tags)), (None, Some(now - 10)));
+        let earlier = Earlier { digests: 1, since: now - 10 };
+        assert_eq!((learnt.get("later"), learnt.earlier(|_| true)), (None, Some(earlier)));
+        assert_eq!(learnt.earlier(|tag| tag != "young"), None);
         learnt.forget();
         assert!(!file.exists());
     }

@@ -68,8 +68,12 @@ impl Validators {
     /// Where something else of such kind is kept, by a hash of what it is of.
     pub fn beside(&self, of: &[u8], kind: &str) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
-        self.tidied.get_or_init(|| self.tidy());
         Some(folder.join(format!("{}.{kind}", Digest::of(of))))
+    }
+
+    /// Removes what is of no use any more, once.
+    pub fn tidy_once(&self) {
+        self.tidied.get_or_init(|| self.tidy());
     }
 
     fn file(&self, url: &Url) -> Option<PathBuf> {
