@@ -107,7 +107,9 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
             let last = way.len() - 1;
             let taken = |at: usize| at == last && !past.is_absent && past.rule == layers::KIND.name;
             let what = |(at, (digest, met)): (usize, &(Sha256, Met))| {
-                (digest.to_string(), described(at, met, taken(at), &platform))
+                let is_damaged = *met == Met::Missing && blobs.contains(digest);
+                let what = if is_damaged { DAMAGED.to_owned() } else { described(at, met, taken(at), &platform) };
+                (digest.to_string(), what)
             };
             let config = config.filter(|_| taken(last) && matches!(way[last].1, Met::Image(_)));
             let lacks = config.is_some_and(|config| !blobs.contains(&config));
@@ -119,6 +121,9 @@ pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
         }
     }
 }
+
+/// What is said of a manifest of which the store has something else.
+const DAMAGED: &str = "damaged in the store";
 
 /// How much of a layer was read for its size.
 fn measured(seen: Option<Seen>) -> &'static str {

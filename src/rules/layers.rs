@@ -193,10 +193,13 @@ impl Rule for LayersRule {
     fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {
         let (repo, tag) = self.tagged.of(step);
         if self.tagged.source.analyst().is_some() {
-            return Some(format!("the layers of {repo}:{tag}"));
+            return Some(format!("the layer file of {repo}:{tag}"));
         }
         let way = registry::way(blobs, self.tagged.known(step, answer)?, &self.platform_of(step));
-        let missing = way.missing().map(|digest| format!("the manifest {digest} of {repo}:{tag}"));
+        let missing = way.missing().map(|digest| {
+            let whole = if blobs.contains(&digest) { "an undamaged copy of " } else { "" };
+            format!("{whole}the manifest {digest} of {repo}:{tag}")
+        });
         let config = || Some(format!("the config {} of {repo}:{tag}", way.no_config?));
         let unmeasured = way.unmeasured.first().filter(|_| self.is_unpacked);
         let size = || Some(format!("the unpacked size of the layer {} of {repo}:{tag}", unmeasured?));

@@ -103,6 +103,9 @@ fn a_tag_that_is_named_needs_no_tag_file() {
     assert_eq!(project.json("result/layers/busybox/latest.json"), json!([image("busybox", "latest")]));
     let told = explained();
     assert!(told.contains("  read      busybox:latest (its layers, as the source tells them)\n"), "{told}");
+    project.remove("result/layers/busybox/latest.json");
+    let plan = project.run(&["plan", "get_layer_latest", "--offline"]).exits(exit::DONE).stdout;
+    assert!(plan.contains("offline, and the layer file of busybox:latest is not in the store"), "{plan}");
 }
 
 #[test]

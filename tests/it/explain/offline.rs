@@ -82,6 +82,17 @@ fn what_is_made_again_from_the_store_is_and_what_the_store_lacks_fails() {
         let report = project.build_exits(exit::FAILED, &["--offline"]);
         assert_eq!(report.step(step).outcome, outcome::FAILED);
     }
+
+    // What is there and damaged is not told as if nothing were.
+    let digest = manifest.digest();
+    project.remove("result/layers/library/nginx/1.26.json");
+    project.write(&format!(".layermill/store/blobs/sha256/{}", &digest["sha256:".len()..]), "damaged");
+    let why =
+        format!("offline, and an undamaged copy of the manifest {digest} of library/nginx:1.26 is not in the store");
+    assert_says(&project.run(&["plan", "--offline"]).stdout, &[&format!("failed   {step}  {why}")]);
+    assert_says(&project.explain(step), &[&format!("read      {digest} (damaged in the store)\n")]);
+    project.build(&[]);
+    assert_says(&project.explain(step), &[&format!("read      {digest} (the manifest)\n")]);
 }
 
 #[test]
