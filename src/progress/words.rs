@@ -61,7 +61,8 @@ pub fn pulls(p: &Pulls) -> String {
     let mut text = format!("{} or more of {}", p.needed, escape::line(&p.source));
     if let Some(f) = &p.forecast {
         // Writing to a String cannot fail.
-        let _ = write!(text, "; {} of its budget of {} are left", f.left, f.allowance);
+        let are = if f.left == 1 { "is" } else { "are" };
+        let _ = write!(text, "; {} of its budget of {} {are} left", f.left, f.allowance);
         if p.needed > f.left {
             let _ = write!(text, "; done at {} at the soonest", moment(f.done));
         }

@@ -118,8 +118,14 @@ impl RepositoriesRule {
         }
         let more = found.count.filter(|count| *count > found.len());
         notes.extend(more.map(|count| match self.by {
-            By::Search(limit) => format!("of {count} repositories that were found for `{name}`, {limit} were taken"),
-            By::Namespace => format!("`{name}` is said to have {count} repositories, and {} are listed", found.len()),
+            By::Search(limit) => {
+                let were = if limit == 1 { "was" } else { "were" };
+                format!("of {count} repositories that were found for `{name}`, {limit} {were} taken")
+            }
+            By::Namespace => {
+                let are = if found.len() == 1 { "is" } else { "are" };
+                format!("`{name}` is said to have {count} repositories, and {} {are} listed", found.len())
+            }
         }));
     }
 }

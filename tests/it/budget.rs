@@ -348,6 +348,9 @@ fn a_plan_says_how_many_pulls_are_needed_and_when_it_would_be_done() {
     assert!(explained.contains("deferred") && explained.contains("waits for"), "{explained}");
     assert_eq!((server.seen().len(), project.snapshot()), before, "nothing is asked or changed");
 
+    spends(&project, "1/1h");
+    let plan = project.run(&["plan"]).exits(exit::DONE);
+    assert!(plan.stdout.contains("; 1 of its budget of 1 pull in 1h is left; done at "), "{plan}");
     spends(&project, "100/1h");
     let plan = project.run(&["plan"]).exits(exit::DONE);
     assert!(!plan.stdout.contains("done at") && !plan.stdout.contains("deferred"), "{plan}");

@@ -232,6 +232,9 @@ fn a_search_gives_the_first_that_it_finds() {
     let list = project.json(".layermill/axes/hub/search=nginx,limit=3.json");
     assert_eq!(list, json!(["a/nginx", "b/nginx", "library/nginx"]), "bare names are of the library");
     assert!(report.stderr.contains("of 4 repositories that were found for `nginx`, 3 were taken"), "{}", report.stderr);
+    project.edit("limit: 3", "limit: 1");
+    let report = project.build(&[]);
+    assert!(report.stderr.contains("of 4 repositories that were found for `nginx`, 1 was taken"), "{}", report.stderr);
 }
 
 #[test]
@@ -345,12 +348,16 @@ fn a_build_that_waits_does_not_ask_on_and_on() {
 
 #[test]
 fn a_count_that_the_list_does_not_reach_is_told() {
-    let page = json!({"count": 3, "next": null, "results": [{"name": "a"}, {"name": "b"}]});
-    let hub = Server::start(move |_| fault::json(StatusCode::OK, &page));
     let registry = no_registry();
-    let project = project(&hub.url(), &registry.url(), "", "{namespace: o}");
-    let report = project.build(&["get_tag.repo"]);
-    assert!(report.stderr.contains("`o` is said to have 3 repositories, and 2 are listed"), "{}", report.stderr);
+    for (names, listed) in [(&["a", "b"][..], "2 are"), (&["a"], "1 is")] {
+        let results: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        let page = json!({"count": 3, "next": null, "results": results});
+        let hub = Server::start(move |_| fault::json(StatusCode::OK, &page));
+        let project = project(&hub.url(), &registry.url(), "", "{namespace: o}");
+        let report = project.build(&["get_tag.repo"]);
+        let told = format!("`o` is said to have 3 repositories, and {listed} listed");
+        assert!(report.stderr.contains(&told), "{}", report.stderr);
+    }
 }
 
 /// The stock's pipeline with a namespace for its list.
