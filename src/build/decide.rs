@@ -23,6 +23,7 @@ use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
+use self::key::Template;
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::Look;
@@ -264,7 +265,7 @@ impl Engine<'_> {
             let mut moved = self.changes(id, compiled, &record, answer.as_ref());
             let is_told = is_settled || upstream.end.is_some() || !moved.is_empty();
             if !is_told && self.reads_otherwise(id, compiled, &record, answer.as_ref()) {
-                moved.push(self.unexplained(&record));
+                moved.push(self.unexplained(compiled, &record));
             }
             causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
         }
@@ -282,7 +283,7 @@ impl Engine<'_> {
         // What moved tells more than why it is tried.
         causes.sort_by_key(Reason::comes_last);
         let Some(reasons) =
-            Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(&record).into()))
+            Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(compiled, &record).into()))
         else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.blocked_as_before(id);
@@ -306,10 +307,15 @@ impl Engine<'_> {
     }
 
     /// Why the key of a step moved of which all that is recorded is as it was.
-    fn unexplained(&self, record: &StepRecord) -> Reason {
-        match self.state.template(&record.template) {
-            Some(_) => Reason::Rearranged,
-            None => Reason::Untold,
+    fn unexplained(&self, compiled: &Compiled, record: &StepRecord) -> Reason {
+        let (old, new) = (self.state.template(&record.template).and_then(Template::parse), &compiled.template);
+        match old {
+            Some(old) if old.bindings == new.bindings => {
+                let named = old.inputs.zip(new.inputs.clone());
+                Reason::Rearranged(named.filter(|(from, to)| from != to))
+            }
+            // It is of a version that made keys of the bindings in another order.
+            Some(_) | None => Reason::Untold,
         }
     }
 

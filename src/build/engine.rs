@@ -59,6 +59,8 @@ pub(super) struct Compiled {
     pub cached: bool,
     /// It asks or reads a source.
     pub by_source: bool,
+    /// The bindings that are read, by name: in which order the axes stand is in no key.
+    pub reads: Vec<usize>,
 }
 
 #[derive(Default)]

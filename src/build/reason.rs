@@ -121,8 +121,9 @@ pub enum Reason {
         path: String,
         target: String,
     },
-    /// It reads the same files, which `inputs` names otherwise.
-    Rearranged,
+    /// It reads the same files, which `inputs` names otherwise, or more or less often: how it named them, and how it does,
+    /// where that is known.
+    Rearranged(Option<(String, String)>),
     /// Its key moved, and the record does not tell by what.
     Untold,
     /// An input will be made again; whether it comes out otherwise is seen then.
@@ -228,7 +229,10 @@ impl fmt::Display for Reason {
             Self::Refreshed => write!(f, "refreshed by hand"),
             Self::Forced => write!(f, "forced by hand"),
             Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
-            Self::Rearranged => write!(f, "changed parameter: inputs, which name the same files otherwise"),
+            Self::Rearranged(Some((from, to))) => {
+                write!(f, "changed parameter: inputs, from {:?} to {:?}", differing(from, to), differing(to, from))
+            }
+            Self::Rearranged(None) => write!(f, "changed parameter: inputs, which name the same files otherwise"),
             Self::Untold => write!(f, "changed: its record does not tell what"),
             Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
             Self::UpstreamAsked(step) => write!(f, "upstream: {step} is asked, and may be answered otherwise"),
@@ -285,7 +289,7 @@ impl Reason {
             | Self::LostInputs(_) => "changed-input",
             Self::LeftOut { .. } => "left-out",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
-            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } | Self::Rearranged => {
+            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } | Self::Rearranged(_) => {
                 "changed-parameter"
             }
             Self::RuleVersion { .. } => "rule-version",
@@ -324,7 +328,9 @@ impl Reason {
             Self::Parameter { name: what, from, to } | Self::ChangedQuestion { what, from, to } => {
                 (Some(what), from.clone(), to.clone())
             }
-            Self::Reordered { from, to } => (Some("inputs"), Some(from.clone()), Some(to.clone())),
+            Self::Reordered { from, to } | Self::Rearranged(Some((from, to))) => {
+                (Some("inputs"), Some(from.clone()), Some(to.clone()))
+            }
             Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
             Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
             Self::Rule { from, to } => (None, Some(from.clone()), Some(to.clone())),
@@ -343,7 +349,7 @@ impl Reason {
             | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
             Self::FirstBuild
             | Self::LostInputs(_)
-            | Self::Rearranged
+            | Self::Rearranged(None)
             | Self::Untold
             | Self::NotFresh { .. }
             | Self::Refreshed

@@ -25,8 +25,6 @@ struct Known {
     seen: bool,
     /// It was seen, as an input.
     input: bool,
-    /// How often.
-    times: usize,
 }
 
 /// Finds them: every part of the key as it is now is shown, one by one.
@@ -69,12 +67,11 @@ impl<'a> Changes<'a> {
         known.seen = true;
         self.names_outputs |= matches!(part, Part::Output(_));
         if matches!(part, Part::Input { .. }) {
-            known.times += 1;
+            self.inputs.push(name);
             // One file may be an input twice.
             if std::mem::replace(&mut known.input, true) {
                 return;
             }
-            self.inputs.push(name);
         }
         match (known.then, part) {
             (Some(then), _) if then == now => {}
@@ -119,8 +116,7 @@ impl<'a> Changes<'a> {
             self.found.extend(named.into_iter().map(Reason::LostInput));
             self.found.extend((forgotten > 0).then_some(Reason::LostInputs(forgotten)));
         }
-        let rearranged = self.reads_otherwise_often().then_some(Reason::Rearranged);
-        let reordered = self.reordered(input).or(rearranged);
+        let reordered = self.reordered(input);
         self.found.extend(reordered);
         // Only keys of steps that are kept in the store hold their outputs: these come and go with that, as they are.
         self.found.retain(|cause| match cause {
@@ -162,31 +158,37 @@ impl<'a> Changes<'a> {
         })
     }
 
-    /// Whether an input that both have is read more or less often than it was.
-    fn reads_otherwise_often(&self) -> bool {
-        let mut then: HashMap<Name, usize> = HashMap::new();
-        self.record.parts.iter().for_each(|part| *then.entry(part.name).or_default() += 1);
-        self.inputs.iter().any(|name| {
-            let now = self.parts.get(name).map_or(0, |known| known.times);
-            then.get(name).is_some_and(|&then| then != now)
-        })
-    }
-
-    /// The inputs in another order, told from the first one on that stands elsewhere.
-    fn reordered(&mut self, input: impl Fn(&Name) -> Option<String>) -> Option<Reason> {
-        let parts = &mut self.parts;
-        // Each once, and only those that both have.
-        let mut common = |name: &Name| parts.get_mut(name).is_some_and(|known| std::mem::take(&mut known.input));
-        let recorded: Vec<Name> = self.record.parts.iter().map(|p| p.name).filter(|name| common(name)).collect();
-        let now: Vec<Name> =
-            self.inputs.iter().copied().filter(|name| self.parts.get(name).is_some_and(|k| k.then.is_some())).collect();
-        let at = recorded.iter().zip(&now).position(|(then, now)| then != now)?;
-        let told = |names: &[Name]| {
-            let named = names[at..].iter().take(NAMED).map(|n| input(n).unwrap_or_else(|| hex(n)));
-            let more = (names.len() > at + NAMED).then(|| "…".to_owned());
+    /// The inputs in another order, told from the first one on that stands elsewhere; or, where each first stands where it
+    /// did, read more or less often, told from the one before that on.
+    fn reordered(&self, input: impl Fn(&Name) -> Option<String>) -> Option<Reason> {
+        // Only those that both have.
+        let is_read = |name: &Name| self.parts.get(name).is_some_and(|known| known.input);
+        let then: Vec<Name> = self.record.parts.iter().map(|part| part.name).filter(is_read).collect();
+        let is_known = |name: &Name| self.parts.get(name).is_some_and(|known| known.then.is_some());
+        let now: Vec<Name> = self.inputs.iter().copied().filter(is_known).collect();
+        if then == now {
+            return None;
+        }
+        let differ = |then: &[Name], now: &[Name]| then.iter().zip(now).position(|(then, now)| then != now);
+        let told = |names: &[Name], from: usize| {
+            let names = &names[from.min(names.len())..];
+            let named = names.iter().take(NAMED).map(|n| input(n).unwrap_or_else(|| hex(n)));
+            let more = (names.len() > NAMED).then(|| "…".to_owned());
             named.chain(more).collect::<Vec<_>>().join(", ")
         };
-        Some(Reason::Reordered { from: told(&recorded), to: told(&now) })
+        let once = |names: &[Name]| {
+            let mut seen = HashSet::new();
+            names.iter().copied().filter(|name| seen.insert(*name)).collect::<Vec<Name>>()
+        };
+        let (then_once, now_once) = (once(&then), once(&now));
+        if let Some(at) = differ(&then_once, &now_once) {
+            return Some(Reason::Reordered { from: told(&then_once, at), to: told(&now_once, at) });
+        }
+        let at = differ(&then, &now).unwrap_or(then.len().min(now.len()));
+        let from = at.saturating_sub(1);
+        let before = if from > 0 { "…, " } else { "" };
+        let told = |names: &[Name]| format!("{before}{}", told(names, from));
+        Some(Reason::Rearranged(Some((told(&then), told(&now)))))
     }
 }
 
@@ -342,9 +344,14 @@ mod tests {
         // One that came or went puts no other in another order, and neither does one that is read twice: that is told by itself.
         assert_eq!(changed(&[a, b, c], &[b, c, d], &[]).len(), 2);
         assert_eq!(changed(&[a, b, a], &[a, b, a], &[]), []);
-        for (then, now) in [(vec![a, b], vec![a, b, a]), (vec![a, b, a], vec![a, b])] {
-            assert_eq!(changed(&then, &now, &[]), [Reason::Rearranged]);
-        }
+        let told = |then: &[Part<'_>], now: &[Part<'_>]| {
+            let told = changed(then, now, &["a", "b", "c", "d"]);
+            told.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(&[a, a], &[a]), r#"changed parameter: inputs, from "a, a" to "a""#);
+        assert_eq!(told(&[a, a], &[a, b]), r#"new input: b; changed parameter: inputs, from "a, a" to "a""#);
+        assert_eq!(told(&[a, b], &[a, b, a]), r#"changed parameter: inputs, from "…, b" to "…, b, a""#);
+        assert_eq!(told(&[a, b, a], &[a, a, b]), r#"changed parameter: inputs, from "a, b, a" to "a, a, b""#);
     }
 
     #[test]

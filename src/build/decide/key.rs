@@ -20,11 +20,13 @@ pub struct Template {
     pub version: u32,
     /// Names and values, placeholders unfilled, secrets unnamed.
     pub params: Vec<(String, String)>,
-    /// The bindings that are read, by name.
+    /// The bindings that are read, sorted by name.
     pub bindings: Vec<String>,
-    /// The name of the target, and the source that it asks: told, and no part of the key.
+    /// The name of the target, what it names under `inputs:`, and the source that it asks: told, and no part of the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -36,7 +38,7 @@ impl Template {
 
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
-        Digest::of(Self { target: None, source: None, ..self.clone() }.text().as_bytes())
+        Digest::of(Self { target: None, inputs: None, source: None, ..self.clone() }.text().as_bytes())
     }
 
     pub fn parse(text: &str) -> Option<Self> {

@@ -84,7 +84,7 @@ impl Engine<'_> {
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
             Reason::LostInput(path) => !grows || !self.may_come(id, path),
-            Reason::LostInputs(_) | Reason::Rearranged => !grows,
+            Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,
             cause => !self.is_made_anew(cause),
@@ -311,7 +311,7 @@ impl Engine<'_> {
     fn each_own_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
         let bindings = &self.steps.target(id).bindings;
         let bound = self.steps.bound(id);
-        for &b in &compiled.rule.common().reads {
+        for &b in &compiled.reads {
             let (binding, value) = (bindings[b].name.as_str(), self.steps.names.get(bound[b].value));
             see(&Part::Value { binding, value });
             if let Some(digest) = self.steps.fingerprint(&bound[b]) {

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::Target;
+use crate::pipeline::model::{InputKind, Pipeline, Target};
+use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::rules::{Lane, Rule};
 use crate::store::Digest;
@@ -50,7 +51,7 @@ pub(crate) fn engine<'p>(
         .rules
         .iter()
         .zip(&pipeline.targets)
-        .map(|(rule, target)| rule.as_ref().map(|rule| compiled(rule.clone(), target)))
+        .map(|(rule, target)| rule.as_ref().map(|rule| compiled(rule.clone(), target, pipeline)))
         .collect();
     let targets = pipeline.targets.len();
     Ok((
@@ -121,20 +122,23 @@ pub(crate) fn engine<'p>(
     ))
 }
 
-fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
+fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compiled {
     let common = rule.common();
     let mut params = common.params.clone();
     let names: Vec<&str> = target.inputs.iter().filter_map(|i| i.name.as_deref()).collect();
     if !names.is_empty() {
         params.push(("inputs".to_owned(), names.join(",")));
     }
+    let mut reads = common.reads.clone();
+    reads.sort_unstable_by_key(|&binding| target.bindings[binding].name.as_str());
     let template = Template {
         keys: KEYS,
         rule: common.name.to_owned(),
         version: common.version,
         params,
-        bindings: common.reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        bindings: reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
         target: Some(target.name.clone()),
+        inputs: inputs_in_words(target, pipeline),
         source: match &common.lane {
             Lane::Source(identity, _) => Some(identity.clone()),
             Lane::Compute | Lane::Process => None,
@@ -146,6 +150,26 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target) -> Compiled {
         template,
         cached: common.cached && target.cache,
         by_source: matches!(common.lane, Lane::Source(..)),
+        reads,
         rule,
     }
+}
+
+/// What a target names under `inputs:`, where that is not too long to be kept.
+fn inputs_in_words(target: &Target, pipeline: &Pipeline) -> Option<String> {
+    const LONGEST: usize = 4096;
+    let mut words = String::new();
+    for input in &target.inputs {
+        words.push_str(if words.is_empty() { "" } else { ", " });
+        match (&input.path, &input.kind) {
+            (Some(path), _) | (None, InputKind::Path(path)) => {
+                words.push_str(&pattern::template(path, &target.bindings));
+            }
+            (None, InputKind::Target { target, .. }) => words.push_str(&pipeline.targets[*target].name),
+        }
+        if words.len() > LONGEST {
+            return None;
+        }
+    }
+    Some(words)
 }

@@ -79,7 +79,7 @@ fn is_same(told: &Reason, done: &Reason) -> bool {
         }
         (Reason::LeftOut { input, .. }, Reason::LeftOut { input: i, .. }) => input == i,
         // Which is seen only where nothing else moved the key.
-        (Reason::Rearranged, _) => true,
+        (Reason::Rearranged(_), _) => true,
         _ => told == done,
     }
 }

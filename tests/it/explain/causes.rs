@@ -479,7 +479,28 @@ targets:
     project.build(&[]);
     project.write("pipeline.yaml", pipeline("o/a.txt, o/b.txt", ""));
     let told = project.explain("ag");
-    assert!(told.contains("changed parameter: inputs, which name the same files otherwise"), "{told}");
+    assert!(told.contains(r#"changed parameter: inputs, from "it" to "o/a.txt, o/b.txt""#), "{told}");
+}
+
+#[test]
+fn the_order_of_axes_is_no_cause_and_an_input_that_is_named_twice_is_told_with_what_was_named() {
+    let project = Project::new(
+        "version: 1
+targets:
+  v: {rule: command, foreach: {v: [x], w: [1]}, inputs: [a.txt, a.txt], run: \"echo {v} {w} > {out}\", output: \"{v}/{w}.txt\"}
+",
+    );
+    project.write("a.txt", "");
+    project.write("b.txt", "");
+    project.build(&[]);
+    project.edit("{v: [x], w: [1]}", "{w: [1], v: [x]}");
+    project.build(&[]).assert_nothing_done();
+    project.edit("[a.txt, a.txt]", "[a.txt]");
+    let told = project.run(&["plan", "-v"]).stdout;
+    assert!(told.contains("changed parameter: inputs, from \"a.txt, a.txt\" to \"a.txt\"\n1 to"), "{told}");
+    project.edit("[a.txt]", "[a.txt, b.txt]");
+    let told = project.run(&["plan", "-v"]).stdout;
+    assert_says(&told, &["new input: b.txt\n", "and changed parameter: inputs, from \"a.txt, a.txt\" to \"a.txt\"\n"]);
 }
 
 #[test]

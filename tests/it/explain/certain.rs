@@ -19,7 +19,7 @@ targets:
     project.write("n.txt", "a\n");
     project.build(&[]);
     project.write("n.txt", "a\nx\n");
-    let cause = "changed parameter: inputs, which name the same files otherwise";
+    let cause = r#"changed parameter: inputs, from "…, i/x.txt" to "…, i/x.txt, i/x.txt""#;
     let assert_certain = || {
         let plan = project.run(&["plan", "-v", "read"]).exits(exit::DONE).stdout;
         assert_says(&plan, &[&format!("run      read  {cause}\n           and upstream: y is made again")]);
@@ -46,7 +46,7 @@ targets:
     project.build(&[]);
     assert_says(&project.run(&["plan", "read"]).stdout, &["run?     read  upstream: i@n=a is made again"]);
     project.edit("inputs: [i]", "inputs: [i/a.txt, i/b.txt]");
-    let cause = "changed parameter: inputs, which name the same files otherwise";
+    let cause = r#"changed parameter: inputs, from "i" to "i/a.txt, i/b.txt""#;
     assert_says(&project.run(&["plan", "read"]).stdout, &[&format!("run      read  {cause} (+2 more causes)")]);
     assert_eq!(project.build(&["read"]).step("read").reason(), cause);
 }
