@@ -8,6 +8,7 @@ use crate::store::state::StepRecord;
 
 use super::Standing;
 use super::reads::Read;
+use super::remembered::Values;
 use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::Template;
 use crate::build::engine::Engine;
@@ -108,13 +109,17 @@ impl Engine<'_> {
                 let mut inputs = self.steps.target(id).inputs.iter();
                 inputs.find(|input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target))
             };
-            let makers = self.makers().of(&path).into_iter();
-            let mut read = makers.filter_map(|(target, values)| {
-                let (entry, step) = (entry(target)?, self.pending(target, &values, &path)?.step);
-                Some((entry.name.clone(), (step, Some(Standing::Pending.word().to_owned()))))
-            });
-            let (name, step) = read.next()?;
-            Some(Read { name, step: Some(step), ..self.read(&path, Some(then)) })
+            let first = self.recorded_by(&path)?;
+            let may_be = self.recorded(&first, self.makers().of(&first)).may_be;
+            let is_pending = |target, values: &Values| self.pending(target, values, &first).is_some();
+            let mut makers = may_be.iter().filter_map(|(target, values)| Some((*target, values, entry(*target)?)));
+            let (target, values, entry) = makers.find(|(target, values, _)| is_pending(*target, values))?;
+            let likely = |values: &Values| self.listed_values(target, values);
+            let as_likely = |(of, other): &&(TargetId, Values)| *of == target && likely(other) == likely(values);
+            // Where neither the path nor the record tells which step it is, none is named.
+            let values = if may_be.iter().filter(as_likely).count() > 1 { &[][..] } else { values };
+            let step = (self.label_of(target, values), Some(Standing::Pending.word().to_owned()));
+            Some(Read { name: entry.name.clone(), step: Some(step), ..self.read(&path, Some(then)) })
         });
         reads.collect()
     }

@@ -23,11 +23,11 @@ use crate::build::steps::{StepId, printable};
 pub(super) type Values = Vec<(usize, String)>;
 
 /// A record that no step has now.
-struct Recorded {
+pub(super) struct Recorded {
     /// Of its first output.
     path: String,
     /// The steps that it may be of, the likeliest first.
-    may_be: Vec<(TargetId, Values)>,
+    pub may_be: Vec<(TargetId, Values)>,
 }
 
 impl Engine<'_> {
@@ -131,7 +131,7 @@ impl Engine<'_> {
 
     /// The steps that may have made a recorded output: a path may be read in several ways, and the record tells by which
     /// values it was made.
-    fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
+    pub(super) fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
         let path = path.to_owned();
         let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
         let template = self.state.template(&record.template).and_then(Template::parse);

@@ -144,3 +144,31 @@ targets:
     project.build(&["all"]);
     assert!(!project.explain("all").contains("pending"));
 }
+
+#[test]
+fn an_input_that_is_pending_is_told_by_the_step_that_made_it_and_by_none_where_that_is_not_known() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cat {in} > {out}\", output: list.txt}
+  p: {rule: command, foreach: {a: {from: list, lines: true}, b: [z, y-z]}, run: \"echo {a} {b} > {out.one}; echo > {out.two}\", output: {one: \"p/{a}-{b}.txt\", two: \"p2/{a}/{b}.txt\"}}
+  u: {rule: command, foreach: {a: {from: list, lines: true}, b: [z, y-z]}, run: \"echo > {out}\", output: \"u/{a}-{b}.txt\"}
+  reads: {rule: command, inputs: [p, u], run: \"cat {in} > {out}\", output: reads.txt}
+",
+    );
+    project.write("l.txt", "x\n");
+    project.build(&[]);
+    assert_says(&project.explain("reads"), &["p/x-y-z.txt (", ") of p@a=x,b=y-z\n"]);
+    project.write("l.txt", "x\nw\n");
+    project.remove("list.txt");
+    let told = project.explain("reads");
+    let input = |path: &str| {
+        let is_it = |line: &&str| line.starts_with("  input ") && line.contains(path);
+        told.lines().find(is_it).unwrap_or_else(|| panic!("{path} in {told}"))
+    };
+    for path in ["p/x-y-z.txt", "p2/x/y-z.txt"] {
+        assert!(input(path).ends_with(") of p@a=x,b=y-z, pending"), "{told}");
+    }
+    assert!(input("p/x-z.txt").ends_with(") of p@a=x,b=z, pending"), "{told}");
+    assert!(input("u/x-y-z.txt").ends_with(") of u, pending"), "{told}");
+}
