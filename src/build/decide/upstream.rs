@@ -145,7 +145,7 @@ impl Engine<'_> {
         let inputs = self.steps.target(id).inputs.len();
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd(position)));
         let is_unread = |path: &str| !read.contains(&Part::Input { path, content: Digest::default() }.name_hash());
-        let cause = |&step: &StepId| match self.upstream_cause(step) {
+        let causes = |&step: &StepId| match self.upstream_cause(step) {
             Reason::Upstream(_) | Reason::UpstreamAsked(_)
                 if is_told
                     && self.paths(step).all(is_unread)
@@ -154,19 +154,20 @@ impl Engine<'_> {
                     && !self.was_absent(step) =>
             {
                 if self.may_be_absent(self.steps.step(step).target as usize) {
-                    Reason::UpstreamNew(self.steps.label(step))
+                    vec![Reason::UpstreamNew(self.steps.label(step))]
                 } else {
-                    self.new_input(id, record, self.path(step, 0).to_owned())
+                    self.paths(step).map(|path| self.new_input(id, record, path.to_owned())).collect()
                 }
             }
             Reason::UpstreamThatFailed { step: root, .. }
                 if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>
             {
-                Reason::UpstreamThatFailed { step: root, without: Some(self.path(step, 0).to_owned()) }
+                let without = self.paths(step).collect::<Vec<_>>().join(", ");
+                vec![Reason::UpstreamThatFailed { step: root, without: Some(without) }]
             }
-            cause => cause,
+            cause => vec![cause],
         };
-        stale.iter().map(cause).collect()
+        stale.iter().flat_map(causes).collect()
     }
 
     /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.

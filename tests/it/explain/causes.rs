@@ -566,3 +566,23 @@ fn what_moved_is_told_before_that_it_was_forced() {
     assert_says(report.step("part").reason(), &["changed input: text.txt, from "]);
     assert_eq!(project.plan(&["--force"]).step("part").reason(), "forced by hand");
 }
+
+#[test]
+fn of_a_new_step_with_several_outputs_each_is_a_new_input() {
+    let project = Project::new(
+        "version: 1
+targets:
+  new: {rule: command, foreach: {n: {lines: ns}}, run: \"echo {n} > {out.p}; echo {n} > {out.q}\", output: {p: \"n/{n}.p\", q: \"n/{n}.q\"}}
+  last: {rule: command, inputs: [new], run: \"cat {in} > {out}\", output: last.txt}
+",
+    );
+    project.write("ns", "1\n");
+    project.build(&[]);
+    project.write("ns", "1\n2\n");
+    assert_says(
+        &project.run(&["plan", "-v"]).stdout,
+        &["run      last  new input: n/2.p\n           and new input: n/2.q\n"],
+    );
+    assert_says(&project.explain("last"), &["because   new input: n/2.p\n", "because   new input: n/2.q\n"]);
+    assert_eq!(project.build(&[]).step("last").reason(), "new input: n/2.p");
+}
