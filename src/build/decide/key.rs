@@ -41,6 +41,11 @@ impl Template {
         Digest::of(Self { target: None, inputs: None, source: None, ..self.clone() }.text().as_bytes())
     }
 
+    /// Whether both describe the same steps, whatever their targets are called.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.hashed() == other.hashed() && self.inputs == other.inputs
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }

@@ -89,7 +89,7 @@ impl Engine<'_> {
             Reason::ChangedInputs { .. } => !open,
             cause => !self.is_made_anew(cause),
         });
-        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, old.as_ref())).flatten();
+        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, compiled, old.as_ref())).flatten();
         let told = found.into_iter().flat_map(|reason| {
             let inside = match &reason {
                 Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
@@ -210,12 +210,14 @@ impl Engine<'_> {
         }
     }
 
-    /// That another target made a step's output since, where both are there to make it.
-    fn by_another_target(&self, id: StepId, recorded: Option<&Template>) -> Option<Reason> {
+    /// That another target made a step's output since, where both are there to make it, and not as one step.
+    fn by_another_target(&self, id: StepId, compiled: &Compiled, recorded: Option<&Template>) -> Option<Reason> {
         let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
         let path = self.path(id, 0);
-        let still = self.makers().of(path).iter().any(|(t, _)| self.pipeline.targets[*t].name == *target);
-        still.then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
+        let mut makers = self.makers().of(path).into_iter().map(|(maker, _)| maker);
+        let maker = makers.find(|&maker| self.pipeline.targets[maker].name == *target)?;
+        let is_same = self.describes(maker, id) || recorded.is_some_and(|then| then.is_same(&compiled.template));
+        (!is_same).then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
     }
 
     /// An input that this build itself made anew is named with the step that made it.

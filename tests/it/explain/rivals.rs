@@ -196,3 +196,43 @@ targets:
         assert_says(&explained, &[&format!("{reader}: blocked\n"), alone, "again if  an input, "]);
     }
 }
+
+#[test]
+fn a_step_that_several_targets_describe_is_not_told_as_made_by_another_of_them() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, foreach: {v: {lines: l1}}, inputs: [a.txt], run: \"cat {in} > {out}\", output: \"out/{v}.txt\"}
+  two: {rule: command, foreach: {v: {lines: l2}}, inputs: [a.txt], run: \"cat {in} > {out}\", output: \"out/{v}.txt\"}
+",
+    );
+    for (file, text) in [("l1", "x\ny\n"), ("l2", "y\n"), ("a.txt", "1\n")] {
+        project.write(file, text);
+    }
+    project.build(&[]);
+    // Asked for alone, or the only one that still has it.
+    let assert_input_only = |args: &[&str]| {
+        let report = project.build(args);
+        let reason = report.step("two@v=y").reason();
+        assert!(reason.starts_with("changed input: a.txt, from "), "{reason}");
+        let told = project.explain("two@v=y");
+        assert!(told.contains("last made changed input: a.txt, from ") && !told.contains("another target"), "{told}");
+    };
+    project.write("a.txt", "2\n");
+    assert_input_only(&["two"]);
+    project.write("a.txt", "3\n");
+    project.build(&[]);
+    project.write("l1", "x\n");
+    project.write("a.txt", "4\n");
+    assert_input_only(&[]);
+    // Nor where the other one describes something else by now.
+    project.write("l1", "x\ny\n");
+    project.write("a.txt", "5\n");
+    project.build(&[]);
+    project.edit(
+        "  one: {rule: command, foreach: {v: {lines: l1}}, inputs: [a.txt]",
+        "  one: {rule: command, foreach: {v: {lines: l1}}, inputs: [./l1]",
+    );
+    project.write("a.txt", "6\n");
+    assert_input_only(&["two"]);
+}
