@@ -2,6 +2,7 @@
 //! it can be told which of them moved.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::path::Path;
 
 use crate::pipeline::model::{Input, InputKind, Pipeline};
@@ -16,6 +17,8 @@ use crate::build::reason::Reason;
 
 /// Stands between a folder and the path of a file in it, among the inputs of a record: no other path has it.
 const INSIDE: &str = "//";
+/// Stands before the path of one that can be executed, which is part of what the folder is.
+const EXECUTABLE: char = '/';
 /// Of folders that hold more files none is kept, nor where these are larger, in bytes, in the mean: they are read once
 /// more for it.
 const FILES: usize = 1000;
@@ -38,7 +41,10 @@ pub(crate) fn kept_by_each(steps: usize) -> usize {
 
 /// What is in the folders that a command reads.
 pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
-    let file = |folder: &str, (name, content)| FoundInput { path: format!("{folder}{INSIDE}{name}"), content };
+    let file = |folder: &str, (name, file): (String, Inside)| {
+        let mark = if file.executable { EXECUTABLE.to_string() } else { String::new() };
+        FoundInput { path: format!("{folder}{INSIDE}{mark}{name}"), content: file.content }
+    };
     let found = job.inputs.iter().filter(|input| input.files_in_folders > 0).flat_map(|input| {
         let contents = |path| contents(&job.root.join(path), input.files_in_folders);
         input.paths.iter().flat_map(move |path| contents(path).into_iter().map(move |found| file(path, found)))
@@ -46,19 +52,31 @@ pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
     found.collect()
 }
 
-/// The files in a folder with their digests; none of what is no folder, or has more files than this, or too large ones.
-fn contents(folder: &Path, most: usize) -> BTreeMap<String, Digest> {
-    let small = |files: &Vec<(String, std::fs::Metadata)>| {
+/// What a folder's digest has of a file in it, beside its path.
+#[derive(Clone, Copy)]
+struct Inside {
+    content: Digest,
+    executable: bool,
+}
+
+/// The files in a folder; none of what is no folder, or has more files than this, or too large ones.
+fn contents(folder: &Path, most: usize) -> BTreeMap<String, Inside> {
+    let small = |files: &Vec<(String, Metadata)>| {
         files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= most as u64 * BYTES_EACH
     };
     let files = || files::few_files_in(folder, most).ok().flatten().filter(small);
     let files = folder.is_dir().then(files).flatten().unwrap_or_default();
-    let digest = |name: &str| files::look_at_input(&folder.join(name), None).content();
-    files
-        .into_iter()
-        .filter_map(|(name, _)| Some((digest(&name)?, name)))
-        .map(|(digest, name)| (name, digest))
-        .collect()
+    let inside = |(name, meta): (String, Metadata)| {
+        let content = files::look_at_input(&folder.join(&name), None).content()?;
+        Some((name, Inside { content, executable: files::is_executable(&meta) }))
+    };
+    files.into_iter().filter_map(inside).collect()
+}
+
+impl Inside {
+    fn mode(self) -> &'static str {
+        if self.executable { "executable" } else { "not executable" }
+    }
 }
 
 /// The folders that a path lies in, the outermost first.
@@ -74,9 +92,13 @@ pub(crate) fn is_inside(path: &str) -> bool {
 impl Engine<'_> {
     /// The files in a folder that are not what they were when a step last read it, as far as its record has them.
     pub(crate) fn changed_inside(&self, record: &StepRecord, folder: &str) -> Vec<Reason> {
-        let name = |path: &'_ str| path.strip_prefix(folder)?.strip_prefix(INSIDE).map(str::to_owned);
-        let then = record.found.iter().filter_map(|found| Some((name(&found.path)?, found.content)));
-        let mut then: BTreeMap<String, Digest> = then.collect();
+        let inside = |found: &FoundInput| {
+            let path = found.path.strip_prefix(folder)?.strip_prefix(INSIDE)?;
+            let name = path.strip_prefix(EXECUTABLE);
+            let (name, executable) = (name.unwrap_or(path).to_owned(), name.is_some());
+            Some((name, Inside { content: found.content, executable }))
+        };
+        let mut then: BTreeMap<String, Inside> = record.found.iter().filter_map(inside).collect();
         if then.is_empty() {
             return Vec::new();
         }
@@ -84,10 +106,14 @@ impl Engine<'_> {
         for (name, now) in contents(&self.pipeline.root.join(folder), FILES) {
             let path = format!("{folder}/{name}");
             match then.remove(&name) {
-                Some(then) if then == now => {}
                 Some(then) => {
-                    let (from, to) = (hex(&then.short()), hex(&now.short()));
-                    reasons.push(Reason::ChangedInput { input: path, from, to });
+                    let mut moved = |from: String, to: String| {
+                        if from != to {
+                            reasons.push(Reason::ChangedInput { input: path.clone(), from, to });
+                        }
+                    };
+                    moved(hex(&then.content.short()), hex(&now.content.short()));
+                    moved(then.mode().to_owned(), now.mode().to_owned());
                 }
                 None => reasons.push(Reason::NewInput(path)),
             }

@@ -1,5 +1,8 @@
 //! What is told of files in folders: those that a step makes, and those that it reads.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::assert_says;
 use crate::support::project::{Project, Report};
 use crate::support::words::exit;
@@ -63,6 +66,30 @@ fn what_moved_in_a_folder_that_is_read_is_named() {
         "an input is gone: result/folder/one",
     ];
     assert_says(&project.explain("reads"), &made);
+}
+
+#[test]
+fn of_a_file_in_a_folder_it_is_told_that_it_can_be_executed_or_no_more_and_of_one_by_itself_that_is_no_change() {
+    let project = project();
+    let chmod =
+        |path: &str, mode| fs::set_permissions(project.path(path), fs::Permissions::from_mode(mode)).expect("ours");
+    chmod("seed.txt", 0o755);
+    chmod("reads.txt", 0o755);
+    chmod("src/stays", 0o600);
+    project.build(&[]).assert_nothing_done();
+    for (mode, told) in [(0o755, "from not executable to executable"), (0o644, "from executable to not executable")] {
+        chmod("src/changes", mode);
+        let words = ["changed input: src, from ", &format!("changed input: src/changes, {told}\n")];
+        assert_says(&project.explain("reads"), &words);
+        project.build(&[]).assert_only(&["reads"]);
+        let explained = project.explain("reads");
+        assert_says(&explained, &["reads: up to date", "last made changed input: src, from ", words[1]]);
+    }
+    chmod("result/folder/more.txt", 0o755);
+    assert_says(
+        &project.explain("made"),
+        &["changed output: result/folder/more.txt, from what was made to another mode\n"],
+    );
 }
 
 #[test]
@@ -133,7 +160,7 @@ targets:
     assert_says(&project.explain("f/2"), &["output    f/2 (changed since)\n", left]);
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
     assert_eq!(project.read("f/2/sub/in"), "by hand\n");
-    std::fs::remove_dir_all(project.path("f/2")).expect("removed");
+    fs::remove_dir_all(project.path("f/2")).expect("removed");
     let told = project.explain("f/2");
     assert_says(&told, &["output    f/2 (gone)\n", "`layermill clean --orphans` forgets it"]);
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
