@@ -202,7 +202,7 @@ pub fn digest(mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
     }
 }
 
-/// A folder counts as one file: its stamp sums up those of all files in it, its content is the list of their paths,
+/// A folder counts as one file: its stamp sums up those of all that is in it, its content is the list of their paths,
 /// modes and digests.
 fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
     let before = clock::now_ns();
@@ -224,30 +224,33 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
     }
     let mut content = blake3::Hasher::new();
     for (path, meta) in &files {
-        let file = hash_file(&root.join(path))?;
+        let digest = if meta.is_dir() { Digest::of(b"") } else { hash_file(&root.join(path))?.content };
         content.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
-        content.update(&[u8::from(is_executable(meta))]).update(&file.content.0);
+        content.update(&[u8::from(is_executable(meta))]).update(&digest.0);
     }
     let content = Digest(*content.finalize().as_bytes());
     Ok(Look::Hashed(FileRecord { stamp, content, settled: is_settled(newest, before) }))
 }
 
 pub fn is_executable(meta: &Metadata) -> bool {
-    meta.mode() & 0o111 != 0
+    meta.is_file() && meta.mode() & 0o111 != 0
 }
 
-/// Every file below a folder, by relative path, sorted. Links are an error: they could point anywhere.
+/// Every file below a folder, by relative path, sorted; and every folder with nothing in it, its path with a `/` at the
+/// end. Links are an error: they could point anywhere.
 pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
     few_files_in(root, usize::MAX).map(Option::unwrap_or_default)
 }
 
-/// The same, unless there are more files than `most`: no more are looked at then.
+/// The same, unless there are more than `most`: no more are looked at then.
 pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, Metadata)>>> {
     let mut found = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
+        let mut is_empty = !folder.is_empty();
         for entry in fs::read_dir(root.join(&folder))? {
             let entry = entry?;
+            is_empty = false;
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| io::Error::other(format!("{name:?} in it is not UTF-8")))?;
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
@@ -258,6 +261,13 @@ pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, 
                 t if t.is_file() => found.push((path, meta)),
                 _ => return Err(io::Error::other(format!("{path} in it is neither a file nor a folder"))),
             }
+        }
+        if is_empty && found.len() == most {
+            return Ok(None);
+        }
+        if is_empty {
+            let meta = fs::symlink_metadata(root.join(&folder))?;
+            found.push((folder + "/", meta));
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));

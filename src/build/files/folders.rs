@@ -102,8 +102,11 @@ impl Engine<'_> {
         if then.is_empty() {
             return Vec::new();
         }
+        let mut now = contents(&self.pipeline.root.join(folder), FILES);
+        now.retain(|name, _| !inside::has_files(name, &then));
+        then.retain(|name, _| !inside::has_files(name, &now));
         let mut reasons = Vec::new();
-        for (name, now) in contents(&self.pipeline.root.join(folder), FILES) {
+        for (name, now) in now {
             let path = format!("{folder}/{name}");
             match then.remove(&name) {
                 Some(then) => {
@@ -131,7 +134,8 @@ impl Engine<'_> {
             match wrong.as_str() {
                 MISSING => Reason::MissingOutput(path),
                 FOREIGN => {
-                    let (from, to) = ("nothing".to_owned(), "a file that was not made with the others".to_owned());
+                    let what = if path.ends_with('/') { "an empty folder" } else { "a file" };
+                    let (from, to) = ("nothing".to_owned(), format!("{what} that was not made with the others"));
                     Reason::ChangedOutput { path, from, to }
                 }
                 _ => Reason::ChangedOutput { path, from: "what was made".to_owned(), to: wrong },

@@ -1,6 +1,7 @@
 //! What is damaged inside a folder output, as far as the listing of it in the store tells.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::path::Path;
 
 use crate::store::blobs::Blobs;
@@ -28,10 +29,14 @@ pub(crate) fn damaged(
         return Vec::new();
     };
     let mut expected: BTreeMap<String, Listed> = listed.files.into_iter().map(|f| (f.path.clone(), f)).collect();
+    let mut there: BTreeMap<String, Metadata> = there.into_iter().collect();
+    there.retain(|name, _| !has_files(name, &expected));
+    expected.retain(|name, _| !has_files(name, &there));
     let mut damaged = Vec::new();
     for (name, meta) in there {
         let wrong = match expected.remove(&name) {
             None => Some(FOREIGN.to_owned()),
+            Some(_) if meta.is_dir() => None,
             Some(made) => match Sha256::of_file(&folder.join(&name)) {
                 Ok(now) if now.to_string() != made.blob => Some(now.to_string()),
                 Ok(_) if files::is_executable(&meta) != made.executable => Some("another mode".to_owned()),
@@ -44,6 +49,15 @@ pub(crate) fn damaged(
     damaged.extend(expected.into_keys().map(|name| (name, MISSING.to_owned())));
     damaged.sort();
     damaged
+}
+
+/// Whether a path is that of an empty folder in which these have files: as they came or went, so did its being empty.
+pub(crate) fn has_files<T>(path: &str, files: &BTreeMap<String, T>) -> bool {
+    path.ends_with('/')
+        && files
+            .range(path.to_owned()..)
+            .find(|(file, _)| *file != path)
+            .is_some_and(|(file, _)| file.starts_with(path))
 }
 
 /// What the folder held when its step made it.

@@ -55,7 +55,8 @@ pub struct Placer {
     known: Mutex<HashSet<PathBuf>>,
 }
 
-/// A folder in the store: what it holds.
+/// A folder in the store: what it holds. A folder in it that is empty is listed as an empty file, its path with a `/` at
+/// the end.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub files: Vec<Listed>,
@@ -295,6 +296,10 @@ fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<Store
     let mut listed = Vec::new();
     let mut size = 0;
     for (path, meta) in files::files_in(root)? {
+        if meta.is_dir() {
+            listed.push(Listed { path, blob: blobs.put(b"")?.to_string(), executable: false });
+            continue;
+        }
         let blob = blobs.put_file(&root.join(&path))?.blob;
         size += meta.len();
         listed.push(Listed { path, blob: blob.to_string(), executable: files::is_executable(&meta) });
@@ -319,10 +324,15 @@ fn unpack_folder(output: &StoredOutput, to: &Path, blobs: &Blobs) -> io::Result<
     fs::create_dir_all(to)?;
     for file in listing.files {
         let Ok(blob) = file.blob.parse() else { return Ok(false) };
-        if crate::pipeline::paths::safe_path(&file.path).is_err() {
+        let path = file.path.strip_suffix('/').unwrap_or(&file.path);
+        if crate::pipeline::paths::safe_path(path).is_err() {
             return Ok(false);
         }
-        let path = to.join(&file.path);
+        let path = to.join(path);
+        if file.path.ends_with('/') {
+            fs::create_dir_all(&path)?;
+            continue;
+        }
         fs::create_dir_all(path.parent().unwrap_or(to))?;
         if !unpack_file(&blob, file.executable, &path, blobs)? {
             return Ok(false);

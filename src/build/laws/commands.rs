@@ -132,6 +132,7 @@ fn set(root: &Path, name: &str, works: bool) {
 fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
     let root = bed.dir.path();
     let mut made: Vec<_> = super::super::files::files_in(&root.join("o")).into_iter().flatten().collect();
+    made.retain(|(_, meta)| meta.is_file());
     made.sort_by(|a, b| a.0.cmp(&b.0));
     let chosen =
         |i: &prop::sample::Index| (!made.is_empty()).then(|| root.join("o").join(&made[i.index(made.len())].0));

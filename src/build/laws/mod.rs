@@ -245,7 +245,7 @@ impl Bed {
         let mut found = BTreeMap::new();
         let root = self.dir.path().join("result");
         if root.exists() {
-            for (path, _) in super::files::files_in(&root).unwrap() {
+            for (path, _) in super::files::files_in(&root).unwrap().into_iter().filter(|(_, meta)| meta.is_file()) {
                 found.insert(format!("result/{path}"), std::fs::read(root.join(&path)).unwrap());
             }
         }

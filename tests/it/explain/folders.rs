@@ -256,3 +256,57 @@ targets:
     let report = project.build_exits(exit::FAILED, &[]);
     assert_eq!((report.failed, report.blocked), (2, 3), "{}", report.listing());
 }
+
+#[test]
+fn an_empty_folder_in_a_folder_counts_and_comes_back() {
+    let project = Project::new(
+        "version: 1
+targets:
+  made: {rule: command, inputs: [a.txt], run: \"mkdir -p {out}/deep/empty; cp {in} {out}/f\", output: made/}
+  reads: {rule: command, inputs: [made, ./src], run: \"find {in} | sort > {out}\", output: reads.txt}
+",
+    );
+    project.write("a.txt", "1\n");
+    project.write("src/f", "");
+    project.build(&[]);
+    let found = project.read("reads.txt");
+    assert!(found.contains("made/deep/empty\n"), "{found}");
+    // Removed, or moved away by one beside it, it comes back, and what reads it has nothing to do.
+    let goes = || fs::remove_dir(project.path("made/deep/empty")).expect("removed");
+    for (meddle, told) in [
+        (&goes as &dyn Fn(), "missing output: made/deep/empty/\n"),
+        (
+            &|| fs::create_dir(project.path("made/more")).expect("made"),
+            "changed output: made/more/, from nothing to an empty folder that was not made with the others\n",
+        ),
+    ] {
+        meddle();
+        assert_says(&project.explain("made"), &[told]);
+        let report = project.build(&[]);
+        assert_eq!((report.restored, report.built), (1, 0), "{}", report.listing());
+        assert!(project.path("made/deep/empty").is_dir() && !project.exists("made/more"));
+    }
+    fs::remove_dir_all(project.path("made")).expect("removed");
+    assert_eq!(project.build(&[]).restored, 1);
+    project.build(&["--force=reads"]);
+    assert_eq!(project.read("reads.txt"), found);
+    project.run(&["verify"]).exits(exit::DONE);
+    // The same of one that is read.
+    fs::create_dir_all(project.path("src/sub/empty")).expect("made");
+    assert_says(&project.explain("reads"), &["changed input: src, from ", "new input: src/sub/empty/\n"]);
+    project.build(&[]).assert_only(&["reads"]);
+    fs::remove_dir_all(project.path("src/sub")).expect("removed");
+    assert_says(&project.explain("reads"), &["an input is gone: src/sub/empty/\n"]);
+    // What is in a folder tells that it is not empty, or was not.
+    project.write("src/sub/empty/file", "");
+    let filled = project.run(&["plan", "-v"]).stdout;
+    assert_says(&filled, &["new input: src/sub/empty/file\n"]);
+    assert!(!filled.contains("empty/\n"), "{filled}");
+    project.build(&[]);
+    project.remove("src/sub/empty/file");
+    project.write("made/deep/empty/file", "");
+    project.remove("made/f");
+    let emptied = project.run(&["plan", "-v"]).stdout;
+    assert_says(&emptied, &["an input is gone: src/sub/empty/file\n", "made/deep/empty/file, from nothing to a file"]);
+    assert!(!emptied.contains("empty/\n"), "{emptied}");
+}
