@@ -79,6 +79,8 @@ pub(super) struct Run {
     pub intact: bool,
     /// What the person should know of it.
     pub notes: Vec<String>,
+    /// Of that, what is to be known of what it made, and is recorded.
+    pub of_made: Vec<String>,
     /// The record of what is taken over before it runs.
     pub adopted: Option<StepRecord>,
     pub started: Option<Instant>,
@@ -225,6 +227,7 @@ impl Engine<'_> {
                 outputs,
                 intact,
                 notes: notes.clone(),
+                of_made: Vec::new(),
                 adopted: adopted.clone(),
                 started: None,
                 attempts: 0,
@@ -291,11 +294,12 @@ impl Engine<'_> {
         };
         let why_asked = match record.asked_because() {
             _ if question.is_none() => String::new(),
-            Some(why) => Reasons::recorded(why).join("\n"),
+            Some(why) => Reasons::of_asking(why).join("\n"),
             None if record.why.is_none() => TAKEN_OVER.to_owned(),
             None => String::new(),
         };
-        let fresh_record = StepRecord { answer, asked_at: record.asked_at, why_asked, ..fresh_record };
+        let (asked_at, asking) = (record.asked_at, record.asking.clone());
+        let fresh_record = StepRecord { answer, asked_at, why_asked, asking, ..fresh_record };
         if asks {
             let work = if question.is_some() { Work::Ask } else { Work::Make(None) };
             run(reasons, work, self.keyed(id, fresh_record, answer.as_ref()))

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use crate::pipeline::model::Input;
+use crate::registry::Heard;
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::{Sha256, hex};
 
@@ -73,7 +74,7 @@ impl Engine<'_> {
             let answered = asked.and_then(|asked| match asked {
                 Asked::Absent(why) => Ok(Answered::Absent(why)),
                 Asked::Answer { bytes, notes, earlier } => match job.blobs.put(&bytes) {
-                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes, earlier }),
+                    Ok(digest) => Ok(Answered::Answer { digest, bytes, notes, by: job.heard.by(), earlier }),
                     Err(e) => Err(Failure::new(format!("cannot keep the answer: {e}"))),
                 },
             });
@@ -171,6 +172,7 @@ impl Engine<'_> {
             log: if watched { self.log_of(id) } else { PathBuf::new() },
             blobs: self.blobs.clone(),
             retries: settings.retries,
+            heard: Heard::default(),
             attempts: AtomicU32::new(0),
             timeout: target.timeout,
             learnt_since: self.learnt_since(id),
@@ -205,7 +207,8 @@ impl Engine<'_> {
             }
             Message::Noted(id, notes) => {
                 if let Some(run) = self.runs.get_mut(&id) {
-                    run.notes.extend(notes);
+                    run.notes.extend(notes.iter().cloned());
+                    run.of_made.extend(notes);
                 }
             }
             Message::Made(id, outcome) => {
@@ -213,7 +216,10 @@ impl Engine<'_> {
                 let Some(run) = self.runs.remove(&id) else { return };
                 match outcome {
                     Ok(Outcome::Placed(placed)) => self.made(id, *run, placed, listener),
-                    Ok(Outcome::Absent(why)) => self.absent(id, *run, why, listener),
+                    Ok(Outcome::Absent { why, asked }) => {
+                        let asked = asked || run.work == Work::Ask;
+                        self.absent(id, *run, why, asked, listener);
+                    }
                     Err(failure) => self.failed(id, *run, failure, listener),
                 }
             }

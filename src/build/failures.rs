@@ -14,6 +14,7 @@ use super::engine::{Engine, Mode};
 use super::execute::started;
 use super::explain::time;
 use super::outcome::{ASK, Status, Told};
+use super::reasons::Reasons;
 use super::steps::StepId;
 
 const FILE: &str = "failures.json";
@@ -255,7 +256,10 @@ impl Engine<'_> {
             failed_before: false,
             running: false,
             told,
-            because: account.reasons.as_ref().map(|reasons| reasons.listed().join("; ")),
+            because: account.reasons.as_ref().map(|reasons| match work {
+                Some(ASK) => Reasons::of_asking(&reasons.to_record()).join("; "),
+                _ => reasons.listed().join("; "),
+            }),
             work: work.map(str::to_owned),
             attempts: account.attempts,
             key: self.plain_key(id),

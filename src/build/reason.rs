@@ -260,6 +260,11 @@ impl Reason {
         self.only_asks() || *self == Self::Forced
     }
 
+    /// Whether a cause in words tells what came of asking.
+    pub(super) fn is_outcome(words: &str) -> bool {
+        ["changed answer: ", "gone: ", "was absent: "].iter().any(|outcome| words.starts_with(outcome))
+    }
+
     /// Whether it holds is not known before a build: a step that has no other cause may not run.
     pub fn is_uncertain(&self) -> bool {
         // Before a build, it is only reckoned what will be deferred.

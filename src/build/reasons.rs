@@ -17,6 +17,8 @@ const RECORDED: usize = 20;
 
 /// What a record says beside the causes where a step's outputs came back from the store.
 const RESTORED: &str = "restored from the store, without being run";
+/// The beginning of what it says there that is no cause.
+const NOTE: &str = "note: ";
 /// The beginning of what it then says of how they were made.
 const MADE: &str = "what came back was made at ";
 
@@ -109,6 +111,34 @@ impl Reasons {
         let by_store = (first_made != 0).then(|| format!("{MADE}{}", time(first_made)));
         lines.extend(made.and_then(|(at, why)| really_made(at, why)).or(by_store));
         lines.join("\n")
+    }
+
+    /// The same of what there may be none of.
+    pub fn lead_all(&mut self, causes: impl IntoIterator<Item = Reason>) {
+        causes.into_iter().for_each(|cause| self.lead(cause));
+    }
+
+    /// As records keep them, with what is to be known of what was made.
+    pub fn to_record_with(&self, notes: &[String]) -> String {
+        if notes.is_empty() {
+            return self.to_record();
+        }
+        let notes = notes.iter().map(|note| format!("{NOTE}{}", note.replace('\n', " ")));
+        self.listed().into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What a record says that was to be known of what was made.
+    pub fn notes(why: &str) -> impl Iterator<Item = &str> {
+        why.lines().filter_map(|line| line.strip_prefix(NOTE))
+    }
+
+    /// Of the causes that a record tells of a run for which a source was asked, those for which it was: not what it said.
+    pub fn of_asking(why: &str) -> Vec<String> {
+        let all = Self::recorded(why);
+        let tells_why =
+            |cause: &str| !cause.starts_with(NOTE) && source_then(cause).is_none() && !Reason::is_outcome(cause);
+        let causes: Vec<String> = all.iter().filter(|cause| tells_why(cause)).cloned().collect();
+        if causes.is_empty() { all } else { causes }
     }
 
     /// As records keep them: a line a cause, and of a first build, which most are, nothing.

@@ -251,7 +251,9 @@ fn read(read: &Read) -> String {
 /// What was, when it was last asked and made.
 fn past(found: &Explanation, lines: &mut Lines) {
     if let Some(asked) = &found.last_asked {
-        lines.add("asked at", format!("{}: {}", time(asked.at), asked.outcome));
+        let by = asked.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        lines.add("asked at", format!("{}: {}{by}", time(asked.at), asked.outcome));
+        lines.all("", &asked.notes);
         lines.all("", asked.absent.as_ref().filter(|why| found.message.as_ref() != Some(why)));
         lines.all("", &asked.earlier);
         let told = asked.causes.iter().filter(|_| asked.otherwise);

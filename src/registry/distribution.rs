@@ -110,9 +110,18 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
 impl Distribution {
     async fn digest(&self, about: About<'_>, tag: &str) -> Result<Answer<Sha256>, SourceError> {
         let ask = |endpoint, effort| -> BoxFuture<'_, _> {
-            Box::pin(Endpoint::digest(endpoint, About { effort, ..about }, tag))
+            let digest = Endpoint::digest(endpoint, About { effort, ..about }, tag);
+            Box::pin(async move { Ok(digest.await?.map(|digest| (digest, endpoint))) })
         };
-        self.endpoints.ask(about.effort, ask).await
+        Ok(self.heard(about, self.endpoints.ask(about.effort, ask).await?))
+    }
+
+    /// Writes down who told it: one after the other is asked.
+    fn heard<T>(&self, about: About<'_>, answer: Answer<(T, &Endpoint)>) -> Answer<T> {
+        answer.map(|(told, by)| {
+            about.heard.told(by.name(), std::ptr::eq(by, self.endpoints.own()));
+            told
+        })
     }
 
     /// The same where it may be known already.
@@ -137,11 +146,18 @@ impl Distribution {
         Remote { source: self, repo: about.repo, effort: about.effort }
     }
 
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        self.endpoints.own().name()
+    }
+
     /// The names of a repository's tags.
     pub async fn names(&self, about: About<'_>, filter: &TagFilter) -> Result<Answer<Names>, SourceError> {
-        let ask =
-            |endpoint, effort| -> BoxFuture<'_, _> { Box::pin(pages::names(endpoint, about.repo, filter, effort)) };
-        self.endpoints.ask(about.effort, ask).await
+        let ask = |endpoint, effort| -> BoxFuture<'_, _> {
+            let names = pages::names(endpoint, about.repo, filter, effort);
+            Box::pin(async move { Ok(names.await?.map(|names| (names, endpoint))) })
+        };
+        Ok(self.heard(about, self.endpoints.ask(about.effort, ask).await?))
     }
 
     /// Asks for the digest of each, but for what an earlier try that did not end has learnt.

@@ -134,9 +134,16 @@ impl DockerHub {
 
     async fn all_tags(&self, about: About<'_>, filter: &TagFilter) -> Result<Answer<Tags>, SourceError> {
         let mut listed = self.listed(about, filter).await?;
+        if listed.all || !listed.digests.is_empty() {
+            about.heard.told(self.api.endpoint.name(), false);
+        }
         if !listed.all {
             match self.registry.names(about, filter).await? {
-                Answer::Found(names) => listed.complete(names),
+                Answer::Found(names) => {
+                    // It is not what is asked first.
+                    about.heard.told(self.registry.name(), false);
+                    listed.complete(names);
+                }
                 Answer::Absent(why) if listed.digests.is_empty() => return Ok(Answer::Absent(why)),
                 Answer::Absent(why) => {
                     let what = format!("{} has tags of {}, but not all; {why}", self.api.endpoint.name(), about.repo);

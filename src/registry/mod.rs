@@ -35,8 +35,8 @@ pub use image::fetches::Fetches;
 pub use image::platform::NotAPlatform;
 pub use image::way::{Met, Way, opened, way};
 pub use source::{
-    About, Analyst, Answer, Answering, Earlier, Effort, Lister, Platform, Platforms, Repositories, Searcher, Source,
-    SourceError, TagFilter, Tags,
+    About, Analyst, Answer, Answering, Earlier, Effort, Heard, Lister, Platform, Platforms, Repositories, Searcher,
+    Source, SourceError, TagFilter, Tags,
 };
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,6 +11,7 @@ use super::image::Image;
 use super::{Budget, Deferral, grammar, words};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
+use crate::sync::lock;
 
 /// What a source says to a question that it understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +143,54 @@ impl TagFilter {
     }
 }
 
+/// Who was asked for a step, and who told which tags there are and which digests they have.
+#[derive(Debug)]
+pub struct Heard(Mutex<Tellers>);
+
+#[derive(Debug)]
+struct Tellers {
+    asked: bool,
+    names: BTreeSet<String>,
+    /// It was not the source's own address alone.
+    others: bool,
+}
+
+impl Heard {
+    pub const fn new() -> Self {
+        Self(Mutex::new(Tellers { asked: false, names: BTreeSet::new(), others: false }))
+    }
+
+    /// Somebody is asked: the store has not got all.
+    pub fn asked(&self) {
+        lock(&self.0).asked = true;
+    }
+
+    pub fn was_asked(&self) -> bool {
+        lock(&self.0).asked
+    }
+
+    /// An address told it: the source's own, or another one.
+    pub fn told(&self, name: String, is_own: bool) {
+        let mut heard = lock(&self.0);
+        heard.asked = true;
+        heard.others |= !is_own;
+        heard.names.insert(name);
+    }
+
+    /// Who told it, where it was not the source's own address alone.
+    pub fn by(&self) -> String {
+        let heard = lock(&self.0);
+        let names: Vec<&str> = heard.names.iter().filter(|_| heard.others).map(String::as_str).collect();
+        names.join(" and ")
+    }
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What is asked about, and how.
 #[derive(Clone, Copy)]
 pub struct About<'a> {
@@ -149,6 +198,8 @@ pub struct About<'a> {
     /// Where content is taken from, and kept.
     pub blobs: &'a Blobs,
     pub effort: Effort,
+    /// Who answers is written down here.
+    pub heard: &'a Heard,
 }
 
 /// What a source will say.

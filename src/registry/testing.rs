@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Shared, Source, Traffic};
+use super::{Heard, Shared, Source, Traffic};
 use crate::pipeline::model::{Name, Node, SourceEntry, Text, Value as NodeValue};
 use crate::pipeline::problem::{Problems, Span};
 use crate::store::Sha256;
@@ -78,6 +78,9 @@ impl Reply {
         self
     }
 }
+
+/// Where it does not matter who answered.
+pub static NOBODY: Heard = Heard::new();
 
 /// A server on this machine, for as long as the test's runtime lives.
 pub struct Server {

@@ -35,7 +35,12 @@ fn is_list(seen: &Seen) -> bool {
 }
 
 async fn tags(source: &Arc<dyn Source>) -> Result<Answer<Tags>, SourceError> {
-    source.tags(About { repo: "a", blobs: &testing::no_store(), effort: ONCE }, &TagFilter::default()).await
+    source
+        .tags(
+            About { repo: "a", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY },
+            &TagFilter::default(),
+        )
+        .await
 }
 
 fn found(answer: Result<Answer<Tags>, SourceError>) -> Tags {
@@ -50,7 +55,7 @@ fn names(tags: &Tags) -> Vec<&str> {
 }
 
 async fn get(source: &Arc<dyn Source>, digest: Sha256, blobs: &Blobs) -> Result<Answer<Image>, SourceError> {
-    source.image(About { repo: "a", blobs, effort: ONCE }, digest, &Platform::default()).await
+    source.image(About { repo: "a", blobs, effort: ONCE, heard: &testing::NOBODY }, digest, &Platform::default()).await
 }
 
 /// Serves manifests and blobs by digest.

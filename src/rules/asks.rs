@@ -112,7 +112,7 @@ pub fn effort(job: &Job) -> Effort {
 
 /// What a step asks about a repository.
 pub fn about<'a>(job: &'a Job, repo: &'a str) -> About<'a> {
-    About { repo, blobs: &job.blobs, effort: effort(job) }
+    About { repo, blobs: &job.blobs, effort: effort(job), heard: &job.heard }
 }
 
 /// What a source did not answer, as what the step failed of.

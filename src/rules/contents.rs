@@ -17,6 +17,8 @@ pub struct Past {
     pub source: Option<String>,
     /// The digest that its tag had.
     pub tag: Option<TagDigest>,
+    /// What was to be known of it, or why it is absent.
+    pub said: Vec<String>,
     /// What it made, where that is still there.
     pub made: Option<Vec<u8>>,
     pub is_absent: bool,
@@ -71,15 +73,25 @@ fn tells_of_manifests(rule: &str) -> bool {
 }
 
 /// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. The
-/// layers whose sizes it found out. A source that gives whole layer files is asked by name.
+/// layers whose sizes it found out. A source that gives whole layer files is asked by name. Last, the one that its tag had, where another was read in its place.
 pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
+    let instead = past.said.iter().find_map(|said| tagged::read_instead(said));
+    let lost = instead.and(past.tag).map(|tag| {
+        (tag.to_string(), "what the tag had, which was not to be had: what it points at now was read".to_owned())
+    });
+    let tag = instead.map(TagDigest::Whole).or(past.tag);
+    behind(past, tag, blobs).into_iter().chain(lost).collect()
+}
+
+/// What was read behind a digest.
+fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, String)> {
     if past.is_of_an_analyst() {
         let read = tells_of_manifests(&past.rule) && !past.is_absent;
         let name = || Some(format!("{}:{}", past.param("repo")?, past.param("tag")?));
         let by_name = read.then(name).flatten().map(|name| (name, "its layers, as the source tells them".to_owned()));
         return by_name.into_iter().collect();
     }
-    let Some(tag) = past.tag.filter(|_| tells_of_manifests(&past.rule)) else { return Vec::new() };
+    let Some(tag) = tag.filter(|_| tells_of_manifests(&past.rule)) else { return Vec::new() };
     let made = past.told();
     let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
     let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();

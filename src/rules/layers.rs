@@ -232,6 +232,7 @@ impl Rule for LayersRule {
             let (repo, tag) = self.tagged.of(&job.step);
             let (about, tag) = (asks::about(job, &repo), tag.as_str());
             if let Some(analyst) = source.analyst() {
+                job.heard.asked();
                 let file = analyst.layer_file(&repo, tag, about.effort).await.map_err(asks::failure)?;
                 return Ok(match file {
                     Answer::Found(file) => Made::Outputs(vec![Content::Bytes(file)]),

@@ -21,7 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::Kind;
-use crate::registry::{Budget, Deferral, Earlier, Source};
+use crate::registry::{Budget, Deferral, Earlier, Heard, Source};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 use crate::store::state::FileRecord;
@@ -70,6 +70,8 @@ pub struct Job {
     /// What a source told an earlier try that did not end since then (milliseconds since 1970) need not be asked again;
     /// `None`: all is asked.
     pub learnt_since: Option<i64>,
+    /// Who answered what was asked of a source.
+    pub heard: Heard,
     /// How often the command was run so far, counted by a rule that runs one.
     pub attempts: AtomicU32,
     /// Becomes true when the build is interrupted: end children and return.

@@ -119,18 +119,25 @@ impl Tagged {
         };
         // The digest may not be this source's own: a tag file taken over from elsewhere has ids of another kind.
         match self.source.resolve(asks::about(job, &repo), &tag).await.map_err(asks::failure)? {
-            Answer::Found(now) if now != digest => Ok(match by_digest(now).await? {
-                Answer::Found(content) => {
-                    let notes =
-                        vec![format!("{digest} is not to be had: this is of {now}, which the tag points at now")];
-                    Answer::Found(Looked { content, notes })
-                }
-                Answer::Absent(why) => Answer::Absent(why),
-            }),
+            Answer::Found(now) if now != digest => {
+                let instead = format!("{digest}{LOST}{now}{NOW}");
+                Ok(match by_digest(now).await? {
+                    Answer::Found(content) => Answer::Found(Looked { content, notes: vec![instead] }),
+                    Answer::Absent(why) => Answer::Absent(format!("{why} ({instead})")),
+                })
+            }
             Answer::Found(_) => Ok(Answer::Absent(why)),
             Answer::Absent(why) => Ok(Answer::Absent(why)),
         }
     }
+}
+
+const LOST: &str = " is not to be had: this is of ";
+const NOW: &str = ", which the tag points at now";
+
+/// The digest that was looked behind in place of the one that its tag had, by what was said then.
+pub fn read_instead(said: &str) -> Option<Sha256> {
+    said.split_once(LOST)?.1.split_once(NOW)?.0.parse().ok()
 }
 
 /// What was found of a tag, and what there is to be known of it.

@@ -6,6 +6,7 @@ use crate::support::words::{self, exit};
 use crate::support::{sample, stock};
 
 mod absent;
+mod answers;
 mod asking;
 mod budgets;
 mod causes;

@@ -184,6 +184,29 @@ fn a_private_repository_is_listed_by_the_registry() {
     let project = project(&hub.url(), &registry.url(), &[BUSYBOX]);
     project.build(&["get_tag"]);
     assert_eq!(tag_count(&project), 1);
+    let told = project.explain("get_tag");
+    assert!(told.contains(&format!("Z: answered, by {}\n", registry.url())), "{told}");
+}
+
+#[test]
+fn explain_says_whether_the_api_or_the_registry_told_the_tags() {
+    let (mut shelf, mut hub) = many(2);
+    shelf.tag("library/busybox:old", busybox().digest());
+    let registry = Server::of(shelf);
+    let api = hub.clone().serve();
+    let listed = project(&api.url(), &registry.url(), &[BUSYBOX]);
+    listed.build(&["get_tag"]);
+    let told = listed.explain("get_tag");
+    assert!(told.contains(&format!("Z: answered, by {}\n", api.url())), "{told}");
+    // The digest of an old tag is asked of the registry.
+    hub.put(BUSYBOX, "old", None);
+    let api = hub.serve();
+    let both = project(&api.url(), &registry.url(), &[BUSYBOX]);
+    both.build(&["get_tag"]);
+    let mut names = [api.url(), registry.url()];
+    names.sort();
+    let told = both.explain("get_tag");
+    assert!(told.contains(&format!("Z: answered, by {}\n", names.join(" and "))), "{told}");
 }
 
 #[test]

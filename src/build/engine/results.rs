@@ -2,8 +2,8 @@
 
 use crate::pipeline::model::Freshness;
 use crate::rules::Failure;
-use crate::store::state::StepRecord;
-use crate::store::{Sha256, hex};
+use crate::store::state::{Asking, StepRecord};
+use crate::store::{Digest, Sha256, hex};
 
 use super::Engine;
 use crate::build::decide::adoption::TAKEN_OVER;
@@ -16,7 +16,7 @@ use crate::build::execute::task::Answered;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::reasons::{by_source, told_earlier};
+use crate::build::reasons::{Reasons, by_source, told_earlier};
 use crate::build::steps::StepId;
 
 /// What is to be said of a step that ran.
@@ -39,14 +39,15 @@ impl Engine<'_> {
                 return self.failed(id, *run, failure, listener);
             }
         };
-        let (digest, bytes, notes, earlier) = match answered {
-            Answered::Answer { digest, bytes, notes, earlier } => (digest, bytes, notes, earlier),
+        let (digest, bytes, notes, by, earlier) = match answered {
+            Answered::Answer { digest, bytes, notes, by, earlier } => (digest, bytes, notes, by, earlier),
             Answered::Absent(why) => {
                 self.schedule.end(id);
                 let Some(mut run) = self.runs.remove(&id) else { return };
                 // It has no answer any more that the next one could be like.
                 run.record.answer = None;
-                return self.absent(id, *run, why, listener);
+                run.record.asking = Asking::default();
+                return self.absent(id, *run, why, true, listener);
             }
         };
         let Some(mut run) = self.runs.remove(&id) else { return };
@@ -60,9 +61,11 @@ impl Engine<'_> {
         if earlier.is_some() {
             self.resumed.insert(id);
         }
-        run.notes = notes;
         let same = before.as_ref().filter(|b| b.key == run.record.key);
         let unmoved = same.is_some_and(|b| b.absent.is_none());
+        let told: Vec<String> = notes.iter().map(|note| note.replace('\n', " ")).collect();
+        run.record.asking = Asking { unchanged: unmoved, before: None, by, notes: told.join("\n") };
+        run.notes = notes;
         let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
@@ -80,7 +83,7 @@ impl Engine<'_> {
         }
         if let Some(why) = still_absent {
             self.schedule.end(id);
-            return self.absent(id, *run, why, listener);
+            return self.absent(id, *run, why, true, listener);
         }
         if unmoved && run.intact && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
@@ -145,6 +148,9 @@ impl Engine<'_> {
         if record.answer.is_none() || record.asked_at == 0 {
             record.asked_at = made_then.unwrap_or(now);
         }
+        if record.question == Digest::default() {
+            record.asking = Asking::default();
+        }
         let is_answered_now = matches!(run.work, Work::Ask) && !self.resumed.contains(&id);
         record.made_at = if is_answered_now || record.asked_at == now { 0 } else { now };
         if placed.files.len() > 1 {
@@ -156,7 +162,7 @@ impl Engine<'_> {
                 let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
                 (Status::Restored, run.reasons.to_record_of_restored(made, made_then.unwrap_or(0)))
             }
-            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
+            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record_with(&run.of_made)),
         };
         record.why = Some(why);
         if !placed.stored.is_empty() {
@@ -171,7 +177,7 @@ impl Engine<'_> {
         self.ended(id, status, run, End { message, ..End::default() }, listener);
     }
 
-    pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, listener: &mut dyn Listener) {
+    pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, asked: bool, listener: &mut dyn Listener) {
         if self.settings_of(id).missing_is_error {
             let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
@@ -181,23 +187,23 @@ impl Engine<'_> {
         }
         let before = self.state.step(self.path(id, 0));
         let mut run = run;
-        if before.as_ref().is_some_and(|before| before.absent.is_none()) {
-            run.reasons.lead(Reason::Gone);
+        if let Some(before) = &before {
+            run.reasons.lead_all(absent_now(before, &run, &why));
         }
-        let before = before.filter(|before| before.absent.as_ref() == Some(&why));
         self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
-        let answer = record.answer;
-        // Asked again, it is absent for what it was asked then.
-        let why_then = before.as_ref().and_then(|before| self.why_then(id, before));
-        let why_asked = before.as_ref().map(|_| run.reasons.listed().join("\n"));
+        let (answer, now) = (record.answer, self.clock.now_ms());
+        let still = before.as_ref().filter(|before| before.absent.as_ref() == Some(&why));
+        let why_then = still.and_then(|still| self.why_then(id, still));
         let record = StepRecord {
             absent: Some(why.clone()),
-            why_asked: why_asked.unwrap_or_default(),
-            made_at: before.as_ref().map_or(0, StepRecord::last_made),
+            made_at: still.map_or(now, StepRecord::last_made),
             why: why_then.or_else(|| Some(run.reasons.to_record())),
-            asked_at: self.clock.now_ms(),
             ..record
+        };
+        let record = match asked {
+            true => told_now(record, before.as_ref(), &run.reasons, now),
+            false => seen_now(record, before.as_ref(), now),
         };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);
@@ -239,6 +245,60 @@ impl Engine<'_> {
             account.took = run.started.map(|started| started.elapsed());
             account.attempts = run.attempts;
         }
+    }
+}
+
+/// What that is a change of: of what was there, or of another absence than this one.
+fn absent_now(before: &StepRecord, run: &Run, why: &str) -> Option<Reason> {
+    let Some(then) = &before.absent else { return Some(Reason::Gone) };
+    let answers = [before.answer, run.record.answer];
+    let differs = answers[0] != answers[1] || answers[0].is_none() && then != why;
+    // That one digest became another is told as soon as that is answered.
+    if run.work != Work::Ask || before.went_with_input() || !differs || answers.iter().all(Option::is_some) {
+        return None;
+    }
+    let [from, to] = answers.map(|answer| answer.map_or_else(|| "absent".to_owned(), |digest| hex(&digest.0[..8])));
+    Some(Reason::ChangedAnswer { what: Some(format!("before: {then}")), from, to })
+}
+
+/// The record of a step whose source said now that there is nothing: asked again, it is absent for what it was asked then.
+fn told_now(record: StepRecord, before: Option<&StepRecord>, reasons: &Reasons, now: i64) -> StepRecord {
+    let still = before.is_some_and(|before| before.absent == record.absent);
+    StepRecord {
+        asked_at: now,
+        made_at: if still { record.made_at } else { 0 },
+        why_asked: if still {
+            Reasons::of_asking(&reasons.to_record()).join(
+                "
+",
+            )
+        } else {
+            String::new()
+        },
+        asking: Asking { unchanged: still, before: None, ..record.asking },
+        ..record
+    }
+}
+
+/// The same where the store has what shows it, and nobody was asked.
+fn seen_now(record: StepRecord, before: Option<&StepRecord>, now: i64) -> StepRecord {
+    if record.question != Digest::default() {
+        return record;
+    }
+    let asked = before.filter(|before| before.last_asked().is_some());
+    let why_asked = asked.and_then(StepRecord::asked_because).map(|why| {
+        Reasons::of_asking(why).join(
+            "
+",
+        )
+    });
+    let asking = asked.map(|asked| asked.asking.clone()).unwrap_or_default();
+    StepRecord {
+        // From now on it is reckoned how long that is believed.
+        asked_at: now,
+        why_asked: why_asked.unwrap_or_default(),
+        asking: Asking { before: Some(asked.and_then(StepRecord::last_asked).unwrap_or(0)), ..asking },
+        ..record
     }
 }
 

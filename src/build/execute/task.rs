@@ -35,14 +35,25 @@ pub(crate) enum Message {
 
 #[derive(Debug)]
 pub(crate) enum Answered {
-    Answer { digest: Sha256, bytes: Vec<u8>, notes: Vec<String>, earlier: Option<Earlier> },
+    Answer {
+        digest: Sha256,
+        bytes: Vec<u8>,
+        notes: Vec<String>,
+        /// Who gave it, where that was not the source's own address alone.
+        by: String,
+        earlier: Option<Earlier>,
+    },
     Absent(String),
 }
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Placed(Placed),
-    Absent(String),
+    /// There is nothing, and why; whether anybody was asked for that.
+    Absent {
+        why: String,
+        asked: bool,
+    },
 }
 
 /// A task's one answer to the engine, which waits for it. One is given also where the task panics.
@@ -112,7 +123,7 @@ impl Making {
     async fn outcome(&self, reply: &Reply) -> Result<Outcome, Failure> {
         let job = &self.job;
         let (contents, found) = match self.made(reply).await? {
-            Made::Absent(why) => return Ok(Outcome::Absent(why)),
+            Made::Absent(why) => return Ok(Outcome::Absent { why, asked: job.heard.was_asked() }),
             Made::Outputs(contents) => (contents, Vec::new()),
             Made::Noted(contents, notes) => {
                 reply.tell(Message::Noted(reply.id, notes));

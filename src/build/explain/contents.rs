@@ -10,6 +10,7 @@ use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;
 use crate::build::outcome::{ASK, Status};
+use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 
 impl Engine<'_> {
@@ -33,6 +34,13 @@ impl Engine<'_> {
             params: filled(&recorded.params, values),
             source: recorded.source.clone(),
             is_absent: record.absent.is_some(),
+            said: record
+                .why
+                .iter()
+                .flat_map(|why| Reasons::notes(why))
+                .chain(record.absent.as_deref())
+                .map(str::to_owned)
+                .collect(),
             ..Past::default()
         };
         if recorded.source.is_some() {

@@ -4,7 +4,6 @@ use super::Explanation;
 use crate::build::decide::adoption::TAKEN_OVER;
 use crate::build::decide::key::Template;
 use crate::build::reasons::{Reasons, source_then, tells_earlier};
-use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 /// When a step last ran, or its outputs were brought back or taken over.
@@ -32,6 +31,10 @@ pub struct LastAsked {
     pub outcome: &'static str,
     /// Why it is absent, where it is.
     pub absent: Option<String>,
+    /// Who answered, where that was not the source's own address alone.
+    pub by: Option<String>,
+    /// What there is to be known of the answer.
+    pub notes: Vec<String>,
     /// In words; none where that is not known.
     pub causes: Vec<String>,
     /// It was not then that the step last ran, and these are not the causes of that.
@@ -54,22 +57,31 @@ impl Explanation {
             target: recorded.and_then(|t| t.target.clone()),
             step: None,
         };
-        let asked = record.question != Digest::default() || absent.is_some();
+        let asking = &record.asking;
+        let again = asking.unchanged || asking.before.is_none() && record.asked_at > record.last_made();
         let outcome = match &absent {
-            Some(_) if record.asked_at > record.last_made() => "still absent",
+            Some(_) if again => "still absent",
             Some(_) => "absent",
             None if record.why_asked == TAKEN_OVER => TAKEN_OVER,
-            None if record.asked_at > record.last_made() => "answer unchanged",
+            None if again => "answer unchanged",
             None if record.why.is_none() => TAKEN_OVER,
             None => "answered",
         };
         let because = record.asked_because().filter(|_| outcome != TAKEN_OVER);
-        let mut causes = because.map(Reasons::recorded).unwrap_or_default();
+        let mut causes = because.map(Reasons::of_asking).unwrap_or_default();
         let earlier = causes.pop_if(|line| tells_earlier(line));
-        let otherwise = !record.why_asked.is_empty();
-        let last_asked = LastAsked { at: record.asked_at, outcome, absent, causes, otherwise, earlier };
+        let last_asked = record.last_asked().map(|at| LastAsked {
+            at,
+            outcome,
+            absent,
+            by: Some(asking.by.clone()).filter(|by| !by.is_empty()),
+            notes: asking.notes.lines().map(str::to_owned).collect(),
+            causes,
+            otherwise: !record.why_asked.is_empty(),
+            earlier,
+        });
         Self {
-            last_asked: (asked && record.asked_at != 0).then_some(last_asked),
+            last_asked,
             last_made: Some(last_made),
             other_source: record.why.as_deref().and_then(source_then).map(str::to_owned),
             key: (!record.went_with_input()).then_some(record.key),

@@ -85,6 +85,9 @@ struct Asked<'a> {
     outcome: &'static str,
     /// Why it is absent, where it is.
     absent: Option<&'a str>,
+    /// Who answered, where that was not the source's own address alone.
+    by: Option<&'a str>,
+    notes: &'a [String],
     causes: &'a [String],
     /// How much of the answer an earlier try was told.
     earlier: Option<&'a str>,
@@ -153,6 +156,8 @@ pub fn of(found: &Explanation) -> Json<'_> {
             at: time(a.at),
             outcome: a.outcome,
             absent: a.absent.as_deref(),
+            by: a.by.as_deref(),
+            notes: &a.notes,
             causes: &a.causes,
             earlier: a.earlier.as_deref(),
         }),

@@ -94,7 +94,7 @@ impl Endpoint {
         answer
     }
 
-    async fn head(&self, About { repo, blobs, effort }: About<'_>, tag: &str) -> Result<Head, SourceError> {
+    async fn head(&self, About { repo, blobs, effort, .. }: About<'_>, tag: &str) -> Result<Head, SourceError> {
         let mut request = self.manifest_request(Method::HEAD, repo, tag);
         // There is one only where a HEAD did not say the digest before.
         let kept = self.validators.get(&request.url);
@@ -125,7 +125,7 @@ impl Endpoint {
 
     async fn digest_of_content(
         &self,
-        About { repo, blobs, effort }: About<'_>,
+        About { repo, blobs, effort, .. }: About<'_>,
         tag: &str,
     ) -> Result<Answer<Sha256>, SourceError> {
         let ask = || async {

@@ -15,7 +15,6 @@ use super::{Config, Image};
 use crate::registry::words::shown;
 use crate::registry::{About, Answer, Platform, Platforms, SourceError};
 use crate::store::Sha256;
-use crate::store::blobs::Blobs;
 
 /// Indexes of indexes are rare, and none is known that is deeper than two.
 pub(crate) const DEPTH_MAX: usize = 8;
@@ -48,7 +47,7 @@ pub async fn image(
     digest: Sha256,
     platform: &Platform,
 ) -> Result<Answer<Image>, SourceError> {
-    let lookup = Lookup { content, blobs: about.blobs, repo: about.repo };
+    let lookup = Lookup { content, about };
     let mut search = Search { lookup, platform, seen: HashSet::new(), opened: 0 };
     search.find(digest, None, None, 0).await
 }
@@ -59,7 +58,7 @@ pub async fn platforms(
     about: About<'_>,
     digest: Sha256,
 ) -> Result<Answer<Platforms>, SourceError> {
-    let lookup = Lookup { content, blobs: about.blobs, repo: about.repo };
+    let lookup = Lookup { content, about };
     let mut found = Platforms::default();
     let mut seen = HashSet::from([digest]);
     let mut open = VecDeque::from([(digest, None, 0)]);
@@ -117,8 +116,7 @@ pub(crate) fn best<'e>(entries: impl Iterator<Item = &'e Entry> + Clone, platfor
 /// Manifests and configs of a repository.
 struct Lookup<'a> {
     content: &'a dyn Content,
-    blobs: &'a Blobs,
-    repo: &'a str,
+    about: About<'a>,
 }
 
 /// On the way to the image of a platform.
@@ -218,6 +216,7 @@ impl Lookup<'_> {
             if let Some(bytes) = self.stored(&digest)? {
                 return Ok(Answer::Found(Arc::new(Genuine { bytes, content_type: None })));
             }
+            self.about.heard.asked();
             let came = match get().await? {
                 Answer::Found(came) => came,
                 Answer::Absent(why) => return Ok(Answer::Absent(why)),
@@ -231,7 +230,11 @@ impl Lookup<'_> {
         };
         let came = match self.content.fetches().run(digest, self.content.place(), work).await? {
             Answer::Found(came) => came,
-            Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            Answer::Absent(why) => {
+                // Another step may have asked for this one.
+                self.about.heard.asked();
+                return Ok(Answer::Absent(why));
+            }
         };
         self.check_size(digest, size, came.bytes.len())?;
         let result = ours.unwrap_or_else(|| read(&came.bytes, came.content_type.as_deref()));
@@ -265,7 +268,7 @@ impl Lookup<'_> {
                 continue;
             }
             let named = blob.parse::<Sha256>().map_err(|e| self.error(digest, &format!("a layer has {e}")))?;
-            match measure::packed(self.content, self.blobs, named).await? {
+            match measure::packed(self.content, self.about.blobs, named).await? {
                 Answer::Found(size) => drop(sizes.insert(blob.clone(), size)),
                 Answer::Absent(why) => {
                     return Err(self.error(digest, &format!("its layer {named} is not there ({why})")));
@@ -279,11 +282,14 @@ impl Lookup<'_> {
     }
 
     fn stored(&self, digest: &Sha256) -> Result<Option<Vec<u8>>, SourceError> {
-        self.blobs.get(digest).map_err(|e| SourceError::new(format!("cannot read {digest} from the store: {e}")))
+        self.about.blobs.get(digest).map_err(|e| SourceError::new(format!("cannot read {digest} from the store: {e}")))
     }
 
     fn keep(&self, digest: &Sha256, bytes: &[u8]) -> Result<(), SourceError> {
-        self.blobs.put_missing(digest, bytes).map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
+        self.about
+            .blobs
+            .put_missing(digest, bytes)
+            .map_err(|e| SourceError::new(format!("cannot write to the store: {e}")))
     }
 
     fn check_size(&self, digest: Sha256, expected: Option<u64>, came: usize) -> Result<(), SourceError> {
@@ -311,6 +317,6 @@ impl Lookup<'_> {
     }
 
     fn error(&self, digest: Sha256, what: &str) -> SourceError {
-        SourceError::new(format!("{}@{digest}: {what}", self.repo))
+        SourceError::new(format!("{}@{digest}: {what}", self.about.repo))
     }
 }

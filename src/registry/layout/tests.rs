@@ -57,7 +57,12 @@ fn source(root: &Path, keys: &[(&str, &str)]) -> Arc<dyn Source> {
 async fn tags(source: &Arc<dyn Source>, repo: &str) -> Result<Answer<Tags>, SourceError> {
     source
         .tags(
-            About { repo, blobs: &crate::registry::testing::no_store(), effort: Effort::default() },
+            About {
+                repo,
+                blobs: &crate::registry::testing::no_store(),
+                effort: Effort::default(),
+                heard: &crate::registry::testing::NOBODY,
+            },
             &TagFilter::default(),
         )
         .await
@@ -71,7 +76,7 @@ async fn names(source: &Arc<dyn Source>, repo: &str) -> Vec<String> {
 }
 
 async fn get(source: &Arc<dyn Source>, repo: &str, tag: &str, blobs: &Blobs) -> Result<Answer<Image>, SourceError> {
-    let about = About { repo, blobs, effort: Effort::default() };
+    let about = About { repo, blobs, effort: Effort::default(), heard: &crate::registry::testing::NOBODY };
     match source.resolve(about, tag).await? {
         Answer::Found(digest) => source.image(about, digest, &Platform::default()).await,
         Answer::Absent(why) => Ok(Answer::Absent(why)),

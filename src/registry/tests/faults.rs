@@ -16,7 +16,10 @@ async fn retry_after_is_waited_for() {
     let source = registry(&server.url);
     found(
         source
-            .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .tags(
+                About { repo: "a", blobs: &testing::no_store(), effort: Effort::default(), heard: &testing::NOBODY },
+                &TagFilter::default(),
+            )
             .await,
     );
     assert!(started.elapsed() >= Duration::from_secs(1));
@@ -33,7 +36,10 @@ async fn a_spent_limit_is_not_waited_for() {
     let source = registry(&server.url);
     for repo in ["a", "b"] {
         let error = source
-            .tags(About { repo, blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .tags(
+                About { repo, blobs: &testing::no_store(), effort: Effort::default(), heard: &testing::NOBODY },
+                &TagFilter::default(),
+            )
             .await
             .unwrap_err();
         assert!(error.message.contains("limit of requests is spent"), "{error}");
@@ -41,7 +47,10 @@ async fn a_spent_limit_is_not_waited_for() {
     }
     assert_eq!(server.log().len(), 1, "nothing more is asked for");
     let error = registry(&server.url)
-        .tags(About { repo: "b", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+        .tags(
+            About { repo: "b", blobs: &testing::no_store(), effort: Effort::default(), heard: &testing::NOBODY },
+            &TagFilter::default(),
+        )
         .await
         .unwrap_err();
     assert!(error.deferral.is_some(), "it says so in its body: {error}");
@@ -60,7 +69,10 @@ async fn a_server_that_says_at_once_is_not_asked_at_once() {
     let (_dir, blobs) = store();
     found(
         registry(&server.url)
-            .tags(About { repo: "a", blobs: &blobs, effort: Effort::default() }, &TagFilter::default())
+            .tags(
+                About { repo: "a", blobs: &blobs, effort: Effort::default(), heard: &testing::NOBODY },
+                &TagFilter::default(),
+            )
             .await,
     );
     // Halves of 100, 200 and 400 ms are the least.
@@ -80,7 +92,9 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
     let source = registry(&server.url);
     let get = async |effort| {
         let (_dir, blobs) = store();
-        source.image(About { repo: "a", blobs: &blobs, effort }, digest, &Platform::default()).await
+        source
+            .image(About { repo: "a", blobs: &blobs, effort, heard: &testing::NOBODY }, digest, &Platform::default())
+            .await
     };
     let few = Effort { retries: Some(2), timeout: None, learnt_since: None };
     let error = get(few).await.unwrap_err();
@@ -94,7 +108,10 @@ async fn wrong_content_is_asked_for_again_as_often_as_what_fails() {
 async fn a_wait_that_is_too_long_ends_the_step() {
     let server = Server::start(|_, _| reply(503, "").header("retry-after", "86400")).await;
     let error = registry(&server.url)
-        .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+        .tags(
+            About { repo: "a", blobs: &testing::no_store(), effort: Effort::default(), heard: &testing::NOBODY },
+            &TagFilter::default(),
+        )
         .await
         .unwrap_err();
     assert!(error.message.contains("86400 s"), "{error}");
@@ -109,7 +126,10 @@ async fn broken_bodies_are_got_again() {
     .await;
     found(
         registry(&server.url)
-            .tags(About { repo: "a", blobs: &testing::no_store(), effort: Effort::default() }, &TagFilter::default())
+            .tags(
+                About { repo: "a", blobs: &testing::no_store(), effort: Effort::default(), heard: &testing::NOBODY },
+                &TagFilter::default(),
+            )
             .await,
     );
     assert_eq!(server.log().len(), 2);
@@ -128,7 +148,10 @@ async fn silence_and_slowness_end() {
     assert!(error.message.contains("not done within 400ms"), "{error}");
     let longer = Effort { retries: Some(0), timeout: Some(Duration::from_secs(60)), learnt_since: None };
     let error = source
-        .tags(About { repo: "b", blobs: &testing::no_store(), effort: longer }, &TagFilter::default())
+        .tags(
+            About { repo: "b", blobs: &testing::no_store(), effort: longer, heard: &testing::NOBODY },
+            &TagFilter::default(),
+        )
         .await
         .unwrap_err();
     assert!(error.message.contains("nothing came for 1s"), "{error}");

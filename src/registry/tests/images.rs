@@ -18,7 +18,9 @@ async fn content_is_fetched_once_ever() {
     }
     assert_eq!(server.log().len(), 3, "the index, the manifest, the config: {:?}", server.lines());
     let other = "linux/s390x".parse().unwrap();
-    let answer = source.image(About { repo: "a", blobs: &blobs, effort: ONCE }, Sha256::of(&list), &other).await;
+    let answer = source
+        .image(About { repo: "a", blobs: &blobs, effort: ONCE, heard: &testing::NOBODY }, Sha256::of(&list), &other)
+        .await;
     let Ok(Answer::Absent(why)) = answer else { panic!("found") };
     assert_eq!(why, "no image for linux/s390x: the index has linux/amd64, linux/arm64");
     assert_eq!(server.log().len(), 3);
@@ -85,7 +87,11 @@ async fn a_manifest_past_its_limit_is_not_read_to_its_end() {
     let (_dir, blobs) = store();
     for repo in ["a", "b"] {
         let answer = source
-            .image(About { repo, blobs: &blobs, effort: Effort::default() }, Sha256::of(b"x"), &Platform::default())
+            .image(
+                About { repo, blobs: &blobs, effort: Effort::default(), heard: &testing::NOBODY },
+                Sha256::of(b"x"),
+                &Platform::default(),
+            )
             .await;
         let error = answer.unwrap_err();
         assert!(error.message.contains("more than the 4194304 bytes"), "{error}");

@@ -47,7 +47,10 @@ async fn one_challenge_and_one_token_serve_all_requests() {
     assert_eq!(server.log().iter().filter(|s| s.authorization.is_none() && !s.path.starts_with("/token")).count(), 1);
     assert_eq!(server.lines()[1], "GET /token?x=y&service=reg&scope=repository%3Aa%3Apull");
     // Another repository needs another token, and no challenge.
-    source.resolve(About { repo: "b", blobs: &testing::no_store(), effort: ONCE }, "x").await.unwrap();
+    source
+        .resolve(About { repo: "b", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY }, "x")
+        .await
+        .unwrap();
     assert_eq!(server.count("scope=repository%3Ab%3Apull"), 1);
     assert_eq!(server.log().iter().filter(|s| s.authorization.is_none() && !s.path.starts_with("/token")).count(), 1);
 }
@@ -57,12 +60,18 @@ async fn a_token_that_ran_out_is_renewed() {
     let server = Server::start(guarded(3)).await;
     let source = registry(&server.url);
     for _ in 0..3 {
-        let answer = source.resolve(About { repo: "a", blobs: &testing::no_store(), effort: ONCE }, "x").await.unwrap();
+        let answer = source
+            .resolve(About { repo: "a", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY }, "x")
+            .await
+            .unwrap();
         assert!(matches!(answer, Answer::Found(_)));
     }
     assert_eq!(server.count("/token"), 1);
     assert!(matches!(
-        source.resolve(About { repo: "a", blobs: &testing::no_store(), effort: ONCE }, "x").await.unwrap(),
+        source
+            .resolve(About { repo: "a", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY }, "x")
+            .await
+            .unwrap(),
         Answer::Found(_)
     ));
     assert_eq!(server.count("/token"), 2);
@@ -104,7 +113,8 @@ async fn basic_credentials_are_given_when_asked_for() {
     let keys = [("url", server.url.as_str()), ("username", "me"), ("password", "wrong")];
     let wrong = open("registry", &keys, &shared("/".as_ref()));
     let (_dir, blobs) = store();
-    let all = ["a", "b", "c", "d"].map(|repo| wrong.resolve(About { repo, blobs: &blobs, effort: ONCE }, "x"));
+    let all = ["a", "b", "c", "d"]
+        .map(|repo| wrong.resolve(About { repo, blobs: &blobs, effort: ONCE, heard: &testing::NOBODY }, "x"));
     let all = futures_util::future::join_all(all).await;
     for answer in all {
         let error = answer.unwrap_err();

@@ -64,7 +64,10 @@ async fn an_emptied_repository_has_no_tags_and_a_missing_one_is_absent() {
     let source = registry(&server.url);
     assert_eq!(found(tags(&source).await), Tags::default());
     let answer = source
-        .tags(About { repo: "b", blobs: &testing::no_store(), effort: ONCE }, &TagFilter::default())
+        .tags(
+            About { repo: "b", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY },
+            &TagFilter::default(),
+        )
         .await
         .unwrap();
     assert!(matches!(answer, Answer::Absent(why) if why.contains("has no repository b")));
@@ -108,6 +111,7 @@ async fn a_tag_that_is_gone_is_left_out_and_one_that_fails_fails_all() {
                 repo: "b",
                 blobs: &testing::no_store(),
                 effort: Effort { retries: Some(1), timeout: None, learnt_since: None },
+                heard: &testing::NOBODY,
             },
             &TagFilter::default(),
         )
@@ -123,8 +127,9 @@ async fn nothing_is_asked_about_tags_that_are_not_wanted() {
     let server = server.await;
     let set = |glob: &str| Some(globset::GlobSet::builder().add(globset::Glob::new(glob).unwrap()).build().unwrap());
     let filter = TagFilter { only: set("1.*"), omit: set("*.1") };
-    let answer =
-        registry(&server.url).tags(About { repo: "a", blobs: &testing::no_store(), effort: ONCE }, &filter).await;
+    let answer = registry(&server.url)
+        .tags(About { repo: "a", blobs: &testing::no_store(), effort: ONCE, heard: &testing::NOBODY }, &filter)
+        .await;
     assert_eq!(names(&found(answer)), ["1.0"]);
     assert_eq!(server.count("HEAD"), 1);
 }
@@ -138,8 +143,9 @@ async fn a_digest_that_is_not_said_is_that_of_the_content() {
     })
     .await;
     let (_dir, blobs) = store();
-    let tags =
-        registry(&server.url).tags(About { repo: "a", blobs: &blobs, effort: ONCE }, &TagFilter::default()).await;
+    let tags = registry(&server.url)
+        .tags(About { repo: "a", blobs: &blobs, effort: ONCE, heard: &testing::NOBODY }, &TagFilter::default())
+        .await;
     assert_eq!(found(tags).tags["a"], expected);
     assert!(blobs.contains(&expected), "it need not come again");
     let log = server.log();

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::registry::image::manifest::{self, Manifest};
 use crate::registry::image::{Config, Image};
-use crate::registry::{About, Answering, TagFilter, Tags};
+use crate::registry::{About, Answering, Heard, TagFilter, Tags};
 use crate::rules::Lane;
 use crate::rules::asks::tests::{adopt, compiled, problems_of};
 
@@ -84,6 +84,7 @@ async fn make(fake: Fake, fingerprint: Sha256, stored: &[u8]) -> (Made, Vec<Stri
         log: dir.path().join("log"),
         blobs,
         retries: None,
+        heard: Heard::default(),
         attempts: std::sync::atomic::AtomicU32::new(0),
         timeout: None,
         learnt_since: None,

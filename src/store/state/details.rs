@@ -1,6 +1,6 @@
 //! The part of a step's record whose length varies, as it lies in the arena, in the snapshot and in the journal.
 
-use super::record::{FoundInput, KeyPart, StepRecord};
+use super::record::{Asking, FoundInput, KeyPart, StepRecord};
 use super::wire::{Cursor, put_bytes, put_varint};
 use crate::store::{Digest, Sha256};
 
@@ -12,6 +12,10 @@ const MORE: u8 = 16;
 const FOUND: u8 = 32;
 const WHY: u8 = 64;
 const MADE_AT: u8 = 128;
+
+/// The flags of what came of asking.
+const UNCHANGED: u8 = 1;
+const ASKED_BEFORE: u8 = 2;
 
 /// A step's record where it lies: nothing is copied.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,16 @@ pub struct StepView<'a> {
     pub why_asked: &'a str,
     /// See [`StepRecord::before`].
     pub before: &'a str,
+    /// See [`StepRecord::asking`].
+    asking: AskingView<'a>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct AskingView<'a> {
+    unchanged: bool,
+    before: Option<i64>,
+    by: &'a str,
+    notes: &'a str,
 }
 
 impl<'a> StepView<'a> {
@@ -79,6 +93,12 @@ impl<'a> StepView<'a> {
             more_outputs: self.more_outputs().map(str::to_owned).collect(),
             why_asked: self.why_asked.to_owned(),
             before: self.before.to_owned(),
+            asking: Asking {
+                unchanged: self.asking.unchanged,
+                before: self.asking.before,
+                by: self.asking.by.to_owned(),
+                notes: self.asking.notes.to_owned(),
+            },
         }
     }
 }
@@ -86,7 +106,8 @@ impl<'a> StepView<'a> {
 /// Appends all of the record but its key and template.
 pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
     let asks = record.question != Digest::default();
-    let more = !record.why_asked.is_empty() || !record.before.is_empty();
+    let asking = &record.asking;
+    let more = !record.why_asked.is_empty() || !record.before.is_empty() || *asking != Asking::default();
     let flag = |there: bool, bit: u8| if there { bit } else { 0 };
     out.push(
         flag(record.absent.is_some(), ABSENT)
@@ -136,6 +157,12 @@ pub(super) fn encode(out: &mut Vec<u8>, record: &StepRecord) {
         for text in ["", &record.why_asked, &record.before] {
             put_bytes(out, text.as_bytes());
         }
+        if *asking != Asking::default() {
+            out.push(flag(asking.unchanged, UNCHANGED) | flag(asking.before.is_some(), ASKED_BEFORE));
+            asking.before.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
+            put_bytes(out, asking.by.as_bytes());
+            put_bytes(out, asking.notes.as_bytes());
+        }
     }
 }
 
@@ -163,6 +190,7 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
     let more_outputs = c;
     while !c.is_empty() && !c.text()?.is_empty() {}
     let (why_asked, before) = if c.is_empty() { ("", "") } else { (c.text()?, c.text()?) };
+    let asking = if c.is_empty() { AskingView::default() } else { read_asking(&mut c)? };
     c.is_empty().then_some(StepView {
         key,
         template,
@@ -177,7 +205,14 @@ pub(super) fn decode(key: Digest, template: Digest, bytes: &[u8]) -> Option<Step
         more_outputs,
         why_asked,
         before,
+        asking,
     })
+}
+
+fn read_asking<'a>(c: &mut Cursor<'a>) -> Option<AskingView<'a>> {
+    let flags = c.u8()?;
+    let before = if flags & ASKED_BEFORE != 0 { Some(c.i64()?) } else { None };
+    Some(AskingView { unchanged: flags & UNCHANGED != 0, before, by: c.text()?, notes: c.text()? })
 }
 
 fn read_found<'a>(c: &mut Cursor<'a>) -> Option<(&'a str, Digest)> {

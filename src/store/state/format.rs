@@ -5,7 +5,7 @@ use std::io;
 use super::wire::Cursor;
 
 /// The version that is written. It goes up with every change that an older layermill would misread.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 /// The oldest that is read. Each is the present format without something that came later: what it holds reads the same.
 pub(super) const OLDEST: u32 = 1;
 

@@ -13,7 +13,9 @@ use self::snapshot::Written;
 use super::Digest;
 
 pub use self::paths::PathId;
-pub use self::record::{FileRecord, FoundInput, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput};
+pub use self::record::{
+    Asking, FileRecord, FoundInput, KeyPart, SetAside, Stamp, StateError, StepRecord, StoredOutput,
+};
 
 mod actions;
 mod arena;

@@ -22,6 +22,20 @@ pub struct FileRecord {
     pub settled: bool,
 }
 
+/// What came of the last time that a step's source was asked, beside the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Asking {
+    /// It said what it had said before, whatever was made of that since. Where this is not set, times tell.
+    pub unchanged: bool,
+    /// `asked_at` is only when it was seen from what is kept that there is nothing: when its source was asked before that,
+    /// milliseconds since 1970; 0 where it never was.
+    pub before: Option<i64>,
+    /// Who answered, where that was not its own address alone.
+    pub by: String,
+    /// What there is to be known of the answer, in words, a line each.
+    pub notes: String,
+}
+
 /// What is remembered of a step, under the path of its first output.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StepRecord {
@@ -50,6 +64,8 @@ pub struct StepRecord {
     pub more_outputs: Vec<String>,
     /// Why its source was last asked, in words, a line a cause; empty where `why` tells that: it ran then.
     pub why_asked: String,
+    /// What came of that, beside the answer.
+    pub asking: Asking,
     /// When and why it had been made before it was taken over, in words; empty where that is not known.
     pub before: String,
 }
@@ -63,6 +79,12 @@ impl StepRecord {
     /// When it last ran, if it ever did.
     pub fn last_made(&self) -> i64 {
         if self.made_at == 0 { self.asked_at } else { self.made_at }
+    }
+
+    /// When its source was last asked, if it ever was.
+    pub fn last_asked(&self) -> Option<i64> {
+        let asks = self.question != Digest::default() || self.absent.is_some() && !self.went_with_input();
+        Some(self.asking.before.unwrap_or(self.asked_at)).filter(|at| asks && *at != 0)
     }
 
     /// Why its source was last asked, as far as that is known.

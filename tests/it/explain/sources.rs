@@ -255,8 +255,8 @@ fn a_layer_file_is_told_as_of_the_manifest_that_was_read_and_not_of_one_that_was
     let build = project.run(&["build", "-v"]).exits(exit::DONE);
     assert_says(&build.stderr, &[&format!("{} is not to be had: this is of {}", before.digest(), now.digest())]);
     let read = [
-        format!("read      {} (the manifest that the file is of)\n", now.digest()),
-        format!("read      {} (what the tag had, not in the store)\n", before.digest()),
+        format!("read      {} (the manifest)\n", now.digest()),
+        format!("read      {} (what the tag had, which was not to be had: ", before.digest()),
     ];
     assert_says(&project.explain(step), &[&read[0], &read[1]]);
 }

@@ -250,17 +250,17 @@ fn a_newer_format_is_refused_and_left_alone_and_a_flipped_version_is_damage() {
     for name in ["snapshot-3", "journal-3"] {
         let mut newer = files.clone();
         let bytes = newer.get_mut(name).unwrap();
-        bytes[8] = 6;
+        bytes[8] = 7;
         let check = blake3::hash(&bytes[..12]);
         bytes[12..16].copy_from_slice(&check.as_bytes()[..4]);
         set_bytes(dir, &newer);
         for access in [Access::Look, Access::Write] {
             let error = State::open(dir, access).unwrap_err();
-            assert!(matches!(error, StateError::Newer { found: 6, known: 5, .. }), "{error}");
+            assert!(matches!(error, StateError::Newer { found: 7, known: 6, .. }), "{error}");
             assert_eq!(bytes_in(dir), newer);
         }
         let mut flipped = files.clone();
-        flipped.get_mut(name).unwrap()[8] = 6;
+        flipped.get_mut(name).unwrap()[8] = 7;
         set_bytes(dir, &flipped);
         assert_eq!(open(dir, Access::Look).1.len(), 1);
     }
@@ -289,7 +289,7 @@ fn an_older_format_is_read_and_written_as_the_newest_by_the_first_build() {
     assert_eq!(told(&state), model);
     let now = bytes_in(dir);
     assert_eq!(now.keys().collect::<Vec<_>>(), ["snapshot-4"]);
-    assert_eq!(now["snapshot-4"][8], 5);
+    assert_eq!(now["snapshot-4"][8], 6);
 }
 
 #[derive(Clone, Debug)]

@@ -55,6 +55,12 @@ pub(super) fn step_record(n: u8) -> StepRecord {
         why: some(64).then(|| "an input moved ".repeat(usize::from(n % 3))),
         more_outputs: if some(16) { vec!["b".into(), "ü".into()] } else { vec![] },
         why_asked: if n % 3 == 1 { "by hand ü\nold".into() } else { String::new() },
+        asking: Asking {
+            unchanged: n % 7 == 1,
+            before: (n % 7 == 2).then_some(-i64::from(n)),
+            by: if n % 7 > 4 { "a mirror ü".into() } else { String::new() },
+            notes: if n % 7 == 6 { "one left out\nmore".into() } else { String::new() },
+        },
         before: if n % 5 == 1 { "made then".into() } else { String::new() },
     }
 }
