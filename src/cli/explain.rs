@@ -265,6 +265,7 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 // Of what a source answers, the file tells the time; by hand, it is taken over as of then.
                 let of = if found.source.is_some() { "; it is of" } else { ", at" };
                 lines.add("taken", format!("over as it was, without being made{of} {}", time(made.at)));
+                lines.all("", &made.says);
                 lines.all("before", &made.before);
             }
             [first, more @ ..] if made.is_absent => {

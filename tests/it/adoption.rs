@@ -120,6 +120,8 @@ fn layer_files_are_adopted_and_counted() {
     let (before, mark) = (project.snapshot(), registry.mark());
     let report = project.build(&[]);
     report.assert_only(&["get_layer_all@repo=library/busybox,tag=latest", "stat_layer"]);
+    let told = project.explain("result/layers/library/busybox/1.json");
+    assert!(told.contains("            the file does not say of which digest it is\n"), "{told}");
     assert_eq!(
         before.changes(&project.snapshot()),
         ["result/layers/library/busybox/latest.json", "result/stat/stat_layer.csv"]
@@ -184,6 +186,11 @@ fn a_layer_file_that_does_not_tell_its_tags_digest_is_believed_until_the_list_of
     let mark = registry.mark();
     project.build(&["get_layer_all", "--refresh"]).assert_nothing_done();
     assert!(registry.requests_since(mark).iter().all(|request| !request.fetches()), "a warm start");
+    let file = "result/layers/library/nginx/latest.json";
+    let says = project.json(file)[0]["repo"]["digest"].as_str().expect("a digest").to_owned();
+    let told = project.explain(file);
+    assert!(told.contains(&format!("            the file says that it is of {says}\n")), "what is believed: {told}");
+    assert!(!project.explain("result/layers/library/nginx/1.26.json").contains("the file says"), "what its tag has");
     fs::remove_dir_all(project.path(".layermill")).expect("removed");
     registry.push("library/nginx:latest", &stock::nginx_index("1.29.0", ""));
     let report = project.build(&["get_layer_all", "--refresh"]);

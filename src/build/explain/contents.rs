@@ -19,8 +19,10 @@ impl Engine<'_> {
         let Some(recorded) = self.state.template(&record.template).and_then(Template::parse) else { return };
         let past = self.past(first, record, &recorded, &told.values);
         // What was taken over as it was has read nothing.
-        if record.why.is_some() {
-            told.contents = contents::contents(&past, &self.blobs);
+        match (&record.why, &mut told.last_made) {
+            (Some(_), _) => told.contents = contents::contents(&past, &self.blobs),
+            (None, Some(taken)) => taken.says = contents::of_file(&past),
+            (None, None) => {}
         }
         let digest = past.tag.filter(|_| record.answer.is_none());
         for (name, _, came) in told.values.iter_mut().filter(|(_, _, came)| came.is_none()) {

@@ -15,6 +15,8 @@ pub struct LastMade {
     pub is_absent: bool,
     /// In words; none where it was taken over as it was.
     pub causes: Vec<String>,
+    /// What a file that was taken over says that it is of, in words, where that is not what is recorded.
+    pub says: Option<String>,
     /// When and why it had been made before it was taken over by hand, in words.
     pub before: Option<String>,
     /// The target whose step it was then.
@@ -53,6 +55,7 @@ impl Explanation {
             at: record.last_made(),
             is_absent: absent.is_some(),
             causes,
+            says: None,
             before: (!record.before.is_empty()).then(|| record.before.clone()),
             target: recorded.and_then(|t| t.target.clone()),
             step: None,

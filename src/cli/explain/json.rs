@@ -102,6 +102,8 @@ struct Made<'a> {
     absent: bool,
     /// It was taken over as it was, and not made.
     adopted: bool,
+    /// What the file says then that it is of, where that is not what is recorded.
+    says: Option<&'a str>,
     /// When and why it had been made before that.
     before: Option<&'a str>,
 }
@@ -167,6 +169,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             target: m.target.as_deref(),
             absent: m.is_absent,
             adopted: m.causes.is_empty(),
+            says: m.says.as_deref(),
             before: m.before.as_deref(),
         }),
         key: found.key.map(|k| k.to_string()),
