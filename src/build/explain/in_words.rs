@@ -114,11 +114,8 @@ impl Engine<'_> {
             let is_pending = |target, values: &Values| self.pending(target, values, &first).is_some();
             let mut makers = may_be.iter().filter_map(|(target, values)| Some((*target, values, entry(*target)?)));
             let (target, values, entry) = makers.find(|(target, values, _)| is_pending(*target, values))?;
-            let likely = |values: &Values| self.listed_values(target, values);
-            let as_likely = |(of, other): &&(TargetId, Values)| *of == target && likely(other) == likely(values);
-            // Where neither the path nor the record tells which step it is, none is named.
-            let values = if may_be.iter().filter(as_likely).count() > 1 { &[][..] } else { values };
-            let step = (self.label_of(target, values), Some(Standing::Pending.word().to_owned()));
+            let label = self.label_of(target, &self.sure_values(&may_be, target, values));
+            let step = (label, Some(Standing::Pending.word().to_owned()));
             Some(Read { name: entry.name.clone(), step: Some(step), ..self.read(&path, Some(then)) })
         });
         reads.collect()

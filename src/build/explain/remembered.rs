@@ -43,9 +43,20 @@ impl Engine<'_> {
             Asked::Steps(target, _) => self.is_nobodys(path, Some(*target)),
             Asked::Target(_) | Asked::Output(..) => true,
         };
+        let by_path = matches!(asked, Asked::Output(..));
         let tell = |Recorded { path, may_be }: Recorded| {
-            let pending = may_be.iter().find_map(|(target, values)| self.pending(*target, values, &path));
-            pending.or_else(|| self.orphan_of(&path, may_be.first()).filter(|_| orphans && is_nobodys(&path)))
+            let is_pending = |(target, values): &&(TargetId, Values)| self.awaited(*target, values).is_some();
+            let (of, told) = match may_be.iter().find(is_pending) {
+                Some(of) => (Some(of), self.pending(of.0, &of.1, &path)?),
+                None => {
+                    let of = may_be.first();
+                    (of, self.orphan_of(&path, of).filter(|_| orphans && is_nobodys(&path))?)
+                }
+            };
+            Some(match of.filter(|_| by_path) {
+                Some((target, values)) => self.told_surely(told, *target, &self.sure_values(&may_be, *target, values)),
+                None => told,
+            })
         };
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
@@ -156,6 +167,27 @@ impl Engine<'_> {
             (by.as_ref() != Some(&self.pipeline.targets[*target].name), Reverse(self.listed_values(*target, values)))
         });
         Recorded { path, may_be }
+    }
+
+    /// The values of a reading of a path that hold whichever of those is true that are as likely.
+    pub(super) fn sure_values(&self, may_be: &[(TargetId, Values)], target: TargetId, values: &Values) -> Values {
+        let likely = |values: &Values| self.listed_values(target, values);
+        let as_likely = |(of, other): &&(TargetId, Values)| *of == target && likely(other) == likely(values);
+        let as_likely: Vec<_> = may_be.iter().filter(as_likely).collect();
+        values.iter().filter(|value| as_likely.iter().all(|(_, other)| other.contains(value))).cloned().collect()
+    }
+
+    /// The same without the values that are not sure, where there are such.
+    fn told_surely(&self, told: Explanation, target: TargetId, sure: &Values) -> Explanation {
+        if sure.len() == told.values.len() {
+            return told;
+        }
+        let (mut told, name) = (told, self.label_of(target, sure));
+        if let Some(made) = told.last_made.as_mut().filter(|made| made.step.as_ref() == Some(&told.step)) {
+            made.step = Some(name.clone());
+        }
+        told.notes.push("neither its path nor what is recorded tells all of its values".to_owned());
+        Explanation { values: self.named(target, sure), step: name, ..told }
     }
 
     /// How many of the files that a step of these values would name as inputs are among those of a record.

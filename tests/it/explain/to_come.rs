@@ -171,4 +171,14 @@ targets:
     }
     assert!(input("p/x-z.txt").ends_with(") of p@a=x,b=z, pending"), "{told}");
     assert!(input("u/x-y-z.txt").ends_with(") of u, pending"), "{told}");
+    // By its path, too; also where there will be none of it.
+    let unsure = "note      neither its path nor what is recorded tells all of its values\n";
+    assert_says(&project.explain("u/x-y-z.txt"), &["u: pending\n", "output    u/x-y-z.txt\n", unsure]);
+    assert!(project.explain("p/x-y-z.txt").starts_with("p@a=x,b=y-z: pending\n"));
+    project.write("l.txt", "w\n");
+    project.build(&[]);
+    let told = project.explain("u/x-y-z.txt");
+    assert_says(&told, &["u: orphan\n", unsure]);
+    assert!(!told.contains("u@"), "{told}");
+    assert_says(&project.explain("p2/x/y-z.txt"), &["p@a=x,b=y-z: orphan\n", "made by   p@a=x,b=y-z\n"]);
 }
