@@ -384,6 +384,7 @@ fn a_found_input_that_is_written_while_the_command_runs_makes_it_run_once_more()
     assert_eq!(p.read("t.txt"), "old\n");
     let why = p.explain("t");
     assert!(why.contains("in/a.txt, from what no one can tell"), "{why}");
+    assert!(why.contains(", was what no one can tell) found while it ran\n"), "{why}");
     p.build(&[]).assert_only(&["t"]);
     assert_eq!(p.read("t.txt"), "new\n");
 }

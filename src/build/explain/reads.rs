@@ -9,6 +9,7 @@ use crate::store::{Digest, hex};
 use crate::build::decide::key::Part;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
+use crate::build::files::found::UNTOLD;
 use crate::build::files::{self, Look};
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
@@ -115,8 +116,11 @@ impl Engine<'_> {
     /// The inputs that a record says were found.
     pub(crate) fn found_inputs<'a>(&'a self, record: &'a StepRecord) -> impl Iterator<Item = Read> + 'a {
         record.found.iter().filter(|found| !folders::is_inside(&found.path)).map(|found| {
-            let then = (found.content != Digest::default()).then(|| found.content.short());
-            Read { found: true, ..self.read(&found.path, then) }
+            if found.content == Digest::default() {
+                let was = Some(UNTOLD.to_owned());
+                return Read { found: true, was, ..self.read(&found.path, None) };
+            }
+            Read { found: true, ..self.read(&found.path, Some(found.content.short())) }
         })
     }
 

@@ -23,6 +23,9 @@ const EYES_FROM: usize = 16;
 /// What was done to an input, and its path.
 type Meddled<'p> = (&'static str, &'p str);
 
+/// What a step read of a file that was written while it ran.
+pub(crate) const UNTOLD: &str = "what no one can tell";
+
 const DELETED: &str = "deleted";
 const CHANGED: &str = "changed";
 const MADE_UNREADABLE: &str = "made unreadable";
@@ -191,7 +194,7 @@ impl Engine<'_> {
                 Look::Unusable(why) => why,
             };
             let moved = *content == Digest::default();
-            let from = if moved { "what no one can tell".to_owned() } else { hex(&content.short()) };
+            let from = if moved { UNTOLD.to_owned() } else { hex(&content.short()) };
             Some(Reason::ChangedInput { input: path.clone(), from, to })
         });
         changed.collect()
