@@ -15,6 +15,7 @@ mod remembered;
 mod rivals;
 mod to_come;
 mod told;
+mod unlisted;
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,6 +26,7 @@ use crate::store::Digest;
 use self::blame::Known;
 use self::past::{LastAsked, LastMade};
 use self::reads::Read;
+use self::unlisted::unlisted;
 use super::engine::Engine;
 use super::events::Silence;
 use super::failures::{Failed, Failures};
@@ -252,14 +254,6 @@ fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<To
         told.extend(found);
     }
     if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok((told, missing)) }
-}
-
-/// Where the values of a target cannot be told, what its records say, as far as there are any.
-fn unlisted(session: &Session, order: &Order, problems: &Problems) -> Result<Vec<Explanation>, BuildError> {
-    let ((engine, _), _) = unlooked(session, order)?;
-    let mut why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
-    why.dedup();
-    Ok(order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &why.join("; "))).collect())
 }
 
 /// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a

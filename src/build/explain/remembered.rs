@@ -25,7 +25,7 @@ pub(super) type Values = Vec<(usize, String)>;
 /// A record that no step has now.
 pub(super) struct Recorded {
     /// Of its first output.
-    path: String,
+    pub path: String,
     /// The steps that it may be of, the likeliest first.
     pub may_be: Vec<(TargetId, Values)>,
 }
@@ -82,24 +82,6 @@ impl Engine<'_> {
         self.untold().contains(target) || orphans && none()
     }
 
-    /// The same where it cannot be told which steps there are: why not.
-    pub(crate) fn remembered_all(&self, asked: &Asked, why: &str) -> Vec<Explanation> {
-        let tell = |Recorded { path, may_be }: Recorded| {
-            let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
-            let mut told = Explanation {
-                standing: Standing::Pending,
-                step: self.label_of(*target, values),
-                values: self.named(*target, values),
-                message: Some(format!("its steps cannot be told: {why}")),
-                help: Some("once that is mended, it is seen whether there still is such a step".to_owned()),
-                ..self.told_by_record(&path)?
-            };
-            self.tell_contents_of_record(&path, &mut told);
-            Some(told)
-        };
-        self.records_of(asked).into_iter().filter_map(tell).collect()
-    }
-
     /// The values by which a target's steps may have been made that are recorded, and none now.
     pub(crate) fn recorded_values(&self, target: TargetId) -> Vec<Values> {
         let records = self.records_of(&Asked::Target(target));
@@ -107,7 +89,7 @@ impl Engine<'_> {
     }
 
     /// The records of what was asked for that no step has now, by path.
-    fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
+    pub(super) fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {
             Asked::Output(path, _) if self.maker_around(path).is_some() => return Vec::new(),
             Asked::Output(path, _) => {

@@ -102,6 +102,35 @@ fn a_step_whose_list_is_gone_is_explained_from_its_record() {
 }
 
 #[test]
+fn where_a_list_cannot_be_read_what_needs_it_is_told_apart_from_what_does_not() {
+    let project = Project::new(
+        "version: 1
+targets:
+  x: {rule: command, foreach: {l: {lines: etc/l}}, run: \"echo {l} > {out}\", output: \"x/{l}\"}
+  y: {rule: command, inputs: [etc/a], run: \"cat {in} > {out}\", output: y}
+  use: {rule: command, inputs: [x, y], run: \"cat {in} > {out}\", output: use}
+",
+    );
+    project.write("etc/l", "a\n");
+    project.write("etc/a", "1\n");
+    project.build(&[]);
+    project.remove("etc/l");
+    let told = project.explain("use");
+    assert_says(&told, &["use: pending\n", "says      what it needs cannot be told: ", "it is seen where it stands"]);
+    let step = |path: &str, of: &str| told.lines().any(|line| line.contains(path) && line.ends_with(of));
+    assert!(step("input     x/a (", ") of x@l=a, pending") && step("input     y (", ") of y"), "{told}");
+    let again =
+        "again if  what it reads or what it made was changed, which is seen only once what is at fault is mended";
+    assert_says(&told, &[again]);
+    let told = project.explain("x@l=a");
+    assert_says(&told, &["x@l=a: pending\n", "says      its steps cannot be told: ", "out of    etc/l\n", again]);
+    // What needs no such list has nothing the matter with it.
+    assert_says(&project.explain("y"), &["y: up to date\n"]);
+    project.write("etc/a", "2\n");
+    assert!(project.explain("use").lines().any(|line| line.ends_with(") of y, stale")), "{}", project.explain("use"));
+}
+
+#[test]
 fn an_orphan_says_who_made_it_and_how_it_goes() {
     let project = images();
     project.build(&[]);

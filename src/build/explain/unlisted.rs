@@ -1,0 +1,101 @@
+//! What is told of targets whose steps cannot be told, since a list cannot be read: their own, or one of what they need.
+
+use crate::pipeline::model::{AxisKind, InputKind, Target, TargetId};
+use crate::pipeline::problem::Problems;
+
+use super::reads::Read;
+use super::remembered::Recorded;
+use super::{Explanation, Standing};
+use crate::build::engine::Engine;
+use crate::build::request::Asked;
+use crate::build::session::{BuildError, Order, Session, looked_through, unlooked};
+use crate::build::steps::expand::parents_of;
+
+/// Whose steps are kept from being told, by target.
+struct Kept {
+    /// By a list of its own, or of what its values are read out of.
+    by_own: Vec<bool>,
+    /// By that, or by a list of anything that it needs.
+    at_all: Vec<bool>,
+}
+
+/// Where the steps of a target cannot be told, what its records say, as far as there are any.
+pub(super) fn unlisted(session: &Session, order: &Order, problems: &Problems) -> Result<Vec<Explanation>, BuildError> {
+    let ((engine, _), _) = unlooked(session, order)?;
+    let kept = engine.kept_by_lists();
+    // What needs no such list stands as ever, and so is told of among the inputs.
+    let asked = (0..kept.at_all.len()).filter(|&target| !kept.at_all[target]).map(Asked::Target).collect();
+    let engine = match looked_through(session, &Order { asked, ..order.clone() }) {
+        Err(BuildError::Pipeline(_)) => engine,
+        looked => looked?,
+    };
+    let mut why: Vec<String> = problems.0.iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+    why.dedup();
+    Ok(order.asked.iter().flat_map(|asked| engine.remembered_all(asked, &kept, &why.join("; "))).collect())
+}
+
+impl Engine<'_> {
+    fn kept_by_lists(&self) -> Kept {
+        let targets = &self.pipeline.targets;
+        let mut kept = Kept { by_own: vec![false; targets.len()], at_all: vec![false; targets.len()] };
+        for &target in &self.pipeline.order {
+            let this = &targets[target];
+            let mut lists = (0..this.axes.len()).filter(|&a| !matches!(this.axes[a].kind, AxisKind::From { .. }));
+            kept.by_own[target] = lists.any(|axis| self.values_of_axis(target, axis).is_none())
+                || parents_of(this).any(|parent| kept.by_own[parent]);
+            kept.at_all[target] = kept.by_own[target] || needed(this).any(|needed| kept.at_all[needed]);
+        }
+        kept
+    }
+
+    /// What is recorded of what was asked for, and why no more can be told of it.
+    fn remembered_all(&self, asked: &Asked, kept: &Kept, why: &str) -> Vec<Explanation> {
+        let tell = |Recorded { path, may_be }: Recorded| {
+            let (target, values) = may_be.iter().find(|(target, values)| self.may_have(*target, values))?;
+            let by_needed = kept.at_all[*target] && !kept.by_own[*target];
+            let (what, then) = if by_needed {
+                ("what it needs", "where it stands")
+            } else {
+                ("its steps", "whether there still is such a step")
+            };
+            let again = "what it reads or what it made was changed, which is seen only once what is at fault is mended";
+            let mut told = Explanation {
+                standing: Standing::Pending,
+                step: self.label_of(*target, values),
+                values: self.named(*target, values),
+                message: Some(format!("{what} cannot be told: {why}")),
+                help: Some(format!("once that is mended, it is seen {then}")),
+                read_out_of: self.read_out_of(*target, values),
+                again: vec![again.to_owned()],
+                ..self.told_by_record(&path)?
+            };
+            told.inputs.iter_mut().for_each(|read| self.tell_maker(read, kept));
+            self.tell_contents_of_record(&path, &mut told);
+            Some(told)
+        };
+        self.records_of(asked).into_iter().filter_map(tell).collect()
+    }
+
+    /// Of a file that is of no step which can be told, the step that may still make it.
+    fn tell_maker(&self, read: &mut Read, kept: &Kept) {
+        if read.step.is_some() {
+            return;
+        }
+        let makers = self.recorded(&read.path, self.makers().of(&read.path)).may_be;
+        let mut makers =
+            makers.iter().filter(|(target, values)| kept.at_all[*target] && self.may_have(*target, values));
+        if let Some((target, values)) = makers.next() {
+            read.step = Some((self.label_of(*target, values), Some(Standing::Pending.word().to_owned())));
+            read.orphan = false;
+        }
+    }
+}
+
+/// The targets that have to be told before the steps of one can be built.
+fn needed(target: &Target) -> impl Iterator<Item = TargetId> + '_ {
+    let inputs = target.inputs.iter().filter_map(|input| match input.kind {
+        InputKind::Target { target, .. } => Some(target),
+        InputKind::Path(_) => None,
+    });
+    inputs.chain(target.after.iter().copied()).chain(parents_of(target))
+}
