@@ -220,7 +220,8 @@ impl Engine<'_> {
         (!is_same).then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
     }
 
-    /// An input that this build itself made anew is named with the step that made it.
+    /// An input that this build itself made anew is named with the step that made it. What comes back from the store is
+    /// not made, and is known before.
     fn by_upstream(&self, id: StepId, record: &StepRecord, reason: Reason) -> Reason {
         let (input, from, to) = match reason {
             Reason::NewInput(input) => return self.new_input(id, record, input),
@@ -231,7 +232,7 @@ impl Engine<'_> {
             }
             other => return other,
         };
-        let rebuilt = |&step: &StepId| matches!(self.steps.step(step).status, Status::Built | Status::Restored);
+        let rebuilt = |&step: &StepId| self.steps.step(step).status == Status::Built;
         match self.steps.find_path(&self.state, &input).filter(rebuilt) {
             Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
             None => Reason::ChangedInput { input, from, to },

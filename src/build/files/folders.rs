@@ -46,7 +46,7 @@ pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
         FoundInput { path: format!("{folder}{INSIDE}{mark}{name}"), content: file.content }
     };
     let found = job.inputs.iter().filter(|input| input.files_in_folders > 0).flat_map(|input| {
-        let contents = |path| contents(&job.root.join(path), input.files_in_folders);
+        let contents = |path| contents(&job.root.join(path), input.files_in_folders).unwrap_or_default();
         input.paths.iter().flat_map(move |path| contents(path).into_iter().map(move |found| file(path, found)))
     });
     found.collect()
@@ -54,23 +54,26 @@ pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
 
 /// What a folder's digest has of a file in it, beside its path.
 #[derive(Clone, Copy)]
-struct Inside {
-    content: Digest,
-    executable: bool,
+pub(super) struct Inside {
+    pub content: Digest,
+    pub executable: bool,
 }
 
-/// The files in a folder; none of what is no folder, or has more files than this, or too large ones.
-fn contents(folder: &Path, most: usize) -> BTreeMap<String, Inside> {
+/// The files in a folder; none of what is no folder. `None` where it has more files than this, or too large ones, or
+/// cannot be read.
+fn contents(folder: &Path, most: usize) -> Option<BTreeMap<String, Inside>> {
     let small = |files: &Vec<(String, Metadata)>| {
         files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= most as u64 * BYTES_EACH
     };
-    let files = || files::few_files_in(folder, most).ok().flatten().filter(small);
-    let files = folder.is_dir().then(files).flatten().unwrap_or_default();
+    if !folder.is_dir() {
+        return Some(BTreeMap::new());
+    }
+    let files = files::few_files_in(folder, most).ok().flatten().filter(small)?;
     let inside = |(name, meta): (String, Metadata)| {
         let content = files::look_at_input(&folder.join(&name), None).content()?;
         Some((name, Inside { content, executable: files::is_executable(&meta) }))
     };
-    files.into_iter().filter_map(inside).collect()
+    Some(files.into_iter().filter_map(inside).collect())
 }
 
 impl Inside {
@@ -102,7 +105,11 @@ impl Engine<'_> {
         if then.is_empty() {
             return Vec::new();
         }
-        let mut now = contents(&self.pipeline.root.join(folder), FILES);
+        let to_come = self.contents_to_come(folder);
+        // Of what is too much to be told by its files, none is told as gone.
+        let Some(mut now) = to_come.or_else(|| contents(&self.pipeline.root.join(folder), FILES)) else {
+            return Vec::new();
+        };
         now.retain(|name, _| !inside::has_files(name, &then));
         then.retain(|name, _| !inside::has_files(name, &now));
         let mut reasons = Vec::new();
@@ -123,6 +130,14 @@ impl Engine<'_> {
         }
         reasons.extend(then.into_keys().map(|name| Reason::LostInput(format!("{folder}/{name}"))));
         reasons
+    }
+
+    /// The files that a folder will have once it comes back from the store, as far as those of one that is there are told.
+    fn contents_to_come(&self, folder: &str) -> Option<BTreeMap<String, Inside>> {
+        let maker = self.steps.find_path(&self.state, folder)?;
+        let place = self.paths(maker).position(|output| output == folder)?;
+        let stored = self.steps.restores.get(&maker)?.get(place)?;
+        inside::stored(&stored.blob, &self.blobs, FILES, FILES as u64 * BYTES_EACH)
     }
 
     /// The files in a folder that a step made which are not what it made, as far as the store has a list of them.
@@ -155,13 +170,13 @@ mod tests {
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("sub/a"), "a").unwrap();
         std::fs::write(dir.path().join("b"), "b").unwrap();
-        let names: Vec<String> = contents(dir.path(), FILES).into_keys().collect();
+        let names: Vec<String> = contents(dir.path(), FILES).expect("few").into_keys().collect();
         assert_eq!(names, ["b", "sub/a"]);
-        assert!(contents(dir.path(), 1).is_empty());
-        assert!(contents(&dir.path().join("b"), FILES).is_empty());
+        assert!(contents(dir.path(), 1).is_none());
+        assert!(contents(&dir.path().join("b"), FILES).is_some_and(|none| none.is_empty()));
         for n in 0..FILES {
             std::fs::write(dir.path().join(format!("sub/{n}")), "").unwrap();
         }
-        assert!(contents(dir.path(), FILES).is_empty());
+        assert!(contents(dir.path(), FILES).is_none());
     }
 }

@@ -8,6 +8,7 @@ use crate::store::blobs::Blobs;
 use crate::store::state::State;
 use crate::store::{Digest, Sha256};
 
+use super::folders::Inside;
 use super::place::{Listed, Listing};
 use crate::build::files;
 
@@ -58,6 +59,22 @@ pub(crate) fn has_files<T>(path: &str, files: &BTreeMap<String, T>) -> bool {
             .range(path.to_owned()..)
             .find(|(file, _)| *file != path)
             .is_some_and(|(file, _)| file.starts_with(path))
+}
+
+/// The files of a folder that the store has; nothing where there are more, or more bytes in all.
+pub(super) fn stored(folder: &Sha256, blobs: &Blobs, most: usize, bytes: u64) -> Option<BTreeMap<String, Inside>> {
+    let listing: Listing = serde_json::from_slice(&blobs.peek(folder)?).ok()?;
+    let blob = |file: &Listed| file.blob.parse::<Sha256>().ok();
+    let size = |file: &Listed| std::fs::metadata(blobs.path(&blob(file)?)).ok().map(|meta| meta.len());
+    let size: Option<u64> = listing.files.iter().map(size).sum();
+    if listing.files.len() > most || size? > bytes {
+        return None;
+    }
+    let inside = |file: &Listed| {
+        let content = Digest::of(&blobs.peek(&blob(file)?)?);
+        Some((file.path.clone(), Inside { content, executable: file.executable }))
+    };
+    listing.files.iter().map(inside).collect()
 }
 
 /// What the folder held when its step made it.

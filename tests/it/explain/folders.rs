@@ -310,3 +310,27 @@ targets:
     assert_says(&emptied, &["an input is gone: src/sub/empty/file\n", "made/deep/empty/file, from nothing to a file"]);
     assert!(!emptied.contains("empty/\n"), "{emptied}");
 }
+
+#[test]
+fn a_folder_that_comes_back_from_the_store_is_told_alike_before_and_after() {
+    let project = project();
+    let seed = project.read("seed.txt");
+    project.write("seed.txt", "two\n");
+    project.build(&[]);
+    project.write("seed.txt", seed);
+    project.edit("inputs: [made, ./src]", "cache: false, inputs: [made, ./src]");
+    project.build(&["reads"]);
+    project.write("seed.txt", "two\n");
+    let plan = project.run(&["plan", "-v"]).stdout;
+    let words = [
+        "changed input: result/folder, from ",
+        "changed input: result/folder/sub/inner.txt, from ",
+        "new input: result/folder/two",
+        "an input is gone: result/folder/one",
+    ];
+    assert_says(&plan, &["restore  made  ", &format!("run      reads  {}", words[0]), words[1], words[2], words[3]]);
+    let built = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
+    let line = built.lines().find(|line| line.starts_with("built reads")).unwrap_or_else(|| panic!("{built}"));
+    assert_says(line, &words);
+    assert!(!line.contains("rebuilt"), "{line}");
+}
