@@ -9,9 +9,10 @@ use crate::build::events::{Event, Listener, Progress};
 use crate::build::outcome::Status;
 use crate::sync::lock;
 
+use super::failures::{self, Causes};
 use super::pace::Pace;
 use super::running::Running;
-use super::{failures, frame, words};
+use super::{frame, words};
 
 pub struct Bar {
     bar: ProgressBar,
@@ -78,7 +79,7 @@ impl Listener for Bar {
             Event::Finished { id, account } => {
                 self.running.end(*id);
                 if account.status == Status::Failed && self.began.elapsed() >= words::TELL_FAILURES_AFTER {
-                    self.say(&failures::failure(account));
+                    self.say(&failures::failure(account, Causes::First));
                 }
             }
             Event::Progress(progress) => self.draw(progress),

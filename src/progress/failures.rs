@@ -8,6 +8,14 @@ use crate::build::outcome::{Account, HeldUp, Status, Summary};
 use super::escape;
 use super::phrases::{DIM, RED, message};
 
+/// Which of the causes for which a step ran are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causes {
+    /// The first; how many others there are.
+    First,
+    All,
+}
+
 /// So many failures that are alike are told one by one; of more, the first are named.
 const FEW: usize = 10;
 const NAMED: usize = 3;
@@ -79,8 +87,8 @@ impl<'a> Alike<'a> {
     }
 
     /// All that is known of them.
-    pub fn words(&self) -> String {
-        let Some(names) = self.names() else { return failure(self.first) };
+    pub fn words(&self, causes: Causes) -> String {
+        let Some(names) = self.names() else { return failure(self.first, causes) };
         let message = message(self.first);
         let mut text = format!("{RED}failed{RED:#} {}: {message}\n  {}\n", self.title(), escape::line(&names));
         add_help(&mut text, self.first);
@@ -105,8 +113,8 @@ impl<'a> Alike<'a> {
 }
 
 /// Each root failure with the end of its output, and what could not be built because of it.
-pub fn failures(summary: &Summary) -> String {
-    alike(summary).iter().map(Alike::words).collect()
+pub fn failures(summary: &Summary, causes: Causes) -> String {
+    alike(summary).iter().map(|alike| alike.words(causes)).collect()
 }
 
 /// A failure in a line.
@@ -115,7 +123,7 @@ pub fn failed(account: &Account) -> String {
 }
 
 /// A failure with all that is known of it.
-pub fn failure(account: &Account) -> String {
+pub fn failure(account: &Account, causes: Causes) -> String {
     let mut text = failed(account);
     // Writing to a String cannot fail.
     for line in &account.output {
@@ -127,8 +135,12 @@ pub fn failure(account: &Account) -> String {
     if account.attempts > 1 {
         let _ = writeln!(text, "  {DIM}{} attempts{DIM:#}", account.attempts);
     }
-    if let Some(reason) = &account.reasons {
-        let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&reason.to_string()));
+    if let Some(reasons) = &account.reasons {
+        let why = match causes {
+            Causes::First => reasons.to_string(),
+            Causes::All => reasons.listed().join("; "),
+        };
+        let _ = writeln!(text, "  {DIM}it ran because: {}{DIM:#}", escape::line(&why));
     }
     add_help(&mut text, account);
     add_held_up(&mut text, Alike::one(account).held_up());

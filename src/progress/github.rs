@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::build::events::{Event, Listener, Printed};
 use crate::build::outcome::Summary;
 
-use super::failures::{self, Alike};
+use super::failures::{self, Alike, Causes};
 use super::phrases::seconds;
 use super::{escape, words};
 
@@ -39,7 +39,7 @@ pub fn errors(summary: &Summary) -> String {
         if n < ERRORS {
             text.push_str(&error(alike));
         } else {
-            text.push_str(&guarded(&alike.words()));
+            text.push_str(&guarded(&alike.words(Causes::First)));
         }
     }
     text

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use crate::build::events::{Event, Listener, Printed, Progress};
 use crate::build::outcome::{Account, Status, Summary};
 
+use super::failures::{self, Causes};
 use super::pace::Pace;
 use super::running::Running;
-use super::{failures, github, words};
+use super::{github, words};
 
 /// Of which steps there is a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +88,9 @@ impl Plain {
     }
 
     fn done(&self, summary: &Summary) {
+        let causes = if self.tells == Tells::Steps { Causes::All } else { Causes::First };
         let (failures, warnings) = match self.reader {
-            Reader::Person => (failures::failures(summary), words::warnings(summary)),
+            Reader::Person => (failures::failures(summary, causes), words::warnings(summary)),
             Reader::Actions => (github::errors(summary), github::warnings(summary)),
         };
         match self.tells {

@@ -2,7 +2,8 @@
 
 use crate::build::events::{Event, Listener};
 
-use super::{failures, words};
+use super::failures::{self, Causes};
+use super::words;
 
 /// Tells one build, and what it was for.
 pub struct Round {
@@ -21,7 +22,7 @@ impl Listener for Round {
             Event::Waiting { holder } => anstream::eprint!("{}", words::waiting(holder)),
             Event::SetAside { what } => anstream::eprint!("{}", words::set_aside(what)),
             Event::Done(summary) => {
-                let wrong = failures::failures(summary) + &words::warnings(summary);
+                let wrong = failures::failures(summary, Causes::First) + &words::warnings(summary);
                 anstream::eprintln!("{wrong}{}: {}", self.why, words::line(summary));
             }
             _ => {}

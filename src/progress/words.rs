@@ -9,9 +9,10 @@ use crate::build::events::{Printed, Progress};
 use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
 use crate::registry::HostNote;
 
+use super::escape;
+use super::failures::{self, Causes};
 use super::pace::Pace;
 use super::phrases::{DIM, RED, about, bytes, counted, message, seconds};
-use super::{escape, failures};
 
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -22,7 +23,7 @@ const NAMED: usize = 10;
 
 /// Everything that is to be said at the end.
 pub fn summary(summary: &Summary) -> String {
-    format!("{}{}{}{}\n", notes(summary), failures::failures(summary), warnings(summary), line(summary))
+    format!("{}{}{}{}\n", notes(summary), failures::failures(summary, Causes::First), warnings(summary), line(summary))
 }
 
 /// What is no failure, and yet the build is not whole: lists that have nothing; what sources had no more of, and when they
