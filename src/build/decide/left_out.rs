@@ -17,6 +17,14 @@ impl Engine<'_> {
         }
     }
 
+    /// Whether a `partial` input that a step's last run did not read was left out by that: what came to be since was not.
+    pub(crate) fn was_done_without(&self, id: StepId, record: &StepRecord, input: &str, maker: Option<StepId>) -> bool {
+        let at = record.last_made();
+        let root = maker.and_then(|maker| self.at_risk(maker));
+        root.is_some_and(|root| self.came_to_nothing(root, at).is_some())
+            || self.left_out_by_the_last_run(id, record, input).is_some()
+    }
+
     fn left_out_by_the_last_run(&self, id: StepId, record: &StepRecord, input: &str) -> Option<String> {
         let told = format!("left out: {input}, since ");
         let mut causes = record.why.iter().flat_map(|why| why.lines());

@@ -85,7 +85,9 @@ impl Engine<'_> {
                 read.name.clone_from(&input.name);
                 read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
                 read.left_out = is_told && !then.contains_key(&part.name_hash());
-                read.done_without = read.left_out && self.goes_on_without(id, position);
+                read.done_without = read.left_out
+                    && self.goes_on_without(id, position)
+                    && record.is_some_and(|record| self.was_done_without(id, record, path, step));
                 reads.push(read);
             };
             let mut add_step = |step: StepId| self.files_of(step).iter().for_each(|path| add(path, Some(step)));
