@@ -251,7 +251,7 @@ fn as_outputs_change(compiled: &Compiled, record: &StepRecord, fresh: Freshness)
     let stored = match fresh {
         _ if !compiled.cached => "",
         Freshness::Always => "",
-        Freshness::Within(_) => " (while it is young, it comes back from the store)",
+        Freshness::Within(_) => " (while it is young, it comes back from the store, where that has it)",
         _ => " (it comes back from the store, where that has it)",
     };
     record.absent.is_none().then(|| format!("an output is changed or removed{stored}"))
