@@ -284,7 +284,7 @@ impl Explanation {
     /// The word for where it stands, as `status` counts it.
     pub fn word(&self) -> &'static str {
         match self.standing {
-            Standing::Step(status) => outcome::standing(status, self.last_failure.as_ref(), self.reasons.first()),
+            Standing::Step(status) => outcome::standing(status, self.last_failure.as_ref(), &self.reasons),
             Standing::Pending => "pending",
             Standing::Orphan => "orphan",
         }

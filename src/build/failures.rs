@@ -94,7 +94,17 @@ impl Failed {
 
     /// The same of a step in passing.
     pub fn last(&self) -> String {
-        if self.running { self.message.clone() } else { format!("{} when it was last tried", self.word()) }
+        let before = self.had_failed().map(|before| format!("; {before}")).unwrap_or_default();
+        if self.running { self.message.clone() } else { format!("{} when it was last tried{before}", self.word()) }
+    }
+
+    /// What it had come to before the try that did not come to an end, where it may come to that again.
+    pub fn had_failed(&self) -> Option<&'static str> {
+        match self {
+            Self { failed_before: true, first: Some((_, true)), .. } => Some("it had been put off before that"),
+            Self { failed_before: true, .. } => Some("it had failed before that"),
+            _ => None,
+        }
     }
 
     /// What it was at, where it did not come to an end.

@@ -78,14 +78,35 @@ impl Status {
 }
 
 /// The word for where a step stands before a build, by how it failed when it was last tried and why it would run.
-pub fn standing(status: Status, last_failure: Option<&Failed>, because: Option<&Reason>) -> &'static str {
-    match (status, last_failure, because) {
-        (Status::Stale, Some(last), _) if !last.interrupted => last.word(),
-        (Status::Stale, _, Some(Reason::FirstBuild | Reason::MissingRecord { .. } | Reason::MissingOutput(_))) => {
-            "missing"
-        }
+pub fn standing<'r>(
+    status: Status,
+    last_failure: Option<&Failed>,
+    because: impl IntoIterator<Item = &'r Reason>,
+) -> &'static str {
+    match (status, last_failure) {
+        (Status::Stale, Some(last)) if !last.interrupted => last.word(),
+        (Status::Stale, _) if is_missing(because) => "missing",
+        // What a build takes over is as it should be.
+        (Status::Adopted, _) => Status::UpToDate.word(),
         _ => status.word(),
     }
+}
+
+/// Whether a step is not recorded as made, or an output of it is gone, whatever other cause there is. What is told as gone
+/// after a folder that is not what it was is a file in that.
+fn is_missing<'r>(because: impl IntoIterator<Item = &'r Reason>) -> bool {
+    let mut folders = Vec::new();
+    because.into_iter().any(|cause| match cause {
+        Reason::FirstBuild | Reason::MissingRecord { .. } => true,
+        Reason::ChangedOutput { path, .. } => {
+            folders.push(path.as_str());
+            false
+        }
+        Reason::MissingOutput(gone) => {
+            !folders.iter().any(|folder| gone.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        }
+        _ => false,
+    })
 }
 
 /// How many steps came out how.
@@ -149,7 +170,7 @@ pub struct Standings {
 
 impl Standings {
     pub fn add(&mut self, account: &Account) {
-        let because = account.reasons.as_ref().map(|reasons| &reasons.first);
+        let because = account.reasons.iter().flat_map(Reasons::iter);
         *match standing(account.status, account.last_failure.as_ref(), because) {
             "failed" => &mut self.failed,
             "deferred" => &mut self.deferred,

@@ -71,6 +71,7 @@ fn told(account: &Account, detail: Detail) -> String {
         (Some(message), Some(reasons)) if is_kept => Some(format!("{message} ({reasons})")),
         (message, reasons) => reasons.or_else(|| message.clone()),
     };
+    let why = why.or_else(|| (account.status == Status::Adopted).then(|| "what is there is taken over".to_owned()));
     let last = account.last_failure.as_ref().map(|last| format!(" ({})", last.last()));
     let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
     let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
@@ -93,6 +94,7 @@ fn word(account: &Account) -> &'static str {
         Status::Stale if account.work == Some(RESTORE) => RESTORE,
         Status::Stale => "run",
         Status::UpToDate => MAY_BE_BLOCKED,
+        Status::Adopted => "adopt",
         Status::Deferred if account.perhaps => MAY_BE_DEFERRED,
         Status::Blocked if account.perhaps => MAY_BE_BLOCKED,
         Status::Failed if account.perhaps => MAY_FAIL,
@@ -101,8 +103,7 @@ fn word(account: &Account) -> &'static str {
 }
 
 fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
-    let accounts = summary.accounts.iter().filter(|a| a.status != Status::Adopted);
-    let mut text: String = accounts.map(|account| told(account, detail)).collect();
+    let mut text: String = summary.accounts.iter().map(|account| told(account, detail)).collect();
     for unknown in &summary.unknown {
         let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
         for other in unknown.and().filter(|_| detail == Detail::All) {
@@ -126,7 +127,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let doomed = may_be_blocked + summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
     let (wrong, to_do) = (c.failed + c.blocked - may_fail - may_be_blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
-        (0, 0) if summary.unknown.is_empty() && c.absent == 0 => words::all_up_to_date(c.total()),
+        (0, 0) if summary.unknown.is_empty() && c.absent == 0 && c.adopted == 0 => words::all_up_to_date(c.total()),
         _ => {
             let doubted = match summary.in_doubt.iter().sum::<usize>().min(c.up_to_date) {
                 0 => String::new(),
@@ -135,7 +136,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
             format!(
                 "{} to run, {} up to date{doubted}, {} absent",
                 c.stale - restores - perhaps,
-                c.up_to_date,
+                c.up_to_date - c.adopted,
                 c.absent
             )
         }
@@ -151,6 +152,9 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     }
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");
+    }
+    if c.adopted > 0 {
+        let _ = write!(line, ", {} to adopt", c.adopted);
     }
     if c.deferred > 0 {
         let _ = write!(line, ", {} deferred", c.deferred);

@@ -9,6 +9,7 @@ use crate::support::images::Format;
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
+use crate::support::words::exit;
 
 /// As `jq .` printed it.
 fn tag_file(tags: &[(&str, &str)]) -> String {
@@ -229,4 +230,28 @@ targets:
     project.write("result/made.txt", "by hand\n");
     project.build(&[]).assert_only(&["made"]);
     assert_eq!(project.read("result/made.txt"), "made\n");
+}
+
+#[test]
+fn what_a_build_will_take_over_is_told_by_all_verbs() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox"]));
+    project.write("result/tags/library/busybox.json", tag_file(&[("1", &digest_of(&registry, "library/busybox:1"))]));
+    let step = "get_tag@repo=library/busybox";
+    let plan = project.run(&["plan", "get_tag"]).exits(exit::DONE).stdout;
+    assert_eq!(
+        plan,
+        format!("adopt    {step}  what is there is taken over\n0 to run, 0 up to date, 0 absent, 1 to adopt\n")
+    );
+    let told = project.explain(step);
+    assert!(
+        told.starts_with(&format!("{step}: up to date\n")) && told.contains("a build   takes over what is there\n")
+    );
+    let status = project.run(&["status", "get_tag"]).exits(exit::DONE).stdout;
+    assert!(status.contains("get_tag           1  "), "it counts as up to date\n{status}");
+    let built = project.run(&["build", "-v", "get_tag"]).exits(exit::DONE).stderr;
+    assert!(
+        built.contains(&format!("adopted {step}\n")) && built.contains("built 0, up to date 0, adopted 1 "),
+        "{built}"
+    );
 }

@@ -27,6 +27,7 @@ mod rivals;
 mod shown;
 mod sources;
 mod to_come;
+mod tried;
 
 const PIPELINE: &str = "version: 1
 vars: {level: three}

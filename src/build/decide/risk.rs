@@ -5,6 +5,7 @@ use crate::pipeline::model::TargetId;
 use crate::build::engine::Engine;
 use crate::build::outcome::{self, Account};
 use crate::build::reason::as_before;
+use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
 use crate::build::steps::waits::Wait;
@@ -27,8 +28,7 @@ impl Engine<'_> {
     }
 
     fn has_failed(&self, id: StepId) -> bool {
-        let failed = self.paths(id).next().and_then(|path| self.failures.get(path));
-        failed.is_some_and(|failed| failed.may_recur() && (failed.step.is_empty() || self.goes_by(id, &failed.step)))
+        self.failure_of(id, &self.failures).is_some_and(|failed| failed.may_recur())
     }
 
     /// What would block a step that waits for it.
@@ -41,9 +41,9 @@ impl Engine<'_> {
         })
     }
 
-    /// What is to be said of a step that may be blocked as before, unless it may not be there at all then.
+    /// What is to be said of a step that may be blocked as before, unless it may not be there at all where that fails.
     pub(crate) fn blocked_as_before(&self, id: StepId) -> Option<String> {
-        let root = self.may_be_blocked(id).filter(|_| self.may_be_gone(id).is_none())?;
+        let root = self.may_be_blocked(id).filter(|&root| self.may_be_gone(id) != Some(root))?;
         Some(as_before(&self.steps.label(root)))
     }
 
@@ -115,7 +115,7 @@ impl Engine<'_> {
     /// The word for where a step stands, as `status` counts it.
     pub(crate) fn standing_word(&self, step: StepId) -> &'static str {
         let account = self.accounts.get(&step);
-        let because = account.and_then(|account| account.reasons.as_ref()).map(|reasons| &reasons.first);
+        let because = account.and_then(|account| account.reasons.as_ref()).into_iter().flat_map(Reasons::iter);
         let last_failure = account.and_then(|account| account.last_failure.as_ref());
         outcome::standing(self.steps.step(step).status, last_failure, because)
     }

@@ -215,7 +215,8 @@ impl Engine<'_> {
         let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
         let log = log.map(|log| relative(&log, &self.pipeline.root));
         let Failure { message, help, output, interrupted, deferral } = failure;
-        let end = End { message: Some(message), help, output, log };
+        // That it was interrupted, its status says.
+        let end = End { message: (!interrupted).then_some(message), help, output, log };
         match deferral {
             Some(deferral) if !interrupted => self.put_off(id, run, deferral, end, listener),
             _ => {

@@ -253,8 +253,9 @@ impl Engine<'_> {
     fn standing_of(&self, step: StepId) -> String {
         let account = self.accounts.get(&step);
         let why = account.and_then(|a| a.reasons.as_ref().map(ToString::to_string).or_else(|| a.message.clone()));
-        let word = self.steps.step(step).status.word();
-        why.map_or_else(|| word.to_owned(), |why| format!("it is {word} ({why})"))
+        let word = self.standing_word(step);
+        let is = if word == Status::Failed.word() { "it" } else { "it is" };
+        why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))
     }
 
     /// What an axis reads out of: a target, and the values that came along from it, as far as a path tells them.

@@ -292,7 +292,12 @@ fn what_failed_before_it_was_killed_may_fail_again() {
     build.signal(rustix::process::Signal::KILL);
     build.wait();
     for _ in 0..2 {
-        assert_says(&project.run(&["plan"]).stdout, &["(interrupted when it was last tried)\n", risk]);
+        let cut_off = "(interrupted when it was last tried; it had failed before that)\n";
+        assert_says(&project.run(&["plan"]).stdout, &[cut_off, risk]);
+        assert_says(
+            &project.explain("slow"),
+            &["interrupted 20", "it ran because: ", "            it had failed before that\n"],
+        );
         project.build(&["quick"]).assert_nothing_done();
     }
 }

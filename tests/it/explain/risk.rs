@@ -126,3 +126,28 @@ targets:
     assert_eq!(explained.matches("not read by the last run").count(), 1, "{explained}");
     assert_says(&explained, &["not read by the last run) of each@n=two"]);
 }
+
+#[test]
+fn what_may_not_be_there_and_may_be_blocked_by_something_else_is_told_so() {
+    let project = project();
+    let (inputs, cause) = ("inputs: [k.txt], after: [a], run: \"echo {n} > {out}\"", "new input: k.txt");
+    project.edit("run: \"echo {n} > {out}\"", inputs);
+    project.write("k.txt", "");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &[&format!("run?     each@n=1  {cause} (blocked? {BAD})\n")]);
+    assert_says(&project.explain("each@n=1"), &[&format!("because   {cause}"), &format!("blocked?  {BAD}")]);
+}
+
+#[test]
+fn what_came_to_be_since_a_step_was_made_is_not_counted_as_done_without() {
+    let project = project();
+    project.remove("no");
+    project.write("j.txt", "1\n2\n3\n4\n");
+    project.build(&["list"]);
+    let explained = project.explain("listed");
+    assert_says(
+        &explained,
+        &["because   new input: each/4.txt", "            without 2 of the steps that it reads from"],
+    );
+    assert_eq!(explained.matches("not read by the last run").count(), 4, "{explained}");
+}

@@ -199,8 +199,11 @@ fn a_file_that_a_build_would_take_over_is_told_with_its_time() {
     project.write("one.json", made.read("one.json"));
     let file = std::fs::File::options().append(true).open(project.path("one.json")).expect("a file");
     file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400)).expect("set");
-    let says =
-        ["one: adopted", "says      what is there is of 1970-01-02T00:00:00Z", "a build   takes over what is there"];
+    let says = [
+        "one: up to date\n",
+        "says      what is there is of 1970-01-02T00:00:00Z",
+        "a build   takes over what is there",
+    ];
     assert_says(&project.explain("one"), &says);
     project.build(&["one"]);
     assert_says(

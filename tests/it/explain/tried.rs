@@ -1,0 +1,78 @@
+//! What is told of a step that was tried in vain, and of what reads what it makes.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// A step that fails where its input says so, and one that reads what it makes.
+fn read_by_another() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  c: {rule: command, inputs: [b.txt], run: \"cat {in} > {out}; ! grep -q bad {in}\", output: c.txt}
+  d: {rule: command, inputs: [c], run: \"cp {in} {out}\", output: d.txt}
+",
+    );
+    project.write("b.txt", "1\n");
+    project.build(&[]);
+    project
+}
+
+#[test]
+fn what_is_mended_before_it_was_tried_is_no_risk_to_what_reads_it() {
+    let project = read_by_another();
+    project.remove("b.txt");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("b.txt", "2\n");
+    assert_says(&project.run(&["plan"]).stdout, &["run?     d  upstream: c is made again\n"]);
+    assert_says(&project.explain("d"), &[") of c, stale\n"]);
+}
+
+#[test]
+fn a_failure_before_a_step_was_taken_over_is_no_risk_to_what_reads_it() {
+    let project = read_by_another();
+    project.write("b.txt", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    let risk = "run?     d  upstream: c is tried again, and may fail or be put off as before\n";
+    assert_says(&project.run(&["plan"]).stdout, &[risk]);
+    project.run(&["adopt", "c"]).exits(exit::DONE);
+    project.write("b.txt", "2\n");
+    assert_says(&project.run(&["plan"]).stdout, &["run?     d  upstream: c is made again\n"]);
+}
+
+#[test]
+fn a_step_that_lacks_an_output_is_missing_whatever_else_moved() {
+    let project = read_by_another();
+    project.edit("  d:", "  e: {rule: command, foreach: {n: {from: c, lines: true}}, run: \"echo {n} > {out}\", output: \"e/{n}.txt\"}\n  d:");
+    project.build(&[]);
+    project.remove("c.txt");
+    project.write("b.txt", "2\n");
+    assert_says(
+        &project.explain("c"),
+        &["c: missing\n", "because   changed input: b.txt", "because   missing output: c.txt"],
+    );
+    let json = project.run(&["status", "c", "--format", "json"]).stdout;
+    let rows: serde_json::Value = serde_json::from_str(&json).expect("rows");
+    assert_eq!((&rows[0]["missing"], &rows[0]["stale"]), (&1.into(), &0.into()));
+    // What hangs on it tells the same of it, and once it failed, that.
+    assert_says(&project.explain("e/1.txt"), &["its values are read out of c: it is missing (changed input: b.txt, "]);
+    project.write("b.txt", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    assert_says(&project.explain("c"), &["c: failed\n"]);
+    assert_says(&project.explain("e/1.txt"), &["its values are read out of c: it failed (changed input: b.txt, "]);
+}
+
+#[test]
+fn build_v_names_all_causes_of_a_step_that_failed() {
+    let project = read_by_another();
+    project.edit("grep -q bad {in}", "grep -q bad {in} ");
+    project.write("b.txt", "bad\n");
+    let causes = |flag: &[&str]| {
+        let failed = project.run(&[&["build"][..], flag].concat()).exits(exit::FAILED).stderr;
+        failed.lines().find_map(|line| line.trim().strip_prefix("it ran because: ").map(str::to_owned)).expect("why")
+    };
+    assert!(causes(&[]).ends_with("(+1 more cause)"));
+    let all = causes(&["-v"]);
+    assert!(all.starts_with("changed parameter: run, ") && all.contains("; changed input: b.txt, from "), "{all}");
+    assert!(!all.contains("more cause"), "{all}");
+}
