@@ -334,3 +334,12 @@ fn a_folder_that_comes_back_from_the_store_is_told_alike_before_and_after() {
     assert_says(line, &words);
     assert!(!line.contains("rebuilt"), "{line}");
 }
+
+#[test]
+fn of_a_folder_that_holds_too_much_to_be_told_by_its_files_none_is_told_as_gone() {
+    let project = project();
+    (0..1000).for_each(|n| project.write(&format!("src/new/{n}"), ""));
+    let told = project.explain("reads");
+    assert_says(&told, &["because   changed input: src, from "]);
+    assert!(!told.contains("gone") && !told.contains("src/"), "{told}");
+}
