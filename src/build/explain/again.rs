@@ -36,8 +36,7 @@ impl Engine<'_> {
     ) -> Vec<String> {
         let obstacle = self.obstacle(id);
         if matches!(obstacle, Some(Decision::Done { status: Status::Absent, .. })) {
-            let ends = self.ends(self.steps.step(id).target as usize, &self.steps.values_of(id));
-            return std::iter::once("what it reads is not absent any more".to_owned()).chain(ends).collect();
+            return std::iter::once("what it reads is not absent any more".to_owned()).chain(self.ends(id)).collect();
         }
         let first = self.goes_before(id, compiled, obstacle.as_ref());
         let Some(record) = record else {
@@ -123,7 +122,7 @@ impl Engine<'_> {
             let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
             moves.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
-        moves.extend(self.ends(target, &values));
+        moves.extend(self.ends(id));
         moves.extend(self.members(target, &values));
         moves
     }
@@ -193,8 +192,30 @@ impl Engine<'_> {
         read.filter(grows).map(word).collect()
     }
 
+    /// When there is no such step any more: of one that several targets describe, when it is no step of one of them.
+    fn ends(&self, id: StepId) -> Vec<String> {
+        let values = self.steps.values_of(id);
+        let of: Vec<(TargetId, Vec<String>)> =
+            self.described_by(id).into_iter().map(|target| (target, self.losses(target, &values))).collect();
+        let mut all: Vec<&String> = Vec::new();
+        for loss in of.iter().flat_map(|(_, losses)| losses) {
+            all.extend((!all.contains(&loss)).then_some(loss));
+        }
+        let tell = |loss: &String| {
+            let lose: Vec<TargetId> =
+                of.iter().filter(|(_, all)| all.contains(loss)).map(|&(target, _)| target).collect();
+            let then = if lose.len() == of.len() {
+                "there is no such step".to_owned()
+            } else {
+                format!("it is no step of {} any more", self.names(&lose).join(" and "))
+            };
+            format!("{loss}: then {then}")
+        };
+        all.into_iter().map(tell).collect()
+    }
+
     /// When a value is no more in what it was read out of; the same of those that came along with it.
-    fn ends(&self, target: TargetId, values: &[&str]) -> Vec<String> {
+    fn losses(&self, target: TargetId, values: &[&str]) -> Vec<String> {
         let this = &self.pipeline.targets[target];
         let mut ends = Vec::new();
         for (position, axis) in this.axes.iter().enumerate() {
@@ -211,10 +232,10 @@ impl Engine<'_> {
                 kind => list_of(kind).map(|list| format!("in {list}")),
             };
             if let Some(parent) = parent {
-                ends.extend(self.ends(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
+                ends.extend(self.losses(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
             }
             let value = printable(values[axis.binding]);
-            ends.extend(gone.map(|gone| format!("{value} is no more {gone}: then there is no such step")));
+            ends.extend(gone.map(|gone| format!("{value} is no more {gone}")));
         }
         ends
     }

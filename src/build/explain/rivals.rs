@@ -61,11 +61,16 @@ impl Engine<'_> {
         held
     }
 
+    /// The targets that describe a step, the one that it goes by first.
+    pub(crate) fn described_by(&self, id: StepId) -> Vec<TargetId> {
+        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        std::iter::once(self.steps.step(id).target as usize).chain(also).collect()
+    }
+
     /// The targets that a step only waits for: those of each target that describes it.
     pub(crate) fn after_of(&self, id: StepId) -> Vec<TargetId> {
-        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
         let mut after = Vec::new();
-        for target in std::iter::once(self.steps.step(id).target as usize).chain(also) {
+        for target in self.described_by(id) {
             for &of in &self.pipeline.targets[target].after {
                 if !after.contains(&of) {
                     after.push(of);

@@ -82,7 +82,9 @@ impl Engine<'_> {
         told.values = self.values(id);
         let values: Vec<(usize, String)> =
             self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-        told.read_out_of = self.read_out_of(self.steps.step(id).target as usize, &values);
+        for read in self.described_by(id).into_iter().flat_map(|target| self.read_out_of(target, &values)) {
+            told.read_out_of.extend(Some(read).filter(|read| !told.read_out_of.contains(read)));
+        }
         told.list_failures = self.list_failures(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
     }

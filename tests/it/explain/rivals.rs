@@ -236,3 +236,27 @@ targets:
     project.write("a.txt", "6\n");
     assert_input_only(&["two"]);
 }
+
+#[test]
+fn a_step_of_two_targets_names_the_lists_of_both() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, foreach: {v: {lines: etc/one}}, run: \"echo {v} > {out}\", output: \"o/{v}\"}
+  two: {rule: command, foreach: {v: {lines: etc/two}}, run: \"echo {v} > {out}\", output: \"o/{v}\"}
+  both: {rule: command, foreach: {v: {lines: etc/one}}, run: \"echo {v} > {out}\", output: \"o/{v}\"}
+",
+    );
+    project.write("etc/one", "p\nq\n");
+    project.write("etc/two", "p\n");
+    project.build(&[]);
+    let words = [
+        "out of    etc/one\n  out of    etc/two\n",
+        "again if  p is no more in etc/one: then it is no step of one and both any more\n",
+        "again if  p is no more in etc/two: then it is no step of two any more\n",
+    ];
+    assert_says(&project.explain("o/p"), &words);
+    let told = project.explain("o/q");
+    assert_says(&told, &["again if  q is no more in etc/one: then there is no such step\n"]);
+    assert!(!told.contains("etc/two"), "{told}");
+}
