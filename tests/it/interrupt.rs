@@ -109,11 +109,12 @@ fn lives(pid: &str) -> bool {
 
 fn interrupted_by(signal: Signal) {
     let project = Project::new(SLOW);
-    let mut running = project.start(&["build", "slow"]);
+    let mut running = project.start(&["build", "-v", "slow"]);
     let child = running.until("the slow step runs", |_| fs::read_to_string(project.path("pid")).ok());
     assert!(lives(&child));
     running.signal(signal);
     let run = running.wait().exits(exit::INTERRUPTED);
+    assert!(run.stderr.contains("interrupted slow (first build) "), "{run}");
     until("its children end", || (!lives(&child)).then_some(()));
     assert!(!project.exists("result/slow.txt"), "{run}");
 

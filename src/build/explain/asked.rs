@@ -79,7 +79,11 @@ impl Engine<'_> {
             Asked::Steps(..) => format!("no step {}", self.name(asked)),
         };
         let all = || "`layermill graph --steps` names all that can be told now".to_owned();
-        Unknown { message, help: Some(self.near(asked).map_or_else(all, |near| meant(&near))) }
+        let recorded = self.is_recorded(asked).then(|| {
+            let name = self.name(asked);
+            format!("it was made before, and no step makes it now: `layermill explain {}` tells of it", name)
+        });
+        Unknown { message, help: Some(recorded.or_else(|| Some(meant(&self.near(asked)?))).unwrap_or_else(all)) }
     }
 
     /// The name that is nearest to one that there is nothing of.

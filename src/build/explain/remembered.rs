@@ -88,6 +88,11 @@ impl Engine<'_> {
         records.into_iter().flat_map(|record| record.may_be).map(|(_, values)| values).collect()
     }
 
+    /// Whether anything is recorded of what was asked for that no step has now.
+    pub(super) fn is_recorded(&self, asked: &Asked) -> bool {
+        !matches!(asked, Asked::Target(_)) && !self.records_of(asked).is_empty()
+    }
+
     /// The records of what was asked for that no step has now, by path.
     pub(super) fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {

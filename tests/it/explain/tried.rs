@@ -63,6 +63,19 @@ fn a_step_that_lacks_an_output_is_missing_whatever_else_moved() {
 }
 
 #[test]
+fn a_young_output_comes_back_from_the_store_only_where_that_has_it() {
+    let project = read_by_another();
+    project.edit("inputs: [c], run", "inputs: [c], fresh: 24h, run");
+    project.build(&[]);
+    let words = "(while it is young, it comes back from the store, where that has it)";
+    assert_says(&project.explain("d"), &[words]);
+    project.run(&["adopt", "d"]).exits(exit::DONE);
+    std::fs::remove_dir_all(project.path(".layermill/store")).expect("removed");
+    project.remove("d.txt");
+    assert_says(&project.explain("d"), &["d: missing\n", "a build   makes it\n", words]);
+}
+
+#[test]
 fn build_v_names_all_causes_of_a_step_that_failed() {
     let project = read_by_another();
     project.edit("grep -q bad {in}", "grep -q bad {in} ");

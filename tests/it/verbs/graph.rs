@@ -138,3 +138,21 @@ targets:
     let graph = json(&project, &["graph", "src/a.h", "--needed-by"], exit::DONE);
     assert_eq!(graph["edges"][0], serde_json::json!({"from": "src/a.h", "to": "object", "kind": "found"}));
 }
+
+#[test]
+fn what_no_step_makes_any_more_is_named_with_who_tells_of_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  each: {rule: command, foreach: {v: {lines: list.txt}}, run: \"echo {v} > {out}\", output: \"o/{v}\"}
+",
+    );
+    project.write("list.txt", "p\nq\n");
+    project.build(&[]);
+    project.write("list.txt", "p\n");
+    for asked in ["o/q", "each@v=q"] {
+        let run = project.run(&["graph", asked]).exits(exit::WRONG);
+        run.says(&format!("it was made before, and no step makes it now: `layermill explain {asked}` tells of it"));
+        assert!(project.explain(asked).contains(": orphan\n"));
+    }
+}
