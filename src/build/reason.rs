@@ -132,11 +132,11 @@ pub enum Reason {
     UpstreamAsked(String),
     /// An input comes to be made that was not there, unless there is none of it.
     UpstreamNew(String),
-    /// What failed or was put off will be tried again: it, or what needs that, may be an input that the last run did
-    /// without.
+    /// What failed or was put off will be tried again: the first input that the last run did without for it, and how many
+    /// more.
     UpstreamThatFailed {
         step: String,
-        without: Option<String>,
+        without: Option<(String, usize)>,
     },
     /// Whether an input is made again is seen only then.
     UpstreamPerhaps(String),
@@ -238,8 +238,9 @@ impl fmt::Display for Reason {
             Self::UpstreamAsked(step) => write!(f, "upstream: {step} is asked, and may be answered otherwise"),
             Self::UpstreamNew(step) => write!(f, "upstream: {step} is new, unless it turns out absent"),
             Self::UpstreamThatFailed { step, without: None } => write!(f, "upstream: {}", as_before(step)),
-            Self::UpstreamThatFailed { step, without: Some(input) } => {
-                write!(f, "upstream: {}; the last run did without {input}", as_before(step))
+            Self::UpstreamThatFailed { step, without: Some((input, more)) } => {
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                write!(f, "upstream: {}; the last run did without {input}{more}", as_before(step))
             }
             Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
             Self::WasAbsent(why) => write!(f, "was absent: {why}"),

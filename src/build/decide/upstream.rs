@@ -1,6 +1,6 @@
 //! What a step waits for, and what becomes of it where that did not come out well.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rustix::fs::AtFlags;
 
@@ -162,12 +162,12 @@ impl Engine<'_> {
             Reason::UpstreamThatFailed { step: root, .. }
                 if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>
             {
-                let without = self.paths(step).collect::<Vec<_>>().join(", ");
-                vec![Reason::UpstreamThatFailed { step: root, without: Some(without) }]
+                let (first, others) = (self.path(step, 0).to_owned(), self.paths(step).len().saturating_sub(1));
+                vec![Reason::UpstreamThatFailed { step: root, without: Some((first, others)) }]
             }
             cause => vec![cause],
         };
-        stale.iter().flat_map(causes).collect()
+        each_root_once(stale.iter().flat_map(causes))
     }
 
     /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
@@ -324,4 +324,25 @@ impl Engine<'_> {
         }
         Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
     }
+}
+
+/// What is tried again is one cause, whatever needs it.
+fn each_root_once(causes: impl Iterator<Item = Reason>) -> Vec<Reason> {
+    let (mut each, mut places): (Vec<Reason>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
+    for cause in causes {
+        let Reason::UpstreamThatFailed { step, without } = &cause else {
+            each.push(cause);
+            continue;
+        };
+        let place = *places.entry(step.clone()).or_insert(each.len());
+        match (each.get_mut(place), without) {
+            (Some(Reason::UpstreamThatFailed { without: Some((_, more)), .. }), Some((_, others))) => {
+                *more += 1 + others
+            }
+            (Some(Reason::UpstreamThatFailed { without: none @ None, .. }), _) => none.clone_from(without),
+            (Some(_), _) => {}
+            (None, _) => each.push(cause),
+        }
+    }
+    each
 }

@@ -56,7 +56,11 @@ fn what_hangs_on_a_failure_is_told_as_what_may_happen() {
         &project.explain("some"),
         &["a build   may make it", &format!(", not read by the last run) of b@w=bad, {BAD}"), "without 1 of the steps"],
     );
-    assert_says(&project.explain("listed"), &[&format!(" of each@n=1, {LIST}"), "without 2 of the steps"]);
+    let explained = project.explain("listed");
+    assert_says(&explained, &[&format!(" of each@n=1, {LIST}"), "without 2 of the steps"]);
+    // What will be tried again is one cause, of however much.
+    let once = format!("because   upstream: {LIST}; the last run did without each/1.txt and 1 more\n");
+    assert_eq!((explained.matches("  because ").count(), explained.matches(&once).count()), (1, 1), "{explained}");
     // It all fails again.
     let report = project.build_exits(exit::FAILED, &[]);
     report.assert_only(&["a@w=bad", "b@w=bad", "list", "waits", "next"]);
