@@ -221,7 +221,10 @@ impl Engine<'_> {
             Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
         told.again =
             vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
-        told.read_out_of = vec![parent];
+        told.read_out_of = self.read_out_of(target, values);
+        if !told.read_out_of.contains(&parent) {
+            told.read_out_of.insert(0, parent);
+        }
         told.list_failures = self.list_failures_of(target);
         Some(told)
     }

@@ -119,6 +119,8 @@ struct JsonFailed<'a> {
     attempts: u32,
     /// What it is made from is not what it was then.
     other_inputs: bool,
+    /// It did not come to an end, and had failed, or had been put off, before that.
+    failed_before: bool,
 }
 
 pub fn of(found: &Explanation) -> Json<'_> {
@@ -180,6 +182,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             because: f.because.as_deref(),
             attempts: f.attempts,
             other_inputs: f.moved,
+            failed_before: f.failed_before,
         }),
         log: found.log.as_deref(),
         log_of_failure: found.log.is_some() && of_failure(found),

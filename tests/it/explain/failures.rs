@@ -298,6 +298,7 @@ fn what_failed_before_it_was_killed_may_fail_again() {
             &project.explain("slow"),
             &["interrupted 20", "it ran because: ", "            it had failed before that\n"],
         );
+        assert_eq!(told_of(&project, "slow")["last_failure"]["failed_before"], true);
         project.build(&["quick"]).assert_nothing_done();
     }
 }

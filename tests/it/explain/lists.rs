@@ -266,3 +266,15 @@ targets:
     gone.iter().for_each(|cause| assert_says(&explained, &[cause]));
     assert!(!explained.contains("because   an input is gone"), "{explained}");
 }
+
+#[test]
+fn a_step_that_is_to_come_names_all_lists_that_its_values_are_read_out_of() {
+    let project = listed();
+    project.edit("foreach: {n: {from: list, json: ''}}", "foreach: {n: {from: list, json: ''}, m: {lines: etc/m}}");
+    project.edit("e/{n}.txt", "e/{n}-{m}.txt");
+    project.write("etc/m", "x\n");
+    project.build(&[]);
+    project.remove("list.json");
+    project.write("seed.txt", "[\"1\", \"3\"]\n");
+    assert_says(&project.explain("e/1-x.txt"), &["each@n=1,m=x: pending\n", "out of    etc/m\n  out of    list\n"]);
+}
