@@ -13,6 +13,7 @@ memory the peak of its largest process, and all figures are medians.
 
   layermill     tags and layers of all, from nothing: a tag file a repository, a layer file a tag, a store of manifests
   bare          a loop over the same requests that verifies digests and keeps nothing (clients/)
+  keeping       the same loop, which puts in place a file for each manifest and config and one for each tag (clients/)
   oci-client    a loop over the crate of this name: manifest and config of each tag (clients/)
   wrk           GETs of the same manifests and configs, which it neither reads nor verifies
   skopeo, crane a process a tag, of a sample of the tags; times are scaled up to all of them, memory is that of one
@@ -192,8 +193,8 @@ def layermill(root, target):
     return peers.run([peers.LAYERMILL, "build", "-q", target], root)
 
 
-def client(top, host, which):
-    return peers.run([CLIENTS, which, host, "repositories.txt", str(IN_FLIGHT)], top)
+def client(root, host, which):
+    return peers.run([CLIENTS, which, host, "repositories.txt", str(IN_FLIGHT)], root)
 
 
 def wrk(top, host, seconds):
@@ -229,6 +230,7 @@ def against_nginx(top, host, rows, a):
     crawls = {
         "layermill": lambda: layermill(project(top, host), "get_layer"),
         "bare": lambda: client(top, host, "bare"),
+        "keeping": lambda: client(project(top, host), host, "keeping"),
         "oci-client": lambda: client(top, host, "oci"),
     }
     clis = {
@@ -254,8 +256,9 @@ def against_nginx(top, host, rows, a):
         print(f"{name:12} {c:8.2f} {w:8.2f} {memory:6.1f} {rate}{part}", flush=True)
     print(f"* of {a.sample} tags, scaled up to all")
     per_second = {name: requests / w for name, (_, w, _, requests) in figures.items()}
-    print(f"layermill reaches {per_second['layermill'] / per_second['bare']:.0%} of the rate of the bare loop, with "
-          f"{cpu / figures['oci-client'][0]:.0%} of the CPU time of oci-client")
+    for name in ("layermill", "keeping"):
+        print(f"{name} reaches {per_second[name] / per_second['bare']:.0%} of the rate of the bare loop, with "
+              f"{figures[name][0] / figures['oci-client'][0]:.0%} of the CPU time of oci-client")
 
 
 def against_registry(top, host, rows, gets, a):
@@ -278,7 +281,7 @@ def main():
     parser.add_argument("--repos", type=int, default=1000)
     parser.add_argument("--tags", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--registry-runs", type=int, default=1, help="0 leaves docker-registry out")
+    parser.add_argument("--registry-runs", type=int, default=3, help="0 leaves docker-registry out")
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--wrk-seconds", type=int, default=10)
     parser.add_argument("--seed-registry", default=SEED)
