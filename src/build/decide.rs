@@ -252,7 +252,12 @@ impl Engine<'_> {
         let asks = !causes.is_empty() || question.is_some_and(|q| q != record.question);
         // What another step took over of its outputs is in its record no more.
         let is_whole = record.more_outputs.len() + 1 == view.outputs.len();
-        let same = !asks && is_settled && is_whole && record.key == self.key(id, compiled, answer.as_ref());
+        let is_key = || {
+            record.key == self.key(id, compiled, answer.as_ref())
+                // Folders that are there as recorded were made as folders.
+                || outputs.off.is_empty() && self.was_key(record.key, id, compiled, answer.as_ref())
+        };
+        let same = !asks && is_settled && is_whole && is_key();
         // What its source does not have it does not have for other parameters either.
         let no_answer = question.is_some() && answer.is_none() && !asks;
         if let Some(why) = record.absent.clone().filter(|_| same || no_answer) {
@@ -278,7 +283,10 @@ impl Engine<'_> {
             }
             Some(_) => {}
             None => {
-                causes.extend(outputs.off.iter().cloned());
+                // That a folder lies where a file is to be now, or a file where a folder is, is told by that.
+                let is_told = |off: &Reason| matches!(off, Reason::ChangedOutput { path, .. } if causes.iter().any(|c| c.turns(path)));
+                let off: Vec<Reason> = outputs.off.iter().filter(|off| !is_told(off)).cloned().collect();
+                causes.extend(off);
                 causes.extend(self.found_changed(&record, files));
             }
         }

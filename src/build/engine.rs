@@ -53,6 +53,8 @@ pub(super) struct Compiled {
     pub template: Template,
     /// What keys hash of it.
     pub template_digest: Digest,
+    /// What they hashed of it before they told folders from files, where it makes folders.
+    pub template_before: Option<Digest>,
     /// What records name: its whole text.
     pub recorded: Digest,
     /// Its outputs go to the store.

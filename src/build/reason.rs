@@ -256,6 +256,12 @@ impl Reason {
         matches!(self, Self::NotFresh { .. } | Self::Refreshed)
     }
 
+    /// It tells that this output was a folder and is a file now, or the other way round.
+    pub(super) fn turns(&self, output: &str) -> bool {
+        let Self::Parameter { name, from: Some(from), to: Some(to) } = self else { return false };
+        name == "output" && from != to && [from, to].iter().all(|path| path.strip_suffix('/').unwrap_or(path) == output)
+    }
+
     /// It tells why a step was tried, whatever moved.
     pub(super) fn comes_last(&self) -> bool {
         self.only_asks() || *self == Self::Forced

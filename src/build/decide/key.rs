@@ -22,6 +22,10 @@ pub struct Template {
     pub params: Vec<(String, String)>,
     /// The bindings that are read, sorted by name.
     pub bindings: Vec<String>,
+    /// The places of those outputs that are folders. Keys hash it only where there are such, so that those of files stay
+    /// what they were before it was recorded; `None` in records from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<Vec<usize>>,
     /// The name of the target, what it names under `inputs:`, and the source that it asks: told, and no part of the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -38,7 +42,14 @@ impl Template {
 
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
-        Digest::of(Self { target: None, inputs: None, source: None, ..self.clone() }.text().as_bytes())
+        let folders = self.folders.clone().filter(|places| !places.is_empty());
+        Digest::of(Self { folders, target: None, inputs: None, source: None, ..self.clone() }.text().as_bytes())
+    }
+
+    /// What went into keys before they told folders from files, where that is something else.
+    pub fn hashed_before(&self) -> Option<Digest> {
+        let hashed = Self { folders: None, ..self.clone() }.hashed();
+        (hashed != self.hashed()).then_some(hashed)
     }
 
     /// Whether both describe the same steps, whatever their targets are called.
@@ -174,6 +185,16 @@ impl SetHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_files_are_what_they_were_before_these_were_told_from_folders() {
+        let before = Template { rule: "command".to_owned(), ..Template::default() };
+        let files = Template { folders: Some(Vec::new()), ..before.clone() };
+        assert_eq!((files.hashed(), files.hashed_before()), (before.hashed(), None));
+        let folders = Template { folders: Some(vec![0]), ..before.clone() };
+        assert_ne!(folders.hashed(), before.hashed());
+        assert_eq!(folders.hashed_before(), Some(before.hashed()));
+    }
 
     #[test]
     fn what_names_it_and_what_it_holds_both_move_a_key() {

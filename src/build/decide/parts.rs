@@ -81,6 +81,7 @@ impl Engine<'_> {
         };
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         found.extend(self.reordered_outputs(id, &outputs));
+        found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
             Reason::LostInput(path) => !grows || !self.may_come(id, path),
@@ -117,7 +118,21 @@ impl Engine<'_> {
         self.each_recorded_input(id, &mut |part| is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value()));
         // What was never made is in no key yet.
         self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
-        is_as_recorded && record.key != self.key(id, compiled, answer)
+        let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record.key, id, compiled, answer);
+        is_as_recorded && !is_key()
+    }
+
+    /// The outputs that were folders and are files now, or the other way round.
+    fn turned_outputs(&self, id: StepId, old: &Template, new: &Template) -> Vec<Reason> {
+        let (Some(then), Some(now)) = (&old.folders, &new.folders) else { return Vec::new() };
+        let written = |path: &str, is_folder| Some(if is_folder { format!("{path}/") } else { path.to_owned() });
+        let turned = self.paths(id).enumerate().filter_map(|(place, path)| {
+            let (then, now) = (then.contains(&place), now.contains(&place));
+            let turned =
+                || Reason::Parameter { name: "output".to_owned(), from: written(path, then), to: written(path, now) };
+            (then != now).then(turned)
+        });
+        turned.collect()
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
@@ -275,7 +290,16 @@ impl Engine<'_> {
     }
 
     pub(crate) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
-        let mut maker = KeyMaker::new(&compiled.template_digest);
+        self.key_by(&compiled.template_digest, id, compiled, answer)
+    }
+
+    /// Whether this is the key that a step which makes folders had before keys told these from files.
+    pub(super) fn was_key(&self, key: Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> bool {
+        compiled.template_before.is_some_and(|template| key == self.key_by(&template, id, compiled, answer))
+    }
+
+    fn key_by(&self, template: &Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
+        let mut maker = KeyMaker::new(template);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             match slot.wait {

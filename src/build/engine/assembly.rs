@@ -137,6 +137,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
         version: common.version,
         params,
         bindings: reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
+        folders: Some((0..target.outputs.len()).filter(|&place| target.outputs[place].folder).collect()),
         target: Some(target.name.clone()),
         inputs: inputs_in_words(target, pipeline),
         source: match &common.lane {
@@ -146,6 +147,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
     };
     Compiled {
         template_digest: template.hashed(),
+        template_before: template.hashed_before(),
         recorded: Digest::of(template.text().as_bytes()),
         template,
         cached: common.cached && target.cache,

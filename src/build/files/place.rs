@@ -121,7 +121,7 @@ impl Placer {
             let back = if destination.folder {
                 unpack_folder(output, &path, blobs)
             } else {
-                unpack_file(&output.blob, output.executable, &path, blobs)
+                unpack_file(&output.blob, Some(output.content), output.executable, &path, blobs)
             };
             match back {
                 Ok(true) => made.push(Content::File(path)),
@@ -308,9 +308,13 @@ fn store_folder(root: &Path, content: Digest, blobs: &Blobs) -> io::Result<Store
     Ok(StoredOutput { content, blob, size, executable: false, made_at: 0 })
 }
 
-/// `false` where the store does not have it.
-fn unpack_file(blob: &Sha256, executable: bool, to: &Path, blobs: &Blobs) -> io::Result<bool> {
+/// `false` where the store does not have it, with that content where it is known.
+fn unpack_file(blob: &Sha256, content: Option<Digest>, executable: bool, to: &Path, blobs: &Blobs) -> io::Result<bool> {
     let Some(bytes) = blobs.get(blob)? else { return Ok(false) };
+    // It may be the list of a folder that was made when keys did not tell one from a file yet.
+    if content.is_some_and(|content| Digest::of(&bytes) != content) {
+        return Ok(false);
+    }
     fs::write(to, bytes)?;
     if executable {
         fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
@@ -334,7 +338,7 @@ fn unpack_folder(output: &StoredOutput, to: &Path, blobs: &Blobs) -> io::Result<
             continue;
         }
         fs::create_dir_all(path.parent().unwrap_or(to))?;
-        if !unpack_file(&blob, file.executable, &path, blobs)? {
+        if !unpack_file(&blob, None, file.executable, &path, blobs)? {
             return Ok(false);
         }
     }

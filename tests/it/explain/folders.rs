@@ -343,3 +343,45 @@ fn of_a_folder_that_holds_too_much_to_be_told_by_its_files_none_is_told_as_gone(
     assert_says(&told, &["because   changed input: src, from "]);
     assert!(!told.contains("gone") && !told.contains("src/"), "{told}");
 }
+
+#[test]
+fn an_output_that_was_a_folder_is_made_again_as_a_file_and_never_brought_back_as_the_other() {
+    for more in ["", "cache: false, "] {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  one: {{rule: command, {more}inputs: [a.txt], run: \"cp {{in}} {{out}}\", output: one/}}
+  two: {{rule: command, {more}inputs: [a.txt], run: \"cp {{in}} {{out.a}}; cp {{in}} {{out.b}}\", output: {{a: two.a, b: two.b/}}}}
+"
+        ));
+        project.write("a.txt", "1\n");
+        project.build(&[]);
+        assert_eq!((project.read("one/a.txt"), project.read("two.b/a.txt")), ("1\n".to_owned(), "1\n".to_owned()));
+        let turn = |from: &str, to: &str| {
+            project.edit(&format!("output: one{from}}}"), &format!("output: one{to}}}"));
+            project.edit(&format!("b: two.b{from}}}"), &format!("b: two.b{to}}}"));
+            ["one", "two.b"].map(|path| format!("changed parameter: output, from \"{path}{from}\" to \"{path}{to}\""))
+        };
+        for (from, to) in [("/", ""), ("", "/")] {
+            let [one, two] = turn(from, to);
+            let plan = project.run(&["plan", "-v"]).stdout;
+            if to.is_empty() || !more.is_empty() {
+                assert_says(&plan, &[&format!("run      one  {one}\n"), &format!("run      two  {two}\n")]);
+                project.build(&[]).assert_only(&["one", "two"]);
+            } else {
+                assert_says(&plan, &[&format!("restore  one  {one}\n"), &format!("restore  two  {two}\n")]);
+                assert_eq!(project.build(&[]).restored, 2);
+            }
+            for path in ["one", "two.b"] {
+                let file = if to.is_empty() { path.to_owned() } else { format!("{path}/a.txt") };
+                assert_eq!(project.read(&file), "1\n");
+            }
+            project.build(&[]).assert_nothing_done();
+        }
+        // Also where nothing is there to be seen.
+        turn("/", "");
+        fs::remove_dir_all(project.path("one")).expect("removed");
+        project.build(&[]);
+        assert_eq!(project.read("one"), "1\n");
+    }
+}
