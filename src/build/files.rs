@@ -202,6 +202,11 @@ pub fn digest(mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
     }
 }
 
+/// The digest of a folder with nothing in it: no file has it, an empty one included.
+fn of_empty_folder() -> Digest {
+    Digest(blake3::derive_key("layermill: a folder with nothing in it", b""))
+}
+
 /// A folder counts as one file: its stamp sums up those of all that is in it, its content is the list of their paths,
 /// modes and digests.
 fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
@@ -219,8 +224,13 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
     }
     let inode = u64::from_le_bytes(Digest(*stamps.finalize().as_bytes()).short());
     let stamp = Stamp { size, times: newest, inode };
-    if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp) {
+    // One with nothing in it was recorded with the digest of an empty file before.
+    let as_now = |record: &FileRecord| !files.is_empty() || record.content == of_empty_folder();
+    if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp && as_now(r)) {
         return Ok(Look::Same(record));
+    }
+    if files.is_empty() {
+        return Ok(Look::Hashed(FileRecord { stamp, content: of_empty_folder(), settled: is_settled(newest, before) }));
     }
     let mut content = blake3::Hasher::new();
     for (path, meta) in &files {

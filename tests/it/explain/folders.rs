@@ -385,3 +385,36 @@ targets:
         assert_eq!(project.read("one"), "1\n");
     }
 }
+
+#[test]
+fn an_empty_folder_is_another_input_than_an_empty_file() {
+    let project = Project::new(
+        "version: 1
+targets:
+  kind: {rule: command, inputs: [./x], run: \"stat -c %F {in} > {out}\", output: kind.txt}
+  made: {rule: command, inputs: [./x], run: \"true {out}\", output: made/}
+  reads: {rule: command, inputs: [made], run: \"stat -c %F {in} > {out}\", output: reads.txt}
+",
+    );
+    project.write("x", "");
+    project.build(&[]);
+    project.build(&[]).assert_nothing_done();
+    assert_eq!(
+        (project.read("kind.txt"), project.read("reads.txt")),
+        ("regular empty file\n".into(), "directory\n".into())
+    );
+    project.remove("x");
+    fs::create_dir(project.path("x")).expect("made");
+    assert_says(&project.explain("kind"), &["changed input: x, from "]);
+    project.build(&[]).assert_only(&["kind", "made"]);
+    assert_eq!(project.read("kind.txt"), "directory\n");
+    project.build(&[]).assert_nothing_done();
+    fs::remove_dir(project.path("x")).expect("removed");
+    project.write("x", "");
+    project.build(&[]);
+    assert_eq!(project.read("kind.txt"), "regular empty file\n");
+    // The same of one that a step makes.
+    project.edit("true {out}\", output: made/", "cp {in} {out}\", output: made");
+    project.build(&[]).assert_only(&["made", "reads"]);
+    assert_eq!(project.read("reads.txt"), "regular empty file\n");
+}
