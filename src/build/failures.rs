@@ -113,7 +113,7 @@ impl Failed {
     }
 
     /// It was not at fault before it was begun.
-    fn was_tried(&self) -> bool {
+    pub(super) fn was_tried(&self) -> bool {
         self.work.is_some() || self.because.is_some() || self.deferred || self.interrupted
     }
 
@@ -165,6 +165,11 @@ impl Failures {
     fn add(&mut self, path: String, failed: Failed) {
         let before = self.0.get(&path);
         if failed.interrupted && before.is_some_and(|before| before.at >= failed.at) {
+            return;
+        }
+        // What is at fault before a step is tried is seen by looking; how it failed when it was tried is not.
+        let is_refused = !failed.was_tried() && !failed.over;
+        if is_refused && before.is_some_and(|before| before.was_tried() && before.step == failed.step) {
             return;
         }
         let failed_before = failed.failed_before || failed.interrupted && before.is_some_and(Failed::may_recur);
@@ -368,9 +373,11 @@ impl Engine<'_> {
         (!is_over).then(|| Failed { moved, ..failed.clone() })
     }
 
-    /// Whether a step was made from something else when it failed than it would be now.
+    /// Whether a step was made from something else when it failed than it would be now. Of what waits for others, that is
+    /// not known.
     fn has_moved(&self, id: StepId, failed: &Failed) -> bool {
-        failed.key.is_some() && failed.key != self.plain_key(id)
+        let waits = matches!(self.steps.step(id).status, Status::Blocked | Status::Deferred);
+        !waits && failed.key.is_some() && failed.key != self.plain_key(id)
     }
 
     /// Whether a failure came after all that is recorded of its step.

@@ -158,7 +158,9 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
         let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);
         let before = if answered { "what was answered before stands" } else { "what was made before stands" };
-        lines.all("", (found.work.is_none() && found.last_made.is_some()).then_some(before));
+        // What cannot be made stands in need of it.
+        let stands = found.work.is_none() && !matches!(found.standing, Standing::Step(status) if status.fails());
+        lines.all("", (stands && found.last_made.is_some()).then_some(before));
     }
 }
 

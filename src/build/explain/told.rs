@@ -66,9 +66,13 @@ impl Engine<'_> {
             told.last_failure.clone_from(&account.last_failure);
         }
         told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
-        if status.has_outputs() || matches!(status, Status::Absent | Status::Deferred) {
-            // That it was put off before, too, tells nothing of one that is put off.
-            let is_told = |last: &Failed| status == Status::Deferred && last.deferred;
+        if status.has_outputs() || status.blocks() || status == Status::Absent {
+            // That it was put off before, too, tells nothing of one that is put off; nor does what is at fault now as then.
+            let is_told = |last: &Failed| match status {
+                Status::Deferred => last.deferred,
+                Status::Failed => !last.was_tried() || told.message.as_ref() == Some(&last.message),
+                _ => false,
+            };
             told.last_failure = self.failure_of(id, failures).filter(|last| !is_told(last));
         }
         if status == Status::Adopted {

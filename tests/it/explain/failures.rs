@@ -87,6 +87,45 @@ fn a_failure_of_other_inputs_is_told_as_that() {
 }
 
 #[test]
+fn a_failure_is_told_until_its_step_is_made_again_also_while_the_step_cannot_be_tried() {
+    let project = Project::new(
+        "version: 1
+targets:
+  b: {rule: command, inputs: [b.txt], run: \"cat {in} > {out}; ! grep bad {in}\", output: out/b}
+  c: {rule: command, inputs: [b, c.txt], run: \"cat {in} > {out}; ! grep bad c.txt\", output: out/c}
+",
+    );
+    ["b.txt", "c.txt"].iter().for_each(|path| project.write(path, "1\n"));
+    project.build(&[]);
+    let ran = "it ran because: changed input: ";
+    let of_run = [": the command failed: exit status: 1\n", ran, ".log (by the run that failed)"];
+    let check = |step: &str, standing: &str| {
+        let told = project.explain(step);
+        assert_says(&told, &of_run);
+        assert!(told.starts_with(&format!("{step}: {standing}\n")) && told.matches("  failed  ").count() == 1, "{told}");
+        assert!(!told.contains("changed since") && !told.contains("stands"), "{told}");
+    };
+    for step in ["c", "b"] {
+        project.write(&format!("{step}.txt"), "bad\n");
+        project.run(&["build"]).exits(exit::FAILED);
+        check(step, "failed");
+    }
+    project.remove("b.txt");
+    for _ in 0..2 {
+        check("b", "failed");
+        assert_says(&project.explain("b"), &["says      the input b.txt is missing\n"]);
+        check("c", "blocked");
+        project.run(&["build"]).exits(exit::FAILED).says("the input b.txt is missing");
+    }
+    project.write("b.txt", "bad\n");
+    check("b", "failed");
+    assert_says(&project.run(&["plan"]).stdout, &["(failed when it was last tried)"]);
+    ["b.txt", "c.txt"].iter().for_each(|path| project.write(path, "2\n"));
+    project.build(&[]);
+    assert!(!project.exists(".layermill/failures.json"));
+}
+
+#[test]
 fn explain_and_status_use_the_same_words() {
     let project = flaky();
     let status = |target: &str| {
