@@ -273,7 +273,7 @@ impl Engine<'_> {
             let mut moved = self.changes(id, compiled, &record, answer.as_ref());
             let is_told = is_settled || upstream.end.is_some() || !moved.is_empty();
             if !is_told && self.reads_otherwise(id, compiled, &record, answer.as_ref()) {
-                moved.push(self.unexplained(compiled, &record));
+                moved.push(self.unexplained(id, compiled, &record, answer.as_ref()));
             }
             causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
         }
@@ -293,8 +293,8 @@ impl Engine<'_> {
         causes.extend(self.upstream_causes(id, &upstream.stale, &record));
         // What moved tells more than why it is tried.
         causes.sort_by_key(Reason::comes_last);
-        let Some(reasons) =
-            Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(compiled, &record).into()))
+        let Some(reasons) = Reasons::of(causes)
+            .or_else(|| (!same && is_settled).then(|| self.unexplained(id, compiled, &record, answer.as_ref()).into()))
         else {
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.blocked_as_before(id);
@@ -319,7 +319,10 @@ impl Engine<'_> {
     }
 
     /// Why the key of a step moved of which all that is recorded is as it was.
-    fn unexplained(&self, compiled: &Compiled, record: &StepRecord) -> Reason {
+    fn unexplained(&self, id: StepId, compiled: &Compiled, record: &StepRecord, answer: Option<&Sha256>) -> Reason {
+        if let Some(cause) = self.maker_gone(id, compiled, record, answer) {
+            return cause;
+        }
         let (old, new) = (self.state.template(&record.template).and_then(Template::parse), &compiled.template);
         match old {
             Some(old) if old.bindings == new.bindings => {

@@ -5,11 +5,14 @@ use crate::pipeline::model::{InputKind, TargetId};
 use crate::pipeline::{backwards, pattern};
 
 use super::Decision;
-use crate::build::engine::Engine;
+use crate::build::engine::{Compiled, Engine};
 use crate::build::files::folders;
+use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
+use crate::store::Sha256;
+use crate::store::state::{PathId, StepRecord};
 
 impl Engine<'_> {
     /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
@@ -51,6 +54,45 @@ impl Engine<'_> {
             ready.retain(|&id| self.steps.step(id).pending == 0);
         }
         ready
+    }
+
+    /// The file that an entry of `inputs:` names, where a step was to make it and none does as of the last build: the list
+    /// of that target's values, which is asked in each, may have one again.
+    pub(crate) fn file_in_place(&self, id: StepId, position: usize) -> Option<PathId> {
+        let Wait::Group(group) = self.steps.inputs_of(id)[position].wait else { return None };
+        let path = self.steps.target(id).inputs[position].path.as_ref()?;
+        let is_empty = self.steps.groups[group as usize].rows.is_empty();
+        let path = is_empty.then(|| pattern::fill(path, &self.steps.values_of(id)))?;
+        self.state.find(&path).filter(|_| !self.may_come(id, &path))
+    }
+
+    /// That no step makes any more what is named by its path, and is read as it lies there: where that alone moved the key.
+    pub(super) fn maker_gone(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> Option<Reason> {
+        let target = self.steps.target(id);
+        let slots = target.inputs.iter().zip(self.steps.inputs_of(id)).enumerate();
+        let files = slots.filter(|(_, (input, slot))| {
+            matches!((&input.kind, slot.wait), (InputKind::Target { .. }, Wait::File(_))) && input.path.is_some()
+        });
+        let all: Vec<usize> = files.map(|(position, _)| position).collect();
+        let key = |made: &[usize]| self.key_as_made(&compiled.template_digest, id, compiled, answer, made);
+        let mut gone = std::iter::once(&all[..]).chain(all.chunks(1)).filter(|made| !made.is_empty());
+        let made = gone.find(|made| key(made) == record.key)?;
+        let values = self.steps.values_of(id);
+        let told = made.iter().filter_map(|&position| {
+            let input = &target.inputs[position];
+            let InputKind::Target { target: of, on, .. } = &input.kind else { return None };
+            let path = pattern::fill(input.path.as_ref()?, &values);
+            let theirs: Vec<_> = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+            Some((format!("{path} of {}", self.label_of(*of, &theirs)), format!("{path} of no step")))
+        });
+        let (then, now): (Vec<String>, Vec<String>) = told.unzip();
+        Some(Reason::Rearranged(Some((then.join(", "), now.join(", ")))))
     }
 
     /// What the rows of a group are read out of is at fault, or to be made first.

@@ -166,7 +166,7 @@ impl Engine<'_> {
     }
 
     /// Whether an input that is gone may come once something is built: a target that the step reads may have it then.
-    fn may_come(&self, id: StepId, path: &str) -> bool {
+    pub(super) fn may_come(&self, id: StepId, path: &str) -> bool {
         self.read_makers(id, path).any(|(target, values)| {
             // A path that does not tell all values may come of any step that has those.
             values.len() < self.pipeline.targets[target].bindings.len() || self.awaited(target, &values).is_some()
@@ -290,21 +290,34 @@ impl Engine<'_> {
     }
 
     pub(crate) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
-        self.key_by(&compiled.template_digest, id, compiled, answer)
+        self.key_as_made(&compiled.template_digest, id, compiled, answer, &[])
     }
 
     /// Whether this is the key that a step which makes folders had before keys told these from files.
     pub(super) fn was_key(&self, key: Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> bool {
-        compiled.template_before.is_some_and(|template| key == self.key_by(&template, id, compiled, answer))
+        compiled.template_before.is_some_and(|template| key == self.key_as_made(&template, id, compiled, answer, &[]))
     }
 
-    fn key_by(&self, template: &Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
+    /// The key if steps made what these entries of `inputs:` name, which are files now.
+    pub(super) fn key_as_made(
+        &self,
+        template: &Digest,
+        id: StepId,
+        compiled: &Compiled,
+        answer: Option<&Sha256>,
+        made: &[usize],
+    ) -> Digest {
         let mut maker = KeyMaker::new(template);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             match slot.wait {
                 Wait::Group(group) => {
                     maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                }
+                file @ Wait::File(_) if made.contains(&position) => {
+                    let mut set = SetHasher::default();
+                    self.each_file(file, &mut |path, content| set.add(path, content));
+                    maker.add(&Part::Set { input: &(position + 1).to_string(), content: set.digest() });
                 }
                 wait => self.each_file(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
             }
@@ -321,6 +334,9 @@ impl Engine<'_> {
                     see(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
                 }
                 wait => self.each_file(wait, &mut |path, content| see(&Part::Input { path, content })),
+            }
+            if let Some(path) = self.file_in_place(id, position) {
+                self.show(path, &mut |path, content| see(&Part::Input { path, content }));
             }
         }
     }

@@ -101,6 +101,13 @@ impl Engine<'_> {
                 }
                 Wait::None => {}
             }
+            // What was never read yet is told as to come.
+            if let Some(path) = self.file_in_place(id, position).map(|path| self.state.path(path)) {
+                let part = Part::Input { path, content: Digest::default() };
+                if then.contains_key(&part.name_hash()) {
+                    add(path, None);
+                }
+            }
         }
         reads.extend(record.into_iter().flat_map(|record| self.found_inputs(record)));
         reads

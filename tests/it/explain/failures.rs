@@ -102,7 +102,10 @@ targets:
     let check = |step: &str, standing: &str| {
         let told = project.explain(step);
         assert_says(&told, &of_run);
-        assert!(told.starts_with(&format!("{step}: {standing}\n")) && told.matches("  failed  ").count() == 1, "{told}");
+        assert!(
+            told.starts_with(&format!("{step}: {standing}\n")) && told.matches("  failed  ").count() == 1,
+            "{told}"
+        );
         assert!(!told.contains("changed since") && !told.contains("stands"), "{told}");
     };
     for step in ["c", "b"] {

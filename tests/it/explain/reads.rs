@@ -149,3 +149,34 @@ targets:
         assert_eq!(project.read("r.txt"), "2\ny\n2\nby hand\n", "each is read as it is named");
     }
 }
+
+#[test]
+fn a_file_whose_maker_has_gone_from_a_list_that_is_asked_in_each_build_is_told_as_read_and_not_as_gone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, inputs: [g.txt], run: \"cat {in} > {out}\", output: gen.txt, fresh: always}
+  d: {rule: command, foreach: {v: {from: gen, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, inputs: [d/b, d/c], run: \"cat {in} > {out}\", output: r.txt}
+",
+    );
+    project.write("g.txt", "a\nb\nc\n");
+    project.build(&[]);
+    for (left, from, to) in [("a\nc\n", "d/b of d@v=b", "d/b of no step"), ("a\n", "d/c of d@v=c", "d/c of no step")] {
+        project.write("g.txt", left);
+        let cause = format!("changed parameter: inputs, from {from:?} to {to:?}");
+        assert_eq!(project.build(&[]).step("r").reason(), cause);
+        for _ in 0..2 {
+            let (told, plan) = (project.explain("r"), project.run(&["plan", "-v"]).stdout);
+            let path = to.split(' ').next().expect("a path");
+            let line = told.lines().find(|line| line.contains(&format!("input     {path} ("))).expect(path);
+            assert!(line.ends_with("), which no step makes any more"), "{told}");
+            assert!(!told.contains("is gone") && !plan.contains("is gone"), "{told}{plan}");
+            assert_eq!(project.build(&[]).built, 1, "the list alone");
+        }
+    }
+    assert_eq!(project.read("r.txt"), "b\nc\n");
+    // While it is not known whether there is such a step, none is said to make it no more.
+    project.remove("g.txt");
+    assert!(!project.explain("r").contains("no step makes"), "{}", project.explain("r"));
+}
