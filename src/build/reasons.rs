@@ -113,11 +113,6 @@ impl Reasons {
         lines.join("\n")
     }
 
-    /// The same of what there may be none of.
-    pub fn lead_all(&mut self, causes: impl IntoIterator<Item = Reason>) {
-        causes.into_iter().for_each(|cause| self.lead(cause));
-    }
-
     /// As records keep them, with what is to be known of what was made.
     pub fn to_record_with(&self, notes: &[String]) -> String {
         if notes.is_empty() {

@@ -261,13 +261,8 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             want(pipeline, wanted, *of, &theirs);
             // Another step of that target may make a folder that the file lies in.
             let path = input.path.as_ref().and_then(|path| fill_known(path, &value_of)).unwrap_or_default();
-            let outputs = pipeline.targets[*of].outputs.iter().filter(|output| output.folder);
-            for output in outputs {
-                for folder in folders::around(&path) {
-                    let makers = backwards::match_path(&output.pattern, folder);
-                    makers.iter().for_each(|values| want(pipeline, wanted, *of, values));
-                }
-            }
+            let makers = folders::makers_around(&pipeline.targets[*of], &path);
+            makers.for_each(|values| want(pipeline, wanted, *of, &values));
         }
     }
     for &of in &this.after {

@@ -85,7 +85,8 @@ fn tells_of_manifests(rule: &str) -> bool {
 }
 
 /// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. The
-/// layers whose sizes it found out. A source that gives whole layer files is asked by name. Last, the one that its tag had, where another was read in its place.
+/// layers whose sizes it found out. A source that gives whole layer files is asked by name. Last, the one that its tag had,
+/// where another was read in its place.
 pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
     let instead = past.said.iter().find_map(|said| tagged::read_instead(said));
     let lost = instead.and(past.tag).map(|tag| {

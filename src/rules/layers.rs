@@ -133,9 +133,7 @@ impl LayersRule {
         // The check has refused what is none.
         self.platform(&values).unwrap_or_default()
     }
-}
 
-impl LayersRule {
     /// Whether a layer file that tells this digest may be that of what its tag has. Where neither the file nor the store
     /// tells (an index that is not kept, or a file of an imagelayers server), it is believed as long as the list of tags is
     /// not newer.

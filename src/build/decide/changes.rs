@@ -200,7 +200,7 @@ fn own_parts(template: Option<&Template>, outputs: &[&str]) -> Vec<Name> {
         let value = Part::Value { binding, value: "" }.name_hash();
         [value, Part::Fingerprint { binding, value: "", digest: &none }.name_hash()]
     });
-    let made = outputs.iter().map(|path| output_names(path)[1]);
+    let made = outputs.iter().map(|path| made_part(path, Digest::default()).name);
     values.chain(made).chain([Part::Answer(&none).name_hash()]).collect()
 }
 

@@ -2,7 +2,7 @@
 //! in a folder that a step makes.
 
 use crate::pipeline::model::{InputKind, TargetId};
-use crate::pipeline::{backwards, pattern};
+use crate::pipeline::pattern;
 
 use super::Decision;
 use crate::build::engine::{Compiled, Engine};
@@ -104,10 +104,7 @@ impl Engine<'_> {
     /// The group of a step of a target that would make a folder in which a path lies, where it is still to be seen whether
     /// there is that step. `joined` has the bindings that the target's groups go by, in their order.
     fn around_it(&mut self, of: TargetId, joined: &[(usize, String)], path: &str) -> Option<GroupId> {
-        let outputs = self.pipeline.targets[of].outputs.iter().filter(|output| output.folder);
-        let makers = outputs
-            .flat_map(|output| folders::around(path).flat_map(|folder| backwards::match_path(&output.pattern, folder)));
-        for values in makers {
+        for values in folders::makers_around(&self.pipeline.targets[of], path) {
             let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.clone());
             let all: Option<Vec<(usize, String)>> = joined.iter().map(|(b, _)| Some((*b, value(*b)?))).collect();
             let Some(Wait::Group(group)) = all.map(|all| self.join_group(of, &all)) else { continue };

@@ -167,16 +167,13 @@ impl Engine<'_> {
 
     /// Whether an input that is gone may come once something is built: a target that the step reads may have it then.
     pub(super) fn may_come(&self, id: StepId, path: &str) -> bool {
-        self.read_makers(id, path).any(|(target, values)| {
-            // A path that does not tell all values may come of any step that has those.
-            values.len() < self.pipeline.targets[target].bindings.len() || self.awaited(target, &values).is_some()
-        })
+        self.read_makers(id, path).any(|(target, values)| self.may_still_come(target, &values))
     }
 
     /// Whether an input is gone as of the last build only: what its values would be read out of is asked in each.
     pub(super) fn may_come_back(&self, id: StepId, path: &str) -> bool {
         let mut makers = self.read_makers(id, path);
-        makers.any(|(target, values)| self.may_have(target, &values) && self.always_asked(target, &values).is_some())
+        makers.any(|(target, values)| self.may_come_when_asked(target, &values))
     }
 
     /// The steps, of now or not, by which targets that a step reads would make this file.

@@ -187,8 +187,8 @@ impl Engine<'_> {
         }
         let before = self.state.step(self.path(id, 0));
         let mut run = run;
-        if let Some(before) = &before {
-            run.reasons.lead_all(absent_now(before, &run, &why));
+        if let Some(cause) = before.as_ref().and_then(|before| absent_now(before, &run, &why)) {
+            run.reasons.lead(cause);
         }
         self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
@@ -268,14 +268,7 @@ fn told_now(record: StepRecord, before: Option<&StepRecord>, reasons: &Reasons, 
     StepRecord {
         asked_at: now,
         made_at: if still { record.made_at } else { 0 },
-        why_asked: if still {
-            Reasons::of_asking(&reasons.to_record()).join(
-                "
-",
-            )
-        } else {
-            String::new()
-        },
+        why_asked: if still { Reasons::of_asking(&reasons.to_record()).join("\n") } else { String::new() },
         asking: Asking { unchanged: still, before: None, ..record.asking },
         ..record
     }
@@ -287,12 +280,7 @@ fn seen_now(record: StepRecord, before: Option<&StepRecord>, now: i64) -> StepRe
         return record;
     }
     let asked = before.filter(|before| before.last_asked().is_some());
-    let why_asked = asked.and_then(StepRecord::asked_because).map(|why| {
-        Reasons::of_asking(why).join(
-            "
-",
-        )
-    });
+    let why_asked = asked.and_then(StepRecord::asked_because).map(|why| Reasons::of_asking(why).join("\n"));
     let asking = asked.map(|asked| asked.asking.clone()).unwrap_or_default();
     StepRecord {
         // From now on it is reckoned how long that is believed.

@@ -80,8 +80,10 @@ impl Engine<'_> {
         };
         let all = || "`layermill graph --steps` names all that can be told now".to_owned();
         let recorded = self.is_recorded(asked).then(|| {
-            let name = self.name(asked);
-            format!("it was made before, and no step makes it now: `layermill explain {}` tells of it", name)
+            format!(
+                "it was made before, and no step makes it now: `layermill explain {}` tells of it",
+                self.name(asked)
+            )
         });
         Unknown { message, help: Some(recorded.or_else(|| Some(meant(&self.near(asked)?))).unwrap_or_else(all)) }
     }

@@ -13,7 +13,7 @@ use crate::sync::lock;
 #[derive(Default)]
 pub(crate) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
 
-pub(crate) type Known = Arc<HashSet<String>>;
+type Known = Arc<HashSet<String>>;
 
 impl Engine<'_> {
     /// Whether a target may ever have a step of these values, as its lists are now.
@@ -42,6 +42,17 @@ impl Engine<'_> {
     /// Whether an axis that needs no output can be read, and has no value.
     pub(crate) fn has_no_values(&self, target: TargetId, position: usize) -> bool {
         self.values_of_axis(target, position).is_some_and(|values| values.is_empty())
+    }
+
+    /// Whether a target may come to have a step of these values once what is to be built is built.
+    pub(crate) fn may_still_come(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        // A path that does not tell all values may come of any step that has those.
+        values.len() < self.pipeline.targets[target].bindings.len() || self.awaited(target, values).is_some()
+    }
+
+    /// Whether it has none of these values as of the last build only: what they would be read out of is asked in each.
+    pub(crate) fn may_come_when_asked(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        self.may_have(target, values) && self.always_asked(target, values).is_some()
     }
 
     pub(crate) fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {

@@ -100,7 +100,10 @@ impl Engine<'_> {
             let outputs = untold.iter().flat_map(|&t| self.pipeline.targets[t].outputs.iter().map(move |o| (t, o)));
             outputs.into_iter().any(|(target, output)| {
                 let steps = backwards::match_path(&output.pattern, path);
-                steps.iter().any(|values| unread[target] || self.may_get(target, values))
+                let may_get = |values: &[(usize, String)]| {
+                    self.may_still_come(target, values) || self.may_come_when_asked(target, values)
+                };
+                steps.iter().any(|values| unread[target] || may_get(values))
             })
         };
         let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
@@ -115,14 +118,6 @@ impl Engine<'_> {
         }
         paths.retain(|path| is_orphan(path));
         paths
-    }
-
-    /// Whether a target whose values are told may get a step of these, that it has not now.
-    fn may_get(&self, target: TargetId, values: &[(usize, String)]) -> bool {
-        // A path that does not tell all values may come of any step that has those.
-        values.len() < self.pipeline.targets[target].bindings.len()
-            || self.awaited(target, values).is_some()
-            || self.may_have(target, values) && self.always_asked(target, values).is_some()
     }
 
     /// The targets of which it is not told at all what steps there will be, by their number.
