@@ -80,6 +80,8 @@ pub struct Explanation {
     pub other_source: Option<String>,
     /// What the last run read of its source by digest, each with what it is.
     pub contents: Vec<(String, String)>,
+    /// What of that the file tells no size of, though it was wanted.
+    pub unmeasured: Vec<String>,
     /// What a build will ask its source for, in words.
     pub asks: Option<String>,
     pub inputs: Vec<Read>,

@@ -65,8 +65,8 @@ pub struct Files {
     pub media_type: String,
     /// Of the blob, in bytes; of the unpacked layer after [`Image::set_unpacked`].
     pub size: u64,
-    /// The size of the unpacked layer was wanted, and `size` is that of the blob.
-    pub is_compressed: bool,
+    /// Why `size` is that of the blob, where the size of the unpacked layer was wanted and is not to be had.
+    pub unmeasured: Option<String>,
 }
 
 /// An image config, read.
@@ -121,7 +121,7 @@ impl Image {
             diff_id: diff_ids.get(i).unwrap_or(&layer.digest).clone(),
             media_type: layer.media_type.clone(),
             size: layer.size,
-            is_compressed: false,
+            unmeasured: None,
         });
         Self {
             digest,
@@ -154,13 +154,14 @@ impl Image {
         Self { digest, platform, config: Vec::new(), settings, docker_version, layers, size, is_unpacked: false }
     }
 
-    /// Counts its layers unpacked; one that `size` does not tell keeps its size, and is marked.
-    pub fn set_unpacked(&mut self, size: impl Fn(&Files) -> Option<u64>) {
+    /// Counts its layers unpacked; one that `size` does not tell keeps its size, and is marked with why.
+    pub fn set_unpacked(&mut self, size: impl Fn(&Files) -> Result<u64, String>) {
         let mut sum = 0u64;
         for files in self.layers.iter_mut().filter_map(|l| l.files.as_mut()) {
-            let unpacked = size(files);
-            files.is_compressed = unpacked.is_none();
-            files.size = unpacked.unwrap_or(files.size);
+            match size(files) {
+                Ok(unpacked) => files.size = unpacked,
+                Err(why) => files.unmeasured = Some(why),
+            }
             sum = sum.saturating_add(files.size);
         }
         self.size = sum.min(SIZE_MAX);
@@ -179,7 +180,7 @@ fn v1_layer(layer: V1Layer, size: impl Fn(&str) -> u64) -> Layer {
             diff_id: digest.clone(),
             digest,
             media_type: V1_LAYER.to_owned(),
-            is_compressed: false,
+            unmeasured: None,
         }),
         compatibility: Some(layer.compatibility),
     }

@@ -135,6 +135,6 @@ fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_
         digest: layer.files.as_ref().map_or("", |f| &f.digest),
         empty: layer.files.is_none(),
         created_by: &layer.created_by,
-        compressed: layer.files.as_ref().is_some_and(|f| f.is_compressed),
+        compressed: layer.files.as_ref().is_some_and(|f| f.unmeasured.is_some()),
     }
 }

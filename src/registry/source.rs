@@ -248,7 +248,7 @@ pub trait Source: Send + Sync {
     /// that of its blob, and is marked; so do all of a source that has no blobs.
     fn unpack<'a>(&'a self, _: About<'a>, image: &'a mut Image) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async {
-            image.set_unpacked(|_| None);
+            image.set_unpacked(|files| Err(format!("this source has no blobs, and so not {}", files.digest)));
             Ok(())
         })
     }

@@ -1,6 +1,7 @@
 //! What a run of a step read of its source by digest, told from what is recorded of it, also where its target is gone.
 
 use super::{layers, platforms, tagged};
+use crate::registry::layer_file::Recognised;
 use crate::registry::{self, Met, Platform, Way, imagelayers, layer_file};
 use crate::store::blobs::Blobs;
 use crate::store::sizes::Seen;
@@ -46,9 +47,14 @@ impl Past {
         self.params.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// What its layer file says.
+    fn file(&self) -> Option<Recognised> {
+        layer_file::recognise(self.made.as_ref()?, self.param("repo")?, self.param("tag")?).ok()
+    }
+
     /// The manifest that its layer file says it is of, and the platform of that.
     fn told(&self) -> Option<(Sha256, Option<String>)> {
-        let found = layer_file::recognise(self.made.as_ref()?, self.param("repo")?, self.param("tag")?).ok()?;
+        let found = self.file()?;
         Some((found.digest?, found.platform))
     }
 
@@ -78,6 +84,12 @@ pub fn of_file(past: &Past) -> Option<String> {
         Some((told, _)) => Some(format!("the file says that it is of {told}")),
         None => Some("the file does not say of which digest it is".to_owned()),
     }
+}
+
+/// The layers of which a layer file tells the size of the blob, for want of the one that was wanted: base first.
+pub fn unmeasured(past: &Past) -> Vec<String> {
+    let is_wanted = past.rule == layers::KIND.name && past.param("sizes") == Some(layer_file::UNCOMPRESSED);
+    past.file().filter(|_| is_wanted).into_iter().flat_map(|found| found.compressed.into_iter().rev()).collect()
 }
 
 fn tells_of_manifests(rule: &str) -> bool {
@@ -136,12 +148,11 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
                 let what = if is_damaged { DAMAGED.to_owned() } else { described(at, met, taken(at), &platform) };
                 (digest.to_string(), what)
             };
-            let config = config.filter(|_| taken(last) && matches!(way[last].1, Met::Image(_)));
+            let is_image = taken(last) && matches!(way[last].1, Met::Image(_));
+            let config = config.filter(|_| is_image);
             let lacks = config.is_some_and(|config| !blobs.contains(&config));
             let config = config.map(|c| (c.to_string(), format!("its config{}", if lacks { LACKS } else { "" })));
-            let is_measured = config.is_some() && past.param("sizes") == Some(layer_file::UNCOMPRESSED);
-            let layers = packed.iter().filter(|_| is_measured);
-            let layers = layers.map(|layer| (layer.to_string(), measured(blobs.sizes().seen(layer)).to_owned()));
+            let layers = if is_image { layers_of(past, &packed, config.is_none(), blobs) } else { Vec::new() };
             way.iter().enumerate().map(what).chain(config).chain(layers).collect()
         }
     }
@@ -150,8 +161,25 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
 /// What is said of a manifest of which the store has something else.
 const DAMAGED: &str = "damaged in the store";
 
+/// The layers of an image that were looked at for their sizes: where those of the unpacked ones were wanted, the packed
+/// ones and what else has none; otherwise those of schema 1, which does not say how large its blobs are.
+fn layers_of(past: &Past, packed: &[Sha256], is_schema1: bool, blobs: &Blobs) -> Vec<(String, String)> {
+    if past.param("sizes") != Some(layer_file::UNCOMPRESSED) {
+        let asked = packed.iter().filter(|_| is_schema1).map(|layer| (layer.to_string(), ASKED.to_owned()));
+        return asked.collect();
+    }
+    let unmeasured = unmeasured(past);
+    let measured = packed.iter().filter(|layer| !unmeasured.contains(&layer.to_string()));
+    let measured = measured.map(|layer| (layer.to_string(), measured_by(blobs.sizes().seen(layer)).to_owned()));
+    measured.chain(unmeasured.iter().map(|layer| (layer.clone(), UNMEASURED.to_owned()))).collect()
+}
+
+/// What is said of a layer of which nothing was read.
+const ASKED: &str = "a layer: not read, its size was asked for";
+const UNMEASURED: &str = "a layer: its size unpacked was not to be had";
+
 /// How much of a layer was read for its size.
-fn measured(seen: Option<Seen>) -> &'static str {
+fn measured_by(seen: Option<Seen>) -> &'static str {
     match seen {
         Some(Seen::Start) => "a layer: its start, for its size unpacked",
         Some(Seen::End) => "a layer: its end, for its size unpacked",

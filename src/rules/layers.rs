@@ -14,6 +14,7 @@ use crate::pipeline::model::{Pattern, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
+use crate::registry::image::Image;
 use crate::registry::layer_file::{self, Ids};
 use crate::registry::{self, Answer, Platform, Source};
 use crate::store::Sha256;
@@ -162,6 +163,15 @@ impl LayersRule {
     }
 }
 
+/// Which layers have the sizes of their blobs, though those of the unpacked ones were wanted, and why.
+fn unmeasured(image: &Image) -> Option<String> {
+    let mut whys: Vec<String> = Vec::new();
+    for why in image.layers.iter().filter_map(|layer| layer.files.as_ref()?.unmeasured.as_ref()) {
+        whys.extend((!whys.contains(why)).then(|| why.clone()));
+    }
+    asks::some_of("layers of which the size unpacked is not to be had, and that of the blob is told", &whys)
+}
+
 impl Rule for LayersRule {
     fn common(&self) -> &Common {
         &self.common
@@ -204,6 +214,14 @@ impl Rule for LayersRule {
         missing.or_else(config).or_else(size)
     }
 
+    fn is_incomplete(&self, step: &StepView, made: &dyn Fn() -> Option<Vec<u8>>) -> bool {
+        let lacks_sizes = |bytes: Vec<u8>| {
+            let (repo, tag) = self.tagged.of(step);
+            layer_file::recognise(&bytes, &repo, &tag).is_ok_and(|found| !found.compressed.is_empty())
+        };
+        self.is_unpacked && made().is_some_and(lacks_sizes)
+    }
+
     fn adopt(&self, step: &StepView, unrecorded: &Unrecorded<'_>) -> Result<Option<Vec<u8>>, String> {
         let (repo, tag) = self.tagged.of(step);
         let found = layer_file::recognise(unrecorded.bytes, &repo, &tag)?;
@@ -239,9 +257,10 @@ impl Rule for LayersRule {
             }
             let by_digest = async |digest| source.image(about, digest, &platform).await.map_err(asks::failure);
             Ok(match self.tagged.look(job, by_digest).await? {
-                Answer::Found(Looked { content: mut image, notes }) => {
+                Answer::Found(Looked { content: mut image, mut notes }) => {
                     if self.is_unpacked {
                         source.unpack(about, &mut image).await.map_err(asks::failure)?;
+                        notes.extend(unmeasured(&image));
                     }
                     Made::noted(vec![Content::Bytes(layer_file::render(&image, &repo, tag, self.ids))], notes)
                 }

@@ -259,6 +259,12 @@ pub trait Rule: Send + Sync {
         None
     }
 
+    /// Whether what it made lacks something that its source did not have, and may have by now.
+    fn is_incomplete(&self, step: &StepView, made: &dyn Fn() -> Option<Vec<u8>>) -> bool {
+        let _ = (step, made);
+        false
+    }
+
     /// Takes over an output that it has no record of, where the bytes parse as what the rule writes: the answer that they
     /// hold, where the rule has questions. The error says, after "it", why they are something else; nothing, where no such
     /// file tells all that its source said.

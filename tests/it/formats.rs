@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::fault::{self, Server};
 use crate::support::http::Response;
-use crate::support::images::{Blob, Format, Manifest, digest};
+use crate::support::images::{Blob, Format, Layer, Manifest, digest};
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
@@ -68,6 +68,29 @@ fn layers_of_a_schema_1_image_and_of_the_same_as_schema_2_show_the_same_commands
     let asked = registry.requests_since(mark);
     let of_layers = || asked.iter().filter(|r| stock::redis("7.4.1").layers().any(|l| r.path.contains(&l.blob.digest)));
     assert_eq!(of_layers().map(|r| r.method.as_str()).collect::<Vec<_>>(), ["HEAD", "HEAD"]);
+}
+
+#[test]
+fn explain_lists_the_layers_of_a_schema_1_image_as_those_of_others_and_says_what_was_not_read() {
+    let registry = stock::registry();
+    registry.push("library/redis:latest", &as_docker_built_it(&stock::redis("7.4.1").manifest(Format::Docker)));
+    let old = as_schema1(&registry, "library/redis", "latest");
+    registry.ask("PUT", "/v2/library/redis/manifests/old", &[("Content-Type", SIGNED)], &old.body).expect(201);
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
+    let layers = |tag: &str| {
+        let told = project.explain(&format!("get_layer_all@repo=library/redis,tag={tag}"));
+        let lines: Vec<String> = told.lines().filter(|l| l.contains("(a layer: ")).map(str::to_owned).collect();
+        lines
+    };
+    project.build(&["get_layer_all"]);
+    let redis = stock::redis("7.4.1");
+    let asked = |l: &Layer| format!("  read      {} (a layer: not read, its size was asked for)", l.blob.digest);
+    assert_eq!(layers("old"), redis.layers().map(asked).collect::<Vec<_>>());
+    assert!(layers("latest").is_empty(), "its manifest says their sizes");
+    set_for_layers(&project, "sizes: uncompressed");
+    project.build(&["get_layer_all"]);
+    assert_eq!((layers("old"), layers("old").len()), (layers("latest"), redis.layers().count()));
+    assert!(layers("old").iter().all(|line| line.ends_with(", for its size unpacked)")), "{:?}", layers("old"));
 }
 
 #[test]

@@ -224,6 +224,53 @@ fn a_layer_that_is_elsewhere_or_cannot_be_unpacked_keeps_its_compressed_size_and
 }
 
 #[test]
+fn a_size_that_was_not_to_be_had_is_told_and_looked_for_again_by_refresh_and_by_force() {
+    let (one, two) = (Layer::gzip(&tar(1)), Layer::gzip(&tar(2)));
+    let whole = of(&[one.clone(), two.clone()]);
+    let mut lacking = whole.clone();
+    lacking.blobs.retain(|blob| blob.digest != two.blob.digest);
+    let step = "get_layer_latest@repo=x/y,tag=latest";
+    let sizes = |project: &Project| {
+        let sizes: Vec<u64> = layers(project, "x/y").iter().map(|l| l["Size"].as_u64().expect("a size")).collect();
+        sizes
+    };
+    // The digest comes with the tag, or the source is asked for it.
+    for tags in ["{tag: {from: get_tag, select: latest}}", "{repo: [x/y], tag: [latest]}"] {
+        for flag in ["--refresh", "--force", "--refresh=get_layer_latest"] {
+            let project = over_layout(&[named("x/y:latest", lacking.clone())], &["x/y"]);
+            project.edit("{tag: {from: get_tag, select: latest}}", tags);
+            set_for_layers(&project, UNCOMPRESSED);
+            let report = project.build(&["get_layer_latest"]);
+            let why =
+                format!("is not to be had, and that of the blob is told: images does not have {}", two.blob.digest);
+            assert!(report.listing().contains(&why), "{}", report.listing());
+            assert_eq!(sizes(&project), [one.tar.len() as u64, two.blob.bytes.len() as u64]);
+            let told = project.explain(step);
+            for line in [
+                format!("  read      {} (a layer: all of it, for its size unpacked)\n", one.blob.digest),
+                format!("  read      {} (a layer: its size unpacked was not to be had)\n", two.blob.digest),
+                format!(
+                    "again if  `--refresh` or `--force` looks again for the size unpacked of {}, ",
+                    two.blob.digest
+                ),
+            ] {
+                assert!(told.contains(&line), "{line}{told}");
+            }
+
+            project.layout("images", &[named("x/y:latest", whole.clone())]);
+            project.build(&["get_layer_latest"]).assert_nothing_done();
+            let plan = project.run(&["plan", "-v", "get_layer_latest", flag]).exits(exit::DONE);
+            let told = plan.stdout.lines().any(|line| line.contains(step) && line.ends_with(" by hand"));
+            assert!(told, "{}", plan.stdout);
+            project.build(&["get_layer_latest", flag]);
+            assert_eq!(sizes(&project), [one.tar.len() as u64, two.tar.len() as u64], "{flag}");
+            assert!(layers(&project, "x/y").iter().all(|l| l.get("compressed").is_none()));
+            assert!(!project.explain(step).contains("to be had"), "{}", project.explain(step));
+        }
+    }
+}
+
+#[test]
 fn a_blob_that_is_not_what_it_should_be_tells_no_size() {
     let made = Layer::new("+zstd", &tar(6), zstd::encode_all(&tar(6)[..], 3).expect("packed"));
     let other = zstd::encode_all(&tar(7)[..], 3).expect("packed");

@@ -29,13 +29,16 @@ impl Engine<'_> {
             causes.push(Reason::FirstBuild);
         }
         // The output of a source's rule that asks nothing itself is made from content that never changes; only that
-        // there is none may change.
+        // there is none, or not all of it, may change.
         let ages = question.is_some() || !compiled.by_source || record.absent.is_some();
-        if !ages || self.offline && compiled.by_source {
+        if self.offline && compiled.by_source {
             return causes;
         }
-        if compiled.by_source && self.refreshed(id) {
+        if compiled.by_source && self.refreshed(id) && (ages || self.is_incomplete(id, compiled)) {
             causes.push(Reason::Refreshed);
+        }
+        if !ages {
+            return causes;
         }
         let age = self.now_ms - record.asked_at;
         let old = match settings.fresh {
@@ -48,6 +51,12 @@ impl Engine<'_> {
         let what = if question.is_some() { Aged::Answer } else { Aged::Output };
         causes.extend(old.then_some(Reason::NotFresh { what, age, fresh: settings.fresh }));
         causes
+    }
+
+    /// Whether what is there of a step lacks what its source did not have when it was made.
+    pub(crate) fn is_incomplete(&self, id: StepId, compiled: &Compiled) -> bool {
+        let made = || std::fs::read(self.pipeline.root.join(self.paths(id).next()?)).ok();
+        compiled.rule.is_incomplete(&self.view(id), &made)
     }
 
     /// What moved in the question that a step asks.

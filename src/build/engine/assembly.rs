@@ -57,7 +57,12 @@ pub(crate) fn engine<'p>(
     Ok((
         Engine {
             pipeline,
-            settings: settings::of(pipeline, &rules, mode != Mode::Adopt && order.force == Selection::None),
+            settings: settings::of(
+                pipeline,
+                &rules,
+                mode != Mode::Adopt && order.force == Selection::None,
+                order.refresh != Selection::None,
+            ),
             rules,
             blobs,
             placer: Arc::new(Placer::new(&pipeline.root).map_err(io("open", &pipeline.root))?),

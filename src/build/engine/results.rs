@@ -85,7 +85,7 @@ impl Engine<'_> {
             self.schedule.end(id);
             return self.absent(id, *run, why, true, listener);
         }
-        if unmoved && run.intact && !self.doomed.contains_key(&id) {
+        if unmoved && run.intact && !self.is_made_regardless(id) && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
             if earlier.is_none() {
                 run.record.why_asked = run.reasons.listed().join("\n");
@@ -102,6 +102,12 @@ impl Engine<'_> {
         }
         self.runs.insert(id, run);
         self.make(id, Some(bytes));
+    }
+
+    /// Whether a step is made again also where its source answered as before.
+    fn is_made_regardless(&self, id: StepId) -> bool {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
+        self.forced(id) || self.refreshed(id) && compiled.is_some_and(|compiled| self.is_incomplete(id, compiled))
     }
 
     /// Whether what was not there is taken not to be there as long as the answer is the same.

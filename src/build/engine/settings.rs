@@ -17,10 +17,12 @@ pub(crate) struct Settings {
     pub plain: bool,
 }
 
-/// The settings of every target. `settled`: nothing is done to any step by hand.
-pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool) -> Vec<Settings> {
+/// The settings of every target. `settled`: no step is run, or taken over, by hand; `refreshed`: sources are asked by hand.
+pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool, refreshed: bool) -> Vec<Settings> {
     let own = pipeline.targets.iter().zip(rules).map(|(target, rule)| {
         let by_source = rule.as_ref().is_some_and(|c| c.by_source);
+        // What a source's rule made may lack what is asked for again by hand.
+        let by_hand = !settled || by_source && refreshed;
         // Answers have ages; what a source's rule derives from content by digest has none.
         let ages = !by_source && matches!(target.fresh, Freshness::Within(_) | Freshness::Always);
         Settings {
@@ -28,7 +30,7 @@ pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool)
             missing_is_error: target.missing_is_error,
             retries: target.retries,
             // What a step found while it ran is to be looked at too.
-            plain: settled && !ages && !rule.as_ref().is_some_and(|c| c.rule.common().finds),
+            plain: !by_hand && !ages && !rule.as_ref().is_some_and(|c| c.rule.common().finds),
         }
     });
     own.collect()

@@ -49,6 +49,7 @@ impl Engine<'_> {
         };
         let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
         again.extend(self.as_it_ages(id, compiled, record));
+        again.extend(self.as_sizes_come(compiled, told));
         again.extend(self.as_values_move(id, compiled, told));
         again.extend(as_inputs_come(told));
         again.push(self.as_it_is_changed(id, compiled, record, told));
@@ -99,6 +100,21 @@ impl Engine<'_> {
             Freshness::Always => vec![format!("a build{online} comes: it is never fresh")],
             Freshness::Exists | Freshness::Digest => Vec::new(),
         }
+    }
+
+    /// When the sizes can be told that were not to be had.
+    fn as_sizes_come(&self, compiled: &Compiled, told: &Explanation) -> Option<String> {
+        let (first, more) = told.unmeasured.split_first()?;
+        let or = match more.len() {
+            0 => ",".to_owned(),
+            1 => ", or of the other one,".to_owned(),
+            more => format!(", or of one of {more} more,"),
+        };
+        let online = if self.is_cut_off(compiled) { " without `--offline`" } else { "" };
+        Some(format!(
+            "`--refresh` or `--force`{online} looks again for the size unpacked of {first}{or} and it is to be had then \
+             (unasked, that of its blob stays)"
+        ))
     }
 
     fn once_it_is_old(&self, what: Aged, record: &StepRecord, limit: Duration, online: &str) -> String {

@@ -24,6 +24,7 @@ impl Engine<'_> {
             (None, Some(taken)) => taken.says = contents::of_file(&past),
             (None, None) => {}
         }
+        told.unmeasured = contents::unmeasured(&past);
         let digest = past.tag.filter(|_| record.answer.is_none());
         for (name, _, came) in told.values.iter_mut().filter(|(_, _, came)| came.is_none()) {
             *came = digest.filter(|_| fingerprint(record, name).is_some()).map(|digest| digest.to_string());

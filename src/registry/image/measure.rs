@@ -84,29 +84,33 @@ pub async fn packed<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, digest: Sha25
 pub async fn unpack<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, image: &mut Image) -> Result<(), SourceError> {
     let files = image.layers.iter().filter_map(|l| l.files.as_ref());
     let distinct: HashMap<String, Files> = files.map(|f| (f.digest.clone(), f.clone())).collect();
-    let sizes: HashMap<String, Option<u64>> = stream::iter(distinct)
+    let sizes: HashMap<String, Answer<u64>> = stream::iter(distinct)
         .map(|(digest, files)| async move { Ok::<_, SourceError>((digest, unpacked(pieces, blobs, &files).await?)) })
         .buffer_unordered(TOGETHER)
         .try_collect()
         .await?;
-    image.set_unpacked(|files| sizes.get(&files.digest).copied().flatten());
+    image.set_unpacked(|files| match sizes.get(&files.digest) {
+        Some(Answer::Found(size)) => Ok(*size),
+        Some(Answer::Absent(why)) => Err(why.clone()),
+        None => Err(format!("{} was not looked at", files.digest)),
+    });
     Ok(())
 }
 
-/// The size of a layer, unpacked; `None` where that is not to be had.
-async fn unpacked<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, files: &Files) -> Result<Option<u64>, SourceError> {
+/// The size of a layer, unpacked, or why that is not to be had.
+async fn unpacked<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, files: &Files) -> Result<Answer<u64>, SourceError> {
     // Nobody but its owner can unpack what is encrypted.
-    let Some(digest) = files.digest.parse::<Sha256>().ok().filter(|_| !files.media_type.ends_with("+encrypted")) else {
-        return Ok(None);
+    if files.media_type.ends_with("+encrypted") {
+        return Ok(Answer::Absent(format!("{} is encrypted", files.digest)));
+    }
+    let Ok(digest) = files.digest.parse::<Sha256>() else {
+        return Ok(Answer::Absent(format!("{} is of a hash that is not known", files.digest)));
     };
     if files.media_type.ends_with(".tar") && files.diff_id == files.digest {
-        return Ok(Some(files.size));
+        return Ok(Answer::Found(files.size));
     }
     let answer = once(pieces, blobs, Measure::Unpacked, digest, || look(pieces, digest, files)).await?;
-    Ok(match answer {
-        Answer::Found(told) => Some(told.size),
-        Answer::Absent(_) => None,
-    })
+    Ok(answer.map(|told| told.size))
 }
 
 async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> Result<Answer<Told>, SourceError> {

@@ -34,7 +34,7 @@ pub struct Way {
     /// The layers of that image that are packed, each once.
     pub packed: Vec<Sha256>,
     /// The layers of that image whose size, unpacked, the store does not tell.
-    pub unmeasured: Vec<String>,
+    pub unmeasured: Vec<Sha256>,
 }
 
 impl Way {
@@ -116,6 +116,8 @@ impl Walk<'_> {
             }
             Some(Ok(Manifest::Schema1(image))) => {
                 self.way.config = None;
+                // Its layers are gzips, all of them.
+                self.layers(image.layers.iter().filter_map(|layer| layer.blob.as_ref()));
                 let platform = Some(Image::of_schema1(digest, image, None, |_| 0).platform);
                 (Met::Image(platform.clone()), End::Image(platform), Vec::new())
             }
@@ -146,6 +148,20 @@ impl Walk<'_> {
         End::NoImage
     }
 
+    /// The packed layers of the image that it may come to.
+    fn layers<'d>(&mut self, digests: impl Iterator<Item = &'d String>) {
+        (self.way.packed, self.way.unmeasured) = (Vec::new(), Vec::new());
+        for digest in digests.filter_map(|digest| digest.parse().ok()) {
+            if self.way.packed.contains(&digest) {
+                continue;
+            }
+            self.way.packed.push(digest);
+            if self.blobs.sizes().get(Measure::Unpacked, &digest).is_none() {
+                self.way.unmeasured.push(digest);
+            }
+        }
+    }
+
     fn image(&mut self, digest: Sha256, image: &ImageManifest, named: Named) -> End {
         let config = image.config.digest.parse::<Sha256>().ok();
         self.way.config = config;
@@ -153,18 +169,8 @@ impl Walk<'_> {
             self.way.no_config = Some(image.config.digest.clone());
             return End::Open;
         }
-        self.way.packed.clear();
         let is_packed = |layer: &&Descriptor| ["gzip", "zstd"].iter().any(|by| layer.media_type.ends_with(by));
-        let is_unknown = |layer: &&Descriptor| {
-            layer.digest.parse().is_ok_and(|digest| self.blobs.sizes().get(Measure::Unpacked, &digest).is_none())
-        };
-        for digest in image.layers.iter().filter(is_packed).filter_map(|layer| layer.digest.parse().ok()) {
-            if !self.way.packed.contains(&digest) {
-                self.way.packed.push(digest);
-            }
-        }
-        let layers = image.layers.iter().filter(is_packed).filter(is_unknown);
-        self.way.unmeasured = layers.map(|layer| layer.digest.clone()).collect();
+        self.layers(image.layers.iter().filter(is_packed).map(|layer| &layer.digest));
         let read = || Config::read(&self.blobs.peek(&config?)?).ok();
         End::Image(match named {
             Named::Alone => None,

@@ -14,6 +14,8 @@ pub struct Recognised {
     pub digest: Option<Sha256>,
     pub platform: Option<String>,
     pub is_unpacked: bool,
+    /// The layers that are marked as having the size of their blob, each once.
+    pub compressed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +41,11 @@ struct FoundRepo {
 struct FoundLayer {
     #[serde(rename = "id")]
     _id: String,
+    // Other writers may mean something else by these.
+    #[serde(default)]
+    digest: Value,
+    #[serde(default)]
+    compressed: Value,
 }
 
 /// Reads a layer file of ours, or of an imagelayers server, where it is that of this image. The error says, after "it",
@@ -50,6 +57,11 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Result<Recognised, Stri
     let [found]: [FoundAnalysis; 1] = serde_json::from_slice(bytes)
         .map_err(|e| format!("is no list of the layers of one image ({})", misread(&e)))?;
     let plain = |name: &str| name.strip_prefix("library/").unwrap_or(name).to_owned();
+    let marked = found.layers.iter().filter(|layer| layer.compressed == Value::Bool(true));
+    let mut compressed: Vec<String> = Vec::new();
+    for digest in marked.filter_map(|layer| layer.digest.as_str()) {
+        compressed.extend((!compressed.iter().any(|known| known == digest)).then(|| digest.to_owned()));
+    }
     let (repo, layers) = (found.repo, found.layers.len());
     if plain(&repo.name) != plain(name) || repo.tag != tag {
         return Err(format!("is of {}:{}", shown(&repo.name), shown(&repo.tag)));
@@ -63,7 +75,7 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Result<Recognised, Stri
     let digest = repo.digest.map(|d| d.parse()).transpose().map_err(|e| format!("has a digest that is {e}"))?;
     // An imagelayers server gave those of unpacked layers, as nobody else could then.
     let is_unpacked = digest.is_none() || repo.sizes.as_deref() == Some(UNCOMPRESSED);
-    Ok(Recognised { digest, platform: repo.platform, is_unpacked })
+    Ok(Recognised { digest, platform: repo.platform, is_unpacked, compressed })
 }
 
 /// What an imagelayers server says of one image.

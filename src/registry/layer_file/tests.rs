@@ -90,7 +90,12 @@ fn file_as_the_design_names_it() {
     let found = recognise(text.as_bytes(), "busybox", "latest").unwrap();
     assert_eq!(
         found,
-        Recognised { digest: Some(made.digest), platform: Some("linux/amd64".into()), is_unpacked: false }
+        Recognised {
+            digest: Some(made.digest),
+            platform: Some("linux/amd64".into()),
+            is_unpacked: false,
+            compressed: Vec::new()
+        }
     );
 }
 
@@ -162,7 +167,7 @@ fn seed_files_are_recognised_and_broken_ones_are_not() {
     };
     let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
     let found = recognise(file.as_bytes(), "library/busybox", "1.24");
-    assert_eq!(found, Ok(Recognised { digest: None, platform: None, is_unpacked: true }));
+    assert_eq!(found, Ok(Recognised { digest: None, platform: None, is_unpacked: true, compressed: Vec::new() }));
     let other = |name: &str, tag: &str| recognise(file.as_bytes(), name, tag).unwrap_err();
     assert_eq!(other("library/busybox", "1.25"), "is of busybox:1.24");
     assert_eq!(other("library/nginx", "1.24"), "is of busybox:1.24");
