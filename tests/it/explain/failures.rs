@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{assert_says, tags_of};
 use crate::support::project::Project;
 use crate::support::sample;
+use crate::support::until;
 use crate::support::words::exit;
 
 fn flaky() -> Project {
@@ -437,4 +438,19 @@ targets:
     assert!(!explained.contains("failed"), "{explained}");
     assert_says(&explained, &["missing output"]);
     assert_eq!(project.build(&[]).restored, 1);
+}
+
+#[test]
+fn a_killed_build_is_told_as_killed_also_while_nobody_has_waited_for_its_process() {
+    let project = slow();
+    let mut build = project.start(&["build", "slow"]);
+    build.until("it has begun", |_| project.exists("began").then_some(()));
+    build.signal(rustix::process::Signal::KILL);
+    let stat = format!("/proc/{}/stat", build.pid());
+    until("its process is no more than its id", || {
+        std::fs::read_to_string(&stat).expect("its id is there").contains(") Z ").then_some(())
+    });
+    assert_says(&project.explain("slow"), &["interrupted 20", ": the build was killed while it ran\n"]);
+    assert_says(&project.run(&["plan"]).stdout, &["run      slow  first build (interrupted when it was last tried)\n"]);
+    build.wait();
 }
