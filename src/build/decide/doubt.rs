@@ -22,6 +22,11 @@ impl Engine<'_> {
         doubts?.first().copied()
     }
 
+    /// Whether it is seen only while building that there still is this step: told where nothing is run.
+    pub(crate) fn is_in_doubt(&self, id: StepId) -> bool {
+        self.mode == Mode::Look && self.in_doubt(id).is_some()
+    }
+
     pub(super) fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
         let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
             Some(parent) => {

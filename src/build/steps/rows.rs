@@ -10,7 +10,7 @@ use super::expand::{parent_of, parents_of};
 use super::intern::Id;
 use super::waits::Wait;
 use super::{Bound, Clash, NONE, StepId, printable};
-use crate::build::engine::{Compiled, Engine, Mode};
+use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 
 impl Engine<'_> {
@@ -70,11 +70,12 @@ impl Engine<'_> {
                     self.fail_late(other, format!("{message} (the other is {})", self.steps.label(id)));
                     let message = format!("{message} (the other is {})", self.steps.label(other));
                     self.fail(id, message, None);
-                    let perhaps = [id, other].iter().any(|&step| self.in_doubt(step).is_some());
-                    [id, other].iter().for_each(|&step| self.mark_perhaps(step, perhaps && self.mode == Mode::Look));
+                    let perhaps = [id, other].iter().any(|&step| self.is_in_doubt(step));
+                    [id, other].iter().for_each(|&step| self.mark_perhaps(step, perhaps));
                     return;
                 }
                 self.fail(id, message, None);
+                self.mark_perhaps(id, self.is_in_doubt(id));
             }
         }
     }

@@ -96,6 +96,34 @@ targets:
 }
 
 #[test]
+fn what_a_value_can_be_no_path_of_fails_for_sure_only_as_long_as_its_list_stays() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"each/{n}.txt\"}
+  all: {rule: command, inputs: [each], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("l.txt", "a\n../b\n");
+    project.build_exits(exit::FAILED, &[]);
+    let why = "the output path \"each/../b.txt\": a path has a part `..`; paths stay in the pipeline's folder";
+    let told = |mark: &str| {
+        let [failed, blocked] = ["failed", "blocked"].map(|word| format!("{word}{mark}"));
+        [format!("{failed:<9}each@n=../b  {why}"), format!("{blocked:<9}all  each@n=../b")]
+    };
+    let plan = || project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan(), &told("").each_ref().map(String::as_str));
+    project.write("l.txt", "a\nc\n");
+    assert_says(&plan(), &told("?").each_ref().map(String::as_str));
+    assert_says(
+        &project.explain("each@n=../b"),
+        &[": failed\n", "as of the last build of what values are read out of"],
+    );
+    assert_eq!(project.build(&[]).built, 3);
+}
+
+#[test]
 fn an_input_that_no_list_has_any_more_is_gone_also_while_others_are_to_come() {
     let project = Project::new(
         "version: 1
