@@ -7,6 +7,7 @@ pub(super) mod former;
 mod freshness;
 pub(super) mod key;
 mod left_out;
+mod moved;
 mod named;
 mod outputs;
 pub(super) mod parts;
@@ -284,15 +285,16 @@ impl Engine<'_> {
             Some(_) => {}
             None => {
                 // That a folder lies where a file is to be now, or a file where a folder is, is told by that.
-                let is_told = |off: &Reason| matches!(off, Reason::ChangedOutput { path, .. } if causes.iter().any(|c| c.turns(path)));
+                let turns = |path: &str| {
+                    causes.iter().any(|c| matches!(c, Reason::TurnedOutput { path: turned, .. } if turned == path))
+                };
+                let is_told = |off: &Reason| matches!(off, Reason::ChangedOutput { path, .. } if turns(path));
                 let off: Vec<Reason> = outputs.off.iter().filter(|off| !is_told(off)).cloned().collect();
                 causes.extend(off);
                 causes.extend(self.found_changed(&record, files));
             }
         }
         causes.extend(self.upstream_causes(id, &upstream.stale, &record));
-        // What moved tells more than why it is tried.
-        causes.sort_by_key(Reason::comes_last);
         let Some(reasons) = Reasons::of(causes)
             .or_else(|| (!same && is_settled).then(|| self.unexplained(id, compiled, &record, answer.as_ref()).into()))
         else {
@@ -339,7 +341,7 @@ impl Engine<'_> {
         &self,
         id: StepId,
         compiled: &Compiled,
-        reasons: Reasons,
+        mut reasons: Reasons,
         answer: Option<Sha256>,
         record: StepRecord,
         run: impl Fn(Reasons, Work, StepRecord) -> Decision,
@@ -347,9 +349,8 @@ impl Engine<'_> {
         let record = self.keyed(id, record, answer.as_ref());
         match answer {
             Some(digest) if !self.is_kept(&digest) => {
-                let mut lost = Reasons::from(Reason::LostAnswer);
-                reasons.iter().for_each(|cause| lost.add(cause.clone()));
-                run(lost, Work::Ask, record)
+                reasons.add(Reason::LostAnswer);
+                run(reasons, Work::Ask, record)
             }
             _ => run(reasons, self.make_or_restore(id, compiled, answer, false), record),
         }

@@ -1,14 +1,11 @@
 //! A cause for which a step runs; [`Reasons`](super::reasons::Reasons) are all those of a step.
 
-use std::fmt;
-use std::time::Duration;
-
-use serde::ser::{Serialize, SerializeMap, Serializer};
+mod told;
 
 use crate::pipeline::model::Freshness;
-use crate::pipeline::node::written;
 
-use super::excerpt::differing;
+pub(super) use self::told::as_before;
+pub use self::told::span;
 use super::outcome::Status;
 
 /// One of the causes for which a step is not up to date.
@@ -71,6 +68,11 @@ pub enum Reason {
         name: String,
         from: Option<String>,
         to: Option<String>,
+    },
+    /// An output that was a file is to be a folder, or the other way round.
+    TurnedOutput {
+        path: String,
+        is_folder: bool,
     },
     /// A binding has another value. What it was is known by its digest only: a path tells each value, so that this takes
     /// a target whose pattern was rewritten to give the same path.
@@ -167,104 +169,32 @@ impl Aged {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FirstBuild => write!(f, "first build"),
-            Self::MissingRecord { what, why } => write!(f, "missing record: {what} is there, {why}"),
-            Self::MissingOutput(path) => write!(f, "missing output: {path}"),
-            Self::ChangedOutput { path, from, to } => write!(f, "changed output: {path}, from {from} to {to}"),
-            Self::ChangedInput { input, from, to } => write!(f, "changed input: {input}, from {from} to {to}"),
-            Self::ChangedInputs { of, from, to } => {
-                write!(f, "changed inputs: among the steps of {of}, from {from} to {to}")
-            }
-            Self::UpstreamRebuilt { step, input, from, to } => {
-                write!(f, "upstream rebuilt: {input} by {step}, from {from} to {to}")
-            }
-            Self::NewInput(input) => write!(f, "new input: {input}"),
-            Self::BackInput { input, before } => write!(f, "new input: {input} ({before})"),
-            Self::LostInput(input) => write!(f, "an input is gone: {input}"),
-            Self::LeftOut { input, step, status } => {
-                let is = if *status == Status::Failed { "" } else { "is " };
-                write!(f, "left out: {input}, since {step} {is}{}", status.word())
-            }
-            Self::LostInputs(1) => write!(f, "an input is gone whose name is forgotten"),
-            Self::LostInputs(count) => write!(f, "{count} inputs are gone whose names are forgotten"),
-            Self::Reordered { from, to } => write!(f, "inputs in another order: from {from} to {to}"),
-            Self::Parameter { name, from, to } => match (from, to) {
-                (Some(from), Some(to)) => {
-                    let (from, to) = (differing(from, to), differing(to, from));
-                    write!(f, "changed parameter: {name}, from {from:?} to {to:?}")
-                }
-                (None, Some(to)) => write!(f, "new parameter: {name}, {:?}", differing(to, "")),
-                (Some(from), None) => write!(f, "removed parameter: {name}, was {:?}", differing(from, "")),
-                (None, None) => write!(f, "changed parameter: {name}"),
-            },
-            Self::OtherValue { binding, to } => write!(f, "changed parameter: {binding}, to {to:?}"),
-            Self::RuleVersion { rule, from, to } => write!(f, "rule version: {rule}, from {from} to {to}"),
-            Self::Rule { from, to } => write!(f, "changed rule: from {from} to {to}"),
-            Self::MovedTag { tag, from, to } => write!(f, "moved tag: {tag}, from sha256:{from}… to sha256:{to}…"),
-            Self::ChangedAnswer { what: None, from, to } => write!(f, "changed answer: from {from} to {to}"),
-            Self::ChangedAnswer { what: Some(what), from, to } => {
-                write!(f, "changed answer: from {from} to {to} ({what})")
-            }
-            Self::ChangedQuestion { what, from, to } => {
-                let told = |text: &Option<String>| match text.as_deref() {
-                    None => "what was not recorded".to_owned(),
-                    Some("") => "nothing".to_owned(),
-                    Some(text) => text.to_owned(),
-                };
-                let (from, to) = (told(from), told(to));
-                write!(f, "changed question: {what}, from {} to {}", differing(&from, &to), differing(&to, &from))
-            }
-            Self::NotFresh { what, age, fresh } => match fresh {
-                Freshness::Within(limit) => {
-                    let limit = written(*limit);
-                    write!(f, "freshness: {} {}, limit {limit}", what.word(), when(*age))
-                }
-                Freshness::Digest => write!(f, "freshness: asked each time (digest)"),
-                Freshness::Always => write!(f, "freshness: always"),
-                Freshness::Exists => write!(f, "freshness: never asked"),
-            },
-            Self::Refreshed => write!(f, "refreshed by hand"),
-            Self::Forced => write!(f, "forced by hand"),
-            Self::OtherTarget { path, target } => write!(f, "made by another target: {path} was last made by {target}"),
-            Self::Rearranged(Some((from, to))) => {
-                write!(f, "changed parameter: inputs, from {:?} to {:?}", differing(from, to), differing(to, from))
-            }
-            Self::Rearranged(None) => write!(f, "changed parameter: inputs, which name the same files otherwise"),
-            Self::Untold => write!(f, "changed: its record does not tell what"),
-            Self::Upstream(step) => write!(f, "upstream: {step} is made again"),
-            Self::UpstreamAsked(step) => write!(f, "upstream: {step} is asked, and may be answered otherwise"),
-            Self::UpstreamNew(step) => write!(f, "upstream: {step} is new, unless it turns out absent"),
-            Self::UpstreamThatFailed { step, without: None } => write!(f, "upstream: {}", as_before(step)),
-            Self::UpstreamThatFailed { step, without: Some((input, more)) } => {
-                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
-                write!(f, "upstream: {}; the last run did without {input}{more}", as_before(step))
-            }
-            Self::UpstreamPerhaps(step) => write!(f, "upstream: {step} may be made again"),
-            Self::WasAbsent(why) => write!(f, "was absent: {why}"),
-            Self::Gone => write!(f, "gone: it was there when it was last made"),
-            Self::LostAnswer => write!(f, "its recorded answer is not in the store any more"),
-        }
-    }
-}
-
 impl Reason {
     /// It tells why a source was asked, and nothing of what came of that.
     pub(super) fn only_asks(&self) -> bool {
         matches!(self, Self::NotFresh { .. } | Self::Refreshed)
     }
 
-    /// It tells that this output was a folder and is a file now, or the other way round.
-    pub(super) fn turns(&self, output: &str) -> bool {
-        let Self::Parameter { name, from: Some(from), to: Some(to) } = self else { return false };
-        name == "output" && from != to && [from, to].iter().all(|path| path.strip_suffix('/').unwrap_or(path) == output)
-    }
-
-    /// It tells why a step was tried, whatever moved.
-    pub(super) fn comes_last(&self) -> bool {
-        self.only_asks() || *self == Self::Forced
+    /// Its place among the causes of a step, which is the same before a build and after it: what moved, as far as that is
+    /// known before, then what is seen only while building, then what came of asking, then why it was asked or tried.
+    pub(super) fn place(&self) -> (u8, &str) {
+        match self {
+            Self::NewInput(input) | Self::BackInput { input, .. } => (1, input),
+            Self::LostInput(input) | Self::LeftOut { input, .. } => (2, input),
+            Self::LostInputs(_) => (3, ""),
+            Self::Reordered { .. } | Self::Rearranged(_) => (4, ""),
+            Self::MissingOutput(_) | Self::ChangedOutput { .. } | Self::WasAbsent(_) => (5, ""),
+            Self::UpstreamRebuilt { .. }
+            | Self::Upstream(_)
+            | Self::UpstreamAsked(_)
+            | Self::UpstreamNew(_)
+            | Self::UpstreamThatFailed { .. }
+            | Self::UpstreamPerhaps(_) => (6, ""),
+            Self::ChangedAnswer { .. } | Self::Gone => (7, ""),
+            Self::NotFresh { .. } | Self::Refreshed => (8, ""),
+            Self::Forced => (9, ""),
+            _ => (0, ""),
+        }
     }
 
     /// Whether a cause in words tells what came of asking.
@@ -301,9 +231,11 @@ impl Reason {
             | Self::LostInputs(_) => "changed-input",
             Self::LeftOut { .. } => "left-out",
             Self::UpstreamRebuilt { .. } => "upstream-rebuilt",
-            Self::Parameter { .. } | Self::OtherValue { .. } | Self::Reordered { .. } | Self::Rearranged(_) => {
-                "changed-parameter"
-            }
+            Self::Parameter { .. }
+            | Self::TurnedOutput { .. }
+            | Self::OtherValue { .. }
+            | Self::Reordered { .. }
+            | Self::Rearranged(_) => "changed-parameter",
             Self::RuleVersion { .. } => "rule-version",
             Self::Rule { .. } => "changed-rule",
             Self::MovedTag { .. } => "moved-tag",
@@ -323,95 +255,5 @@ impl Reason {
             Self::Gone => "gone",
             Self::LostAnswer => "lost-answer",
         }
-    }
-}
-
-/// What a reason is about, what that was before, and what it is now; `None` where it has no such thing to tell.
-type Moved<'a> = (Option<&'a str>, Option<String>, Option<String>);
-
-impl Reason {
-    fn moved(&self) -> Moved<'_> {
-        match self {
-            Self::ChangedOutput { path: what, from, to }
-            | Self::ChangedInput { input: what, from, to }
-            | Self::ChangedInputs { of: what, from, to }
-            | Self::UpstreamRebuilt { input: what, from, to, .. }
-            | Self::MovedTag { tag: what, from, to } => (Some(what), Some(from.clone()), Some(to.clone())),
-            Self::Parameter { name: what, from, to } | Self::ChangedQuestion { what, from, to } => {
-                (Some(what), from.clone(), to.clone())
-            }
-            Self::Reordered { from, to } | Self::Rearranged(Some((from, to))) => {
-                (Some("inputs"), Some(from.clone()), Some(to.clone()))
-            }
-            Self::OtherValue { binding, to } => (Some(binding), None, Some(to.clone())),
-            Self::RuleVersion { rule, from, to } => (Some(rule), Some(from.to_string()), Some(to.to_string())),
-            Self::Rule { from, to } => (None, Some(from.clone()), Some(to.clone())),
-            Self::ChangedAnswer { what, from, to } => (what.as_deref(), Some(from.clone()), Some(to.clone())),
-            Self::MissingOutput(what)
-            | Self::MissingRecord { what, .. }
-            | Self::NewInput(what)
-            | Self::BackInput { input: what, .. }
-            | Self::LostInput(what)
-            | Self::LeftOut { input: what, .. }
-            | Self::Upstream(what)
-            | Self::UpstreamAsked(what)
-            | Self::UpstreamNew(what)
-            | Self::UpstreamThatFailed { step: what, .. }
-            | Self::UpstreamPerhaps(what)
-            | Self::OtherTarget { target: what, .. } => (Some(what), None, None),
-            Self::FirstBuild
-            | Self::LostInputs(_)
-            | Self::Rearranged(None)
-            | Self::Untold
-            | Self::NotFresh { .. }
-            | Self::Refreshed
-            | Self::Forced
-            | Self::WasAbsent(_)
-            | Self::Gone
-            | Self::LostAnswer => (None, None, None),
-        }
-    }
-}
-
-/// For programs: the kind, the words, and what moved from what to what.
-impl Serialize for Reason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.serialize_into(&mut map)?;
-        map.end()
-    }
-}
-
-impl Reason {
-    pub(super) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let (what, from, to) = self.moved();
-        map.serialize_entry("kind", self.kind())?;
-        map.serialize_entry("text", &self.to_string())?;
-        let moved = [("what", what.map(str::to_owned)), ("from", from), ("to", to)];
-        for (name, value) in moved.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            map.serialize_entry(name, value)?;
-        }
-        Ok(())
-    }
-}
-
-/// What is to be said of a step that failed, or was put off, when it was last tried.
-pub(super) fn as_before(step: &str) -> String {
-    format!("{step} is tried again, and may fail or be put off as before")
-}
-
-fn when(age: i64) -> String {
-    let seconds = span(Duration::from_millis(age.unsigned_abs()));
-    if age < 0 { format!("{seconds} in the future, as the clock says now") } else { format!("{seconds} ago") }
-}
-
-/// A time as people say it: `300ms`, `45s`, `12m`, `3h`, `5d`.
-pub fn span(time: Duration) -> String {
-    match time.as_secs() {
-        0 => format!("{}ms", time.as_millis()),
-        seconds @ 1..=119 => format!("{seconds}s"),
-        seconds @ 120..=7199 => format!("{}m", seconds / 60),
-        seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
-        seconds => format!("{}d", seconds / 86_400),
     }
 }

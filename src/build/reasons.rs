@@ -46,31 +46,22 @@ impl From<Reason> for Reasons {
 }
 
 impl Reasons {
-    /// One that was found later.
+    /// One more, in its place.
     pub fn add(&mut self, cause: Reason) {
         if self.more.len() + 1 >= KEPT {
             self.unlisted += 1;
             self.is_unlisted_certain |= !cause.is_uncertain();
+        } else if cause.place() < self.first.place() {
+            self.more.insert(0, std::mem::replace(&mut self.first, cause));
         } else if self.iter().all(|known| *known != cause) {
-            self.more.push(cause);
-        }
-    }
-
-    /// One that was found later. It goes first where the first tells only why it was tried.
-    pub fn lead(&mut self, cause: Reason) {
-        if self.iter().any(|known| *known == cause) {
-            return;
-        }
-        if self.first.comes_last() {
-            let first = std::mem::replace(&mut self.first, cause);
-            self.more.insert(0, first);
-        } else {
-            self.add(cause);
+            let at = self.more.partition_point(|known| known.place() <= cause.place());
+            self.more.insert(at, cause);
         }
     }
 
     /// `None` where nothing is a cause.
-    pub fn of(causes: Vec<Reason>) -> Option<Self> {
+    pub fn of(mut causes: Vec<Reason>) -> Option<Self> {
+        causes.sort_by(|a, b| a.place().cmp(&b.place()));
         let mut causes = causes.into_iter();
         let mut all = Self::from(causes.next()?);
         causes.for_each(|cause| all.add(cause));
@@ -269,14 +260,19 @@ mod tests {
     }
 
     #[test]
-    fn what_came_of_asking_is_told_before_why_it_was_tried() {
+    fn what_came_of_asking_is_told_before_why_it_was_tried_whatever_else_is_told() {
         let answer = Reason::ChangedAnswer { what: None, from: "1".into(), to: "2".into() };
-        let (mut asked, mut forced) = (Reasons::from(Reason::Refreshed), Reasons::from(Reason::Forced));
-        asked.lead(answer.clone());
-        asked.lead(answer.clone());
-        forced.lead(answer.clone());
-        assert_eq!(asked.iter().collect::<Vec<_>>(), [&answer, &Reason::Refreshed]);
-        assert_eq!(forced.iter().collect::<Vec<_>>(), [&answer, &Reason::Forced]);
+        let missing = Reason::MissingOutput("a".into());
+        for why in [Reason::Refreshed, Reason::Forced] {
+            let told = [missing.clone(), answer.clone(), why.clone()];
+            let mut causes = Reasons::of(vec![why.clone(), missing.clone()]).unwrap();
+            causes.add(answer.clone());
+            causes.add(answer.clone());
+            assert_eq!(causes.iter().collect::<Vec<_>>(), told.iter().collect::<Vec<_>>());
+            let mut causes = Reasons::from(why.clone());
+            causes.add(answer.clone());
+            assert_eq!(causes.iter().collect::<Vec<_>>(), [&answer, &why]);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod lists;
 mod lost;
 mod manifests;
 mod offline;
+mod order;
 mod past;
 mod reads;
 mod records;

@@ -96,8 +96,10 @@ impl Engine<'_> {
             }
             None => return Reason::FirstBuild.into(),
         };
-        let mut reasons = Reasons::from(if self.forced(id) { Reason::Forced } else { missing.clone() });
-        reasons.add(missing);
+        let mut reasons = Reasons::from(missing);
+        if self.forced(id) {
+            reasons.add(Reason::Forced);
+        }
         reasons
     }
 

@@ -1,17 +1,13 @@
 //! What a step's key is made of, and what it reads.
 
-use std::collections::HashMap;
-
 use crate::pipeline::model::{InputKind, TargetId};
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
-use super::changes::Changes;
-use super::key::{KeyMaker, Part, SetHasher, Template};
+use super::key::{KeyMaker, Part, SetHasher};
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
-use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::{GroupId, Wait};
 
@@ -58,97 +54,6 @@ impl Engine<'_> {
         }
     }
 
-    /// The parts of a step's key that moved since the record, most telling first.
-    pub(crate) fn changes(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        record: &StepRecord,
-        answer: Option<&Sha256>,
-    ) -> Vec<Reason> {
-        let old = self.state.template(&record.template).and_then(Template::parse);
-        let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
-        self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
-        self.each_recorded_input(id, &mut |part| {
-            if !self.is_left_out(id, part, record) {
-                changes.see(part);
-            }
-        });
-        self.each_open_input(id, &mut |path| changes.expect(path));
-        let outputs = match self.record_path(id) {
-            Some(path) => self.outputs_of_record(path, record),
-            None => self.paths(id).collect(),
-        };
-        let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
-        found.extend(self.reordered_outputs(id, &outputs));
-        found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
-        let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
-        found.retain(|cause| match cause {
-            Reason::LostInput(path) => !grows || !self.may_come(id, path),
-            Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
-            // What the crowd is to be is not known.
-            Reason::ChangedInputs { .. } => !open,
-            cause => !self.is_made_anew(cause),
-        });
-        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, compiled, old.as_ref())).flatten();
-        let told = found.into_iter().flat_map(|reason| {
-            let inside = match &reason {
-                Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
-                _ => Vec::new(),
-            };
-            std::iter::once(self.by_upstream(id, record, reason)).chain(inside)
-        });
-        by_another.into_iter().chain(told).collect()
-    }
-
-    /// Whether the key moved though all that it is made of is as recorded, that of inputs which are to be made again
-    /// included: then it was not moved by what these come to.
-    pub(super) fn reads_otherwise(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        record: &StepRecord,
-        answer: Option<&Sha256>,
-    ) -> bool {
-        if self.may_grow_inputs(id) {
-            return false;
-        }
-        let then: HashMap<[u8; 8], [u8; 8]> = record.parts.iter().map(|part| (part.name, part.value)).collect();
-        let mut is_as_recorded = true;
-        self.each_recorded_input(id, &mut |part| is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value()));
-        // What was never made is in no key yet.
-        self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
-        let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record.key, id, compiled, answer);
-        is_as_recorded && !is_key()
-    }
-
-    /// The outputs that were folders and are files now, or the other way round.
-    fn turned_outputs(&self, id: StepId, old: &Template, new: &Template) -> Vec<Reason> {
-        let (Some(then), Some(now)) = (&old.folders, &new.folders) else { return Vec::new() };
-        let written = |path: &str, is_folder| Some(if is_folder { format!("{path}/") } else { path.to_owned() });
-        let turned = self.paths(id).enumerate().filter_map(|(place, path)| {
-            let (then, now) = (then.contains(&place), now.contains(&place));
-            let turned =
-                || Reason::Parameter { name: "output".to_owned(), from: written(path, then), to: written(path, now) };
-            (then != now).then(turned)
-        });
-        turned.collect()
-    }
-
-    /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
-    fn is_made_anew(&self, cause: &Reason) -> bool {
-        let Reason::ChangedInput { input, .. } = cause else { return false };
-        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
-    }
-
-    /// An input that is not to be reckoned with.
-    fn is_left_out(&self, id: StepId, part: &Part<'_>, record: &StepRecord) -> bool {
-        let Part::Input { path, .. } = part else { return false };
-        // Most have none, and inputs are many.
-        let maker = if self.failures.is_empty() { None } else { self.steps.find_path(&self.state, path) };
-        maker.is_some_and(|maker| self.goes_without(id, maker, record))
-    }
-
     /// The path whose name has this hash in records, where the state still knows it.
     pub(crate) fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
         let names = self.input_names.get_or_init(|| {
@@ -186,7 +91,7 @@ impl Engine<'_> {
     }
 
     /// The groups among a step's inputs of which something is to be made, each with its place among them.
-    fn open_groups(&self, id: StepId) -> impl Iterator<Item = (usize, GroupId)> + '_ {
+    pub(super) fn open_groups(&self, id: StepId) -> impl Iterator<Item = (usize, GroupId)> + '_ {
         self.steps.inputs_of(id).iter().enumerate().filter_map(move |(position, slot)| match slot.wait {
             Wait::Group(group) => Some((position, group)).filter(|_| self.is_open_group(id, position, group)),
             Wait::Step(_) | Wait::File(_) | Wait::None => None,
@@ -201,7 +106,7 @@ impl Engine<'_> {
     }
 
     /// Shows the inputs that are to be made, whether or not there is anything of them now.
-    fn each_open_input(&self, id: StepId, see: &mut dyn FnMut(&str)) {
+    pub(super) fn each_open_input(&self, id: StepId, see: &mut dyn FnMut(&str)) {
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             let lacks = |step: &StepId| self.steps.step(*step).status.blocks() && !self.goes_on_without(id, position);
             let open = match slot.wait {
@@ -219,60 +124,6 @@ impl Engine<'_> {
                 Wait::File(_) | Wait::None => Vec::new(),
             };
             open.into_iter().for_each(|step| self.paths(step).for_each(&mut *see));
-        }
-    }
-
-    /// That another target made a step's output since, where both are there to make it, and not as one step.
-    fn by_another_target(&self, id: StepId, compiled: &Compiled, recorded: Option<&Template>) -> Option<Reason> {
-        let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
-        let path = self.path(id, 0);
-        let mut makers = self.makers().of(path).into_iter().map(|(maker, _)| maker);
-        let maker = makers.find(|&maker| self.pipeline.targets[maker].name == *target)?;
-        let is_same = self.describes(maker, id) || recorded.is_some_and(|then| then.is_same(&compiled.template));
-        (!is_same).then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
-    }
-
-    /// An input that this build itself made anew is named with the step that made it. What comes back from the store is
-    /// not made, and is known before.
-    fn by_upstream(&self, id: StepId, record: &StepRecord, reason: Reason) -> Reason {
-        let (input, from, to) = match reason {
-            Reason::NewInput(input) => return self.new_input(id, record, input),
-            Reason::LostInput(input) => return self.lost(id, input),
-            Reason::ChangedInput { input, from, to } => (input, from, to),
-            Reason::ChangedInputs { of, from, to } => {
-                return Reason::ChangedInputs { of: self.entry(id, of), from, to };
-            }
-            other => return other,
-        };
-        let rebuilt = |&step: &StepId| self.steps.step(step).status == Status::Built;
-        match self.steps.find_path(&self.state, &input).filter(rebuilt) {
-            Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input, from, to },
-            None => Reason::ChangedInput { input, from, to },
-        }
-    }
-
-    /// An input that is not among those of now: there is none such any more, or it is done without.
-    fn lost(&self, id: StepId, input: String) -> Reason {
-        let maker = self.steps.find_path(&self.state, &input);
-        let blocks = |&maker: &StepId| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker);
-        let by = match maker {
-            Some(_) => maker.filter(blocks),
-            None => self.kept_away_by(id, &input),
-        };
-        match by {
-            Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
-            None => Reason::LostInput(input),
-        }
-    }
-
-    /// An entry of `inputs:`, told by its place as keys know it, by the name of its target.
-    fn entry(&self, id: StepId, place: String) -> String {
-        let target = self.steps.target(id);
-        let position = place.strip_prefix("input ").and_then(|place| place.parse::<usize>().ok());
-        let input = position.and_then(|position| target.inputs.get(position.checked_sub(1)?));
-        match input.map(|input| &input.kind) {
-            Some(InputKind::Target { target, .. }) => self.pipeline.targets[*target].name.clone(),
-            _ => place,
         }
     }
 
@@ -324,7 +175,7 @@ impl Engine<'_> {
 
     /// Shows the inputs of a step as records keep them: file by file, so that a change can be named. Of a large group that
     /// many steps read, each would keep the whole list: there, the digest of the list does for all.
-    fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
+    pub(super) fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
             match slot.wait {
                 Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
@@ -348,7 +199,13 @@ impl Engine<'_> {
     }
 
     /// Shows the parts of a step's key that are no inputs, in order.
-    fn each_own_part(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>, see: &mut dyn FnMut(&Part<'_>)) {
+    pub(super) fn each_own_part(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        answer: Option<&Sha256>,
+        see: &mut dyn FnMut(&Part<'_>),
+    ) {
         let bindings = &self.steps.target(id).bindings;
         let bound = self.steps.bound(id);
         for &b in &compiled.reads {

@@ -75,7 +75,7 @@ impl Engine<'_> {
                     true => Some(format!("the first was {TAKEN_OVER}")),
                     false => self.difference(id, &from, &bytes),
                 };
-                run.reasons.lead(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
+                run.reasons.add(Reason::ChangedAnswer { what, from: hex(&from.0[..8]), to: hex(&digest.0[..8]) });
             }
             // Of the run that made what is there, as long as nothing else is made.
             run.record.made_at = before.last_made();
@@ -140,7 +140,7 @@ impl Engine<'_> {
             return self.failed(id, run, failure, listener);
         }
         if let Some(why) = self.state.step(self.path(id, 0)).and_then(|before| before.absent) {
-            run.reasons.lead(Reason::WasAbsent(why));
+            run.reasons.add(Reason::WasAbsent(why));
         }
         let mut found = self.keep_found(placed.found);
         found.extend(placed.inside);
@@ -194,7 +194,7 @@ impl Engine<'_> {
         let before = self.state.step(self.path(id, 0));
         let mut run = run;
         if let Some(cause) = before.as_ref().and_then(|before| absent_now(before, &run, &why)) {
-            run.reasons.lead(cause);
+            run.reasons.add(cause);
         }
         self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);

@@ -347,7 +347,7 @@ impl Engine<'_> {
     }
 
     /// The values that a record has only the digests of, as far as they stand in the path of its output.
-    pub(super) fn values_in(&self, path: &str) -> Vec<Value> {
+    pub(crate) fn values_in(&self, path: &str) -> Vec<Value> {
         let Some(record) = self.state.step(path) else { return Vec::new() };
         let template = self.state.template(&record.template).and_then(Template::parse);
         let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {

@@ -586,3 +586,21 @@ targets:
     assert_says(&project.explain("last"), &["because   new input: n/2.p\n", "because   new input: n/2.q\n"]);
     assert_eq!(project.build(&[]).step("last").reason(), "new input: n/2.p");
 }
+
+#[test]
+fn of_other_values_that_give_the_same_path_it_is_told_what_they_were() {
+    let project = Project::new(
+        "version: 1
+targets:
+  p: {rule: command, foreach: {a: {lines: as}, b: {lines: bs}}, run: \"echo {a} {b} > {out}\", output: \"p/{a}-{b}\"}
+",
+    );
+    project.write("as", "x-y\n");
+    project.write("bs", "z\n");
+    project.build(&[]);
+    project.write("as", "x\n");
+    project.write("bs", "y-z\n");
+    let causes = [r#"changed parameter: a, from "x-y" to "x""#, r#"changed parameter: b, from "z" to "y-z""#];
+    assert_says(&project.explain("p"), &causes);
+    assert_says(&project.run(&["build", "-v"]).exits(exit::DONE).stderr, &causes);
+}

@@ -61,9 +61,9 @@ fn what_moved_in_a_folder_that_is_read_is_named() {
     project.build(&[]);
     let made = [
         "upstream rebuilt: result/folder by made",
-        "result/folder/sub/inner.txt, from",
-        "new input: result/folder/two",
-        "an input is gone: result/folder/one",
+        "upstream rebuilt: result/folder/sub/inner.txt by made, from ",
+        "upstream rebuilt: result/folder/two by made, from nothing to a file\n",
+        "upstream rebuilt: result/folder/one by made, from a file to nothing\n",
     ];
     assert_says(&project.explain("reads"), &made);
 }

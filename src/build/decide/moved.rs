@@ -1,0 +1,177 @@
+//! Which parts of a step's key moved since its record, and how each is told as a cause.
+
+use std::collections::HashMap;
+
+use crate::pipeline::model::InputKind;
+use crate::store::Sha256;
+use crate::store::state::StepRecord;
+
+use super::changes::Changes;
+use super::key::{Part, Template};
+use crate::build::engine::{Compiled, Engine};
+use crate::build::outcome::Status;
+use crate::build::reason::Reason;
+use crate::build::steps::StepId;
+
+impl Engine<'_> {
+    /// The parts of a step's key that moved since the record, most telling first.
+    pub(crate) fn changes(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> Vec<Reason> {
+        let old = self.state.template(&record.template).and_then(Template::parse);
+        let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
+        self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
+        self.each_recorded_input(id, &mut |part| {
+            if !self.is_left_out(id, part, record) {
+                changes.see(part);
+            }
+        });
+        self.each_open_input(id, &mut |path| changes.expect(path));
+        let outputs = match self.record_path(id) {
+            Some(path) => self.outputs_of_record(path, record),
+            None => self.paths(id).collect(),
+        };
+        let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
+        found.extend(self.reordered_outputs(id, &outputs));
+        found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
+        let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
+        found.retain(|cause| match cause {
+            Reason::LostInput(path) => !grows || !self.may_come(id, path),
+            Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
+            // What the crowd is to be is not known.
+            Reason::ChangedInputs { .. } => !open,
+            cause => !self.is_made_anew(cause),
+        });
+        let by_another = (!found.is_empty()).then(|| self.by_another_target(id, compiled, old.as_ref())).flatten();
+        let told = found.into_iter().flat_map(|reason| {
+            let inside = match &reason {
+                Reason::ChangedInput { input, .. } => self.changed_inside(record, input),
+                _ => Vec::new(),
+            };
+            std::iter::once(self.in_full(id, record, reason))
+                .chain(inside.into_iter().map(|file| self.by_upstream(file)))
+        });
+        by_another.into_iter().chain(told).collect()
+    }
+
+    /// Whether the key moved though all that it is made of is as recorded, that of inputs which are to be made again
+    /// included: then it was not moved by what these come to.
+    pub(super) fn reads_otherwise(
+        &self,
+        id: StepId,
+        compiled: &Compiled,
+        record: &StepRecord,
+        answer: Option<&Sha256>,
+    ) -> bool {
+        if self.may_grow_inputs(id) {
+            return false;
+        }
+        let then: HashMap<[u8; 8], [u8; 8]> = record.parts.iter().map(|part| (part.name, part.value)).collect();
+        let mut is_as_recorded = true;
+        self.each_recorded_input(id, &mut |part| is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value()));
+        // What was never made is in no key yet.
+        self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
+        let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record.key, id, compiled, answer);
+        is_as_recorded && !is_key()
+    }
+
+    /// The outputs that were folders and are files now, or the other way round.
+    fn turned_outputs(&self, id: StepId, old: &Template, new: &Template) -> Vec<Reason> {
+        let (Some(then), Some(now)) = (&old.folders, &new.folders) else { return Vec::new() };
+        let turned = self.paths(id).enumerate().filter(|(place, _)| then.contains(place) != now.contains(place));
+        turned
+            .map(|(place, path)| Reason::TurnedOutput { path: path.to_owned(), is_folder: now.contains(&place) })
+            .collect()
+    }
+
+    /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
+    fn is_made_anew(&self, cause: &Reason) -> bool {
+        let Reason::ChangedInput { input, .. } = cause else { return false };
+        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
+    }
+
+    /// An input that is not to be reckoned with.
+    fn is_left_out(&self, id: StepId, part: &Part<'_>, record: &StepRecord) -> bool {
+        let Part::Input { path, .. } = part else { return false };
+        // Most have none, and inputs are many.
+        let maker = if self.failures.is_empty() { None } else { self.steps.find_path(&self.state, path) };
+        maker.is_some_and(|maker| self.goes_without(id, maker, record))
+    }
+
+    /// That another target made a step's output since, where both are there to make it, and not as one step.
+    fn by_another_target(&self, id: StepId, compiled: &Compiled, recorded: Option<&Template>) -> Option<Reason> {
+        let target = recorded?.target.as_ref().filter(|name| **name != self.steps.target(id).name)?;
+        let path = self.path(id, 0);
+        let mut makers = self.makers().of(path).into_iter().map(|(maker, _)| maker);
+        let maker = makers.find(|&maker| self.pipeline.targets[maker].name == *target)?;
+        let is_same = self.describes(maker, id) || recorded.is_some_and(|then| then.is_same(&compiled.template));
+        (!is_same).then(|| Reason::OtherTarget { path: path.to_owned(), target: target.clone() })
+    }
+
+    /// A part that moved, with what else there is to tell of it.
+    fn in_full(&self, id: StepId, record: &StepRecord, reason: Reason) -> Reason {
+        match reason {
+            Reason::NewInput(input) => self.new_input(id, record, input),
+            Reason::LostInput(input) => self.lost(id, input),
+            Reason::ChangedInputs { of, from, to } => Reason::ChangedInputs { of: self.entry(id, of), from, to },
+            Reason::OtherValue { binding, to } => self.other_value(id, binding, to),
+            other => self.by_upstream(other),
+        }
+    }
+
+    /// An input that this build itself made anew is named with the step that made it, and so is each file in it: what comes
+    /// back from the store is not made, and is known before.
+    fn by_upstream(&self, reason: Reason) -> Reason {
+        let a_file = |path: &str| if path.ends_with('/') { "an empty folder" } else { "a file" }.to_owned();
+        let nothing = || "nothing".to_owned();
+        let (input, from, to) = match &reason {
+            Reason::ChangedInput { input, from, to } => (input, from.clone(), to.clone()),
+            Reason::NewInput(input) => (input, nothing(), a_file(input)),
+            Reason::LostInput(input) => (input, a_file(input), nothing()),
+            _ => return reason,
+        };
+        let rebuilt = |&step: &StepId| self.steps.step(step).status == Status::Built;
+        match self.maker_around(input).filter(rebuilt) {
+            Some(step) => Reason::UpstreamRebuilt { step: self.steps.label(step), input: input.clone(), from, to },
+            None => reason,
+        }
+    }
+
+    /// A value that gives the same path as the one before, which stands in that path, too.
+    fn other_value(&self, id: StepId, binding: String, to: String) -> Reason {
+        let then = self.record_path(id).map(|path| self.values_in(self.state.path(path))).unwrap_or_default();
+        match then.into_iter().find(|(name, ..)| *name == binding) {
+            Some((name, from, _)) => Reason::Parameter { name, from: Some(from), to: Some(to) },
+            None => Reason::OtherValue { binding, to },
+        }
+    }
+
+    /// An input that is not among those of now: there is none such any more, or it is done without.
+    fn lost(&self, id: StepId, input: String) -> Reason {
+        let maker = self.steps.find_path(&self.state, &input);
+        let blocks = |&maker: &StepId| self.steps.step(maker).status.blocks() && self.reads_in_part(id, maker);
+        let by = match maker {
+            Some(_) => maker.filter(blocks),
+            None => self.kept_away_by(id, &input),
+        };
+        match by {
+            Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
+            None => Reason::LostInput(input),
+        }
+    }
+
+    /// An entry of `inputs:`, told by its place as keys know it, by the name of its target.
+    fn entry(&self, id: StepId, place: String) -> String {
+        let target = self.steps.target(id);
+        let position = place.strip_prefix("input ").and_then(|place| place.parse::<usize>().ok());
+        let input = position.and_then(|position| target.inputs.get(position.checked_sub(1)?));
+        match input.map(|input| &input.kind) {
+            Some(InputKind::Target { target, .. }) => self.pipeline.targets[*target].name.clone(),
+            _ => place,
+        }
+    }
+}
