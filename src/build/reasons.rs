@@ -25,6 +25,9 @@ const MADE: &str = "what came back was made at ";
 /// The beginning of what a record says beside why a source was asked, where an earlier try was told a part of the answer.
 const EARLIER: &str = "from a try that did not end: ";
 
+/// The beginning of what the record of a step says that was absent, and was seen to be so again without being asked about.
+const AGAIN: &str = "gone through again at ";
+
 /// Around the source of a step that was made by its answer, where another one has said the same since.
 const SOURCE: [&str; 2] = ["its source was ", " then"];
 
@@ -121,8 +124,10 @@ impl Reasons {
     /// Of the causes that a record tells of a run for which a source was asked, those for which it was: not what it said.
     pub fn of_asking(why: &str) -> Vec<String> {
         let all = Self::recorded(why);
-        let tells_why =
-            |cause: &str| !cause.starts_with(NOTE) && source_then(cause).is_none() && !Reason::is_outcome(cause);
+        let tells_why = |cause: &str| {
+            let is_note = [NOTE, AGAIN].iter().any(|note| cause.starts_with(note));
+            !is_note && source_then(cause).is_none() && !Reason::is_outcome(cause)
+        };
         let causes: Vec<String> = all.iter().filter(|cause| tells_why(cause)).cloned().collect();
         if causes.is_empty() { all } else { causes }
     }
@@ -170,6 +175,14 @@ pub(super) fn tells_earlier(line: &str) -> bool {
 pub(super) fn by_source(why: &str, then: &str) -> String {
     let mut lines = Reasons::recorded(why);
     lines.extend(source_then(why).is_none().then(|| SOURCE.join(then)));
+    lines.join("\n")
+}
+
+/// What a record tells of why a step is absent, with why it was gone through again `now`, in milliseconds since 1970.
+pub(super) fn gone_through(why: &str, now: i64, reasons: &Reasons) -> String {
+    let mut lines = Reasons::recorded(why);
+    lines.retain(|line| !line.starts_with(AGAIN));
+    lines.push(format!("{AGAIN}{}: {}", time(now), reasons.listed().join("; ")));
     lines.join("\n")
 }
 

@@ -16,7 +16,7 @@ use crate::build::execute::task::Answered;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::reasons::{Reasons, by_source, told_earlier};
+use crate::build::reasons::{Reasons, by_source, gone_through, told_earlier};
 use crate::build::steps::StepId;
 
 /// What is to be said of a step that ran.
@@ -193,14 +193,16 @@ impl Engine<'_> {
         }
         let before = self.state.step(self.path(id, 0));
         let mut run = run;
-        if let Some(cause) = before.as_ref().and_then(|before| absent_now(before, &run, &why)) {
+        if let Some(cause) = before.as_ref().and_then(|before| absent_now(before, &run)) {
             run.reasons.add(cause);
         }
         self.remove_outputs(id);
         let record = std::mem::take(&mut run.record);
         let (answer, now) = (record.answer, self.clock.now_ms());
-        let still = before.as_ref().filter(|before| before.absent.as_ref() == Some(&why));
+        let still = before.as_ref().filter(|before| is_still_absent(before, &record, &why));
         let why_then = still.and_then(|still| self.why_then(id, still));
+        // Why its source was asked is kept by itself.
+        let why_then = why_then.map(|then| if asked { then } else { gone_through(&then, now, &run.reasons) });
         let record = StepRecord {
             absent: Some(why.clone()),
             made_at: still.map_or(now, StepRecord::last_made),
@@ -208,7 +210,7 @@ impl Engine<'_> {
             ..record
         };
         let record = match asked {
-            true => told_now(record, before.as_ref(), &run.reasons, now),
+            true => told_now(record, still.is_some(), &run.reasons, now),
             false => seen_now(record, before.as_ref(), now),
         };
         let record = self.keyed(id, record, answer.as_ref());
@@ -255,13 +257,23 @@ impl Engine<'_> {
     }
 }
 
-/// What that is a change of: of what was there, or of another absence than this one.
-fn absent_now(before: &StepRecord, run: &Run, why: &str) -> Option<Reason> {
+/// Whether there was nothing before, either: for the same reason, or by the same answer, in whatever words that tells it.
+fn is_still_absent(before: &StepRecord, record: &StepRecord, why: &str) -> bool {
+    let asked = |record: &StepRecord| (record.question, record.answer);
+    let is_same_answer = record.question != Digest::default() && asked(before) == asked(record);
+    before.absent.as_deref().is_some_and(|then| then == why || is_same_answer && !before.went_with_input())
+}
+
+/// What that is a change of: of what was there, or of what showed that there is nothing.
+fn absent_now(before: &StepRecord, run: &Run) -> Option<Reason> {
     let Some(then) = &before.absent else { return Some(Reason::Gone) };
     let answers = [before.answer, run.record.answer];
-    let differs = answers[0] != answers[1] || answers[0].is_none() && then != why;
     // That one digest became another is told as soon as that is answered.
-    if run.work != Work::Ask || before.went_with_input() || !differs || answers.iter().all(Option::is_some) {
+    if run.work != Work::Ask
+        || before.went_with_input()
+        || answers[0] == answers[1]
+        || answers.iter().all(Option::is_some)
+    {
         return None;
     }
     let [from, to] = answers.map(|answer| answer.map_or_else(|| "absent".to_owned(), |digest| hex(&digest.0[..8])));
@@ -269,8 +281,7 @@ fn absent_now(before: &StepRecord, run: &Run, why: &str) -> Option<Reason> {
 }
 
 /// The record of a step whose source said now that there is nothing: asked again, it is absent for what it was asked then.
-fn told_now(record: StepRecord, before: Option<&StepRecord>, reasons: &Reasons, now: i64) -> StepRecord {
-    let still = before.is_some_and(|before| before.absent == record.absent);
+fn told_now(record: StepRecord, still: bool, reasons: &Reasons, now: i64) -> StepRecord {
     StepRecord {
         asked_at: now,
         made_at: if still { record.made_at } else { 0 },

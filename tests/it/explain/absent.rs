@@ -271,3 +271,43 @@ targets:
     let listed = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
     assert!(!listed.contains("one.json"), "{listed}");
 }
+
+#[test]
+fn an_absence_that_stays_is_no_changed_answer_in_whatever_words_it_is_told() {
+    let project = absent();
+    let busybox = |name: &str| name.starts_with("library/busybox:");
+    shelve(&project, busybox);
+    project.build(&["tags"]);
+    shelve(&project, |name| busybox(name) || name.starts_with("library/alpine:"));
+    let report = project.build(&["tags"]);
+    assert_eq!(report.step("tags@repo=library/redis").reason(), "freshness: asked each time (digest)");
+    let told = project.explain("tags");
+    assert_says(&told, &[": still absent\n", "it has library/alpine, library/busybox\n", "Z: first build\n"]);
+}
+
+#[test]
+fn an_absent_step_that_is_gone_through_again_tells_why_and_since_when_it_is_absent() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, foreach: {repo: [library/nginx]}, only: [latest], output: \"tags/{repo}.json\"}
+  layers: {rule: layers, source: shelf, platform: linux/s390x, foreach: {tag: {from: tags, select: all}}, output: \"l/{repo}/{tag}.json\"}
+",
+    );
+    shelve(&project, |_| true);
+    project.build(&[]);
+    let since = |told: &str| told.lines().find(|line| line.starts_with("  absent    since 20")).map(str::to_owned);
+    let first = since(&project.explain("layers")).expect("it is absent");
+    assert!(first.ends_with("Z: first build"), "{first}");
+    for (old, new) in [("platform:", "ids: docker, platform:"), ("ids: docker", "ids: shared")] {
+        project.edit(old, new);
+        project.build(&[]);
+        let told = project.explain("layers");
+        assert_eq!(since(&told), Some(first.clone()), "{told}");
+        let again: Vec<&str> =
+            told.lines().filter(|line| line.starts_with("            gone through again at 20")).collect();
+        assert!(matches!(again[..], [line] if line.contains("Z: changed parameter: ids, from ")), "{told}");
+        assert!(told.contains("it was asked because: first build\n"), "{told}");
+    }
+}
