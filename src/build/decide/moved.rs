@@ -31,6 +31,10 @@ impl Engine<'_> {
             }
         });
         self.each_open_input(id, &mut |path| changes.expect(path));
+        let in_place = self.files_in_place(id, record);
+        in_place.iter().for_each(|(path, content)| {
+            content.iter().for_each(|&content| changes.see(&Part::Input { path, content }));
+        });
         let outputs = match self.record_path(id) {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
@@ -40,7 +44,7 @@ impl Engine<'_> {
         found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(path) => !grows || !self.may_come(id, path),
+            Reason::LostInput(path) => !grows || !self.may_come(id, path) || in_place.contains(&(path.as_str(), None)),
             Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,

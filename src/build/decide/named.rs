@@ -5,14 +5,15 @@ use crate::pipeline::model::{InputKind, TargetId};
 use crate::pipeline::pattern;
 
 use super::Decision;
+use super::key::Part;
 use crate::build::engine::{Compiled, Engine};
-use crate::build::files::folders;
+use crate::build::files::{self, Look, folders};
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
-use crate::store::Sha256;
 use crate::store::state::{PathId, StepRecord};
+use crate::store::{Digest, Sha256};
 
 impl Engine<'_> {
     /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
@@ -56,14 +57,29 @@ impl Engine<'_> {
         ready
     }
 
-    /// The file that an entry of `inputs:` names, where a step was to make it and none does as of the last build: the list
-    /// of that target's values, which is asked in each, may have one again.
+    /// The file that an entry of `inputs:` names, where a step may come to make it and none does as of the last build. What
+    /// such a step had made is told as to come, unless the list of its values, which is asked in each build, has it no more.
     pub(crate) fn file_in_place(&self, id: StepId, position: usize) -> Option<PathId> {
         let Wait::Group(group) = self.steps.inputs_of(id)[position].wait else { return None };
         let path = self.steps.target(id).inputs[position].path.as_ref()?;
         let is_empty = self.steps.groups[group as usize].rows.is_empty();
         let path = is_empty.then(|| pattern::fill(path, &self.steps.values_of(id)))?;
-        self.state.find(&path).filter(|_| !self.may_come(id, &path))
+        self.state.find(&path).filter(|&file| self.kept_by(file).is_none() || !self.may_come(id, &path))
+    }
+
+    /// The files of that kind which the last run of a step read, each with its content as it is now; none where it is gone.
+    pub(super) fn files_in_place(&self, id: StepId, record: &StepRecord) -> Vec<(&str, Option<Digest>)> {
+        let files = (0..self.steps.inputs_of(id).len()).filter_map(|position| self.file_in_place(id, position));
+        let was_read = |path: &str| {
+            let name = Part::Input { path, content: Digest::default() }.name_hash();
+            record.parts.iter().any(|part| part.name == name)
+        };
+        let looked = files.map(|file| (file, self.state.path(file))).filter(|(_, path)| was_read(path));
+        looked.map(|(file, path)| (path, self.look_at_path(file, path).content())).collect()
+    }
+
+    fn look_at_path(&self, file: PathId, path: &str) -> Look {
+        files::look_at_input(&self.pipeline.root.join(path), self.state.file_at(file))
     }
 
     /// That no step makes any more what is named by its path, and is read as it lies there: where that alone moved the key.

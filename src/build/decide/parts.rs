@@ -183,9 +183,6 @@ impl Engine<'_> {
                 }
                 wait => self.each_file(wait, &mut |path, content| see(&Part::Input { path, content })),
             }
-            if let Some(path) = self.file_in_place(id, position) {
-                self.show(path, &mut |path, content| see(&Part::Input { path, content }));
-            }
         }
     }
 

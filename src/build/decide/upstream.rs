@@ -179,7 +179,7 @@ impl Engine<'_> {
             Reason::NewInput(input) | Reason::BackInput { input, .. } => {
                 maker(input).is_some_and(|maker| !self.is_read_for_sure(id, maker))
             }
-            Reason::LostInput(input) => self.may_come_back(id, input),
+            Reason::LostInput(input) => self.may_come_back(id, input) || self.may_come(id, input),
             Reason::Reordered { .. } => self.may_grow_inputs(id),
             cause => cause.is_uncertain(),
         };

@@ -180,3 +180,46 @@ targets:
     project.remove("g.txt");
     assert!(!project.explain("r").contains("no step makes"), "{}", project.explain("r"));
 }
+
+#[test]
+fn a_file_that_a_pending_target_may_come_to_make_is_told_as_read_and_so_is_its_change() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, cache: false, inputs: [g.txt], run: \"grep -v '#' {in} > {out}\", output: gen.txt}
+  d: {rule: command, foreach: {v: {from: gen, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, cache: false, inputs: [d/c], run: \"cat {in} > {out}\", output: r.txt}
+",
+    );
+    project.write("g.txt", "a\nb\n");
+    project.write("d/c", "mine\n");
+    project.build(&[]);
+    // Its list is to be made again, and may have it then.
+    project.write("g.txt", "#\na\nb\n");
+    let told = project.explain("r");
+    assert_says(
+        &told,
+        &["because   upstream: gen is made again\n", "input     d/c (", "more      d: its steps are told"],
+    );
+    assert!(!told.contains("was ") && !told.contains("d/c,"), "{told}");
+    project.write("d/c", "mine, edited\n");
+    let cause = "changed input: d/c, from ";
+    assert_says(&project.explain("r"), &[&format!("because   {cause}"), ", was "]);
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("run      r  {cause}")]);
+    assert!(project.build(&[]).step("r").reason().starts_with(cause));
+    project.write("g.txt", "##\na\nb\n");
+    project.remove("d/c");
+    let cause = "an input is gone: d/c";
+    assert_says(&project.explain("r"), &[&format!("because   {cause}\n"), "input     d/c (gone, was "]);
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("run?     r  {cause} (")]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("r").message.as_deref(), Some("the input d/c is missing"));
+    // What a step of it had made is told as to come.
+    project.write("g.txt", "a\nc\n");
+    project.build(&[]);
+    project.write("g.txt", "a\nb\n");
+    project.remove("gen.txt");
+    let told = project.explain("r");
+    assert_says(&told, &["input     d/c (", ") of d@v=c, pending\n"]);
+    assert!(!told.contains("is gone") && !told.contains("changed input"), "{told}");
+}
