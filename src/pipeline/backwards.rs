@@ -10,9 +10,18 @@ const MAX_CAPTURES: usize = 1_000;
 /// Every way in which `pattern`, filled, gives `path`: the binding and its value, for each. A value is not empty and
 /// may hold a `/`. The first is the one in which earlier bindings are longest.
 pub fn match_path(pattern: &Pattern, path: &str) -> Vec<Vec<(usize, String)>> {
+    match_with_empty(pattern, path, &|_| false)
+}
+
+/// The same where these bindings may be empty.
+pub fn match_with_empty(
+    pattern: &Pattern,
+    path: &str,
+    may_be_empty: &dyn Fn(usize) -> bool,
+) -> Vec<Vec<(usize, String)>> {
     let text: Vec<Symbol> = path.chars().map(Symbol::Char).collect();
     let mut found = Vec::new();
-    solve(pattern, &text, MAX_CAPTURES, &mut |captures| {
+    solve(pattern, &text, MAX_CAPTURES, may_be_empty, &mut |captures| {
         found.push(captures.iter().map(|(b, value)| (*b, value.iter().filter_map(Symbol::char).collect())).collect());
     });
     found
@@ -31,7 +40,7 @@ pub fn unify(path: &Pattern, output: &Pattern) -> Option<Vec<(usize, Pattern)>> 
         }
     }
     let mut first = None;
-    solve(output, &text, 1, &mut |captures| {
+    solve(output, &text, 1, &|_| false, &mut |captures| {
         first = Some(captures.iter().map(|(b, value)| (*b, from_symbols(value, path.span))).collect());
     });
     first
@@ -77,13 +86,19 @@ fn from_symbols(symbols: &[Symbol], span: Span) -> Pattern {
 type Captures<'a> = Vec<(usize, &'a [Symbol])>;
 
 /// Finds up to `most` ways in which `pattern` covers all of `text`, calling `found` with the captures of each.
-fn solve<'a>(pattern: &Pattern, text: &'a [Symbol], most: usize, found: &mut dyn FnMut(&Captures<'a>)) {
+fn solve<'a>(
+    pattern: &Pattern,
+    text: &'a [Symbol],
+    most: usize,
+    may_be_empty: &dyn Fn(usize) -> bool,
+    found: &mut dyn FnMut(&Captures<'a>),
+) {
     let parts: Vec<Step> = pattern
         .parts
         .iter()
         .map(|part| match part {
             Part::Text(t) => Step::Literal(t.public().chars().map(Symbol::Char).collect()),
-            Part::Binding(b) => Step::Capture(*b),
+            Part::Binding(b) => Step::Capture { binding: *b, least: usize::from(!may_be_empty(*b)) },
             Part::Special(..) => Step::Never,
         })
         .collect();
@@ -93,7 +108,11 @@ fn solve<'a>(pattern: &Pattern, text: &'a [Symbol], most: usize, found: &mut dyn
 
 enum Step {
     Literal(Vec<Symbol>),
-    Capture(usize),
+    /// At least so many symbols.
+    Capture {
+        binding: usize,
+        least: usize,
+    },
     Never,
 }
 
@@ -122,14 +141,14 @@ impl<'a> Search<'a, '_> {
                     self.go(part + 1, rest);
                 }
             }
-            Some(Step::Capture(binding)) => {
+            Some(Step::Capture { binding, least }) => {
                 if let Some((_, known)) = self.captures.iter().find(|(b, _)| b == binding) {
                     if let Some(rest) = text.strip_prefix(*known) {
                         self.go(part + 1, rest);
                     }
                     return;
                 }
-                for len in (1..=text.len()).rev() {
+                for len in (*least..=text.len()).rev() {
                     self.captures.push((*binding, &text[..len]));
                     self.go(part + 1, &text[len..]);
                     self.captures.pop();
@@ -160,6 +179,17 @@ mod tests {
         assert!(found("t/fixed", "t/fixe").is_empty());
         assert!(found("t/{repo}.json", "t/.json").is_empty());
         assert!(found("{in}", "x").is_empty());
+    }
+
+    #[test]
+    fn an_empty_value_is_read_back_where_there_may_be_one() {
+        let pattern = pattern("d/{a}{b}.t", &["a", "b"]);
+        let found = |path: &str| match_with_empty(&pattern, path, &|binding| binding == 1);
+        let values = |a: &str, b: &str| vec![(0, a.to_owned()), (1, b.to_owned())];
+        assert_eq!(found("d/x.t"), [values("x", "")]);
+        assert_eq!(found("d/xy.t"), [values("xy", ""), values("x", "y")]);
+        assert!(found("d/.t").is_empty());
+        assert!(match_path(&pattern, "d/x.t").is_empty());
     }
 
     #[test]

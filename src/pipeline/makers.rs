@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::backwards;
-use super::model::{Output, Part, Pattern, Target, TargetId, Text};
+use super::model::{AxisKind, Binding, Output, Part, Pattern, Read, Target, TargetId, Text};
 use super::pattern::{end_backwards, start};
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
@@ -58,7 +58,7 @@ impl<'a> Makers<'a> {
             shorter(&self.outputs, path).flat_map(|ends| shorter(ends, &reversed)).flatten().copied().collect();
         found.sort_by_key(|(id, _)| *id);
         let values = |(id, output): Candidate| {
-            backwards::match_path(&output.pattern, path).into_iter().map(move |values| (id, values))
+            readings(self.targets, id, &output.pattern, path).into_iter().map(move |values| (id, values))
         };
         found.into_iter().flat_map(values).collect()
     }
@@ -95,6 +95,22 @@ impl<'a> Makers<'a> {
         let found: Vec<Candidate> =
             shorter(&self.outputs, &start).flat_map(|ends| shorter(ends, &end)).flatten().copied().collect();
         found.into_iter()
+    }
+}
+
+/// The values by which an output of a target may be at this path: also empty ones, where its lists may have such.
+pub fn readings(targets: &[Target], target: TargetId, output: &Pattern, path: &str) -> Vec<Vec<(usize, String)>> {
+    backwards::match_with_empty(output, path, &|binding| may_be_empty(targets, target, binding))
+}
+
+/// Whether a binding may have an empty value: blank lines and cells are skipped, and no tag or file has an empty name.
+fn may_be_empty(targets: &[Target], target: TargetId, binding: usize) -> bool {
+    let Binding { axis, parent, .. } = targets[target].bindings[binding];
+    match (&targets[target].axes[axis].kind, parent) {
+        (AxisKind::From { target: of, .. }, Some(theirs)) => may_be_empty(targets, *of, theirs),
+        (AxisKind::From { read, .. }, None) => matches!(read, Read::Json(_)),
+        (AxisKind::List(values), _) => values.iter().any(String::is_empty),
+        (AxisKind::Lines(_) | AxisKind::Csv { .. } | AxisKind::Glob(_), _) => false,
     }
 }
 

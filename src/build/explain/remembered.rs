@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::pipeline::backwards;
+use crate::pipeline::makers::readings;
 use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern::fill;
 use crate::store::state::StepRecord;
@@ -112,7 +112,7 @@ impl Engine<'_> {
         };
         let has = |values: &Values| wanted.iter().all(|value| values.contains(value));
         let record = |path: &str| {
-            let read = backwards::match_path(&output.pattern, path);
+            let read = readings(&self.pipeline.targets, target, &output.pattern, path);
             let mut recorded = read.iter().any(has).then(|| {
                 // Which of all readings it is comes first, and whether that was asked for then.
                 self.recorded(path, read.into_iter().map(|values| (target, values)).collect())

@@ -3,8 +3,9 @@
 use petgraph::algo::has_path_connecting;
 use petgraph::graph::NodeIndex;
 
+use crate::pipeline::makers::readings;
 use crate::pipeline::model::{InputKind, Pattern, TargetId};
-use crate::pipeline::{backwards, pattern};
+use crate::pipeline::pattern;
 
 use super::again::fresh;
 use crate::build::engine::Engine;
@@ -168,7 +169,7 @@ impl Engine<'_> {
         let outputs = &self.pipeline.targets[target].outputs;
         outputs
             .iter()
-            .flat_map(|o| backwards::match_path(&o.pattern, path))
+            .flat_map(|o| readings(&self.pipeline.targets, target, &o.pattern, path))
             .any(|values| self.may_have(target, &values))
     }
 

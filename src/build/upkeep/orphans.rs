@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokio::sync::watch;
 
-use crate::pipeline::backwards;
+use crate::pipeline::makers::readings;
 use crate::pipeline::model::TargetId;
 use crate::store::Digest;
 use crate::store::state::{Access, FileRecord, State, StepRecord};
@@ -99,7 +99,7 @@ impl Engine<'_> {
         let may_be_made = |path: &str| {
             let outputs = untold.iter().flat_map(|&t| self.pipeline.targets[t].outputs.iter().map(move |o| (t, o)));
             outputs.into_iter().any(|(target, output)| {
-                let steps = backwards::match_path(&output.pattern, path);
+                let steps = readings(&self.pipeline.targets, target, &output.pattern, path);
                 let may_get = |values: &[(usize, String)]| {
                     self.may_still_come(target, values) || self.may_come_when_asked(target, values)
                 };
