@@ -236,6 +236,11 @@ impl Engine<'_> {
         }
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let axes = 0..self.pipeline.targets[target].axes.len();
+        // Of several that its values are read out of, one may be there and not have its own.
+        let tells_all = values.len() == self.pipeline.targets[target].bindings.len();
+        if tells_all && axes.clone().any(|axis| self.is_read_without(target, axis, values)) {
+            return None;
+        }
         let parent =
             axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
         // Of a parent that has no steps yet either, its own parent is what is to be built.

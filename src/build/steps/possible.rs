@@ -4,14 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use crate::pipeline::axis;
-use crate::pipeline::model::{Axis, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, TargetId};
 
+use super::StepId;
 use crate::build::engine::Engine;
+use crate::build::outcome::Status;
 use crate::sync::lock;
 
-/// The values of the axes that need no output, each read once; none where they cannot be read.
+/// The values of axes, each read once; none where they cannot be read.
 #[derive(Default)]
-pub(crate) struct AxisValues(Mutex<HashMap<(TargetId, usize), Option<Known>>>);
+pub(crate) struct AxisValues {
+    /// Of those that need no output.
+    listed: Mutex<HashMap<(TargetId, usize), Option<Known>>>,
+    /// Of those that are read out of the output of a step.
+    read: Mutex<HashMap<(TargetId, usize, StepId), Option<Known>>>,
+}
 
 type Known = Arc<HashSet<String>>;
 
@@ -55,8 +62,40 @@ impl Engine<'_> {
         self.may_have(target, values) && self.always_asked(target, values).is_some()
     }
 
+    /// Whether what an axis is read out of is there to be read, or is not to come, and does not have a step's value.
+    pub(crate) fn is_read_without(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> bool {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let own = value(self.pipeline.targets[target].axes[axis].binding);
+        match (self.read_from(target, axis, values), self.parent_step(target, axis, value)) {
+            (None, _) => false,
+            (Some((parent, theirs)), None) => {
+                !self.may_still_come(parent, &theirs) && !self.may_come_when_asked(parent, &theirs)
+            }
+            (Some(_), Some(step)) if !self.is_settled(step) => false,
+            (Some(_), Some(step)) => match (self.values_read_out_of(step, target, axis), own) {
+                (Some(read), Some(own)) => !read.contains(own),
+                _ => false,
+            },
+        }
+    }
+
+    /// The values that an axis of a target has by a step that is there to be read; of one that is absent, there are none.
+    fn values_read_out_of(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
+        let AxisKind::From { read, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
+        let mut known = lock(&self.axis_values.read);
+        let values = || {
+            let bytes = match self.bytes_to_read(step) {
+                None => return (self.steps.step(step).status == Status::Absent).then(Known::default),
+                Some(bytes) => bytes.ok()?,
+            };
+            let values = axis::read_values(read, &bytes).ok()?;
+            Some(Arc::new(values.into_iter().map(|(value, _)| value).collect()))
+        };
+        known.entry((target, axis, step)).or_insert_with(values).clone()
+    }
+
     pub(crate) fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
-        let mut known = lock(&self.axis_values.0);
+        let mut known = lock(&self.axis_values.listed);
         let read = || {
             let kind = &self.pipeline.targets[target].axes[position].kind;
             axis::static_values(kind, &self.pipeline.root).ok().map(|values| Arc::new(values.into_iter().collect()))

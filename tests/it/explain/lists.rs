@@ -278,3 +278,52 @@ fn a_step_that_is_to_come_names_all_lists_that_its_values_are_read_out_of() {
     project.write("seed.txt", "[\"1\", \"3\"]\n");
     assert_says(&project.explain("e/1-x.txt"), &["each@n=1,m=x: pending\n", "out of    etc/m\n  out of    list\n"]);
 }
+
+#[test]
+fn a_value_that_one_of_several_lists_has_no_more_is_gone_whatever_becomes_of_the_others() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m1: {rule: command, inputs: [one.txt], run: \"cp {in} {out}\", output: m1.txt}
+  m2: {rule: command, inputs: [two.txt], run: \"grep -v bad {in} > {out}\", output: m2.txt}
+  d: {rule: command, foreach: {x: {from: m1, lines: true}, y: {from: m2, lines: true}}, run: \"echo {x} {y} > {out}\", output: \"d/{x}/{y}\"}
+  e: {rule: command, inputs: [d], run: \"cat {in} > {out}\", output: e.txt}
+",
+    );
+    project.write("one.txt", "p\nq\n");
+    project.write("two.txt", "1\n");
+    project.build(&[]);
+    project.write("one.txt", "q\n");
+    project.write("two.txt", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    // The other may still have its values.
+    project.remove("m2.txt");
+    let words = ["d@x=p,y=1: orphan\n", "these values are not among those of d now\n"];
+    assert_says(&project.explain("d/p/1"), &words);
+    assert_says(&project.explain("d/q/1"), &["d@x=q,y=1: pending\n"]);
+    assert_says(&project.explain("e"), &["because   an input is gone: d/p/1\n"]);
+    let clean = project.run(&["clean", "--orphans", "-n"]).stdout;
+    assert_says(&clean, &["remove  d/p/1\n", "1 output would be removed\n"]);
+    project.write("two.txt", "1\n");
+    assert_eq!(project.build(&[]).step("e").reason(), "an input is gone: d/p/1");
+}
+
+#[test]
+fn a_step_of_an_empty_value_is_pending_while_its_list_is_to_be_made() {
+    let project = listed();
+    project.write("seed.txt", "[\"1\", \"\"]\n");
+    project.build(&[]);
+    assert_eq!(project.read("all.txt"), "1\n\n");
+    project.remove("list.json");
+    project.write("seed.txt", "[\"\", \"1\"]\n");
+    assert_says(&project.explain("e/.txt"), &["each@n=: pending\n", "its values are read out of list: "]);
+    let told = project.explain("all");
+    assert_says(&told, &["input     e/.txt (", ") of each@n=, pending\n"]);
+    assert!(!told.contains("is gone"), "{told}");
+    assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["0 outputs would be removed"]);
+    project.write("seed.txt", "[\"1\"]\n");
+    project.build(&["list"]);
+    assert_says(&project.explain("e/.txt"), &["each@n=: orphan\n"]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("e/1.txt") && !project.exists("e/.txt"));
+}
