@@ -249,7 +249,8 @@ fn moved(part: &Part<'_>, from: String, to: String) -> Reason {
     }
 }
 
-fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
+/// What moved of a rule and its parameters.
+pub fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>) {
     if old.rule != new.rule {
         found.push(Reason::Rule { from: old.rule.clone(), to: new.rule.clone() });
         return;

@@ -2,6 +2,7 @@
 
 use super::Explanation;
 use crate::build::decide::adoption::TAKEN_OVER;
+use crate::build::decide::changes::template_changes;
 use crate::build::decide::key::Template;
 use crate::build::reasons::{Reasons, source_then, tells_earlier};
 use crate::store::state::StepRecord;
@@ -90,5 +91,25 @@ impl Explanation {
             key: (!record.went_with_input()).then_some(record.key),
             ..Self::default()
         }
+    }
+
+    /// Tells of what only its record has told by which rule, parameters and source it is made now, and what of that moved
+    /// since: these are causes as soon as there is such a step.
+    pub(super) fn tell_as_it_is_now(&mut self, now: &Template) {
+        let (rule, version) = std::mem::take(&mut self.rule);
+        let then = Template {
+            rule,
+            version,
+            params: std::mem::take(&mut self.params),
+            source: self.source.take(),
+            ..now.clone()
+        };
+        if !then.rule.is_empty() {
+            template_changes(&then, now, &mut self.reasons);
+        }
+        let made_from = self.other_source.take().or(then.source);
+        self.other_source = made_from.filter(|then| Some(then) != now.source.as_ref());
+        self.rule = (now.rule.clone(), now.version);
+        (self.params, self.source) = (now.params.clone(), now.source.clone());
     }
 }

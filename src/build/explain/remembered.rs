@@ -226,6 +226,9 @@ impl Engine<'_> {
             told.read_out_of.insert(0, parent);
         }
         told.list_failures = self.list_failures_of(target);
+        if let Some(compiled) = &self.rules[target] {
+            told.tell_as_it_is_now(&compiled.template);
+        }
         Some(told)
     }
 

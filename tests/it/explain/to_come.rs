@@ -2,6 +2,7 @@
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::sample;
 use crate::support::words::exit;
 
 fn project() -> Project {
@@ -181,4 +182,36 @@ targets:
     assert_says(&told, &["u: orphan\n", unsure]);
     assert!(!told.contains("u@"), "{told}");
     assert_says(&project.explain("p2/x/y-z.txt"), &["p@a=x,b=y-z: orphan\n", "made by   p@a=x,b=y-z\n"]);
+}
+
+#[test]
+fn a_pending_step_is_told_as_the_pipeline_has_it_with_what_moved_since_it_was_made() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, foreach: {repo: [library/redis]}, output: \"tags/{repo}.json\"}
+  layers: {rule: layers, source: shelf, foreach: {tag: {from: tags, select: all}}, output: \"layers/{repo}/{tag}.json\"}
+  names: {rule: command, foreach: {tag: {from: tags, select: all}}, run: \"echo {tag} > {out}\", output: \"names/{repo}/{tag}.txt\"}
+",
+    );
+    ["images", "others"].iter().for_each(|shelf| project.layout(shelf, &sample::images()));
+    project.build(&[]);
+    // Another question is asked first.
+    project.remove("tags/library/redis.json");
+    project.edit("path: images", "path: others");
+    project.edit("echo {tag} >", "echo the {tag} >");
+    let (layers, names) = ("layers/library/redis/7.json", "names/library/redis/7.txt");
+    let told = project.explain(layers);
+    assert_says(
+        &told,
+        &[
+            "layers@repo=library/redis,tag=7: pending\n",
+            "source    oci-layout others\n            it was oci-layout images when this was last made\n",
+        ],
+    );
+    let told = project.explain(names);
+    let cause = "changed parameter: run, from \"echo {tag} > {out}\" to \"echo the {tag} > {out}\"";
+    assert_says(&told, &[": pending\n", &format!("because   {cause}\n"), "run       echo the {tag} > {out}\n"]);
+    assert_eq!(project.build(&[]).step("names@repo=library/redis,tag=7").reason(), cause);
 }
