@@ -107,15 +107,6 @@ impl Reasons {
         lines.join("\n")
     }
 
-    /// As records keep them, with what is to be known of what was made.
-    pub fn to_record_with(&self, notes: &[String]) -> String {
-        if notes.is_empty() {
-            return self.to_record();
-        }
-        let notes = notes.iter().map(|note| format!("{NOTE}{}", note.replace('\n', " ")));
-        self.listed().into_iter().chain(notes).collect::<Vec<_>>().join("\n")
-    }
-
     /// What a record says that was to be known of what was made.
     pub fn notes(why: &str) -> impl Iterator<Item = &str> {
         why.lines().filter_map(|line| line.strip_prefix(NOTE))
@@ -157,6 +148,20 @@ impl Reasons {
             why => why.lines().map(str::to_owned).collect(),
         }
     }
+}
+
+/// Why a step ran, as records keep it, with what is to be known of what was made.
+pub(super) fn noted(why: String, notes: &[String]) -> String {
+    if notes.is_empty() {
+        return why;
+    }
+    let notes = notes.iter().map(|note| format!("{NOTE}{}", note.replace('\n', " ")));
+    Reasons::recorded(&why).into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a record tells of a first build.
+pub(super) fn is_first_build(why: &str) -> bool {
+    Reasons::recorded(why).first() == Some(&Reason::FirstBuild.to_string())
 }
 
 /// Why a source was asked, as records keep it, and what of the answer an earlier try was told.

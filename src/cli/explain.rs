@@ -279,14 +279,6 @@ fn past(found: &Explanation, lines: &mut Lines) {
                 lines.add("last made", first);
                 lines.all("", more);
                 lines.add("made at", time(made.at));
-                let mut lacking: Vec<_> =
-                    found.inputs.iter().filter(|i| i.done_without).filter_map(|i| i.step.as_ref()).collect();
-                lacking.dedup();
-                match lacking.len() {
-                    0 => {}
-                    1 => lines.add("", "without 1 of the steps that it reads from"),
-                    n => lines.add("", format!("without {n} of the steps that it reads from")),
-                }
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::build::engine::Engine;
 use crate::build::failures::Failures;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
+use crate::build::reasons::is_first_build;
 use crate::build::steps::StepId;
 
 impl Engine<'_> {
@@ -56,7 +57,7 @@ impl Engine<'_> {
         if let Some(word) = failed.and_then(|failed| failed.word_at(at)) {
             return Some((step, word));
         }
-        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref() == Some("");
+        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref().is_some_and(is_first_build);
         if self.record_of(step).is_none_or(first_made) {
             return None;
         }

@@ -16,7 +16,7 @@ use crate::build::execute::task::Answered;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::reasons::{Reasons, by_source, gone_through, told_earlier};
+use crate::build::reasons::{Reasons, by_source, gone_through, noted, told_earlier};
 use crate::build::steps::StepId;
 
 /// What is to be said of a step that ran.
@@ -168,9 +168,11 @@ impl Engine<'_> {
                 let made = before.as_ref().and_then(|b| Some((b.last_made(), b.why.as_deref()?)));
                 (Status::Restored, run.reasons.to_record_of_restored(made, made_then.unwrap_or(0)))
             }
-            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record_with(&run.of_made)),
+            Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
-        record.why = Some(why);
+        let without = self.went_without(id);
+        run.of_made.extend(without.clone());
+        record.why = Some(noted(why, &run.of_made));
         if !placed.stored.is_empty() {
             placed.stored.iter_mut().for_each(|output| output.made_at = now);
             self.state.put_action(record.key, &placed.stored);
@@ -178,7 +180,7 @@ impl Engine<'_> {
         self.remember(id, &record);
         // Only now: what has a file's record is taken to have been made before.
         placed.files.iter().for_each(|(path, file)| self.state.put_file(path, *file));
-        run.notes.extend(self.went_without(id));
+        run.notes.extend(without);
         let message = said(&run.notes);
         self.ended(id, status, run, End { message, ..End::default() }, listener);
     }

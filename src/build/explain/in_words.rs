@@ -4,14 +4,16 @@ use std::collections::HashSet;
 
 use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern;
+use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::Standing;
 use super::reads::Read;
-use super::remembered::Values;
+use super::remembered::{Recorded, Values};
 use crate::build::decide::changes::recorded_inputs;
-use crate::build::decide::key::Template;
+use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
+use crate::build::request::Asked;
 use crate::build::steps::StepId;
 
 /// Values of some bindings of a target.
@@ -119,5 +121,36 @@ impl Engine<'_> {
             Some(Read { name: entry.name.clone(), step: Some(step), ..self.read(&path, Some(then)) })
         });
         reads.collect()
+    }
+
+    /// What the last run of a step did without that had been made before, of targets that it reads in part, and is to come
+    /// again: no record of the step has it.
+    pub(crate) fn done_without_before(&self, id: StepId, record: &StepRecord, told: &[Read]) -> Vec<Read> {
+        let told: HashSet<&str> = told.iter().map(|read| read.path.as_str()).collect();
+        let (mut reads, values) = (Vec::new(), self.steps.values_of(id));
+        for (position, input) in self.steps.target(id).inputs.iter().enumerate() {
+            let InputKind::Target { target, on, .. } = &input.kind else { continue };
+            let crowd = Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+            let is_told = record.absent.is_none() && record.parts.iter().all(|part| part.name != crowd);
+            if !is_told || !self.goes_on_without(id, position) {
+                continue;
+            }
+            let joined = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values)));
+            for Recorded { path, may_be } in self.records_of(&Asked::Steps(*target, joined.collect())) {
+                let mut pending = may_be.iter().filter(|(target, values)| self.awaited(*target, values).is_some());
+                let made = self.state.step(&path).filter(|made| made.last_made() <= record.last_made());
+                let (Some((target, values)), Some(made)) = (pending.next(), made) else { continue };
+                let label = self.label_of(*target, &self.sure_values(&may_be, *target, values));
+                let outputs = std::iter::once(&path).chain(&made.more_outputs);
+                reads.extend(outputs.filter(|path| !told.contains(path.as_str())).map(|path| Read {
+                    name: input.name.clone(),
+                    step: Some((label.clone(), Some(Standing::Pending.word().to_owned()))),
+                    left_out: true,
+                    done_without: true,
+                    ..self.read(path, None)
+                }));
+            }
+        }
+        reads
     }
 }

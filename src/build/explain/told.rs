@@ -103,6 +103,7 @@ impl Engine<'_> {
         told.inputs_to_come = self.inputs_to_come(id);
         if let Some(record) = record.filter(|_| !told.inputs_to_come.is_empty()) {
             told.inputs.extend(self.read_before(id, record, &told.inputs));
+            told.inputs.extend(self.done_without_before(id, record, &told.inputs));
         }
         told.after = self.after_of(id).into_iter().map(|target| self.waited_for(target)).collect();
     }

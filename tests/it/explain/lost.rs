@@ -155,3 +155,43 @@ targets:
     assert_says(&told, &[&format!("last made {why}")]);
     assert!(!told.contains("did without"), "{told}");
 }
+
+#[test]
+fn what_was_done_without_and_is_to_come_is_told_as_long_as_it_is_not_there() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, cache: false, foreach: {g: [a, b]}, inputs: [\"in/{g}\"], run: \"cp {in} {out}\", output: \"gen/{g}\"}
+  dyn: {rule: command, foreach: {k: {from: gen, lines: true}}, run: \"echo {k} > {out}\", output: \"dyn/{g}/{k}\"}
+  sum: {rule: command, inputs: [side.txt, {target: dyn, partial: true}], run: \"cat {in} > {out}\", output: sum}
+  mine: {rule: command, foreach: {g: [b]}, inputs: [{target: dyn, partial: true}], run: \"cat {in} > {out}\", output: \"mine/{g}\"}
+",
+    );
+    ["in/a", "in/b", "side.txt"].iter().for_each(|file| project.write(file, "x\n"));
+    project.build(&[]);
+    project.remove("in/a");
+    let without = "made without steps that cannot be told yet";
+    // Also once it was made again without that.
+    for side in ["x\n", "y\n"] {
+        project.write("side.txt", side);
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!(report.step("sum").message.as_deref(), Some(without));
+        let told = project.explain("sum");
+        let input = told.lines().find(|line| line.contains("input     dyn/a/x (")).expect("the input");
+        assert!(input.ends_with(", not read by the last run) of dyn@g=a,k=x, pending"), "{told}");
+        assert_says(
+            &told,
+            &[
+                "sum: up to date\n",
+                &format!("            note: {without}\n"),
+                "again if  dyn/a/x can be had again, which its last run did without\n",
+            ],
+        );
+        let others = project.explain("mine");
+        assert!(!others.contains("dyn/a/x"), "{others}");
+    }
+    project.write("in/a", "x\n");
+    assert_eq!(project.build(&[]).step("sum").reason(), "new input: dyn/a/x (left out before, since gen@g=a failed)");
+    let told = project.explain("sum");
+    assert!(!told.contains("without"), "{told}");
+}
