@@ -364,7 +364,9 @@ impl Engine<'_> {
         let path = self.paths(id).next()?;
         let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
         let is_seen = self.steps.step(id).status == Status::Failed;
-        if !failed.was_tried() && !is_seen {
+        // An absence that is a failure stands until its source is asked again.
+        let is_kept = self.settings_of(id).missing_is_error && self.was_absent(id);
+        if !failed.was_tried() && !is_seen && !is_kept {
             // What is at fault before a step is tried is seen by looking: it is mended.
             return None;
         }

@@ -4,7 +4,7 @@ use crate::support::project::Project;
 use crate::support::stock;
 use crate::support::words::{exit, outcome};
 
-use super::assert_says;
+use super::{assert_says, tags_of};
 
 /// One row of `status`: stale and missing together, failed, blocked.
 fn row(project: &Project, args: &[&str], target: &str) -> [u64; 3] {
@@ -122,4 +122,28 @@ fn a_layout_needs_no_network() {
     let project = super::tags_of("library/nginx");
     assert_says(&project.run(&["plan", "--offline"]).stdout, &["run      tags@repo=library/nginx  first build"]);
     assert_eq!(project.build(&["--offline"]).failed, 0);
+}
+
+#[test]
+fn an_absence_that_failed_offline_is_told_as_failed_until_its_source_is_asked_again() {
+    let project = tags_of("library/none");
+    project.edit("foreach", "fresh: digest, missing: ok, foreach");
+    let more = "  copy: {rule: command, inputs: [tags], run: \"cat /dev/null {in} > {out}\", output: copy.json}\n";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + more);
+    project.build(&[]);
+    project.edit("missing: ok", "missing: error");
+    let step = "tags@repo=library/none";
+    assert_says(&project.explain(step), &[&format!("{step}: stale\n")]);
+    project.build_exits(exit::FAILED, &["--offline"]);
+    assert_says(
+        &project.explain(step),
+        &[&format!("{step}: failed\n"), "  failed    20", "no repository library/none"],
+    );
+    assert_eq!(row(&project, &[], "tags"), [0, 1, 0]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["(failed when it was last tried)\n", &format!("copy  upstream: {step} is tried again")]);
+    project.edit("missing: error", "missing: ok");
+    assert_says(&project.explain(step), &[&format!("{step}: stale\n")]);
+    project.build(&[]);
+    assert!(!project.exists(".layermill/failures.json"));
 }
