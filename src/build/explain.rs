@@ -29,7 +29,7 @@ use self::reads::Read;
 use self::unlisted::unlisted;
 use super::engine::Engine;
 use super::events::Silence;
-use super::failures::{Failed, Failures};
+use super::failures::Failed;
 use super::outcome::{self, Status};
 use super::reason::Reason;
 use super::request::{self, Asked, Unknown};
@@ -190,10 +190,9 @@ fn around<'p>(session: &'p Session, order: &Order) -> Result<Engine<'p>, BuildEr
 }
 
 fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
-    let failures = Failures::load(&engine.work_dir);
     let (mut told, mut missing) = (Vec::new(), Vec::new());
     let mut alone: HashMap<TargetId, Vec<Explanation>> = HashMap::new();
-    for (id, clashing) in engine.explained(&order.asked, &failures) {
+    for (id, clashing) in engine.explained(&order.asked) {
         let target = engine.steps.step(id).target as usize;
         let is_rival = engine.clashes.contains_key(&id);
         let is_blocked = clashing.standing == Standing::Step(Status::Blocked);
@@ -228,7 +227,7 @@ fn by_itself(session: &Session, order: &Order, target: TargetId) -> Vec<Explanat
     let asked = order.asked.iter().flat_map(Asked::each).filter(|asked| asked.targets() == [target]);
     let order = Order { asked: asked.collect(), ..order.clone() };
     let looked = looked(session, &order, &mut Silence);
-    let tell = |engine: &Engine<'_>| engine.explained(&order.asked, &Failures::load(&engine.work_dir));
+    let tell = |engine: &Engine<'_>| engine.explained(&order.asked);
     looked.map_or_else(|_| Vec::new(), |(engine, _)| tell(&engine).into_iter().map(|(_, told)| told).collect())
 }
 
@@ -332,13 +331,13 @@ impl Explanation {
 
 impl Engine<'_> {
     /// Every step that was asked for, in the order of the targets and their rows.
-    fn explained(&self, asked: &[Asked], failures: &Failures) -> Vec<(StepId, Explanation)> {
+    fn explained(&self, asked: &[Asked]) -> Vec<(StepId, Explanation)> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
         let mut known = Known::new();
         let tell = |id| {
-            let told = Explanation { faults: self.faults(id, &mut known), ..self.explanation(id, failures) };
+            let told = Explanation { faults: self.faults(id, &mut known), ..self.explanation(id) };
             (id, self.named_as_asked(id, asked, told))
         };
         ids.into_iter().map(tell).collect()

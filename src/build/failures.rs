@@ -320,15 +320,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Marks what would run and failed when it was last tried.
+    /// Marks what would run, or is kept from that, and failed when it was last tried.
     pub(super) fn mark_failures(&mut self) {
-        let failures = &self.failures;
-        let failed: Vec<_> = self
-            .accounts
-            .iter()
-            .filter(|(_, account)| account.status == Status::Stale)
-            .filter_map(|(&id, _)| Some((id, self.failure_of(id, failures)?)))
-            .collect();
+        let failed: Vec<_> = self.accounts.keys().filter_map(|&id| Some((id, self.earlier_failure(id)?))).collect();
         for (id, failed) in failed {
             if let Some(account) = self.accounts.get_mut(&id) {
                 account.last_failure = Some(failed);
@@ -373,6 +367,19 @@ impl Engine<'_> {
         let moved = self.has_moved(id, failed);
         let is_over = moved && self.steps.step(id).status.has_outputs();
         (!is_over).then(|| Failed { moved, ..failed.clone() })
+    }
+
+    /// The same, but where what is told of the step tells it.
+    pub(super) fn earlier_failure(&self, id: StepId) -> Option<Failed> {
+        let (status, account) = (self.steps.step(id).status, self.accounts.get(&id));
+        let message = account.and_then(|account| account.message.as_ref());
+        // That it was put off before, too, tells nothing of one that is put off; nor does what is at fault now as then.
+        let is_told = |last: &Failed| match status {
+            Status::Deferred => last.deferred,
+            Status::Failed => !last.was_tried() || message == Some(&last.message),
+            _ => false,
+        };
+        self.failure_of(id, &self.failures).filter(|last| !is_told(last))
     }
 
     /// Whether a step was made from something else when it failed than it would be now. Of what waits for others, that is

@@ -159,17 +159,26 @@ impl Counts {
     }
 }
 
-/// How many of the steps that would run stand how, as [`standing`] says it.
+/// How many of the steps that would run stand how, as [`standing`] says it, and what those came to that are kept from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
     pub stale: usize,
     pub missing: usize,
     pub failed: usize,
     pub deferred: usize,
+    /// Those that are blocked, and had failed when they were last tried.
+    pub failed_before: usize,
 }
 
 impl Standings {
     pub fn add(&mut self, account: &Account) {
+        if account.status == Status::Blocked {
+            let failed = account.last_failure.as_ref().is_some_and(|last| last.word() == Status::Failed.word());
+            self.failed_before += usize::from(failed);
+        }
+        if account.status != Status::Stale {
+            return;
+        }
         let because = account.reasons.iter().flat_map(Reasons::iter);
         *match standing(account.status, account.last_failure.as_ref(), because) {
             "failed" => &mut self.failed,
@@ -207,7 +216,7 @@ pub struct Account {
     pub attempts: u32,
     /// How many steps could not be made because this one failed, told with the summary.
     pub blocks: usize,
-    /// How it failed when it was last tried, for a step that would run.
+    /// How it failed when it was last tried, for a step that would run or is kept from that (only where nothing is run).
     pub last_failure: Option<Failed>,
 }
 

@@ -35,6 +35,8 @@ struct Row<'a> {
     deferred: usize,
     /// Of those that are up to date: the ones whose values were read out of what is to be built again.
     in_doubt: usize,
+    /// Of those that are blocked: the ones that failed when they were last tried.
+    failed_before: usize,
     /// What has to be built before all its steps can be told.
     told_after: Option<String>,
     /// Which of its steps cannot be made together with one of another target.
@@ -52,7 +54,12 @@ impl Row<'_> {
                 format!("  {n} up to date as of the last build; its steps are told once {step} is built")
             }
         };
-        told + &self.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
+        let failed = match self.failed_before {
+            0 => String::new(),
+            1 => "  1 of the blocked failed when it was last tried".to_owned(),
+            n => format!("  {n} of the blocked failed when they were last tried"),
+        };
+        told + &failed + &self.problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default()
     }
 }
 
@@ -121,6 +128,7 @@ fn rows<'p>(summary: &Summary, clashes: &Problems, asked: &[Asked], pipeline: &'
                 blocked: counts.blocked,
                 deferred: counts.deferred + standings.deferred,
                 in_doubt: summary.in_doubt[t],
+                failed_before: standings.failed_before,
                 told_after: told_after(t),
                 problem: told(clashes.0.iter().filter(|problem| is_of(problem, &this.name))),
             }

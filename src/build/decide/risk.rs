@@ -3,7 +3,7 @@
 use crate::pipeline::model::TargetId;
 
 use crate::build::engine::Engine;
-use crate::build::outcome::{self, Account};
+use crate::build::outcome::{self, Account, Status};
 use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
@@ -106,7 +106,7 @@ impl Engine<'_> {
     pub(crate) fn trouble(&self, step: StepId) -> Option<String> {
         let status = self.steps.step(step).status;
         match (self.accounts.get(&step), self.at_risk(step)) {
-            (Some(Account { last_failure: Some(last), .. }), _) => Some(last.last()),
+            (Some(Account { status: Status::Stale, last_failure: Some(last), .. }), _) => Some(last.last()),
             (_, Some(root)) => Some(as_before(&self.steps.label(root))),
             _ => (!status.has_outputs()).then(|| self.standing_word(step).to_owned()),
         }

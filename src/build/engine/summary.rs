@@ -11,10 +11,10 @@ use crate::build::steps::expand::parents_of;
 use crate::pipeline::model::TargetId;
 
 impl Engine<'_> {
-    /// How the steps that would run stand, for each target: a step of several counts for each of them.
+    /// How the steps stand that would run or are kept from it, for each target: a step of several counts for each of them.
     fn standings(&self) -> Vec<Standings> {
         let mut standings = vec![Standings::default(); self.pipeline.targets.len()];
-        for (&id, account) in self.accounts.iter().filter(|(_, account)| account.status == Status::Stale) {
+        for (&id, account) in &self.accounts {
             let others = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
             others.chain([account.target]).for_each(|target| standings[target].add(account));
         }

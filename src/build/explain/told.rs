@@ -12,7 +12,6 @@ use crate::build::decide::key::Template;
 use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
-use crate::build::failures::{Failed, Failures};
 use crate::build::files::mtime;
 use crate::build::outcome::Status;
 use crate::build::reasons::Reasons;
@@ -20,7 +19,7 @@ use crate::build::steps::{Bound, StepId};
 use crate::store::state::StepRecord;
 
 impl Engine<'_> {
-    pub(crate) fn explanation(&self, id: StepId, failures: &Failures) -> Explanation {
+    pub(crate) fn explanation(&self, id: StepId) -> Explanation {
         let record = self.record_of(id);
         let template = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
         let mut told = match &record {
@@ -29,7 +28,7 @@ impl Engine<'_> {
         };
         told.step = self.steps.label(id);
         told.outputs = self.paths(id).map(str::to_owned).collect();
-        self.tell_standing(id, failures, &mut told);
+        self.tell_standing(id, &mut told);
         self.tell_values(id, &mut told);
         self.tell_inputs(id, record.as_ref(), &mut told);
         let target = self.steps.step(id).target as usize;
@@ -54,7 +53,7 @@ impl Engine<'_> {
     }
 
     /// Where it stands, and why.
-    fn tell_standing(&self, id: StepId, failures: &Failures, told: &mut Explanation) {
+    fn tell_standing(&self, id: StepId, told: &mut Explanation) {
         let status = self.steps.step(id).status;
         told.standing = Standing::Step(status);
         if let Some(account) = self.accounts.get(&id) {
@@ -63,18 +62,9 @@ impl Engine<'_> {
             (told.work, told.perhaps) = (account.work, account.perhaps);
             told.message.clone_from(&account.message);
             told.help.clone_from(&account.help);
-            told.last_failure.clone_from(&account.last_failure);
         }
         told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
-        if status.has_outputs() || status.blocks() || status == Status::Absent {
-            // That it was put off before, too, tells nothing of one that is put off; nor does what is at fault now as then.
-            let is_told = |last: &Failed| match status {
-                Status::Deferred => last.deferred,
-                Status::Failed => !last.was_tried() || told.message.as_ref() == Some(&last.message),
-                _ => false,
-            };
-            told.last_failure = self.failure_of(id, failures).filter(|last| !is_told(last));
-        }
+        told.last_failure = self.earlier_failure(id);
         if status == Status::Adopted {
             let at = self.paths(id).find_map(|path| std::fs::metadata(self.pipeline.root.join(path)).ok());
             told.message = at.map(|meta| format!("what is there is of {}", time(mtime(&meta) / 1_000_000)));

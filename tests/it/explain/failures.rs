@@ -119,6 +119,11 @@ targets:
         check("b", "failed");
         assert_says(&project.explain("b"), &["says      the input b.txt is missing\n"]);
         check("c", "blocked");
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        let line = plan.lines().find(|line| line.starts_with("blocked  c  b ")).expect("a line");
+        assert!(line.ends_with(" (failed when it was last tried)"), "{plan}");
+        let status = project.run(&["status"]).exits(exit::DONE).stdout;
+        assert_says(&status, &["  1 of the blocked failed when it was last tried\n"]);
         project.run(&["build"]).exits(exit::FAILED).says("the input b.txt is missing");
     }
     project.write("b.txt", "bad\n");
