@@ -1,6 +1,7 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
 pub(super) mod adoption;
+pub(super) mod around;
 pub(super) mod changes;
 mod doubt;
 pub(super) mod former;

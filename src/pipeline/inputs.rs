@@ -140,7 +140,7 @@ fn path(
     if let Some((target, on)) = known.makers.find(&pattern) {
         return Some((pattern, InputKind::Target { target, on, partial: false }));
     }
-    if let Some(maker) = known.makers.find_folder(&pattern) {
+    if let Some(&maker) = known.makers.folders_around(&pattern).first() {
         let maker = &known.targets[maker].name;
         problems
             .at(node.span, format!("`{path}` lies in a folder that `{maker}` makes"), "is part of an output")

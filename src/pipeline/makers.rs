@@ -44,11 +44,15 @@ impl<'a> Makers<'a> {
             .map(|(_, id, on)| (id, on))
     }
 
-    /// The target that makes a folder in which `path` lies.
-    pub fn find_folder(&self, path: &Pattern) -> Option<TargetId> {
+    /// The targets that may make a folder in which `path` lies.
+    pub fn folders_around(&self, path: &Pattern) -> Vec<TargetId> {
         let start = start(path);
         let candidates = shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
-        candidates.filter(|(_, output)| output.folder && lies_in(path, &output.pattern)).map(|(id, _)| *id).min()
+        let around = candidates.filter(|(_, output)| output.folder && lies_in(path, &output.pattern));
+        let mut targets: Vec<TargetId> = around.map(|(id, _)| *id).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets
     }
 
     /// The targets that may make a file, with the values that their bindings have then.

@@ -44,6 +44,11 @@ impl Engine<'_> {
                 let wait = match self.around_it(*of, &joined, &path) {
                     Some(group) => Wait::Group(group),
                     None => {
+                        if let Some(list) = self.list_of_folder_around(id, *of, &path) {
+                            self.steps.wait_also(id, &[Wait::Step(list)]);
+                            waits = true;
+                            continue;
+                        }
                         let path = self.state.intern(&path);
                         self.steps.wait_for_path(path)
                     }

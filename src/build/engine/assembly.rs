@@ -98,6 +98,7 @@ pub(crate) fn engine<'p>(
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
             makers: OnceLock::new(),
+            folders_to_come: OnceLock::new(),
             by_values: ByValues::default(),
             input_names: OnceLock::new(),
             stored: OnceLock::new(),

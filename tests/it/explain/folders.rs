@@ -418,3 +418,44 @@ targets:
     project.build(&[]).assert_only(&["made", "reads"]);
     assert_eq!(project.read("reads.txt"), "regular empty file\n");
 }
+
+#[test]
+fn what_may_be_a_file_in_a_folder_of_another_target_waits_until_it_is_seen_whether_that_is_made() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [./names], run: \"cp {in} {out}\", output: lst.txt}
+  slow: {rule: command, inputs: [./others], run: \"sleep 0.4; cp {in} {out}\", output: slow.txt}
+  d: {rule: command, foreach: {v: {from: lst, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}/in\"}
+  f: {rule: command, foreach: {w: {from: slow, lines: true}}, run: \"mkdir -p {out}; echo {w} > {out}/in\", output: \"d/{w}/\"}
+  r: {rule: command, inputs: [d/c/in], run: \"cp {in} {out}\", output: r.txt}
+",
+    );
+    project.write("names", "a\n");
+    project.write("others", "c\n");
+    project.write("d/c/in", "by hand\n");
+    let why = "the input d/c/in lies in a folder that f@w=c makes";
+    // From the first build on, whatever is made first.
+    for _ in 0..2 {
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!(report.step("r").message.as_deref(), Some(why), "{}", report.listing());
+        project.remove("slow.txt");
+        project.write("others", "b\nc\n");
+    }
+    // What no step makes is read as it lies there.
+    project.write("others", "b\n");
+    project.build(&[]);
+    assert_eq!(project.read("r.txt"), "c\n");
+    project.write("others", "b\nc\n");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some(why));
+    project.edit("sleep 0.4; cp {in} {out}", "false");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some("slow"));
+    // What is made of it is not waited for.
+    project.edit("inputs: [./others], run: \"false\"", "inputs: [./others, r], run: \"cat others > {out}\"");
+    std::fs::remove_dir_all(project.path("d/c")).expect("removed");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("r").message.as_deref(), Some("the input d/c/in is missing"));
+    project.write("d/c/in", "by hand\n");
+    project.build(&[]);
+    assert_eq!(project.read("r.txt"), "by hand\n");
+}
