@@ -43,8 +43,15 @@ impl Look {
 }
 
 /// What a stamp is made of.
-const LOOKED_AT: StatxFlags =
-    StatxFlags::TYPE.union(StatxFlags::SIZE).union(StatxFlags::MTIME).union(StatxFlags::CTIME).union(StatxFlags::INO);
+const LOOKED_AT: StatxFlags = StatxFlags::TYPE
+    .union(StatxFlags::MODE)
+    .union(StatxFlags::SIZE)
+    .union(StatxFlags::MTIME)
+    .union(StatxFlags::CTIME)
+    .union(StatxFlags::INO);
+
+/// The bits of a mode by which someone can execute a file.
+const EXECUTE: u32 = 0o111;
 
 /// Sees whether files are as recorded, at the cost of one short system call each: files that are looked at in a row
 /// mostly lie in one folder, which is kept open.
@@ -85,7 +92,7 @@ impl Eyes {
         });
         seen.is_some_and(|s| {
             let ns = |time: StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
-            let times = times(ns(s.stx_mtime), ns(s.stx_ctime));
+            let times = times(ns(s.stx_mtime), ns(s.stx_ctime), u32::from(s.stx_mode) & EXECUTE != 0);
             FileType::from_raw_mode(s.stx_mode.into()) == FileType::RegularFile
                 && record.stamp == Stamp { size: s.stx_size, times, inode: s.stx_ino }
         })
@@ -134,7 +141,8 @@ fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> L
         let stamp = stamp(&meta);
         match known {
             Some(record) if record.settled && record.stamp == stamp => Ok(Look::Same(record)),
-            _ => hash_file(path).map(Look::Hashed),
+            _ => hash_file(path)
+                .map(|record| Look::Hashed(FileRecord { content: content(&meta, record.content), ..record })),
         }
     } else {
         return Look::Unusable("it is neither a file nor a folder".to_owned());
@@ -143,7 +151,7 @@ fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> L
 }
 
 fn stamp(meta: &Metadata) -> Stamp {
-    Stamp { size: meta.len(), times: times(mtime(meta), ctime(meta)), inode: meta.ino() }
+    Stamp { size: meta.len(), times: times(mtime(meta), ctime(meta), is_executable(meta)), inode: meta.ino() }
 }
 
 /// When a file was last written, as far as nobody said otherwise. Nanoseconds since 1970.
@@ -162,8 +170,15 @@ fn nanoseconds(seconds: i64, more: i64) -> i64 {
 }
 
 /// Both in one number. The factor spreads one of them over all bits, so that both may move by as much and it does, too.
-fn times(mtime: i64, ctime: i64) -> i64 {
-    mtime.wrapping_mul(0x1E37_79B9_7F4A_7C15).wrapping_add(ctime)
+/// Where a file system has no ctime, nothing else tells that a file came to be executable.
+fn times(mtime: i64, ctime: i64, executable: bool) -> i64 {
+    let both = mtime.wrapping_mul(0x1E37_79B9_7F4A_7C15).wrapping_add(ctime);
+    if executable { !both } else { both }
+}
+
+/// The digest of a file of these bytes.
+pub fn content(meta: &Metadata, bytes: Digest) -> Digest {
+    if is_executable(meta) { bytes.executable() } else { bytes }
 }
 
 fn is_settled(latest: i64, before: i64) -> bool {
@@ -176,7 +191,7 @@ pub fn record(meta: &Metadata, content: Digest, before: i64) -> FileRecord {
     FileRecord { stamp: stamp(meta), content, settled: is_settled(mtime(meta).max(ctime(meta)), before) }
 }
 
-/// Reads and hashes a file.
+/// Reads a file and hashes its bytes.
 fn hash_file(path: &Path) -> io::Result<FileRecord> {
     let before = clock::now_ns();
     let file = fs::File::open(path)?;
@@ -243,7 +258,7 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
 }
 
 pub fn is_executable(meta: &Metadata) -> bool {
-    meta.is_file() && meta.mode() & 0o111 != 0
+    meta.is_file() && meta.mode() & EXECUTE != 0
 }
 
 /// Every file below a folder, by relative path, sorted; and every folder with nothing in it, its path with a `/` at the

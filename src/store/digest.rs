@@ -19,6 +19,24 @@ impl Digest {
     pub fn short(&self) -> [u8; 8] {
         self.0[..8].try_into().expect("32 bytes hold 8")
     }
+
+    /// Of a file that can be executed: another one than that of its bytes, which is this one.
+    pub fn executable(mut self) -> Self {
+        let start = u64::from_be_bytes(self.short()).wrapping_add(1);
+        self.0[..8].copy_from_slice(&start.to_be_bytes());
+        self
+    }
+}
+
+/// Two digests of a file, by their starts, in words: where the bytes are the same, whether it can be executed.
+pub fn told(from: &[u8; 8], to: &[u8; 8]) -> (String, String) {
+    let words = ["not executable", "executable"].map(str::to_owned);
+    let [first, second] = [from, to].map(|start| u64::from_be_bytes(*start));
+    match words {
+        [not, is] if second == first.wrapping_add(1) => (not, is),
+        [not, is] if first == second.wrapping_add(1) => (is, not),
+        _ => (hex(from), hex(to)),
+    }
 }
 
 impl fmt::Display for Digest {

@@ -7,4 +7,4 @@ pub mod lock;
 pub mod sizes;
 pub mod state;
 
-pub use digest::{Digest, Sha256, hex};
+pub use digest::{Digest, Sha256, hex, told};

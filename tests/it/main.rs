@@ -25,6 +25,7 @@ mod imagelayers;
 mod interrupt;
 mod laws;
 mod limits;
+mod modes;
 mod names;
 mod once;
 mod outage;

@@ -63,7 +63,8 @@ impl Engine<'_> {
         if question.is_some() != answer.is_some() {
             return Err(Some(UNTOLD.to_owned()));
         }
-        files.push((self.steps.outputs(id)[0], files::record(&meta, Digest::of(&bytes), before)));
+        files
+            .push((self.steps.outputs(id)[0], files::record(&meta, files::content(&meta, Digest::of(&bytes)), before)));
         let record = StepRecord {
             question: question.unwrap_or_default(),
             answer,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::store::state::{KeyPart, StepRecord};
-use crate::store::{Digest, Sha256, hex};
+use crate::store::{Digest, Sha256, hex, told};
 
 use super::key::{Part, Template};
 use super::parts::{made_name, made_part};
@@ -75,7 +75,10 @@ impl<'a> Changes<'a> {
         }
         match (known.then, part) {
             (Some(then), _) if then == now => {}
-            (Some(then), part) => self.found.push(moved(part, hex(&then), hex(&now))),
+            (Some(then), part) => {
+                let (from, to) = told(&then, &now);
+                self.found.push(moved(part, from, to));
+            }
             (None, Part::Input { path, .. }) => self.news.push(Reason::NewInput((*path).to_owned())),
             (None, Part::Output(path)) => self.found.push(Reason::Parameter {
                 name: "output".to_owned(),

@@ -1,7 +1,7 @@
 //! How the outputs of a step compare with what was recorded of them.
 
-use crate::store::hex;
 use crate::store::state::{FileRecord, PathId};
+use crate::store::told;
 
 use super::Outputs;
 use crate::build::engine::Engine;
@@ -53,7 +53,8 @@ fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
         (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
         (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
         (Look::Hashed(now), Some(known)) if now.content != known.content => {
-            changed(hex(&known.content.short()), hex(&now.content.short()))
+            let (from, to) = told(&known.content.short(), &now.content.short());
+            changed(from, to)
         }
         _ => None,
     }

@@ -242,7 +242,7 @@ impl Engine<'_> {
         if status == Status::Stale
             && let Some(stored) = self.steps.restores.get(&step)
         {
-            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.content));
+            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.as_file()));
         }
         if status.has_outputs() || status == Status::Stale {
             self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
-use crate::store::{Digest, hex};
+use crate::store::{Digest, hex, told};
 
 use crate::build::decide::key::Part;
 use crate::build::engine::Engine;
@@ -138,14 +138,21 @@ impl Engine<'_> {
         let known = self.state.file(path);
         let full = self.pipeline.root.join(path);
         let seen = known.is_some() || then.is_some();
+        let mut digest = None;
         let now = match seen.then(|| files::look_at_input(&full, known)) {
-            Some(Look::Same(now) | Look::Hashed(now)) => Now::Is(hex(&now.content.short())),
+            Some(Look::Same(record) | Look::Hashed(record)) => {
+                digest = Some(record.content.short());
+                Now::Is(hex(&record.content.short()))
+            }
             Some(Look::Unusable(why)) => Now::Unusable(why),
             // What no build has seen may be large: it is not read here.
             None if full.exists() => Now::Unknown,
             Some(Look::Missing) | None => Now::Gone,
         };
-        let was = then.map(|then| hex(&then)).filter(|then| !matches!(&now, Now::Is(now) if now == then));
+        let was = then.filter(|then| digest != Some(*then)).map(|then| match digest {
+            Some(now) => told(&then, &now).0,
+            None => hex(&then),
+        });
         let step = self.maker_around(path);
         let orphan = step.is_none() && known.is_some() && self.is_left_behind(path);
         let step = step.map(|step| (self.steps.label(step), self.trouble(step)));

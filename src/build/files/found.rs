@@ -9,7 +9,7 @@ use rustix::fs::AtFlags;
 
 use crate::rules::{Failure, Found, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
-use crate::store::{Digest, hex};
+use crate::store::{Digest, hex, told};
 
 use super::folders;
 use crate::build::engine::Engine;
@@ -87,14 +87,14 @@ pub(crate) fn check_inputs(job: &Job) -> Result<(), Failure> {
     }
     Err(Failure {
         help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
-        ..Failure::new(format!("{} while the command ran", told(&meddled)))
+        ..Failure::new(format!("{} while the command ran", sentence(&meddled)))
     })
 }
 
 /// What was done to which inputs, in words; of many, the first are named.
-fn told(meddled: &[Meddled<'_>]) -> String {
+fn sentence(meddled: &[Meddled<'_>]) -> String {
     const NAMED: usize = 10;
-    let sentence = |done: &&str| {
+    let of = |done: &&str| {
         // One path may be that of two inputs.
         let paths: BTreeSet<&str> = meddled.iter().filter(|(what, _)| what == done).map(|(_, path)| *path).collect();
         let paths = Vec::from_iter(paths);
@@ -108,7 +108,7 @@ fn told(meddled: &[Meddled<'_>]) -> String {
             paths => Some(format!("the inputs {}{more} were {done}", paths[..paths.len().min(NAMED)].join(", "))),
         }
     };
-    [DELETED, CHANGED, MADE_UNREADABLE].iter().filter_map(sentence).collect::<Vec<_>>().join(", and ")
+    [DELETED, CHANGED, MADE_UNREADABLE].iter().filter_map(of).collect::<Vec<_>>().join(", and ")
 }
 
 fn meddled<'p>(job: &Job, eyes: Option<&Eyes>, path: &'p str, seen: &FileRecord) -> Option<Meddled<'p>> {
@@ -184,17 +184,19 @@ impl Engine<'_> {
         let found = record.found.iter().filter(|found| !folders::is_inside(&found.path));
         let changed = found.filter_map(|FoundInput { path, content }| {
             let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
-            let to = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record)) {
+            let moved = *content == Digest::default();
+            let from = if moved { UNTOLD.to_owned() } else { hex(&content.short()) };
+            let (from, to) = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record))
+            {
                 Look::Same(now) | Look::Hashed(now) if now.content == *content => {
                     files.extend(known.map(|(id, _)| (id, now)));
                     return None;
                 }
-                Look::Same(now) | Look::Hashed(now) => hex(&now.content.short()),
-                Look::Missing => "nothing".to_owned(),
-                Look::Unusable(why) => why,
+                Look::Same(now) | Look::Hashed(now) if moved => (from, hex(&now.content.short())),
+                Look::Same(now) | Look::Hashed(now) => told(&content.short(), &now.content.short()),
+                Look::Missing => (from, "nothing".to_owned()),
+                Look::Unusable(why) => (from, why),
             };
-            let moved = *content == Digest::default();
-            let from = if moved { UNTOLD.to_owned() } else { hex(&content.short()) };
             Some(Reason::ChangedInput { input: path.clone(), from, to })
         });
         changed.collect()

@@ -261,10 +261,10 @@ fn stage(
         // For the store it is hashed as it is copied.
         if let Some(blobs) = store {
             let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
-            return Ok(Staged { path, content: stored.content, stored: Some(stored) });
+            return Ok(Staged { path, content: stored.as_file(), stored: Some(stored) });
         }
-        if let Ok((_, content)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
-            return Ok(Staged { path, content, stored: None });
+        if let Ok((_, bytes)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
+            return Ok(Staged { path, content: files::content(&meta, bytes), stored: None });
         }
     }
     match files::look_at_output(&path, None, destination.folder) {

@@ -145,9 +145,14 @@ fn check_outputs(session: &Session, state: &State, paths: &[String]) -> Vec<Dama
 pub(crate) fn read_again(path: &Path, record: &FileRecord) -> Option<String> {
     let folder = std::fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
     match files::look_at_output(path, None, folder) {
-        Look::Same(now) | Look::Hashed(now) => {
-            (now.content != record.content).then(|| format!("blake3:{}", now.content))
+        Look::Same(now) | Look::Hashed(now) if now.content == record.content => None,
+        Look::Same(now) | Look::Hashed(now) if now.content == record.content.executable() => {
+            Some("the same bytes, and it can be executed".to_owned())
         }
+        Look::Same(now) | Look::Hashed(now) if now.content.executable() == record.content => {
+            Some("the same bytes, and it cannot be executed".to_owned())
+        }
+        Look::Same(now) | Look::Hashed(now) => Some(format!("blake3:{}", now.content)),
         Look::Missing => Some("missing".to_owned()),
         Look::Unusable(why) => Some(why),
     }

@@ -7,7 +7,8 @@ use crate::store::{Digest, Sha256};
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// When it was last written, and when last changed in any way, in one number that moves with either.
+    /// When it was last written, and when last changed in any way, in one number that moves with either, and with whether
+    /// it can be executed.
     pub times: i64,
     pub inode: u64,
 }
@@ -16,7 +17,7 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileRecord {
     pub stamp: Stamp,
-    /// The hash of its bytes.
+    /// The hash of its bytes; of a file that can be executed, [`Digest::executable`] of that.
     pub content: Digest,
     /// False where the file was hashed within the clock's tick of its mtime: it may have changed since and look the same.
     pub settled: bool,
@@ -126,6 +127,13 @@ pub struct StoredOutput {
     pub executable: bool,
     /// When these bytes were first made from that key, milliseconds since 1970; 0 where that is not known.
     pub made_at: i64,
+}
+
+impl StoredOutput {
+    /// What the record of the file has once it is brought back.
+    pub fn as_file(&self) -> Digest {
+        if self.executable { self.content.executable() } else { self.content }
+    }
 }
 
 /// What was damaged and set aside when the state was opened, in words for the person.
