@@ -205,6 +205,11 @@ impl Engine<'_> {
                     listener.hear(&Event::Output { id, step: &self.steps.label(id), printed: &printed });
                 }
             }
+            Message::Found { id, found, verdict } => {
+                let failure = self.undeclared(id, found.iter().map(|file| file.path.as_str()));
+                // A task that is gone needs no verdict.
+                let _ = verdict.send(failure.map_or(Ok(found), Err));
+            }
             Message::Noted(id, notes) => {
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.notes.extend(notes.iter().cloned());

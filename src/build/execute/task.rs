@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
+use tokio::sync::oneshot;
+
 use crate::registry::Earlier;
 use crate::rules::{Failure, Job, Lane, Made, Rule};
 use crate::store::Sha256;
@@ -14,7 +16,7 @@ use super::scratch::ScratchFolders;
 use crate::build::engine::Engine;
 use crate::build::events::Printed;
 use crate::build::files::folders;
-use crate::build::files::found;
+use crate::build::files::found::{self, FoundFile};
 use crate::build::files::place::{Destination, Placed, Placer};
 use crate::build::steps::StepId;
 
@@ -27,6 +29,8 @@ pub(crate) enum Message {
     Ran(StepId, Option<Printed>, u32),
     /// What the person should know of what was made; sent before what came of it.
     Noted(StepId, Vec<String>),
+    /// What a step found that it reads, before its outputs are in place: whether it may have.
+    Found { id: StepId, found: Vec<FoundFile>, verdict: oneshot::Sender<Result<Vec<FoundFile>, Failure>> },
     /// The store did not have a step's outputs whole any more.
     NotRestored(StepId),
     /// The person wants to stop.
@@ -129,7 +133,7 @@ impl Making {
                 reply.tell(Message::Noted(reply.id, notes));
                 (contents, Vec::new())
             }
-            Made::Found(contents, found) => (contents, found::look(&found, job)?),
+            Made::Found(contents, found) => (contents, judged(found::look(&found, job)?, reply).await?),
         };
         let store = self.store.then_some(&job.blobs);
         let placed = self.placer.place(contents, &self.destinations, &job.scratch, store)?;
@@ -158,6 +162,13 @@ impl Making {
         found::check_inputs(job)?;
         Ok(made)
     }
+}
+
+/// Only the engine knows what other steps make.
+async fn judged(found: Vec<FoundFile>, reply: &Reply) -> Result<Vec<FoundFile>, Failure> {
+    let (verdict, judged) = oneshot::channel();
+    reply.tell(Message::Found { id: reply.id, found, verdict });
+    judged.await.unwrap_or_else(|_| Err(Failure::interrupted()))
 }
 
 pub(crate) fn no_folder(error: &io::Error) -> Failure {

@@ -133,9 +133,9 @@ impl Engine<'_> {
     }
 
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
-    pub(crate) fn undeclared(&self, id: StepId, found: &[FoundFile]) -> Option<Failure> {
-        found.iter().find_map(|file| {
-            let (maker, target) = match self.maker(&file.path) {
+    pub(crate) fn undeclared<'f>(&self, id: StepId, mut found: impl Iterator<Item = &'f str>) -> Option<Failure> {
+        found.find_map(|file| {
+            let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
                 Some((maker, path)) => {
                     let mut declared = false;
@@ -145,14 +145,11 @@ impl Engine<'_> {
                     }
                     (self.steps.label(maker), &self.steps.target(maker).name)
                 }
-                None => self.maker_elsewhere(&file.path).map(|name| (name.clone(), name))?,
+                None => self.maker_elsewhere(file).map(|name| (name.clone(), name))?,
             };
             Some(Failure {
                 help: Some(format!("add `{target}` to the `inputs` of this target")),
-                ..Failure::new(format!(
-                    "the command read {}, which {maker} makes, and its target does not say so",
-                    file.path
-                ))
+                ..Failure::new(format!("the command read {file}, which {maker} makes, and its target does not say so"))
             })
         })
     }

@@ -92,18 +92,31 @@ impl Placer {
             let path = || scratch.join(format!("staged-{position}"));
             staged.push(stage(content, destination, path, store)?);
         }
-        for (Staged { path, content, stored }, destination) in staged.into_iter().zip(to) {
+        let keep = |destination: &Destination| destination.folder || to.len() > 1;
+        let mut replaced: Vec<(PathBuf, PathBuf)> = Vec::new();
+        for (position, (Staged { path, content, stored }, destination)) in staged.into_iter().zip(to).enumerate() {
             placed.stored.extend(stored);
             let record = match destination.there {
                 Some(there) if there.content == content => there,
                 _ => {
                     placed.changed = true;
-                    self.put(&path, destination).map_err(|e| cannot("write", &destination.path, &e))?;
+                    let aside = scratch.join(format!("aside-{position}"));
+                    match self.put(&path, destination, &aside, keep(destination)) {
+                        Ok(true) => replaced.push((self.root.join(&destination.path), aside)),
+                        Ok(false) => {}
+                        Err(e) => {
+                            // A step that fails leaves all that was there.
+                            replaced.iter().for_each(|(path, aside)| put_back(path, aside));
+                            return Err(cannot("write", &destination.path, &e));
+                        }
+                    }
                     self.recorded(destination, content)?
                 }
             };
             placed.files.push((destination.path.clone(), record));
         }
+        // A scratch folder is used again, where nothing is left in it.
+        replaced.iter().for_each(|(_, aside)| drop(remove(aside)));
         Ok(placed)
     }
 
@@ -157,27 +170,33 @@ impl Placer {
         Ok(files::record(&meta, content, clock::now_ns()))
     }
 
-    fn put(&self, from: &Path, destination: &Destination) -> io::Result<()> {
+    /// Puts one output in its place. What lay there may be at `aside` then, and is where it is to be kept, or is a folder;
+    /// whether that is to be looked at.
+    fn put(&self, from: &Path, destination: &Destination, aside: &Path, keep: bool) -> io::Result<bool> {
         let path = self.root.join(&destination.path);
         let parent = path.parent().unwrap_or(&self.root);
         // The common case is one call; whatever keeps it from going through is looked at below.
-        if !destination.folder && self.is_known(parent) && fs::rename(from, &path).is_ok() {
-            return Ok(());
+        if !keep && self.is_known(parent) && fs::rename(from, &path).is_ok() {
+            return Ok(false);
         }
         self.make_folder(parent)?;
-        let there = fs::symlink_metadata(&path).ok();
-        if there.as_ref().is_some_and(|m| m.is_dir()) {
-            if !destination.folder && !destination.ours {
+        match fs::symlink_metadata(&path) {
+            Ok(there) if there.is_dir() && !destination.folder && !destination.ours => {
                 return Err(io::Error::other("a folder lies there, where a file is to be"));
             }
-            fs::remove_dir_all(&path)?;
-        } else if destination.folder && there.is_some() {
-            fs::remove_file(&path)?;
+            Ok(there) if there.is_dir() || destination.folder => fs::rename(&path, aside)?,
+            // There is no moment at which it is not there; where it cannot be linked, it is not kept.
+            Ok(_) if keep => drop(fs::hard_link(&path, aside)),
+            Ok(_) | Err(_) => {}
         }
-        match fs::rename(from, &path) {
+        let done = match fs::rename(from, &path) {
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices && !destination.folder => across_devices(from, &path),
             done => done,
+        };
+        if done.is_err() && fs::symlink_metadata(aside).is_ok() {
+            put_back(&path, aside);
         }
+        done.map(|()| true)
     }
 
     /// Makes a folder below the root, and makes sure that no link on the way leads out of it.
@@ -208,13 +227,23 @@ impl Placer {
         if path.parent().and_then(|p| p.canonicalize().ok()).is_some_and(|p| !p.starts_with(&self.real_root)) {
             return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
         }
-        match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
-            Err(e) => Err(e),
-        }
+        remove(&path)
     }
+}
+
+/// Removes a file or a folder, where it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Brings back what lay at a path before, if anything did.
+fn put_back(path: &Path, aside: &Path) {
+    let _ = remove(path).and_then(|()| fs::rename(aside, path));
 }
 
 fn across_devices(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,32 @@
+//! Where a command writes, and how that comes to its place.
+
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+#[test]
+fn of_several_outputs_none_is_replaced_where_another_cannot_be() {
+    let p = Project::new(
+        "version: 1
+targets:
+  two:
+    rule: command
+    inputs: [./in]
+    run: \"cp {in} {out.p}; cp {in} {out.d}/f; cp {in} {out.q}\"
+    output: {p: out/p, d: out/d/, q: out/q}
+",
+    );
+    p.write("in", "new\n");
+    p.write("out/p", "old\n");
+    p.write("out/d/old", "old\n");
+    p.write("out/q/foreign", "");
+    let before = p.snapshot();
+    let report = p.build_exits(exit::FAILED, &[]);
+    let said = report.step("two").message.clone().unwrap_or_default();
+    assert!(said.contains("cannot write out/q: a folder lies there"), "{said}");
+    assert_eq!(before.changes(&p.snapshot()), [""; 0]);
+    std::fs::remove_dir_all(p.path("out/q")).expect("ours");
+    p.build(&[]);
+    assert_eq!((p.read("out/p"), p.read("out/d/f"), p.read("out/q")), ("new\n".into(), "new\n".into(), "new\n".into()));
+    assert!(!p.exists("out/d/old"));
+    p.build(&[]).assert_nothing_done();
+}
