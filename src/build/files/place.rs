@@ -90,15 +90,15 @@ impl Placer {
         let mut staged = Vec::with_capacity(made.len());
         for (position, (content, destination)) in made.into_iter().zip(to).enumerate() {
             let path = || scratch.join(format!("staged-{position}"));
-            staged.push(stage(content, destination, path, store)?);
+            staged.push(self.stage(content, destination, path, store)?);
         }
         let keep = |destination: &Destination| destination.folder || to.len() > 1;
         let mut replaced: Vec<(PathBuf, PathBuf)> = Vec::new();
         for (position, (Staged { path, content, stored }, destination)) in staged.into_iter().zip(to).enumerate() {
             placed.stored.extend(stored);
-            let record = match destination.there {
-                Some(there) if there.content == content => there,
-                _ => {
+            let record = match self.is_there(destination, content) {
+                Some(there) => there,
+                None => {
                     placed.changed = true;
                     let aside = scratch.join(format!("aside-{position}"));
                     match self.put(&path, destination, &aside, keep(destination)) {
@@ -118,6 +118,56 @@ impl Placer {
         // A scratch folder is used again, where nothing is left in it.
         replaced.iter().for_each(|(_, aside)| drop(remove(aside)));
         Ok(placed)
+    }
+
+    /// Makes content a file (or folder) of its own, digests it, and keeps it in the store.
+    fn stage(
+        &self,
+        content: Content,
+        destination: &Destination,
+        path: impl Fn() -> PathBuf,
+        store: Option<&Blobs>,
+    ) -> Result<Staged, Failure> {
+        let path = match content {
+            Content::Bytes(bytes) => {
+                let content = Digest::of(&bytes);
+                let is_there = store.is_none() && self.is_there(destination, content).is_some();
+                if !is_there {
+                    fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
+                }
+                if store.is_none() {
+                    return Ok(Staged { path: path(), content, stored: None });
+                }
+                path()
+            }
+            Content::File(made) => made,
+        };
+        if !destination.folder
+            && let Ok(meta) = fs::symlink_metadata(&path)
+            && meta.is_file()
+        {
+            // For the store it is hashed as it is copied.
+            if let Some(blobs) = store {
+                let stored =
+                    store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+                return Ok(Staged { path, content: stored.as_file(), stored: Some(stored) });
+            }
+            if let Ok((_, bytes)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
+                return Ok(Staged { path, content: files::content(&meta, bytes), stored: None });
+            }
+        }
+        match files::look_at_output(&path, None, destination.folder) {
+            Look::Same(FileRecord { content, .. }) | Look::Hashed(FileRecord { content, .. }) => {
+                let stored = store.map(|blobs| store_folder(&path, content, blobs)).transpose();
+                let stored = stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?;
+                Ok(Staged { path, content, stored })
+            }
+            Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
+            Look::Unusable(what) => {
+                let wanted = if destination.folder { "a folder" } else { "a file" };
+                Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
+            }
+        }
     }
 
     /// Brings outputs back from the store. `None` where it does not have them whole any more.
@@ -156,6 +206,17 @@ impl Placer {
             removed += above.take_while(|folder| fs::remove_dir(self.root.join(folder)).is_ok()).count();
         }
         removed
+    }
+
+    /// The record of what lies there, where it has this content, and still has it: it was looked at before the step ran.
+    fn is_there(&self, destination: &Destination, content: Digest) -> Option<FileRecord> {
+        let there = destination.there.filter(|there| there.content == content)?;
+        let path = self.root.join(&destination.path);
+        match files::look_at_output(&path, Some(FileRecord { settled: true, ..there }), destination.folder) {
+            Look::Same(_) => Some(there),
+            Look::Hashed(now) => Some(now).filter(|now| now.content == content),
+            Look::Missing | Look::Unusable(_) => None,
+        }
     }
 
     fn recorded(&self, destination: &Destination, content: Digest) -> Result<FileRecord, Failure> {
@@ -260,54 +321,6 @@ struct Staged {
     path: PathBuf,
     content: Digest,
     stored: Option<StoredOutput>,
-}
-
-/// Makes content a file (or folder) of its own, digests it, and keeps it in the store.
-fn stage(
-    content: Content,
-    destination: &Destination,
-    path: impl Fn() -> PathBuf,
-    store: Option<&Blobs>,
-) -> Result<Staged, Failure> {
-    let path = match content {
-        Content::Bytes(bytes) => {
-            let content = Digest::of(&bytes);
-            let is_there = store.is_none() && destination.there.is_some_and(|there| there.content == content);
-            if !is_there {
-                fs::write(path(), &bytes).map_err(|e| cannot("write", &destination.path, &e))?;
-            }
-            if store.is_none() {
-                return Ok(Staged { path: path(), content, stored: None });
-            }
-            path()
-        }
-        Content::File(made) => made,
-    };
-    if !destination.folder
-        && let Ok(meta) = fs::symlink_metadata(&path)
-        && meta.is_file()
-    {
-        // For the store it is hashed as it is copied.
-        if let Some(blobs) = store {
-            let stored = store_file(&path, blobs).map_err(|e| cannot("keep in the store", &destination.path, &e))?;
-            return Ok(Staged { path, content: stored.as_file(), stored: Some(stored) });
-        }
-        if let Ok((_, bytes)) = fs::File::open(&path).and_then(|file| files::digest(file, meta.len())) {
-            return Ok(Staged { path, content: files::content(&meta, bytes), stored: None });
-        }
-    }
-    match files::look_at_output(&path, None, destination.folder) {
-        Look::Same(FileRecord { content, .. }) | Look::Hashed(FileRecord { content, .. }) => {
-            let stored = store.map(|blobs| store_folder(&path, content, blobs)).transpose();
-            let stored = stored.map_err(|e| cannot("keep in the store", &destination.path, &e))?;
-            Ok(Staged { path, content, stored })
-        }
-        Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
-        Look::Unusable(what) => {
-            let wanted = if destination.folder { "a folder" } else { "a file" };
-            Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
-        }
-    }
 }
 
 fn store_file(path: &Path, blobs: &Blobs) -> io::Result<StoredOutput> {

@@ -30,3 +30,21 @@ targets:
     assert!(!p.exists("out/d/old"));
     p.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn an_output_that_is_changed_while_its_command_runs_is_what_the_command_made_afterwards() {
+    let p = Project::new(
+        "version: 1
+targets:
+  file: {rule: command, run: \"echo made > {out}; echo other > out/file\", output: out/file}
+  folder: {rule: command, run: \"echo made > {out}/f; mkdir -p out/folder; echo other > out/folder/f\", output: out/folder/}
+",
+    );
+    p.write("out/folder/f", "");
+    p.build(&[]);
+    for _ in 0..2 {
+        assert_eq!((p.read("out/file"), p.read("out/folder/f")), ("made\n".into(), "made\n".into()));
+        p.build(&[]).assert_nothing_done();
+        p.build(&["--force"]).assert_only(&["file", "folder"]);
+    }
+}
