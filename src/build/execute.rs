@@ -113,6 +113,7 @@ impl Engine<'_> {
         let making = Making {
             rule: compiled.rule.clone(),
             store: compiled.cached,
+            found_before: self.found_before(id),
             destinations: self.destinations_of(id),
             placer: self.placer.clone(),
             folders: self.scratch_folders.clone(),

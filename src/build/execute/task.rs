@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::registry::Earlier;
 use crate::rules::{Failure, Job, Lane, Made, Rule};
 use crate::store::Sha256;
+use crate::store::state::FileRecord;
 
 use super::printed;
 use super::scratch::ScratchFolders;
@@ -99,6 +100,8 @@ pub(crate) struct Making {
     pub job: Job,
     /// The outputs are kept in the store, too.
     pub store: bool,
+    /// What its last run found.
+    pub found_before: Vec<(String, Option<FileRecord>)>,
     pub destinations: Vec<Destination>,
     pub placer: Arc<Placer>,
     pub folders: Arc<ScratchFolders>,
@@ -126,6 +129,7 @@ impl Making {
 
     async fn outcome(&self, reply: &Reply) -> Result<Outcome, Failure> {
         let job = &self.job;
+        let before = found::before(&self.found_before, &job.root);
         let (contents, found) = match self.made(reply).await? {
             Made::Absent(why) => return Ok(Outcome::Absent { why, asked: job.heard.was_asked() }),
             Made::Outputs(contents) => (contents, Vec::new()),
@@ -133,7 +137,7 @@ impl Making {
                 reply.tell(Message::Noted(reply.id, notes));
                 (contents, Vec::new())
             }
-            Made::Found(contents, found) => (contents, judged(found::look(&found, job)?, reply).await?),
+            Made::Found(contents, found) => (contents, judged(found::look(&found, job, &before)?, reply).await?),
         };
         let store = self.store.then_some(&job.blobs);
         let placed = self.placer.place(contents, &self.destinations, &job.scratch, store)?;

@@ -1,6 +1,6 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
 
 use super::folders;
+use crate::build::clock;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Eyes, Look};
 use crate::build::reason::Reason;
@@ -36,12 +37,25 @@ pub struct FoundFile {
     /// Relative to the pipeline's folder, or absolute.
     pub path: String,
     pub record: FileRecord,
-    /// It was written while the step ran: what the step read of it cannot be told.
+    /// It was changed while the step ran: what the step read of it cannot be told.
     pub moved: bool,
 }
 
-/// Looks at what a step found.
-pub(crate) fn look(found: &Found, job: &Job) -> Result<Vec<FoundFile>, Failure> {
+/// What the files hold, before a step runs, that its last run found.
+pub(crate) fn before(known: &[(String, Option<FileRecord>)], root: &Path) -> HashMap<String, Digest> {
+    let look = |(path, record): &(String, Option<FileRecord>)| {
+        Some((path.clone(), files::look_at_input(&root.join(path), *record).content()?))
+    };
+    known.iter().filter_map(look).collect()
+}
+
+/// Looks at what a step found. `before` has what some of it held before the step ran.
+pub(crate) fn look(
+    found: &Found,
+    job: &Job,
+    before: &HashMap<String, Digest>,
+) -> Result<Vec<FoundFile>, Failure> {
+    let now = clock::now_ns();
     let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
         let full = job.root.join(path);
@@ -49,7 +63,9 @@ pub(crate) fn look(found: &Found, job: &Job) -> Result<Vec<FoundFile>, Failure> 
             Look::Same(record) | Look::Hashed(record) => {
                 // A folder that is declared is as it was before: otherwise the step has failed.
                 let is_declared = folders::around(path).any(|folder| declared.contains(folder));
-                let moved = !is_declared && last_written(&full).is_ok_and(|at| at >= found.since);
+                let is_as_before = before.get(path) == Some(&record.content);
+                let moved =
+                    !is_declared && !is_as_before && last_changed(&full, now).is_ok_and(|at| at >= found.since);
                 Ok(FoundFile { path: path.clone(), record, moved })
             }
             Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
@@ -59,13 +75,15 @@ pub(crate) fn look(found: &Found, job: &Job) -> Result<Vec<FoundFile>, Failure> 
     found.paths.iter().map(look).collect()
 }
 
-/// When a file was last written; of a folder, when anything in it was, came or went.
-fn last_written(path: &Path) -> io::Result<i64> {
+/// When a file was last changed in any way, since what is moved there keeps its mtime; of a folder, when anything in it
+/// was, came or went. An mtime in the future tells nothing: somebody has set it.
+fn last_changed(path: &Path, now: i64) -> io::Result<i64> {
     let meta = path.metadata()?;
-    let mut last = files::mtime(&meta);
+    let written = Some(files::mtime(&meta)).filter(|at| *at <= now);
+    let mut last = written.unwrap_or(i64::MIN).max(files::ctime(&meta));
     if meta.is_dir() {
         for entry in path.read_dir()? {
-            last = last.max(last_written(&entry?.path())?);
+            last = last.max(last_changed(&entry?.path(), now)?);
         }
     }
     Ok(last)
@@ -130,6 +148,14 @@ impl Engine<'_> {
     /// Whether a step's rule finds inputs while it runs.
     pub(crate) fn finds(&self, id: StepId) -> bool {
         self.rules[self.steps.step(id).target as usize].as_ref().is_some_and(|c| c.rule.common().finds)
+    }
+
+    /// The files that the last run of a step found, with what is recorded of each.
+    pub(crate) fn found_before(&self, id: StepId) -> Vec<(String, Option<FileRecord>)> {
+        let record = self.finds(id).then(|| self.state.step(self.path(id, 0))).flatten();
+        let found = record.into_iter().flat_map(|record| record.found);
+        let paths = found.map(|found| found.path).filter(|path| !folders::is_inside(path));
+        paths.map(|path| (self.state.file(&path), path)).map(|(record, path)| (path, record)).collect()
     }
 
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
