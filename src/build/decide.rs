@@ -20,7 +20,7 @@ use std::time::Instant;
 use rustix::fs::AtFlags;
 
 use crate::pipeline::model::Freshness;
-use crate::rules::Asks;
+use crate::rules::{Asks, Failure};
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
@@ -28,8 +28,8 @@ use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
 use self::key::Template;
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
-use super::files::Look;
 use super::files::place::{Destination, listed};
+use super::files::{Look, found};
 use super::outcome::{ASK, RESTORE, Status};
 use super::reason::Reason;
 use super::reasons::Reasons;
@@ -299,6 +299,10 @@ impl Engine<'_> {
         let Some(reasons) = Reasons::of(causes)
             .or_else(|| (!same && is_settled).then(|| self.unexplained(id, compiled, &record, answer.as_ref()).into()))
         else {
+            // It would be made of what lies there before that is made.
+            if let Some(Failure { message, help, .. }) = self.undeclared(id, found::paths(&record)) {
+                return Decision::Failed { message, help };
+            }
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
             let message = self.blocked_as_before(id);
             return Decision::Done { status, message, record: adopted.map(Box::new) };

@@ -37,6 +37,7 @@ use super::execute::scratch::ScratchFolders;
 use super::execute::task::Message;
 use super::failures::Failures;
 use super::files::Eyes;
+use super::files::found::Finders;
 use super::files::place::Placer;
 use super::files::protected::Protected;
 use super::outcome::Account;
@@ -156,6 +157,8 @@ pub(super) struct Engine<'p> {
     pub accounts: HashMap<StepId, Account>,
     /// Steps that make the file of others, or need a folder where those make a file: none of them can be.
     pub clashes: HashMap<StepId, Vec<StepId>>,
+    /// Steps that found files which others may come to make.
+    pub finders: Finders,
     pub stats: Stats,
     /// Steps that failed where no one listened; they are told next.
     pub untold: Vec<StepId>,

@@ -22,6 +22,7 @@ use crate::build::decide::key::{KEYS, Template};
 use crate::build::execute::scratch::ScratchFolders;
 use crate::build::failures::Failures;
 use crate::build::files::Eyes;
+use crate::build::files::found::Finders;
 use crate::build::files::place::Placer;
 use crate::build::files::protected::Protected;
 use crate::build::request;
@@ -114,6 +115,7 @@ pub(crate) fn engine<'p>(
             runs: HashMap::new(),
             accounts: HashMap::new(),
             clashes: HashMap::new(),
+            finders: Finders::default(),
             stats: Stats::default(),
             untold: Vec::new(),
             stopping: false,

@@ -101,6 +101,9 @@ impl Engine<'_> {
         }
         self.stats.done += 1;
         self.mark_risk(id);
+        if status.has_outputs() {
+            self.note_finder(id);
+        }
         self.steps.wake_step(id, &mut self.ready);
         let step = self.steps.step(id);
         let (target, row) = (step.target as usize, step.row);

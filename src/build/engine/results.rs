@@ -13,6 +13,7 @@ use crate::build::decide::{ABSENT_IS_ERROR, Run, Work};
 use crate::build::events::Listener;
 use crate::build::execute::relative;
 use crate::build::execute::task::Answered;
+use crate::build::files::found;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
@@ -179,6 +180,10 @@ impl Engine<'_> {
         run.notes.extend(without);
         let message = said(&run.notes);
         self.ended(id, status, run, End { message, ..End::default() }, listener);
+        // Its maker may have come to be while its outputs were put in place.
+        if let Some(failure) = self.undeclared(id, found::paths(&record)) {
+            self.refuse(id, failure);
+        }
     }
 
     pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, asked: bool, listener: &mut dyn Listener) {

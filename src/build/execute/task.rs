@@ -31,7 +31,11 @@ pub(crate) enum Message {
     /// What the person should know of what was made; sent before what came of it.
     Noted(StepId, Vec<String>),
     /// What a step found that it reads, before its outputs are in place: whether it may have.
-    Found { id: StepId, found: Vec<FoundFile>, verdict: oneshot::Sender<Result<Vec<FoundFile>, Failure>> },
+    Found {
+        id: StepId,
+        found: Vec<FoundFile>,
+        verdict: oneshot::Sender<Result<Vec<FoundFile>, Failure>>,
+    },
     /// The store did not have a step's outputs whole any more.
     NotRestored(StepId),
     /// The person wants to stop.

@@ -1,6 +1,6 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use super::folders;
 use crate::build::clock;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Eyes, Look};
+use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 
@@ -31,6 +32,14 @@ const DELETED: &str = "deleted";
 const CHANGED: &str = "changed";
 const MADE_UNREADABLE: &str = "made unreadable";
 
+/// Steps that are done, and found what a step may make that is still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Finders {
+    /// By what they found, those that were once looked up.
+    by_path: BTreeMap<String, Vec<StepId>>,
+    new: Vec<StepId>,
+}
+
 /// A file that a step found, as it is after it ran.
 #[derive(Clone, Debug)]
 pub struct FoundFile {
@@ -39,6 +48,11 @@ pub struct FoundFile {
     pub record: FileRecord,
     /// It was changed while the step ran: what the step read of it cannot be told.
     pub moved: bool,
+}
+
+/// The files that a step found, as its record has them.
+pub(crate) fn paths(record: &StepRecord) -> impl Iterator<Item = &str> {
+    record.found.iter().map(|found| found.path.as_str()).filter(|path| !folders::is_inside(path))
 }
 
 /// What the files hold, before a step runs, that its last run found.
@@ -50,11 +64,7 @@ pub(crate) fn before(known: &[(String, Option<FileRecord>)], root: &Path) -> Has
 }
 
 /// Looks at what a step found. `before` has what some of it held before the step ran.
-pub(crate) fn look(
-    found: &Found,
-    job: &Job,
-    before: &HashMap<String, Digest>,
-) -> Result<Vec<FoundFile>, Failure> {
+pub(crate) fn look(found: &Found, job: &Job, before: &HashMap<String, Digest>) -> Result<Vec<FoundFile>, Failure> {
     let now = clock::now_ns();
     let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
@@ -64,8 +74,7 @@ pub(crate) fn look(
                 // A folder that is declared is as it was before: otherwise the step has failed.
                 let is_declared = folders::around(path).any(|folder| declared.contains(folder));
                 let is_as_before = before.get(path) == Some(&record.content);
-                let moved =
-                    !is_declared && !is_as_before && last_changed(&full, now).is_ok_and(|at| at >= found.since);
+                let moved = !is_declared && !is_as_before && last_changed(&full, now).is_ok_and(|at| at >= found.since);
                 Ok(FoundFile { path: path.clone(), record, moved })
             }
             Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
@@ -153,9 +162,52 @@ impl Engine<'_> {
     /// The files that the last run of a step found, with what is recorded of each.
     pub(crate) fn found_before(&self, id: StepId) -> Vec<(String, Option<FileRecord>)> {
         let record = self.finds(id).then(|| self.state.step(self.path(id, 0))).flatten();
-        let found = record.into_iter().flat_map(|record| record.found);
-        let paths = found.map(|found| found.path).filter(|path| !folders::is_inside(path));
-        paths.map(|path| (self.state.file(&path), path)).map(|(record, path)| (path, record)).collect()
+        let with_record = |path: &str| (path.to_owned(), self.state.file(path));
+        record.iter().flat_map(|record| paths(record).map(with_record)).collect()
+    }
+
+    /// A step is done that may have found what a step makes which is still to be read out of a list.
+    pub(crate) fn note_finder(&mut self, id: StepId) {
+        if self.finds(id) {
+            self.finders.new.push(id);
+        }
+    }
+
+    /// A step has come to be that makes what others found, which are done: they fail as if it had been there before.
+    pub(crate) fn refuse_finders(&mut self, maker: StepId) {
+        for finder in std::mem::take(&mut self.finders.new) {
+            let Some(record) = self.state.step(self.path(finder, 0)) else { continue };
+            for path in paths(&record).filter(|path| !path.starts_with('/')) {
+                self.finders.by_path.entry(path.to_owned()).or_default().push(finder);
+            }
+        }
+        if self.finders.by_path.is_empty() {
+            return;
+        }
+        let mut refused = Vec::new();
+        for (path, output) in self.paths(maker).zip(&self.steps.target(maker).outputs) {
+            let inside = format!("{path}/");
+            let within = self.finders.by_path.range(inside.clone()..).take_while(|(path, _)| path.starts_with(&inside));
+            let found = self.finders.by_path.get_key_value(path).into_iter().chain(within.filter(|_| output.folder));
+            refused.extend(found.flat_map(|(path, finders)| finders.iter().map(move |&finder| (finder, path.clone()))));
+        }
+        for (finder, path) in refused {
+            if let Some(failure) = self.undeclared(finder, std::iter::once(path.as_str())) {
+                self.refuse(finder, failure);
+                self.mark_perhaps(finder, self.is_in_doubt(maker));
+            }
+        }
+    }
+
+    /// Fails a step that is done for what it found.
+    pub(crate) fn refuse(&mut self, id: StepId, Failure { message, help, .. }: Failure) {
+        if self.steps.step(id).status == Status::Failed {
+            return;
+        }
+        self.fail_late(id, message);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.help = help;
+        }
     }
 
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.

@@ -56,8 +56,12 @@ impl Engine<'_> {
         self.add_row(target, id, parent);
         self.stats.total += 1;
         match clash {
-            None if self.steps.step(id).pending == 0 => self.ready.push(id),
-            None => {}
+            None => {
+                if self.steps.step(id).pending == 0 {
+                    self.ready.push(id);
+                }
+                self.refuse_finders(id);
+            }
             Some((other, message)) => {
                 if let Some(other) = other {
                     self.clashes.entry(id).or_default().push(other);

@@ -5,11 +5,17 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use crate::support::project::Project;
-use crate::support::words::exit;
+use crate::support::words::{exit, outcome};
 
 fn project(targets: &str) -> Project {
     Project::new(&format!("version: 1\ntargets:\n{targets}"))
 }
+
+const LISTED: &str = r#"  gen: {rule: command, inputs: [./list], run: "sleep 0.2; cp {in} {out}", output: out/list}
+  ex: {rule: command, foreach: {k: {from: gen, lines: true}}, run: "echo {k} > {out}", output: "ex/{k}"}
+  o: {rule: command, inputs: [./in], run: "cat {in} ex/a > {out}; echo 'x: ex/a' > {out}.d", depfile: "{out}.d", output: out/o}
+"#;
+const REFUSED: &str = "the command read ex/a, which ex@k=a makes, and its target does not say so";
 
 /// Gives a file an mtime in the future, and waits until it is older than a build by its ctime.
 fn in_the_future(p: &Project, path: &str, ahead: Duration) {
@@ -93,5 +99,60 @@ fn a_command_that_only_links_what_it_found_comes_to_rest() {
     p.write("a.h", "a\n");
     p.build(&[]);
     p.build(&[]);
+    p.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn a_found_file_that_a_step_out_of_a_list_comes_to_make_fails_the_step_that_found_it_whenever_that_is_seen() {
+    for runs in [false, true] {
+        let p = project(LISTED);
+        p.write("list", "b\n");
+        p.write("in", "1\n");
+        p.write("ex/a", "mine\n");
+        std::thread::sleep(Duration::from_millis(20));
+        p.build(&[]);
+        p.build(&[]).assert_nothing_done();
+        p.write("list", "b\na\n");
+        if runs {
+            p.write("in", "2\n");
+        }
+        // It is up to date, or has run, before the list is made; then the step is known from the start.
+        for _ in 0..2 {
+            let report = p.build_exits(exit::FAILED, &[]);
+            let o = report.step("o");
+            assert_eq!(
+                (o.outcome.as_str(), o.message.as_deref()),
+                (outcome::FAILED, Some(REFUSED)),
+                "{}",
+                report.listing()
+            );
+            assert_eq!(p.read("ex/a"), "a\n");
+        }
+        assert_eq!(p.read("out/o"), if runs { "2\nmine\n" } else { "1\nmine\n" });
+        p.edit("inputs: [./in], run: \"cat {in} ex/a", "inputs: [./in, ex], run: \"cat in ex/a");
+        p.build(&[]);
+        assert_eq!(p.read("out/o"), if runs { "2\na\n" } else { "1\na\n" });
+        p.build(&[]).assert_nothing_done();
+    }
+}
+
+#[test]
+fn a_found_file_that_a_target_has_come_to_make_fails_the_step_that_found_it_before_it_is_made_of_what_goes() {
+    let p = project(
+        r#"  o: {rule: command, run: "cat a.h > {out}; echo 'x: a.h' > {out}.d", depfile: "{out}.d", output: out/o}
+"#,
+    );
+    p.write("a.h", "mine\n");
+    std::thread::sleep(Duration::from_millis(20));
+    p.build(&[]);
+    p.edit("targets:\n", "targets:\n  gen: {rule: command, run: \"sleep 0.2; echo made > {out}\", output: a.h}\n");
+    let said = "the command read a.h, which gen makes, and its target does not say so";
+    assert_eq!(p.plan(&[]).step("o").message.as_deref(), Some(said));
+    for _ in 0..2 {
+        assert_eq!(p.build_exits(exit::FAILED, &[]).step("o").message.as_deref(), Some(said));
+    }
+    p.edit("  o: {rule: command, run:", "  o: {rule: command, inputs: [gen], run:");
+    p.build(&[]);
+    assert_eq!(p.read("out/o"), "made\n");
     p.build(&[]).assert_nothing_done();
 }
