@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::rules::command::places::temporary_of;
 use crate::sync::lock;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, RawDirEntry, openat};
 
@@ -38,7 +39,11 @@ impl ScratchFolders {
 
     /// Takes a folder back, for the next one. One in which something was left is removed.
     pub fn give_back(&self, folder: PathBuf) {
-        if is_empty(&folder) {
+        let (temporary, is_used_again) = (temporary_of(&folder), is_empty(&folder));
+        if !is_used_again || !is_empty(&temporary) {
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        if is_used_again {
             self.give_back_empty(folder);
         } else {
             let _ = fs::remove_dir_all(&folder);

@@ -14,7 +14,7 @@ use crate::pipeline::pattern;
 use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
 
 use super::output::Output;
-use super::places::Places;
+use super::places::{self, Places};
 use super::process::{self, End, Streams};
 use super::simple::Direct;
 use super::{Command, depfile, sandbox};
@@ -93,9 +93,9 @@ impl Command {
     fn start(&self, job: &Job, places: &Places, output: &OwnedFd) -> Result<Child, Failure> {
         let prepared = |e: io::Error| cannot("prepare", &e);
         let fill = self.placeholders(job, places).map_err(prepared)?;
-        // Only the sandbox needs a folder that no other command sees; one for all costs nothing.
-        let tmp =
-            if self.sandbox { places.own().map_err(prepared)? } else { job.scratch.parent().unwrap_or(&job.root) };
+        // In a sandbox, nothing can be written beside the scratch folder.
+        let tmp = if self.sandbox { places.own().map(Path::to_owned) } else { places::temporary(&job.scratch) };
+        let tmp = tmp.map_err(prepared)?;
         let values: Vec<&str> = job.step.values.iter().map(|v| &**v).collect();
         let mut env: Vec<(&OsStr, OsString)> =
             self.passed.iter().map(|(name, value)| (OsStr::new(name), value.clone())).collect();

@@ -19,7 +19,7 @@ mod attempt;
 mod depfile;
 mod line;
 mod output;
-mod places;
+pub mod places;
 mod process;
 pub mod running;
 pub mod sandbox;

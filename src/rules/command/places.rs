@@ -79,8 +79,23 @@ impl Places {
     }
 }
 
-/// Empties a scratch folder for the next attempt.
+/// The folder for what a command writes that is no output: beside its scratch folder, so that both are used again as long
+/// as nothing is left in them.
+pub fn temporary_of(scratch: &Path) -> PathBuf {
+    scratch.with_extension("tmp")
+}
+
+pub(super) fn temporary(scratch: &Path) -> io::Result<PathBuf> {
+    let folder = temporary_of(scratch);
+    match fs::create_dir(&folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(folder),
+    }
+}
+
+/// Empties the folders of a step for the next attempt.
 pub(super) fn clear(scratch: &Path) -> io::Result<()> {
+    remove(&temporary_of(scratch))?;
     remove(scratch)?;
     fs::create_dir(scratch)
 }

@@ -32,6 +32,30 @@ targets:
 }
 
 #[test]
+fn the_temporary_folder_is_empty_whenever_a_command_is_tried() {
+    let p = Project::new(
+        "version: 1
+targets:
+  again:
+    rule: command
+    retries: 1
+    run: \"ls -A $TMPDIR > {out}; touch $TMPDIR/left; test -e tried || {{ touch tried; exit 1; }}\"
+    output: out/again
+  each:
+    rule: command
+    foreach: {n: [1, 2, 3]}
+    run: \"echo {n} >> $TMPDIR/one; cp $TMPDIR/one {out}\"
+    output: out/{n}
+",
+    );
+    p.build(&["-j", "1"]);
+    assert_eq!(p.read("out/again"), "");
+    for n in ["1", "2", "3"] {
+        assert_eq!(p.read(&format!("out/{n}")), format!("{n}\n"));
+    }
+}
+
+#[test]
 fn an_output_that_is_changed_while_its_command_runs_is_what_the_command_made_afterwards() {
     let p = Project::new(
         "version: 1
