@@ -126,7 +126,7 @@ impl Engine<'_> {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
         let (stored, destinations) = (stored.clone(), self.destinations_of(id));
         let (placer, blobs, folders) = (self.placer.clone(), self.blobs.clone(), self.scratch_folders.clone());
-        let (reply, log) = (Reply::of(self, id), self.log_of(id));
+        let (reply, log) = (Reply::of(self, id), self.log_of(self.path(id, 0)));
         self.runtime.spawn_blocking(move || {
             // What a command printed once is not of what is brought back now.
             let _ = std::fs::remove_file(log);
@@ -170,7 +170,7 @@ impl Engine<'_> {
             answer,
             root: self.pipeline.root.clone(),
             scratch: PathBuf::new(),
-            log: if watched { self.log_of(id) } else { PathBuf::new() },
+            log: if watched { self.log_of(self.path(id, 0)) } else { PathBuf::new() },
             blobs: self.blobs.clone(),
             retries: settings.retries,
             heard: Heard::default(),
@@ -182,8 +182,8 @@ impl Engine<'_> {
     }
 
     /// Where the output of a step's command is kept, named after its first output.
-    pub(super) fn log_of(&self, id: StepId) -> PathBuf {
-        let digest = crate::store::Digest::of(self.path(id, 0).as_bytes());
+    pub(super) fn log_of(&self, first: &str) -> PathBuf {
+        let digest = crate::store::Digest::of(first.as_bytes());
         self.work_dir.join("logs").join(format!("{}.log", hex(&digest.short())))
     }
 

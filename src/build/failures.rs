@@ -369,7 +369,13 @@ impl Engine<'_> {
         (!is_over).then(|| Failed { moved, ..failed.clone() })
     }
 
-    /// The same, but where what is told of the step tells it.
+    /// The same of a step that is to come, by the path of its first output.
+    pub(super) fn failure_at(&self, path: &str, step: &str) -> Option<Failed> {
+        let failed = self.failures.get(path).filter(|failed| failed.step == step && failed.was_tried());
+        failed.filter(|failed| self.stands(path, failed)).cloned()
+    }
+
+    /// The same of any step, but where what is told of the step tells it.
     pub(super) fn earlier_failure(&self, id: StepId) -> Option<Failed> {
         let (status, account) = (self.steps.step(id).status, self.accounts.get(&id));
         let message = account.and_then(|account| account.message.as_ref());

@@ -223,7 +223,7 @@ impl Engine<'_> {
 
     pub(crate) fn failed(&mut self, id: StepId, run: Run, failure: Failure, listener: &mut dyn Listener) {
         // The last attempt may have printed nothing, and one before it all that can help.
-        let log = Some(self.log_of(id)).filter(|log| run.attempts > 0 && log.exists());
+        let log = Some(self.log_of(self.path(id, 0))).filter(|log| run.attempts > 0 && log.exists());
         let log = log.map(|log| relative(&log, &self.pipeline.root));
         let Failure { message, help, output, interrupted, deferral } = failure;
         // That it was interrupted, its status says.

@@ -228,6 +228,7 @@ impl Engine<'_> {
         told.list_failures = self.list_failures_of(target);
         if let Some(compiled) = &self.rules[target] {
             told.tell_as_it_is_now(&compiled.template);
+            self.tell_to_come(target, compiled, &mut told, path);
         }
         Some(told)
     }
@@ -268,7 +269,10 @@ impl Engine<'_> {
     /// Why a step has not been built.
     fn standing_of(&self, step: StepId) -> String {
         let account = self.accounts.get(&step);
-        let why = account.and_then(|a| a.reasons.as_ref().map(ToString::to_string).or_else(|| a.message.clone()));
+        // What keeps it from being made weighs more than why it would be.
+        let kept = account.filter(|_| self.steps.step(step).status.blocks()).and_then(|a| a.message.clone());
+        let why = kept.or_else(|| account.and_then(|a| a.reasons.as_ref().map(ToString::to_string)));
+        let why = why.or_else(|| account.and_then(|a| a.message.clone()));
         let word = self.standing_word(step);
         let is = if word == Status::Failed.word() { "it" } else { "it is" };
         why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))

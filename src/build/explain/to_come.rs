@@ -2,8 +2,6 @@
 
 use crate::pipeline::model::{InputKind, TargetId};
 
-use super::again::fresh;
-use super::told::notes;
 use super::{Explanation, Standing, ToCome};
 use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
@@ -67,7 +65,7 @@ impl Engine<'_> {
             }
             let mut read_out_of = vec![unknown.because.clone()];
             read_out_of.extend(self.values_to_come(target, values));
-            Some(Explanation {
+            let mut told = Explanation {
                 step: self.label_of(target, values),
                 standing: Standing::Pending,
                 message: Some(unknown.to_string()),
@@ -83,14 +81,12 @@ impl Engine<'_> {
                 list_failures: self.list_failures_of(target),
                 inputs,
                 inputs_to_come,
-                after: this.after.iter().map(|&t| self.waited_for(t)).collect(),
-                notes: notes(compiled),
-                settings: self.set_in_pipeline(target, self.settings[target]),
-                rivals: self.names(&self.rivals_to_come(target)),
-                fresh: Some(fresh(self.settings[target].fresh)),
                 again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
                 ..Explanation::default()
-            })
+            };
+            let first = told.outputs.first().cloned().unwrap_or_default();
+            self.tell_to_come(target, compiled, &mut told, &first);
+            Some(told)
         };
         may_be.into_iter().filter(|(target, values)| self.may_have(*target, values)).filter_map(tell).collect()
     }

@@ -107,14 +107,32 @@ impl Engine<'_> {
         told.source.clone_from(&compiled.template.source);
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
-        let is_command = compiled.rule.common().lane == Lane::Process;
-        let log = (is_command && !told.outputs.is_empty()).then(|| self.log_of(id));
-        if let Some(log) = log
+        if !told.outputs.is_empty() {
+            self.tell_log(self.path(id, 0), compiled, told);
+        }
+    }
+
+    /// What its command printed, where it left that.
+    fn tell_log(&self, first: &str, compiled: &Compiled, told: &mut Explanation) {
+        let log = self.log_of(first);
+        if compiled.rule.common().lane == Lane::Process
             && let Ok(meta) = std::fs::metadata(&log)
         {
             told.log = Some(relative(&log, &self.pipeline.root));
             told.log_is_later = told.last_made.as_ref().is_some_and(|made| mtime(&meta) / 1_000_000 > made.at);
         }
+    }
+
+    /// What is told of a step that is to come by its target alone, and of its last try, where it had one: it is kept by the
+    /// path of its first output.
+    pub(super) fn tell_to_come(&self, target: TargetId, compiled: &Compiled, told: &mut Explanation, first: &str) {
+        told.notes = notes(compiled);
+        told.settings = self.set_in_pipeline(target, self.settings[target]);
+        told.fresh = Some(fresh(self.settings[target].fresh));
+        told.after = self.pipeline.targets[target].after.iter().map(|&t| self.waited_for(t)).collect();
+        told.rivals = self.names(&self.rivals_to_come(target));
+        told.last_failure = self.failure_at(first, &told.step);
+        self.tell_log(first, compiled, told);
     }
 
     fn tell_other_targets(&self, id: StepId, told: &mut Explanation) {
@@ -126,7 +144,8 @@ impl Engine<'_> {
     /// A group makes nothing: it stands as what it names does.
     fn tell_group(&self, id: StepId, told: &mut Explanation) {
         told.rule = ("group".to_owned(), 0);
-        told.reasons = self.upstream(id).stale.into_iter().map(|step| self.upstream_cause(step)).collect();
+        let causes = self.upstream(id).stale.into_iter().map(|step| self.upstream_cause(step)).collect();
+        told.reasons = Reasons::of(causes).iter().flat_map(Reasons::iter).cloned().collect();
         told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
         told.again.extend(self.members(self.steps.step(id).target as usize, &self.steps.values_of(id)));
     }
@@ -173,7 +192,7 @@ impl Engine<'_> {
 }
 
 /// What the key of a command does not tell.
-pub(crate) fn notes(compiled: &Compiled) -> Vec<String> {
+fn notes(compiled: &Compiled) -> Vec<String> {
     const SECRET: &str = "${secret.";
     let values = compiled.template.params.iter().flat_map(|(_, value)| value.split(SECRET).skip(1));
     let mut notes: Vec<String> = values

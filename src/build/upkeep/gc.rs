@@ -156,7 +156,7 @@ fn dead_logs(engine: &Engine<'_>) -> Vec<(std::path::PathBuf, u64)> {
         return Vec::new();
     }
     let ids = 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX);
-    let live: HashSet<_> = ids.map(|id| engine.log_of(id)).collect();
+    let live: HashSet<_> = ids.map(|id| engine.log_of(engine.path(id, 0))).collect();
     let entries = std::fs::read_dir(engine.work_dir.join("logs")).into_iter().flatten().flatten();
     let files = entries.filter_map(|e| Some((e.path(), e.metadata().ok().filter(std::fs::Metadata::is_file)?.len())));
     files.filter(|(path, _)| !live.contains(path)).collect()

@@ -215,3 +215,48 @@ targets:
     assert_says(&told, &[": pending\n", &format!("because   {cause}\n"), "run       echo the {tag} > {out}\n"]);
     assert_eq!(project.build(&[]).step("names@repo=library/redis,tag=7").reason(), cause);
 }
+
+#[test]
+fn how_a_step_failed_stays_told_while_it_is_pending() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, cache: false, inputs: [seed.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, cache: false, retries: 1, foreach: {n: {from: list, lines: true}}, inputs: [side.txt], after: [list], run: \"echo tried; test ! -e bad-{n} && cat {in} > {out}\", output: \"e/{n}.txt\"}
+  all: {inputs: [list, each]}
+",
+    );
+    project.write("seed.txt", "1\n");
+    project.write("side.txt", "");
+    project.build(&[]);
+    // One that was made before, and one that never was.
+    ["bad-1", "bad-2", "side.txt"].iter().for_each(|file| project.write(file, "x\n"));
+    project.write("seed.txt", "1\n2\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("seed.txt", "1\n2\n3\n");
+    project.remove("list.txt");
+    for (n, made) in [(1, true), (2, false)] {
+        let told = project.explain(&format!("e/{n}.txt"));
+        let words = [
+            &format!("each@n={n}: pending\n"),
+            "  failed    20",
+            " after 2 attempts: the command failed: exit status: 1\n            it ran because: ",
+            "no cause  retries: 1\n",
+            "after     list (missing)\n",
+            ".log (by the run that failed)\n",
+        ];
+        assert_says(&told, &words);
+        assert_eq!(told.contains("what was made before stands"), made, "{told}");
+    }
+    let told = project.explain("e/3.txt");
+    assert!(told.starts_with("each@n=3: pending\n") && !told.contains("failed"), "{told}");
+    // A list that cannot be made is told with what is the matter with it, and once.
+    project.remove("seed.txt");
+    assert_says(
+        &project.explain("e/1.txt"),
+        &["its values are read out of list: it failed (the input seed.txt is missing)\n"],
+    );
+    project.write("seed.txt", "1\n");
+    let told = project.explain("all");
+    assert_eq!(told.matches("because   upstream: list is made again\n").count(), 1, "{told}");
+}
