@@ -12,7 +12,7 @@ mod moved;
 mod named;
 mod outputs;
 pub(super) mod parts;
-mod risk;
+pub(super) mod risk;
 mod upstream;
 
 use std::time::Instant;

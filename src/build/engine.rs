@@ -32,6 +32,7 @@ use super::clock::Clock;
 use super::decide::Run;
 use super::decide::around::FoldersToCome;
 use super::decide::key::Template;
+use super::decide::risk::FailedSteps;
 use super::events::{Event, Listener, Progress};
 use super::execute::scratch::ScratchFolders;
 use super::execute::task::Message;
@@ -91,6 +92,8 @@ pub(super) struct Engine<'p> {
     pub deferrals: Deferrals,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
+    /// The steps that those are of, once one is looked for.
+    pub failed_steps: OnceLock<FailedSteps>,
     /// Those that builds before this one have left, once something needs them.
     pub failures_before: OnceLock<Failures>,
     /// Where those of this build are kept, once there is one.

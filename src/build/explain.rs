@@ -11,7 +11,7 @@ pub mod neighbourhood;
 mod orphan;
 mod past;
 pub mod reads;
-mod remembered;
+pub(super) mod remembered;
 mod rivals;
 mod to_come;
 mod told;

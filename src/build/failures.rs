@@ -209,6 +209,11 @@ impl Failures {
         self.0.is_empty()
     }
 
+    /// The first outputs of those that may come to the same again.
+    pub fn that_may_recur(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(|(_, failed)| failed.may_recur()).map(|(path, _)| path)
+    }
+
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }

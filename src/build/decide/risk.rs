@@ -1,14 +1,29 @@
 //! What may fail again as it did when it was last tried, and block what needs it: told where nothing is run.
 
-use crate::pipeline::model::TargetId;
+use std::collections::HashMap;
+
+use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::pattern;
 
 use crate::build::engine::Engine;
+use crate::build::explain::remembered::Values;
 use crate::build::outcome::{self, Account, Status};
 use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
 use crate::build::steps::waits::Wait;
+
+/// By target.
+pub(crate) type FailedSteps = HashMap<TargetId, Vec<FailedStep>>;
+
+/// A step, of now or not, that failed when it was last tried.
+pub(crate) struct FailedStep {
+    /// Of its first output.
+    path: String,
+    values: Values,
+    step: String,
+}
 
 impl Engine<'_> {
     /// The step that failed, or was put off, when it was last tried, and without which a build does not come to this one.
@@ -43,8 +58,53 @@ impl Engine<'_> {
 
     /// What is to be said of a step that may be blocked as before, unless it may not be there at all where that fails.
     pub(crate) fn blocked_as_before(&self, id: StepId) -> Option<String> {
-        let root = self.may_be_blocked(id).filter(|&root| self.may_be_gone(id) != Some(root))?;
-        Some(as_before(&self.steps.label(root)))
+        match self.may_be_blocked(id) {
+            Some(root) => (self.may_be_gone(id) != Some(root)).then(|| as_before(&self.steps.label(root))),
+            None => {
+                self.pending_at_risk(id).map(|step| format!("{step} is pending, and may fail or be put off as before"))
+            }
+        }
+    }
+
+    /// Among what a step waits for, one that is to come, and that failed, or was put off, when it was last tried.
+    fn pending_at_risk(&self, id: StepId) -> Option<&str> {
+        if self.failures.is_empty() {
+            return None;
+        }
+        let (target, values) = (self.steps.target(id), self.steps.values_of(id));
+        let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
+        slots.into_iter().find_map(|(position, slot)| {
+            let Wait::Group(group) = slot.wait else { return None };
+            let group = &self.steps.groups[group as usize];
+            let failed = self.failed_steps().get(&group.target).filter(|_| group.stale.is_some())?;
+            let on = match target.inputs.get(position).map(|input| &input.kind) {
+                Some(InputKind::Target { on, .. }) => on.as_slice(),
+                _ => &[],
+            };
+            let joined: Vec<(usize, String)> = on.iter().map(|(b, mine)| (*b, pattern::fill(mine, &values))).collect();
+            let is_read = |values: &Values| joined.iter().all(|value| values.contains(value));
+            let is_pending = |values: &Values| self.awaited(group.target, values).is_some();
+            let mut failed = failed.iter().filter(|failed| self.steps.find_path(&self.state, &failed.path).is_none());
+            failed
+                .find(|failed| is_read(&failed.values) && is_pending(&failed.values))
+                .map(|failed| failed.step.as_str())
+        })
+    }
+
+    /// What failed when it was last tried, by the targets whose steps it may be of.
+    fn failed_steps(&self) -> &FailedSteps {
+        self.failed_steps.get_or_init(|| {
+            let mut all = FailedSteps::new();
+            for path in self.failures.that_may_recur() {
+                for (target, values) in self.makers().of(path) {
+                    let step = self.label_of(target, &values);
+                    if self.failure_at(path, &step).is_some() {
+                        all.entry(target).or_default().push(FailedStep { path: path.clone(), values, step });
+                    }
+                }
+            }
+            all
+        })
     }
 
     /// What a step's values are read out of, where that may not come.

@@ -20,7 +20,7 @@ use crate::build::request::{Asked, Unknown};
 use crate::build::steps::{StepId, printable};
 
 /// The values of a target's bindings, as a path tells them.
-pub(super) type Values = Vec<(usize, String)>;
+pub(crate) type Values = Vec<(usize, String)>;
 
 /// A record that no step has now.
 pub(super) struct Recorded {

@@ -224,10 +224,13 @@ targets:
   list: {rule: command, cache: false, inputs: [seed.txt], run: \"cp {in} {out}\", output: list.txt}
   each: {rule: command, cache: false, retries: 1, foreach: {n: {from: list, lines: true}}, inputs: [side.txt], after: [list], run: \"echo tried; test ! -e bad-{n} && cat {in} > {out}\", output: \"e/{n}.txt\"}
   all: {inputs: [list, each]}
+  reads: {rule: command, inputs: [e/1.txt], run: \"cat {in} > {out}\", output: reads.txt}
+  other: {rule: command, inputs: [e/3.txt], run: \"cat {in} > {out}\", output: other.txt}
+  waits: {rule: command, inputs: [./mine.txt], after: [each], run: \"cat {in} > {out}\", output: waits.txt}
 ",
     );
     project.write("seed.txt", "1\n");
-    project.write("side.txt", "");
+    ["side.txt", "mine.txt", "e/3.txt"].iter().for_each(|file| project.write(file, ""));
     project.build(&[]);
     // One that was made before, and one that never was.
     ["bad-1", "bad-2", "side.txt"].iter().for_each(|file| project.write(file, "x\n"));
@@ -250,6 +253,19 @@ targets:
     }
     let told = project.explain("e/3.txt");
     assert!(told.starts_with("each@n=3: pending\n") && !told.contains("failed"), "{told}");
+    // What waits for it says so.
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let why = "is pending, and may fail or be put off as before";
+    let upstream = "upstream: list is made again";
+    assert_says(
+        &plan,
+        &[
+            &format!("run?     reads  {upstream} (blocked? each@n=1 {why})\n"),
+            &format!("run?     other  {upstream}\n"),
+            &format!("blocked? waits  each@n=1 {why}\n"),
+        ],
+    );
+    assert_says(&project.explain("waits"), &["waits: up to date\n", &format!("  blocked?  each@n=1 {why}\n")]);
     // A list that cannot be made is told with what is the matter with it, and once.
     project.remove("seed.txt");
     assert_says(
