@@ -27,6 +27,11 @@ impl Wanted {
     pub fn takes<'a>(&self, value: impl Fn(usize) -> &'a str) -> bool {
         self.all || self.only.iter().any(|only| only.iter().all(|(b, v)| value(*b) == v))
     }
+
+    /// Whether each step with these values is.
+    pub fn takes_all(&self, values: &[(usize, String)]) -> bool {
+        self.all || self.only.iter().any(|only| only.iter().all(|value| values.contains(value)))
+    }
 }
 
 /// One thing that was asked for by name.

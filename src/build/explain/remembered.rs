@@ -70,8 +70,7 @@ impl Engine<'_> {
     /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step
     /// makes, and none is to come.
     pub(super) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
-        let wanted = &self.wanted[target];
-        let looked_at = wanted.all || wanted.only.iter().any(|only| only.iter().all(|value| values.contains(value)));
+        let looked_at = self.wanted[target].takes_all(values);
         !self.may_have(target, values) || looked_at && self.awaited(target, values).is_none()
     }
 

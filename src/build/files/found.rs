@@ -223,7 +223,7 @@ impl Engine<'_> {
                     }
                     (self.steps.label(maker), &self.steps.target(maker).name)
                 }
-                None => self.maker_elsewhere(file).map(|name| (name.clone(), name))?,
+                None => self.maker_elsewhere(file)?,
             };
             Some(Failure {
                 help: Some(format!("add `{target}` to the `inputs` of this target")),
@@ -232,11 +232,14 @@ impl Engine<'_> {
         })
     }
 
-    /// The target that made a file in an earlier build, where this one was not asked for it.
-    fn maker_elsewhere(&self, path: &str) -> Option<&String> {
+    /// The step that made a file in an earlier build, and its target, where this one was not asked for it: those that are
+    /// asked for are known, or come to be.
+    fn maker_elsewhere(&self, path: &str) -> Option<(String, &String)> {
         self.state.step(path)?;
-        let (target, _) = self.makers().of(path).into_iter().next()?;
-        Some(&self.pipeline.targets[target].name)
+        let mut makers = self.makers().of(path).into_iter();
+        let (target, values) = makers
+            .find(|(target, values)| !self.wanted[*target].takes_all(values) && self.may_have(*target, values))?;
+        Some((self.label_of(target, &values), &self.pipeline.targets[target].name))
     }
 
     /// The step that makes this file, or a folder that it lies in; and that output's path.

@@ -137,6 +137,23 @@ fn a_found_file_that_a_step_out_of_a_list_comes_to_make_fails_the_step_that_foun
 }
 
 #[test]
+fn a_found_file_that_a_step_made_which_is_no_more_is_read_as_it_lies_there() {
+    let p = project(LISTED);
+    p.write("list", "b\na\n");
+    p.write("in", "1\n");
+    p.build(&["ex"]);
+    p.write("list", "b\n");
+    p.build(&[]);
+    assert_eq!(p.read("out/o"), "1\na\n");
+    p.build(&[]).assert_nothing_done();
+    p.write("list", "b\na\n");
+    p.build_exits(exit::FAILED, &[]);
+    // Where it is not seen whether there is such a step, there may be.
+    let report = p.build_exits(exit::FAILED, &["o"]);
+    assert_eq!(report.step("o").message.as_deref(), Some(REFUSED), "{}", report.listing());
+}
+
+#[test]
 fn a_found_file_that_a_target_has_come_to_make_fails_the_step_that_found_it_before_it_is_made_of_what_goes() {
     let p = project(
         r#"  o: {rule: command, run: "cat a.h > {out}; echo 'x: a.h' > {out}.d", depfile: "{out}.d", output: out/o}
