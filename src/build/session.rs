@@ -203,6 +203,7 @@ pub(super) fn looked_through<'p>(session: &'p Session, order: &Order) -> Result<
 fn at_an_end<'p>((mut engine, receive): Ready<'p>, listener: &mut dyn Listener) -> Result<Engine<'p>, BuildError> {
     drive(&mut engine, &receive, listener)?;
     engine.mark_failures();
+    engine.mark_finders();
     engine.mark_scarce();
     match std::mem::take(&mut engine.problems) {
         problems if problems.is_empty() => Ok(engine),

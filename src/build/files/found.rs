@@ -7,6 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use rustix::fs::AtFlags;
 
+use crate::pipeline::model::InputKind;
 use crate::rules::{Failure, Found, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
@@ -35,9 +36,10 @@ const MADE_UNREADABLE: &str = "made unreadable";
 /// Steps that are done, and found what a step may make that is still to come.
 #[derive(Debug, Default)]
 pub(crate) struct Finders {
-    /// By what they found, those that were once looked up.
+    all: Vec<StepId>,
+    /// By what they found, as many of them as were looked up.
     by_path: BTreeMap<String, Vec<StepId>>,
-    new: Vec<StepId>,
+    looked_up: usize,
 }
 
 /// A file that a step found, as it is after it ran.
@@ -169,13 +171,15 @@ impl Engine<'_> {
     /// A step is done that may have found what a step makes which is still to be read out of a list.
     pub(crate) fn note_finder(&mut self, id: StepId) {
         if self.finds(id) {
-            self.finders.new.push(id);
+            self.finders.all.push(id);
         }
     }
 
     /// A step has come to be that makes what others found, which are done: they fail as if it had been there before.
     pub(crate) fn refuse_finders(&mut self, maker: StepId) {
-        for finder in std::mem::take(&mut self.finders.new) {
+        let new = self.finders.all[self.finders.looked_up..].to_vec();
+        self.finders.looked_up += new.len();
+        for finder in new {
             let Some(record) = self.state.step(self.path(finder, 0)) else { continue };
             for path in paths(&record).filter(|path| !path.starts_with('/')) {
                 self.finders.by_path.entry(path.to_owned()).or_default().push(finder);
@@ -195,6 +199,35 @@ impl Engine<'_> {
             if let Some(failure) = self.undeclared(finder, std::iter::once(path.as_str())) {
                 self.refuse(finder, failure);
                 self.mark_perhaps(finder, self.is_in_doubt(maker));
+            }
+        }
+    }
+
+    /// Tells of steps that are up to date, where nothing is run, that they fail if what they found comes to be made.
+    pub(crate) fn mark_finders(&mut self) {
+        let all_is_done = !self.accounts.values().any(|account| account.status != Status::UpToDate);
+        let finders = if all_is_done { Vec::new() } else { self.finders.all.clone() };
+        let told = |&finder: &StepId| {
+            let record = self.state.step(self.path(finder, 0))?;
+            let inputs = &self.steps.target(finder).inputs;
+            let reads = |of| inputs.iter().any(|i| matches!(i.kind, InputKind::Target { target, .. } if target == of));
+            let told =
+                paths(&record).filter(|path| !path.starts_with('/') && self.maker(path).is_none()).find_map(|path| {
+                    let (target, values) = self
+                        .makers()
+                        .of(path)
+                        .into_iter()
+                        .find(|(target, values)| !reads(*target) && self.awaited(*target, values).is_some())?;
+                    let maker = self.label_of(target, &values);
+                    Some(format!(
+                        "the command read {path}, which {maker} may come to make, and its target does not say so"
+                    ))
+                });
+            Some((finder, told?))
+        };
+        for (finder, told) in finders.iter().filter_map(told).collect::<Vec<_>>() {
+            if self.steps.step(finder).status == Status::UpToDate && !self.accounts.contains_key(&finder) {
+                self.account(finder, Status::UpToDate, None, Some(told), None);
             }
         }
     }

@@ -115,6 +115,13 @@ fn a_found_file_that_a_step_out_of_a_list_comes_to_make_fails_the_step_that_foun
         p.write("list", "b\na\n");
         if runs {
             p.write("in", "2\n");
+        } else {
+            let told = "the command read ex/a, which ex@k=a may come to make, and its target does not say so";
+            let plan = p.run(&["plan"]).stdout;
+            assert!(
+                plan.contains(&format!("blocked? o  {told}\n")) && plan.contains(", 1 that may be blocked"),
+                "{plan}"
+            );
         }
         // It is up to date, or has run, before the list is made; then the step is known from the start.
         for _ in 0..2 {
