@@ -184,13 +184,14 @@ fn what_a_build_is_just_writing_is_no_damage() {
     project.build(&["whole"]);
     let journal = project.path(".layermill/state/journal-1");
     File::options().write(true).open(&journal).and_then(|f| f.set_len(2000)).expect("cut");
-    // This process runs; one that is gone was killed.
-    fs::write(project.path(".layermill/lock"), format!("pid {}\nsince 1\n", std::process::id())).expect("written");
+    let path = project.path(".layermill/lock");
+    fs::write(&path, format!("pid {}\nsince 1\n", std::process::id())).expect("written");
+    // Who builds holds it, and who was killed does not any more.
+    let lock = File::open(&path).expect("there");
+    lock.lock().expect("no one has it");
     let run = project.run(&["status"]).exits(exit::DONE);
     assert_eq!(run.stderr, "", "{run}");
-    let mut gone = Command::new("true").spawn().expect("started");
-    gone.wait().expect("ended");
-    fs::write(project.path(".layermill/lock"), format!("pid {}\nsince 1\n", gone.id())).expect("written");
+    drop(lock);
     project.run(&["status"]).exits(exit::DONE).says("was not written to its end");
 }
 
