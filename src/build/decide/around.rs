@@ -10,13 +10,14 @@ use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
+use crate::build::steps::waits::Wait;
 use crate::pipeline::model::{InputKind, TargetId};
 
 /// For each target, the others that may make folders around files which it names, and whose values may be read before it.
 pub(crate) type FoldersToCome = HashMap<TargetId, Vec<TargetId>>;
 
 impl Engine<'_> {
-    /// What has to be done before it is seen whether a step of another target than `of` makes a folder around a path that a
+    /// What has to be made before it is seen whether a step of another target than `of` makes a folder around a path that a
     /// step names: what the values of such a step are read out of.
     pub(super) fn list_of_folder_around(&self, id: StepId, of: TargetId, path: &str) -> Option<StepId> {
         let targets = &self.pipeline.targets;
@@ -26,17 +27,30 @@ impl Engine<'_> {
             .filter(|&&other| other != of)
             .flat_map(|&other| folders::makers_around(&targets[other], path).map(move |values| (other, values)));
         let mut makers = makers.filter(|(other, values)| self.may_have(*other, values));
-        makers.find_map(|(other, values)| self.undone_list(other, &values))
+        makers.find_map(|(other, values)| self.list_to_come(other, &values))
     }
 
-    /// A step that is to be done before it is seen whether a target has a step of these values.
-    fn undone_list(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+    /// Whether a list tells what folders there are around files that a step names.
+    pub(super) fn tells_folders(&self, id: StepId, list: StepId) -> bool {
+        let lists = |&other: &TargetId| parents_of(&self.pipeline.targets[other]);
+        let others = self.folders_to_come().get(&(self.steps.step(id).target as usize)).into_iter().flatten();
+        others.flat_map(lists).any(|target| target == self.steps.step(list).target as usize)
+    }
+
+    /// Whether it is still to be seen what folders there are around files that a step names.
+    pub(crate) fn waits_for_folders(&self, id: StepId) -> bool {
+        let is_open = |list| self.steps.is_open(list) && self.tells_folders(id, list);
+        self.steps.slots_of(id).iter().any(|slot| matches!(slot.wait, Wait::Step(list) if is_open(list)))
+    }
+
+    /// A step that is to be made before it is seen whether a target has a step of these values.
+    fn list_to_come(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
-            Some(list) => (!self.steps.step(list).status.is_done()).then_some(list),
+            Some(list) => (!self.is_settled(list)).then_some(list),
             None => {
                 let (parent, theirs) = self.read_from(target, axis, values)?;
-                self.undone_list(parent, &theirs)
+                self.list_to_come(parent, &theirs)
             }
         })
     }

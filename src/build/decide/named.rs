@@ -46,8 +46,10 @@ impl Engine<'_> {
                     None => {
                         if let Some(list) = self.list_of_folder_around(id, *of, &path) {
                             self.steps.wait_also(id, &[Wait::Step(list)]);
-                            waits = true;
-                            continue;
+                            if !self.steps.step(list).status.is_done() {
+                                waits = true;
+                                continue;
+                            }
                         }
                         let path = self.state.intern(&path);
                         self.steps.wait_for_path(path)

@@ -53,7 +53,8 @@ impl Engine<'_> {
             let partial = self.goes_on_without(id, position);
             let end = match slot.wait {
                 Wait::Step(step) => {
-                    upstream.stale.extend(Some(step).filter(|&step| reads && self.steps.is_open(step)));
+                    let decides = || reads || self.tells_folders(id, step);
+                    upstream.stale.extend(Some(step).filter(|&step| self.steps.is_open(step) && decides()));
                     match self.steps.step(step).status {
                         status if status.fails() && !partial => Some(self.blocked(step)),
                         Status::Deferred if !partial => {

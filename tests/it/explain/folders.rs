@@ -423,7 +423,7 @@ fn what_may_be_a_file_in_a_folder_of_another_target_waits_until_it_is_seen_wheth
         "version: 1
 targets:
   lst: {rule: command, inputs: [./names], run: \"cp {in} {out}\", output: lst.txt}
-  slow: {rule: command, inputs: [./others], run: \"sleep 0.4; cp {in} {out}\", output: slow.txt}
+  slow: {rule: command, cache: false, inputs: [./others], run: \"sleep 0.4; cp {in} {out}\", output: slow.txt}
   d: {rule: command, foreach: {v: {from: lst, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}/in\"}
   f: {rule: command, foreach: {w: {from: slow, lines: true}}, run: \"mkdir -p {out}; echo {w} > {out}/in\", output: \"d/{w}/\"}
   r: {rule: command, inputs: [d/c/in], run: \"cp {in} {out}\", output: r.txt}
@@ -445,9 +445,21 @@ targets:
     project.build(&[]);
     assert_eq!(project.read("r.txt"), "c\n");
     project.write("others", "b\nc\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     r  upstream: slow is made again\n"]);
     assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some(why));
+    project.write("others", "c\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("failed?  r  {why} ")]);
+    // While the list cannot be made, neither can what may lie in such a folder.
     project.edit("sleep 0.4; cp {in} {out}", "false");
     assert_eq!(project.build_exits(exit::FAILED, &[]).step("r").message.as_deref(), Some("slow"));
+    project.remove("others");
+    for report in [project.plan(&[]), project.build_exits(exit::FAILED, &[])] {
+        let r = report.step("r");
+        assert_eq!((r.outcome.as_str(), r.message.as_deref()), ("blocked", Some("slow")), "{}", report.listing());
+    }
+    project.write("others", "b\nc\n");
     // What is made of it is not waited for.
     project.edit("inputs: [./others], run: \"false\"", "inputs: [./others, r], run: \"cat others > {out}\"");
     std::fs::remove_dir_all(project.path("d/c")).expect("removed");
