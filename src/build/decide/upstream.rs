@@ -178,7 +178,9 @@ impl Engine<'_> {
             // What it is as of the last build, it may have been before, too.
             Reason::ChangedInput { input, .. } => maker(input).is_some_and(|maker| self.in_doubt(maker).is_some()),
             Reason::NewInput(input) | Reason::BackInput { input, .. } => {
-                maker(input).is_some_and(|maker| !self.is_read_for_sure(id, maker))
+                // What is done without where it fails may fail.
+                let may_not_come = |maker| !self.is_settled(maker) && self.reads_in_part(id, maker);
+                maker(input).is_some_and(|maker| !self.is_read_for_sure(id, maker) || may_not_come(maker))
             }
             Reason::LostInput(input) => self.may_come_back(id, input) || self.may_come(id, input),
             Reason::Reordered { .. } => self.may_grow_inputs(id),

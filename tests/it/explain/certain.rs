@@ -163,3 +163,39 @@ targets:
     let plan = project.run(&["plan", "-v", "all"]).exits(exit::DONE).stdout;
     assert_says(&plan, &["upstream: list@l=a is made again", "upstream: list@l=b is made again"]);
 }
+
+#[test]
+fn that_a_partial_input_comes_which_is_to_be_made_first_is_not_certain() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [./ns], run: \"cp {in} {out}\", output: list}
+  a: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"test ! -e no-{n} && echo {n} > {out}\", output: \"a/{n}\"}
+  rival: {rule: command, foreach: {n: [\"1\"]}, run: \"echo rival > {out}\", output: \"rival/{n}\"}
+  some: {rule: command, inputs: [{target: a, partial: true}], run: \"cat /dev/null {in} > {out}\", output: some}
+  all: {rule: command, inputs: [a], run: \"cat /dev/null {in} > {out}\", output: all}
+",
+    );
+    project.write("ns", "1\n");
+    // First it cannot be made, since another step makes that file; then it can, and fails.
+    project.edit("rival/{n}", "a/{n}");
+    project.build_exits(exit::FAILED, &[]);
+    project.edit("output: \"a/{n}\"}\n  some", "output: \"rival/{n}\"}\n  some");
+    project.write("no-1", "");
+    assert_says(&project.run(&["plan"]).stdout, &["run?     some  "]);
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("all").outcome, "blocked");
+    project.remove("no-1");
+    project.build(&[]);
+    // The same of one that was never tried, while what is there is certain.
+    project.write("ns", "1\n2\n");
+    project.build(&["list"]);
+    project.write("no-2", "");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &["run?     some  new input: a/2\n", "run      all  new input: a/2\n"]);
+    assert_says(&project.explain("some"), &["because   new input: a/2\n", "a build   may make it\n"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert!(!report.names().contains(&"some"), "{}", report.listing());
+    project.remove("no-2");
+    project.build(&["a"]);
+    assert_says(&project.run(&["plan"]).stdout, &["run      some  new input: a/2\n"]);
+}
