@@ -275,7 +275,7 @@ impl Engine<'_> {
             let mut moved = self.changes(id, compiled, &record, answer.as_ref());
             let is_told = is_settled || upstream.end.is_some() || !moved.is_empty();
             if !is_told && self.reads_otherwise(id, compiled, &record, answer.as_ref()) {
-                moved.push(self.unexplained(id, compiled, &record, answer.as_ref()));
+                moved.push(self.unexplained(compiled, &record));
             }
             causes.extend(moved.into_iter().filter(|_| question.is_none_or(|q| q == record.question)));
         }
@@ -296,8 +296,8 @@ impl Engine<'_> {
             }
         }
         causes.extend(self.upstream_causes(id, &upstream.stale, &record));
-        let Some(reasons) = Reasons::of(causes)
-            .or_else(|| (!same && is_settled).then(|| self.unexplained(id, compiled, &record, answer.as_ref()).into()))
+        let Some(reasons) =
+            Reasons::of(causes).or_else(|| (!same && is_settled).then(|| self.unexplained(compiled, &record).into()))
         else {
             // It would be made of what lies there before that is made.
             if let Some(Failure { message, help, .. }) = self.undeclared(id, found::paths(&record)) {
@@ -326,10 +326,7 @@ impl Engine<'_> {
     }
 
     /// Why the key of a step moved of which all that is recorded is as it was.
-    fn unexplained(&self, id: StepId, compiled: &Compiled, record: &StepRecord, answer: Option<&Sha256>) -> Reason {
-        if let Some(cause) = self.maker_gone(id, compiled, record, answer) {
-            return cause;
-        }
+    fn unexplained(&self, compiled: &Compiled, record: &StepRecord) -> Reason {
         let (old, new) = (self.state.template(&record.template).and_then(Template::parse), &compiled.template);
         match old {
             Some(old) if old.bindings == new.bindings => {

@@ -123,8 +123,8 @@ pub enum Reason {
         path: String,
         target: String,
     },
-    /// It reads the same files, which `inputs` names otherwise, or more or less often: how it named them, and how it does,
-    /// where that is known.
+    /// It reads the same files, which `inputs` names otherwise, or more or less often, or which other steps or none make:
+    /// how it named them, and how it does, where that is known.
     Rearranged(Option<(String, String)>),
     /// Its key moved, and the record does not tell by what.
     Untold,

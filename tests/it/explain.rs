@@ -11,6 +11,7 @@ mod asking;
 mod budgets;
 mod causes;
 mod certain;
+mod entries;
 mod failures;
 mod folders;
 mod kept;

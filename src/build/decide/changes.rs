@@ -1,12 +1,15 @@
 //! The parts of a step's key that moved since its record.
 
-use std::collections::{HashMap, HashSet};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::store::state::{KeyPart, StepRecord};
 use crate::store::{Digest, Sha256, hex, told};
 
-use super::key::{Part, Template};
-use super::parts::{made_name, made_part};
+use super::key::{ENTRY, Part, Template, entry_of};
+use super::parts::{Recorded, made_name, made_part};
 use crate::build::reason::Reason;
 use crate::rules::SOURCE;
 
@@ -34,8 +37,10 @@ pub struct Changes<'a> {
     found: Vec<Reason>,
     news: Vec<Reason>,
     parts: HashMap<Name, Known>,
-    /// The inputs that were seen, in their order.
-    inputs: Vec<Name>,
+    /// The inputs that were seen, in their order, and the place of the entry under `inputs:` whose steps make each.
+    inputs: Vec<(Name, Option<u32>)>,
+    /// Whether the record tells the same of its inputs, by the same entries.
+    tells_entries: bool,
     /// What was recorded file by file is told as a crowd now.
     crowded: bool,
     names_outputs: bool,
@@ -48,7 +53,8 @@ impl<'a> Changes<'a> {
         if let Some(old) = old {
             template_changes(old, new, &mut found);
         }
-        let recorded = record.parts.iter().map(|p| (p.name, Known { then: Some(p.value), ..Known::default() }));
+        let parts = record.parts.iter().filter(|part| entry_of(part).is_none());
+        let recorded = parts.map(|p| (p.name, Known { then: Some(p.value), ..Known::default() }));
         Self {
             record,
             old_template: old,
@@ -56,18 +62,20 @@ impl<'a> Changes<'a> {
             news: Vec::new(),
             parts: recorded.collect(),
             inputs: Vec::new(),
+            tells_entries: old.is_some_and(|old| old.entries.is_some() && old.entries == new.entries),
             crowded: false,
             names_outputs: false,
         }
     }
 
-    pub fn see(&mut self, part: &Part<'_>) {
+    /// `entry` is the place of the entry under `inputs:` whose steps make an input, where that is told.
+    pub fn see(&mut self, entry: Option<u32>, part: &Part<'_>) {
         let (name, now) = (part.name_hash(), part.value());
         let known = self.parts.entry(name).or_default();
         known.seen = true;
         self.names_outputs |= matches!(part, Part::Output(_));
         if matches!(part, Part::Input { .. }) {
-            self.inputs.push(name);
+            self.inputs.push((name, entry));
             // One file may be an input twice.
             if std::mem::replace(&mut known.input, true) {
                 return;
@@ -99,6 +107,45 @@ impl<'a> Changes<'a> {
         if let Some(known) = self.parts.get_mut(&name) {
             known.seen = true;
         }
+    }
+
+    /// The same in its place among the others.
+    pub(super) fn expect_in_place(&mut self, input: &Recorded<'_>) {
+        let name = input.part.name_hash();
+        if let Some(known) = self.parts.get_mut(&name) {
+            (known.seen, known.input) = (true, true);
+            self.inputs.push((name, input.entry));
+        }
+    }
+
+    /// The inputs that are of another entry under `inputs:` than before, or that steps make and none made, or the other way
+    /// round: the place of its entry before, and now.
+    pub fn moved_entries(&self) -> Vec<(Name, [Option<u32>; 2])> {
+        if !self.tells_entries {
+            return Vec::new();
+        }
+        let (mut then, mut entry): (HashMap<Name, VecDeque<Option<u32>>>, _) = (HashMap::new(), None);
+        for part in &self.record.parts {
+            if let Some((place, inputs)) = entry_of(part) {
+                entry = Some((place, inputs));
+                continue;
+            }
+            let place = entry.map(|(place, _)| place);
+            entry = entry.and_then(|(place, more)| Some((place, more.checked_sub(1).filter(|more| *more > 0)?)));
+            if self.parts.get(&part.name).is_some_and(|known| known.input) {
+                then.entry(part.name).or_default().push_back(place);
+            }
+        }
+        // What is read more often, or less, is told as that.
+        let mut more: HashMap<Name, usize> = then.iter().map(|(name, places)| (*name, places.len())).collect();
+        for (name, _) in &self.inputs {
+            more.entry(*name).and_modify(|more| *more = more.wrapping_sub(1));
+        }
+        let moved = self.inputs.iter().filter(|(name, _)| more.get(name) == Some(&0)).filter_map(|&(name, now)| {
+            let then = then.get_mut(&name)?.pop_front()?;
+            (then != now).then_some((name, [then, now]))
+        });
+        moved.collect()
     }
 
     /// What moved, most telling first. `outputs` are those that the record is of; `input` tells the name of an input by
@@ -168,7 +215,7 @@ impl<'a> Changes<'a> {
         let is_read = |name: &Name| self.parts.get(name).is_some_and(|known| known.input);
         let then: Vec<Name> = self.record.parts.iter().map(|part| part.name).filter(is_read).collect();
         let is_known = |name: &Name| self.parts.get(name).is_some_and(|known| known.then.is_some());
-        let now: Vec<Name> = self.inputs.iter().copied().filter(is_known).collect();
+        let now: Vec<Name> = self.inputs.iter().map(|(name, _)| *name).filter(is_known).collect();
         if then == now {
             return None;
         }
@@ -227,6 +274,7 @@ pub fn recorded_inputs<'r>(
 ) -> Vec<(String, &'r [u8; 8])> {
     let mut others: HashSet<Name> = own_parts(template, outputs).into_iter().collect();
     others.extend(outputs.iter().map(|path| Part::Output(path).name_hash()));
+    others.insert(ENTRY);
     let crowds: HashMap<Name, usize> = (1..=ENTRIES)
         .map(|entry| (Part::Set { input: &entry.to_string(), content: Digest::default() }.name_hash(), entry))
         .collect();
@@ -271,113 +319,6 @@ pub fn template_changes(old: &Template, new: &Template, found: &mut Vec<Reason>)
                 (from, to) = (from.or(old.source.clone()), to.or(new.source.clone()));
             }
             found.push(Reason::Parameter { name: name.clone(), from, to });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::state::KeyPart;
-
-    fn template(version: u32, run: &str) -> Template {
-        let params = vec![("run".to_owned(), run.to_owned())];
-        Template { rule: "command".to_owned(), version, params, ..Template::default() }
-    }
-
-    fn said(old: &Template, new: &Template) -> Vec<String> {
-        let reasons = Changes::new(&StepRecord::default(), Some(old), new).finish(&[], |_| None);
-        reasons.iter().map(ToString::to_string).collect()
-    }
-
-    fn input<'a>(path: &'a str, content: &str) -> Part<'a> {
-        Part::Input { path, content: Digest::of(content.as_bytes()) }
-    }
-
-    fn record(parts: &[Part<'_>]) -> StepRecord {
-        StepRecord { parts: parts.iter().map(Part::record).collect(), ..StepRecord::default() }
-    }
-
-    /// What is said of a step with these parts, whose record has those.
-    fn changed(then: &[Part<'_>], now: &[Part<'_>], names: &[&str]) -> Vec<Reason> {
-        let (record, template) = (record(then), template(1, "a"));
-        let mut changes = Changes::new(&record, Some(&template), &template);
-        now.iter().for_each(|part| changes.see(part));
-        changes.finish(&["out", "out2"], |hash| {
-            names.iter().find(|n| input(n, "").name_hash() == *hash).map(|n| (*n).to_owned())
-        })
-    }
-
-    #[test]
-    fn a_raised_rule_version_is_named() {
-        assert_eq!(said(&template(1, "a"), &template(2, "a")), ["rule version: command, from 1 to 2"]);
-        let reason = Reason::RuleVersion { rule: "command".into(), from: 1, to: 2 };
-        let json = serde_json::to_value(&reason).unwrap();
-        let expected = serde_json::json!({
-            "kind": "rule-version", "text": "rule version: command, from 1 to 2", "what": "command", "from": "1", "to": "2"
-        });
-        assert_eq!(json, expected);
-    }
-
-    #[test]
-    fn an_edited_parameter_is_named_with_both_values() {
-        assert_eq!(said(&template(1, "a"), &template(1, "b")), [r#"changed parameter: run, from "a" to "b""#]);
-        assert_eq!(said(&template(1, "a"), &template(1, "a")), [""; 0]);
-    }
-
-    #[test]
-    fn inputs_are_told_as_changed_new_and_gone() {
-        let told = changed(
-            &[input("same", "1"), input("changed", "1"), input("gone", "1")],
-            &[input("same", "1"), input("changed", "2"), input("new", "1")],
-            &["gone"],
-        );
-        let (from, to) = (hex(&Digest::of(b"1").short()), hex(&Digest::of(b"2").short()));
-        let changed = Reason::ChangedInput { input: "changed".into(), from, to };
-        assert_eq!(told, [changed, Reason::NewInput("new".into()), Reason::LostInput("gone".into())]);
-        let told = self::changed(&[input("b", "1"), input("a", "1"), input("c", "1")], &[], &["a", "b"]);
-        assert_eq!(told, [Reason::LostInput("a".into()), Reason::LostInput("b".into()), Reason::LostInputs(1)]);
-    }
-
-    #[test]
-    fn inputs_in_another_order_are_told_from_the_first_that_moved() {
-        let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| input(name, "1"));
-        let told = changed(&[a, b, c, d, e], &[a, c, b, e, d], &["a", "b", "c", "d", "e"]);
-        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["inputs in another order: from b, c, d, … to c, b, e, …"]);
-        // One that came or went puts no other in another order, and neither does one that is read twice: that is told by itself.
-        assert_eq!(changed(&[a, b, c], &[b, c, d], &[]).len(), 2);
-        assert_eq!(changed(&[a, b, a], &[a, b, a], &[]), []);
-        let told = |then: &[Part<'_>], now: &[Part<'_>]| {
-            let told = changed(then, now, &["a", "b", "c", "d"]);
-            told.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        };
-        assert_eq!(told(&[a, a], &[a]), r#"changed parameter: inputs, from "a, a" to "a""#);
-        assert_eq!(told(&[a, a], &[a, b]), r#"new input: b; changed parameter: inputs, from "a, a" to "a""#);
-        assert_eq!(told(&[a, b], &[a, b, a]), r#"changed parameter: inputs, from "…, b" to "…, b, a""#);
-        assert_eq!(told(&[a, b, a], &[a, a, b]), r#"changed parameter: inputs, from "a, b, a" to "a, a, b""#);
-    }
-
-    #[test]
-    fn what_is_no_input_is_not_told_as_one() {
-        let made: KeyPart = made_part("out", Digest::of(b"1"));
-        let mut template = template(1, "a");
-        template.bindings = vec!["n".to_owned()];
-        let mut record = record(&[Part::Value { binding: "n", value: "1" }, Part::Output("out"), Part::Output("out2")]);
-        record.parts.push(made);
-        let mut changes = Changes::new(&record, Some(&template), &template);
-        changes.see(&Part::Output("out"));
-        let told: Vec<String> = changes.finish(&["out", "out2"], |_| None).iter().map(ToString::to_string).collect();
-        assert_eq!(told, [r#"removed parameter: output, was "out2""#]);
-    }
-
-    #[test]
-    fn a_crowd_is_told_as_one() {
-        let crowd = Part::Set { input: "1", content: Digest::of(b"crowd") };
-        for (then, now) in [(vec![input("a", "1"), input("b", "1")], vec![crowd]), (vec![crowd], vec![input("a", "1")])]
-        {
-            let told = changed(&then, &now, &[]);
-            assert!(matches!(&told[..], [Reason::ChangedInputs { of, .. }] if of == "input 1"), "{told:?}");
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Template {
     pub inputs: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// The hash of the entries under `inputs:`, where records tell of which of these each input is; told, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<String>,
 }
 
 impl Template {
@@ -43,7 +46,8 @@ impl Template {
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
         let folders = self.folders.clone().filter(|places| !places.is_empty());
-        Digest::of(Self { folders, target: None, inputs: None, source: None, ..self.clone() }.text().as_bytes())
+        let hashed = Self { folders, target: None, inputs: None, source: None, entries: None, ..self.clone() };
+        Digest::of(hashed.text().as_bytes())
     }
 
     /// What went into keys before they told folders from files, where that is something else.
@@ -125,6 +129,21 @@ impl Part<'_> {
     pub fn record(&self) -> KeyPart {
         KeyPart { name: self.name_hash(), value: self.value() }
     }
+}
+
+/// The name of what records have before the inputs that the steps of an entry under `inputs:` made.
+pub(super) const ENTRY: [u8; 8] = *b"inputs: ";
+
+/// That: the place of the entry, and how many inputs follow which are of it. It is no part of a key.
+pub(super) fn entry_part(place: u32, inputs: u32) -> KeyPart {
+    let value = u64::from(inputs) << 32 | u64::from(place);
+    KeyPart { name: ENTRY, value: value.to_le_bytes() }
+}
+
+/// The place and the number that it tells.
+pub(super) fn entry_of(part: &KeyPart) -> Option<(u32, u32)> {
+    let value = u64::from_le_bytes(part.value);
+    (part.name == ENTRY).then_some((value as u32, (value >> 32) as u32))
 }
 
 /// The length keeps a text and what follows it apart. It is short, so that a step of one input is one block to BLAKE3.

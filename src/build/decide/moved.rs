@@ -1,13 +1,15 @@
 //! Which parts of a step's key moved since its record, and how each is told as a cause.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::pipeline::model::InputKind;
-use crate::store::Sha256;
+use crate::pipeline::model::{Input, InputKind};
+use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
+use crate::store::{Digest, Sha256};
 
 use super::changes::Changes;
 use super::key::{Part, Template};
+use super::parts::Recorded;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
@@ -24,32 +26,39 @@ impl Engine<'_> {
     ) -> Vec<Reason> {
         let old = self.state.template(&record.template).and_then(Template::parse);
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
-        self.each_own_part(id, compiled, answer, &mut |part| changes.see(part));
-        self.each_recorded_input(id, &mut |part| {
-            if !self.is_left_out(id, part, record) {
-                changes.see(part);
+        self.each_own_part(id, compiled, answer, &mut |part| changes.see(None, part));
+        let in_place: HashMap<&str, Option<Digest>> = self.files_in_place(id, record).into_iter().collect();
+        self.each_recorded_input(id, &mut |input| {
+            let looked = match input.part {
+                Part::Input { path, .. } if input.is_to_come => in_place.get(path).map(|content| (path, content)),
+                _ => None,
+            };
+            match looked {
+                Some((path, Some(content))) => changes.see(None, &Part::Input { path, content: *content }),
+                Some((_, None)) => {}
+                None if input.is_to_come => changes.expect_in_place(input),
+                None if self.is_left_out(id, &input.part, record) => {}
+                None => changes.see(input.entry, &input.part),
             }
         });
         self.each_open_input(id, &mut |path| changes.expect(path));
-        let in_place = self.files_in_place(id, record);
-        in_place.iter().for_each(|(path, content)| {
-            content.iter().for_each(|&content| changes.see(&Part::Input { path, content }));
-        });
         let outputs = match self.record_path(id) {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
         };
+        let moved_entries = changes.moved_entries();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         found.extend(self.reordered_outputs(id, &outputs));
         found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(path) => !grows || !self.may_come(id, path) || in_place.contains(&(path.as_str(), None)),
+            Reason::LostInput(path) => !grows || !self.may_come(id, path) || in_place.get(path.as_str()) == Some(&None),
             Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,
             cause => !self.is_made_anew(cause),
         });
+        found.extend(self.other_entries(id, moved_entries));
         let by_another = (!found.is_empty()).then(|| self.by_another_target(id, compiled, old.as_ref())).flatten();
         let told = found.into_iter().flat_map(|reason| {
             let inside = match &reason {
@@ -76,7 +85,9 @@ impl Engine<'_> {
         }
         let then: HashMap<[u8; 8], [u8; 8]> = record.parts.iter().map(|part| (part.name, part.value)).collect();
         let mut is_as_recorded = true;
-        self.each_recorded_input(id, &mut |part| is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value()));
+        self.each_recorded_input(id, &mut |Recorded { part, .. }| {
+            is_as_recorded &= then.get(&part.name_hash()) == Some(&part.value());
+        });
         // What was never made is in no key yet.
         self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
         let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record.key, id, compiled, answer);
@@ -90,6 +101,45 @@ impl Engine<'_> {
         turned
             .map(|(place, path)| Reason::TurnedOutput { path: path.to_owned(), is_folder: now.contains(&place) })
             .collect()
+    }
+
+    /// The inputs that are of other entries under `inputs:` than before, or that other steps make, or none: how each was read,
+    /// and how it is. What such an entry comes to have is not known while it may get more.
+    fn other_entries(&self, id: StepId, moved: Vec<([u8; 8], [Option<u32>; 2])>) -> Vec<Reason> {
+        if moved.is_empty() {
+            return Vec::new();
+        }
+        let grows: HashSet<usize> = self.growing_entries(id).collect();
+        let is_known = |place: &u32| !grows.contains(&(*place as usize));
+        let known = moved.into_iter().filter(|(_, entries)| entries.iter().flatten().all(is_known));
+        let told = known.filter_map(|(name, [then, now])| {
+            let path = self.input_of(&name)?;
+            let named = (self.of_entry(id, &path, then, now), self.of_entry(id, &path, now, then));
+            Some(Reason::Rearranged(Some(named)))
+        });
+        told.collect()
+    }
+
+    /// An input as an entry under `inputs:` has it, or as it is read where no step of the `other` one makes it.
+    fn of_entry(&self, id: StepId, path: &str, place: Option<u32>, other: Option<u32>) -> String {
+        let entry = |place: Option<u32>| self.steps.target(id).inputs.get(place? as usize);
+        let target = |input: &Input| match &input.kind {
+            InputKind::Target { target, .. } => self.pipeline.targets[*target].name.as_str(),
+            InputKind::Path(_) => "",
+        };
+        let Some(input) = entry(place) else {
+            return format!("{path} of no step of {}", entry(other).map_or("", target));
+        };
+        let of = match &input.kind {
+            InputKind::Target { target: of, on, .. } if input.path.is_some() => {
+                let values = self.steps.values_of(id);
+                let theirs: Vec<_> = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                self.label_of(*of, &theirs)
+            }
+            _ => target(input).to_owned(),
+        };
+        let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
+        format!("{name}{path} of {of}")
     }
 
     /// What an input is now says nothing where it is made again before it is read: that is told as upstream.

@@ -6,14 +6,13 @@ use crate::pipeline::pattern;
 
 use super::Decision;
 use super::key::Part;
-use crate::build::engine::{Compiled, Engine};
+use crate::build::engine::Engine;
 use crate::build::files::{self, Look, folders};
-use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
+use crate::store::Digest;
 use crate::store::state::{PathId, StepRecord};
-use crate::store::{Digest, Sha256};
 
 impl Engine<'_> {
     /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
@@ -87,35 +86,6 @@ impl Engine<'_> {
 
     fn look_at_path(&self, file: PathId, path: &str) -> Look {
         files::look_at_input(&self.pipeline.root.join(path), self.state.file_at(file))
-    }
-
-    /// That no step makes any more what is named by its path, and is read as it lies there: where that alone moved the key.
-    pub(super) fn maker_gone(
-        &self,
-        id: StepId,
-        compiled: &Compiled,
-        record: &StepRecord,
-        answer: Option<&Sha256>,
-    ) -> Option<Reason> {
-        let target = self.steps.target(id);
-        let slots = target.inputs.iter().zip(self.steps.inputs_of(id)).enumerate();
-        let files = slots.filter(|(_, (input, slot))| {
-            matches!((&input.kind, slot.wait), (InputKind::Target { .. }, Wait::File(_))) && input.path.is_some()
-        });
-        let all: Vec<usize> = files.map(|(position, _)| position).collect();
-        let key = |made: &[usize]| self.key_as_made(&compiled.template_digest, id, compiled, answer, made);
-        let mut gone = std::iter::once(&all[..]).chain(all.chunks(1)).filter(|made| !made.is_empty());
-        let made = gone.find(|made| key(made) == record.key)?;
-        let values = self.steps.values_of(id);
-        let told = made.iter().filter_map(|&position| {
-            let input = &target.inputs[position];
-            let InputKind::Target { target: of, on, .. } = &input.kind else { return None };
-            let path = pattern::fill(input.path.as_ref()?, &values);
-            let theirs: Vec<_> = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
-            Some((format!("{path} of {}", self.label_of(*of, &theirs)), format!("{path} of no step")))
-        });
-        let (then, now): (Vec<String>, Vec<String>) = told.unzip();
-        Some(Reason::Rearranged(Some((then.join(", "), now.join(", ")))))
     }
 
     /// What the rows of a group are read out of is at fault, or to be made first.

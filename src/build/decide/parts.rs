@@ -5,11 +5,20 @@ use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
-use super::key::{KeyMaker, Part, SetHasher};
+use super::key::{KeyMaker, Part, SetHasher, entry_part};
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::{GroupId, Wait};
+
+/// An input of a step, as its record keeps it.
+pub(super) struct Recorded<'a> {
+    pub part: Part<'a>,
+    /// The place of its entry under `inputs:`, where steps made it and that might be otherwise.
+    pub entry: Option<u32>,
+    /// It is to be made, and there was none of it yet, or is none any more; or a file lies where it may be made.
+    pub is_to_come: bool,
+}
 
 /// What a step made of one of several outputs. It is no part of its key; it ties the file's record to the step's, since
 /// another step may come to write that file.
@@ -65,9 +74,15 @@ impl Engine<'_> {
 
     /// More inputs may come of what is not built yet, where nothing is run: what is not there now is not gone.
     pub(crate) fn may_grow_inputs(&self, id: StepId) -> bool {
+        self.growing_entries(id).next().is_some()
+    }
+
+    /// The places of the entries under `inputs:` of which that is so.
+    pub(super) fn growing_entries(&self, id: StepId) -> impl Iterator<Item = usize> + '_ {
         // Where only its own steps are to be made, all of them are known.
-        let is_open = |position, group| self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of));
-        self.open_groups(id).any(|(position, group)| is_open(position, group))
+        let is_open =
+            move |position, group| self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of));
+        self.open_groups(id).filter(move |&(position, group)| is_open(position, group)).map(|(position, _)| position)
     }
 
     /// Whether an input that is gone may come once something is built: a target that the step reads may have it then.
@@ -133,28 +148,33 @@ impl Engine<'_> {
         let Some(compiled) = &self.rules[target] else { return record };
         let mut parts: Vec<KeyPart> = Vec::new();
         self.each_own_part(id, compiled, answer, &mut |part| parts.push(part.record()));
-        self.each_recorded_input(id, &mut |part| parts.push(part.record()));
+        let mut entry: Option<(u32, usize)> = None;
+        self.each_recorded_input(id, &mut |input| {
+            if input.is_to_come {
+                return;
+            }
+            if input.entry != entry.map(|(place, _)| place) {
+                entry = input.entry.map(|place| (place, parts.len()));
+                parts.extend(input.entry.map(|place| entry_part(place, 0)));
+            }
+            if let Some((place, at)) = entry {
+                parts[at] = entry_part(place, u32::try_from(parts.len() - at).expect("fewer inputs than steps"));
+            }
+            parts.push(input.part.record());
+        });
         StepRecord { key: self.key(id, compiled, answer), parts, ..record }
     }
 
     pub(crate) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
-        self.key_as_made(&compiled.template_digest, id, compiled, answer, &[])
+        self.key_by(&compiled.template_digest, id, compiled, answer)
     }
 
     /// Whether this is the key that a step which makes folders had before keys told these from files.
     pub(super) fn was_key(&self, key: Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> bool {
-        compiled.template_before.is_some_and(|template| key == self.key_as_made(&template, id, compiled, answer, &[]))
+        compiled.template_before.is_some_and(|template| key == self.key_by(&template, id, compiled, answer))
     }
 
-    /// The key if steps made what these entries of `inputs:` name, which are files now.
-    pub(super) fn key_as_made(
-        &self,
-        template: &Digest,
-        id: StepId,
-        compiled: &Compiled,
-        answer: Option<&Sha256>,
-        made: &[usize],
-    ) -> Digest {
+    fn key_by(&self, template: &Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
         let mut maker = KeyMaker::new(template);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
@@ -162,12 +182,7 @@ impl Engine<'_> {
                 Wait::Group(group) => {
                     maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
                 }
-                file @ Wait::File(_) if made.contains(&position) => {
-                    let mut set = SetHasher::default();
-                    self.each_file(file, &mut |path, content| set.add(path, content));
-                    maker.add(&Part::Set { input: &(position + 1).to_string(), content: set.digest() });
-                }
-                wait => self.each_file(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
+                wait => self.each_file_there(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
             }
         }
         maker.key()
@@ -175,13 +190,26 @@ impl Engine<'_> {
 
     /// Shows the inputs of a step as records keep them: file by file, so that a change can be named. Of a large group that
     /// many steps read, each would keep the whole list: there, the digest of the list does for all.
-    pub(super) fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Part<'_>)) {
-        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+    pub(super) fn each_recorded_input(&self, id: StepId, see: &mut dyn FnMut(&Recorded<'_>)) {
+        let inputs = &self.steps.target(id).inputs;
+        for (position, (input, slot)) in inputs.iter().zip(self.steps.inputs_of(id)).enumerate() {
+            let mut see = |part: Part<'_>, entry, is_to_come| see(&Recorded { part, entry, is_to_come });
             match slot.wait {
                 Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
-                    see(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
+                    let input = (position + 1).to_string();
+                    see(Part::Set { input: &input, content: self.set_digest(group) }, None, false);
                 }
-                wait => self.each_file(wait, &mut |path, content| see(&Part::Input { path, content })),
+                wait => {
+                    // All that one entry has is made by steps, unless it is named by a path.
+                    let is_told = matches!(wait, Wait::Group(_)) && (inputs.len() > 1 || input.path.is_some());
+                    let entry = u32::try_from(position).ok().filter(|_| is_told);
+                    self.each_file(wait, &mut |path, content| {
+                        see(Part::Input { path, content: content.unwrap_or_default() }, entry, content.is_none());
+                    });
+                }
+            }
+            if let Some(path) = self.file_in_place(id, position) {
+                see(Part::Input { path: self.state.path(path), content: Digest::default() }, None, true);
             }
         }
     }
@@ -190,7 +218,7 @@ impl Engine<'_> {
     fn set_digest(&self, group: GroupId) -> Digest {
         *self.steps.groups[group as usize].digest.get_or_init(|| {
             let mut hasher = SetHasher::default();
-            self.each_file(Wait::Group(group), &mut |path, content| hasher.add(path, content));
+            self.each_file_there(Wait::Group(group), &mut |path, content| hasher.add(path, content));
             hasher.digest()
         })
     }
@@ -223,29 +251,42 @@ impl Engine<'_> {
     /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
     pub(crate) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
-            self.each_file(slot.wait, &mut |path, content| see(position, path, content));
+            self.each_file_there(slot.wait, &mut |path, content| see(position, path, content));
         }
     }
 
-    /// Shows the files that a slot stands for. Steps without outputs, such as absent ones, have none.
-    fn each_file(&self, wait: Wait, see: &mut dyn FnMut(&str, Digest)) {
+    /// Shows the files that a slot stands for, as far as there are such.
+    fn each_file_there(&self, wait: Wait, see: &mut dyn FnMut(&str, Digest)) {
+        self.each_file(wait, &mut |path, content| {
+            if let Some(content) = content {
+                see(path, content);
+            }
+        });
+    }
+
+    /// The same with those that are to come. Steps without outputs, such as absent ones, have none.
+    fn each_file(&self, wait: Wait, see: &mut dyn FnMut(&str, Option<Digest>)) {
         match wait {
             Wait::Step(step) => self.each_output(step, see),
             Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, see)),
-            Wait::File(file) => self.show(self.steps.files[file as usize], see),
+            Wait::File(file) => {
+                self.show(self.steps.files[file as usize], &mut |path, content| see(path, Some(content)));
+            }
             Wait::None => {}
         }
     }
 
-    fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Digest)) {
+    fn each_output(&self, step: StepId, see: &mut dyn FnMut(&str, Option<Digest>)) {
         let status = self.steps.step(step).status;
         if status == Status::Stale
             && let Some(stored) = self.steps.restores.get(&step)
         {
-            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, stored.as_file()));
+            return self.paths(step).zip(stored).for_each(|(path, stored)| see(path, Some(stored.as_file())));
         }
         if status.has_outputs() || status == Status::Stale {
-            self.steps.outputs(step).iter().for_each(|&path| self.show(path, see));
+            for &path in self.steps.outputs(step) {
+                see(self.state.path(path), self.state.file_at(path).map(|file| file.content));
+            }
         }
     }
 

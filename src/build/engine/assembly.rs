@@ -10,9 +10,9 @@ use crate::pipeline::model::{InputKind, Pipeline, Target};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::rules::{Lane, Rule};
-use crate::store::Digest;
 use crate::store::blobs::Blobs;
 use crate::store::state::State;
+use crate::store::{Digest, hex};
 
 use super::deferral::Deferrals;
 use super::schedule::Schedule;
@@ -140,6 +140,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
     }
     let mut reads = common.reads.clone();
     reads.sort_unstable_by_key(|&binding| target.bindings[binding].name.as_str());
+    let (inputs, entries) = inputs_in_words(target, pipeline);
     let template = Template {
         keys: KEYS,
         rule: common.name.to_owned(),
@@ -148,7 +149,8 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
         bindings: reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
         folders: Some((0..target.outputs.len()).filter(|&place| target.outputs[place].folder).collect()),
         target: Some(target.name.clone()),
-        inputs: inputs_in_words(target, pipeline),
+        inputs,
+        entries,
         source: match &common.lane {
             Lane::Source(identity, _) => Some(identity.clone()),
             Lane::Compute | Lane::Process => None,
@@ -166,11 +168,14 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
     }
 }
 
-/// What a target names under `inputs:`, where that is not too long to be kept.
-fn inputs_in_words(target: &Target, pipeline: &Pipeline) -> Option<String> {
+/// What a target names under `inputs:`, where that is not too long to be kept, and the hash of all of it with the names
+/// that it gives that, where there is any.
+fn inputs_in_words(target: &Target, pipeline: &Pipeline) -> (Option<String>, Option<String>) {
     const LONGEST: usize = 4096;
-    let mut words = String::new();
+    let (mut words, mut names) = (String::new(), String::new());
     for input in &target.inputs {
+        names.push_str(input.name.as_deref().unwrap_or_default());
+        names.push('\n');
         words.push_str(if words.is_empty() { "" } else { ", " });
         match (&input.path, &input.kind) {
             (Some(path), _) | (None, InputKind::Path(path)) => {
@@ -178,9 +183,7 @@ fn inputs_in_words(target: &Target, pipeline: &Pipeline) -> Option<String> {
             }
             (None, InputKind::Target { target, .. }) => words.push_str(&pipeline.targets[*target].name),
         }
-        if words.len() > LONGEST {
-            return None;
-        }
     }
-    Some(words)
+    let entries = (!target.inputs.is_empty()).then(|| hex(&Digest::of((names + &words).as_bytes()).short()));
+    (Some(words).filter(|words| words.len() <= LONGEST), entries)
 }

@@ -83,3 +83,26 @@ fn that_it_was_forced_is_told_after_that_what_is_there_has_no_record() {
     let build = project.run(&["build", "part", "-v", "--force"]).exits(exit::DONE);
     assert_in_order(&build.stderr, &["built part (missing record: result/part.txt is there, ", "; forced by hand)"]);
 }
+
+#[test]
+fn inputs_in_another_order_are_told_alike_before_and_after_what_is_to_be_made_again_is_there() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, cache: false, foreach: {n: {lines: ns}}, run: \"echo {n} > {out}\", output: \"a/{n}\"}
+  sum: {rule: command, cache: false, inputs: [a], run: \"cat {in} > {out}\", output: sum}
+",
+    );
+    project.write("ns", "1\n2\n3\n4\n5\n");
+    project.build(&[]);
+    for (list, cleaned, from, to) in [
+        ("1\n3\n2\n4\n5\n", "a@n=5", "a/2, a/3, a/4, …", "a/3, a/2, a/4, …"),
+        ("2\n1\n3\n4\n5\n", "a@n=2", "a/1, a/3, a/2, …", "a/2, a/1, a/3, …"),
+    ] {
+        project.write("ns", list);
+        project.run(&["clean", cleaned]).exits(exit::DONE);
+        let cause = format!("inputs in another order: from {from} to {to}");
+        assert_says(&project.run(&["plan", "-v"]).stdout, &[&format!("run      sum  {cause}\n")]);
+        assert_eq!(project.build(&[]).step("sum").reason(), cause);
+    }
+}

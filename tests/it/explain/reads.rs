@@ -162,7 +162,9 @@ targets:
     );
     project.write("g.txt", "a\nb\nc\n");
     project.build(&[]);
-    for (left, from, to) in [("a\nc\n", "d/b of d@v=b", "d/b of no step"), ("a\n", "d/c of d@v=c", "d/c of no step")] {
+    for (left, from, to) in
+        [("a\nc\n", "d/b of d@v=b", "d/b of no step of d"), ("a\n", "d/c of d@v=c", "d/c of no step of d")]
+    {
         project.write("g.txt", left);
         let cause = format!("changed parameter: inputs, from {from:?} to {to:?}");
         assert_eq!(project.build(&[]).step("r").reason(), cause);

@@ -1,0 +1,116 @@
+//! Of which entry under `inputs:` an input is, and which step makes it: told where that is another one than before.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// Fails unless `plan`, `explain` and a build tell these causes of the step, and a build after that has nothing to do.
+fn assert_causes(project: &Project, step: &str, causes: &[&str]) {
+    assert_says(&project.run(&["plan", "-v"]).stdout, causes);
+    let told = |mark: &str, other: &str| {
+        let lines =
+            causes.iter().enumerate().map(|(n, cause)| format!("  {}{cause}\n", if n == 0 { mark } else { other }));
+        assert_says(&project.explain(step), &[&lines.collect::<String>()]);
+    };
+    told("because   ", "because   ");
+    let build = project.run(&["build", "-v"]).exits(exit::DONE);
+    assert_says(&build.stderr, &[&format!("built {step} ({}) ", causes.join("; "))]);
+    told("last made ", "          ");
+    project.build(&[]).assert_nothing_done();
+}
+
+fn named_otherwise(from: &str, to: &str) -> String {
+    format!("changed parameter: inputs, from {from:?} to {to:?}")
+}
+
+#[test]
+fn every_file_whose_maker_went_or_came_back_is_told_with_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [./ds], run: \"cp {in} {out}\", output: list}
+  d: {rule: command, cache: false, foreach: {v: {from: list, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, cache: false, inputs: [d/a, d/b, d/c, ./t], run: \"cat {in} > {out}\", output: r}
+",
+    );
+    let goes = |v: &str| named_otherwise(&format!("d/{v} of d@v={v}"), &format!("d/{v} of no step of d"));
+    let comes = |v: &str| named_otherwise(&format!("d/{v} of no step of d"), &format!("d/{v} of d@v={v}"));
+    project.write("t", "");
+    project.write("ds", "a\nb\nc\n");
+    project.build(&[]);
+    for (list, causes) in
+        [("a\n", [goes("b"), goes("c")]), ("c\n", [goes("a"), comes("c")]), ("a\nb\nc\n", [comes("a"), comes("b")])]
+    {
+        project.write("ds", list);
+        project.build(&["list"]);
+        assert_causes(&project, "r", &causes.each_ref().map(String::as_str));
+    }
+    // Also where something else moved.
+    project.write("ds", "a\nb\n");
+    project.write("t", "t\n");
+    project.build(&["list"]);
+    let causes = ["changed input: t, from ", &goes("c")];
+    assert_says(&project.run(&["plan", "-v"]).exits(exit::DONE).stdout, &causes);
+    assert_says(&project.run(&["build", "-v"]).exits(exit::DONE).stderr, &causes);
+}
+
+#[test]
+fn a_file_that_is_of_another_entry_now_is_told_with_both() {
+    let project = Project::new(
+        "version: 1
+targets:
+  d: {rule: command, foreach: {v: {lines: ds}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  e: {rule: command, foreach: {v: {lines: es}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  named: {rule: command, inputs: {p: d, q: e}, run: \"echo p {in.p} q {in.q} > {out}\", output: named}
+  listed: {rule: command, inputs: [d, e], run: \"cat {in} > {out}\", output: listed}
+",
+    );
+    let lists = |d: &str, e: &str| {
+        project.write("ds", d);
+        project.write("es", e);
+    };
+    lists("a\nb\n", "c\n");
+    project.build(&[]);
+    lists("a\n", "b\nc\n");
+    let listed = r#"changed parameter: inputs, from "d/b of d" to "d/b of e""#;
+    let cause = r#"changed parameter: inputs, from "{in.p} d/b of d" to "{in.q} d/b of e""#;
+    assert_says(&project.run(&["plan"]).stdout, &[&format!("listed  {listed}\n"), &format!("named  {cause}\n")]);
+    assert_says(&project.explain("listed"), &[&format!("because   {listed}\n")]);
+    assert_causes(&project, "named", &[cause]);
+    assert_eq!(project.read("named"), "p d/a q d/b d/c\n");
+    assert_says(&project.explain("listed"), &[&format!("last made {listed}\n")]);
+}
+
+#[test]
+fn an_entry_that_is_edited_is_told_as_that_and_not_file_by_file() {
+    let project = Project::new(
+        "version: 1
+targets:
+  d: {rule: command, foreach: {v: [a, b]}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, inputs: [d/a, d/b], run: \"cat {in} > {out}\", output: r}
+",
+    );
+    project.build(&[]);
+    project.edit("inputs: [d/a, d/b]", "inputs: [d]");
+    assert_causes(&project, "r", &[r#"changed parameter: inputs, from "d/a, d/b" to "d""#]);
+}
+
+#[test]
+fn a_file_that_lies_where_a_step_may_come_to_make_it_has_its_place_among_the_inputs() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [./ds], run: \"grep -v '#' {in} > {out}\", output: list}
+  d: {rule: command, foreach: {v: {from: list, lines: true}}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, inputs: [d/mine, ./z], run: \"cat {in} > {out}\", output: r}
+",
+    );
+    ["d/mine", "z"].iter().for_each(|path| project.write(path, "1\n"));
+    project.write("ds", "a\n");
+    project.build(&[]);
+    project.write("ds", "a\n#\n");
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     r  upstream: list is made again\n"]);
+    assert!(!plan.contains("another order") && !plan.contains("changed parameter"), "{plan}");
+    project.build(&[]).assert_only(&["list"]);
+}
