@@ -19,14 +19,25 @@ impl Engine<'_> {
             return Some(first);
         }
         // A file's record tells that something was made there. What was made and went with what it reads has none, and is
-        // looked for where a step has several outputs, one of which may be known.
-        let made = outputs.iter().copied().filter(|&path| outputs.len() > 1 || self.state.file_at(path).is_some());
+        // looked for where a step has several outputs, or had: one of them may be known.
+        let may_be_kept =
+            |path: &PathId| outputs.len() > 1 || self.state.file_at(*path).is_some() || self.had_several_outputs(id);
+        let made = outputs.iter().copied().filter(may_be_kept);
         made.filter_map(|path| self.kept_by(path)).find(|&path| self.was_of(id, path))
     }
 
     /// The same with the record.
     pub(crate) fn record_of(&self, id: StepId) -> Option<StepRecord> {
         self.state.step_at(self.record_path(id)?)
+    }
+
+    /// Whether steps of a target's name had several outputs when they were made.
+    fn had_several_outputs(&self, id: StepId) -> bool {
+        let targets = self.had_several.get_or_init(|| {
+            let several = self.state.templates().filter_map(Template::parse).filter(|then| then.outputs.is_some());
+            several.filter_map(|then| then.target).collect()
+        });
+        targets.contains(&self.steps.target(id).name)
     }
 
     /// The first output of the recorded step that made this one.

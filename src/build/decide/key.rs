@@ -36,6 +36,9 @@ pub struct Template {
     /// The hash of the entries under `inputs:`, where records tell of which of these each input is; told, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<String>,
+    /// How many outputs its steps have, where that is more than one; told, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<usize>,
 }
 
 impl Template {
@@ -46,7 +49,8 @@ impl Template {
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
         let folders = self.folders.clone().filter(|places| !places.is_empty());
-        let hashed = Self { folders, target: None, inputs: None, source: None, entries: None, ..self.clone() };
+        let untold = Self { target: None, inputs: None, source: None, entries: None, outputs: None, ..self.clone() };
+        let hashed = Self { folders, ..untold };
         Digest::of(hashed.text().as_bytes())
     }
 

@@ -105,6 +105,7 @@ pub(crate) fn engine<'p>(
             input_names: OnceLock::new(),
             stored: OnceLock::new(),
             kept_by: OnceLock::new(),
+            had_several: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             withdrawn: BTreeSet::new(),
@@ -151,6 +152,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
         target: Some(target.name.clone()),
         inputs,
         entries,
+        outputs: Some(target.outputs.len()).filter(|outputs| *outputs > 1),
         source: match &common.lane {
             Lane::Source(identity, _) => Some(identity.clone()),
             Lane::Compute | Lane::Process => None,

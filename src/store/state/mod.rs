@@ -180,6 +180,11 @@ impl State {
         self.memory.templates.text(digest)
     }
 
+    /// All such texts.
+    pub fn templates(&self) -> impl Iterator<Item = &str> {
+        self.memory.templates.list.iter().filter_map(|template| template.text.as_deref())
+    }
+
     /// Keeps a text once, under its digest.
     pub fn put_template(&mut self, text: &str) -> Digest {
         let digest = Digest::of(text.as_bytes());

@@ -311,3 +311,25 @@ targets:
         assert!(told.contains("it was asked because: first build\n"), "{told}");
     }
 }
+
+#[test]
+fn an_absent_step_whose_outputs_come_to_be_one_is_no_first_build_once_there_is_what_it_reads() {
+    let project = absent();
+    project.edit(
+        "run: \"cp {in} {out}\", output: \"copy/{repo}.json\"",
+        "run: \"for o in {out}; do cp {in} $o; done\", output: [\"one/{repo}.json\", \"copy/{repo}.json\"]",
+    );
+    shelve(&project, |_| true);
+    project.build(&[]);
+    shelve(&project, |name| !name.starts_with("library/redis:"));
+    assert_eq!(project.build(&[]).absent, 2);
+    project.edit("[\"one/{repo}.json\", \"copy/{repo}.json\"]", "[\"copy/{repo}.json\"]");
+    assert_eq!(project.build(&[]).absent, 2);
+    shelve(&project, |_| true);
+    project.build(&["tags"]);
+    let cause = "was absent: so was tags@repo=library/redis, which it reads";
+    let told = project.explain("copy");
+    assert!(told.contains(cause) && !told.contains("because   first") && !told.contains("parameter: inputs"), "{told}");
+    let build = project.run(&["build", "-v"]).exits(exit::DONE);
+    assert_says(&build.stderr, &["built copy@repo=library/redis (", cause]);
+}
