@@ -218,6 +218,8 @@ pub struct Account {
     pub blocks: usize,
     /// How it failed when it was last tried, for a step that would run or is kept from that (only where nothing is run).
     pub last_failure: Option<Failed>,
+    /// What a try that did not end was told, and is not asked for again, in words.
+    pub earlier: Option<String>,
 }
 
 /// A source that had no more to give.

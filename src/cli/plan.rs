@@ -72,11 +72,13 @@ fn told(account: &Account, detail: Detail) -> String {
         (message, reasons) => reasons.or_else(|| message.clone()),
     };
     let why = why.or_else(|| (account.status == Status::Adopted).then(|| "what is there is taken over".to_owned()));
-    let last = account.last_failure.as_ref().map(|last| format!(" ({})", last.last()));
+    let past: Vec<String> =
+        account.last_failure.iter().map(|last| last.last()).chain(account.earlier.clone()).collect();
+    let past = (!past.is_empty()).then(|| format!(" ({})", past.join("; ")));
     let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
     let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
     let mut text = format!("{:<8} {}  {}", word(account), account.step, why.unwrap_or_default());
-    [last, blocked].into_iter().flatten().for_each(|more| text.push_str(&more));
+    [past, blocked].into_iter().flatten().for_each(|more| text.push_str(&more));
     text.push('\n');
     if detail == Detail::All {
         let causes = account.reasons.iter().flat_map(|reasons| reasons.iter().skip(1));

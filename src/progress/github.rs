@@ -175,6 +175,7 @@ mod tests {
             took: None,
             attempts: 1,
             last_failure: None,
+            earlier: None,
             blocks: 3,
         }
     }

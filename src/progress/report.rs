@@ -71,6 +71,9 @@ struct Step<'a> {
     /// Whether it comes to that is seen only while building; of a plan only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     perhaps: bool,
+    /// What a try that did not end was told, and is not asked for again; of a plan only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -238,6 +241,7 @@ impl<'a> Report<'a> {
             more_reasons: a.reasons.iter().flat_map(|r| r.iter().skip(1)).collect(),
             unlisted_reasons: a.reasons.as_ref().map_or(0, Reasons::unlisted),
             work: a.work,
+            earlier: a.earlier.as_deref(),
             perhaps: a.perhaps,
             message: a.message.as_deref(),
             help: a.help.as_deref(),

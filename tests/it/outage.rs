@@ -134,6 +134,7 @@ fn a_build_that_was_killed_in_a_list_of_tags_asks_for_the_rest() {
     project.edit("{kind: registry, ", "{kind: registry, concurrency: 4, ");
     let before = killed(&project, &registry, &[]);
     let to_come = project.explain("get_tag");
+    let plan = project.run(&["plan", "get_tag"]).exits(exit::DONE).stdout;
     let mark = registry.mark();
     project.build(&["get_tag"]);
     let again = heads(&registry, mark);
@@ -146,6 +147,10 @@ fn a_build_that_was_killed_in_a_list_of_tags_asks_for_the_rest() {
     );
     let since = to_come.split_once(&told).unwrap_or_else(|| panic!("`{told}` is not said:\n{to_come}")).1;
     let since = since.lines().next().expect("a time");
+    let planned = format!(
+        "first build (interrupted when it was last tried; a try that did not end was told {kept} digests since {since})\n"
+    );
+    assert!(plan.contains(&planned), "`{planned}` is not said:\n{plan}");
     let asked = format!(
         "asked at  {since}: answered\n            from a try that did not end: {kept} digests, of then or later; all else was asked for after that\n            it was asked because: first build\n"
     );

@@ -1,6 +1,7 @@
 //! How old what is known may be, and why a source is asked again.
 
 use crate::pipeline::model::Freshness;
+use crate::registry::Earlier;
 use crate::store::Digest;
 use crate::store::state::{StepRecord, StoredOutput};
 
@@ -89,6 +90,12 @@ impl Engine<'_> {
         let Freshness::Within(limit) = fresh else { return false };
         let age = self.now_ms - at;
         age < 0 || age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// What a try that did not end was told of a step's question, and is not asked for again.
+    pub(crate) fn told_earlier(&self, id: StepId) -> Option<Earlier> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        compiled.rule.told_earlier(&self.view(id), self.learnt_since(id)?)
     }
 
     /// From when on what a source told a try that did not end is fresh enough, in milliseconds since 1970; `None`: it is

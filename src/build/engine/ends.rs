@@ -138,6 +138,7 @@ impl Engine<'_> {
             attempts: 0,
             blocks: 0,
             last_failure: None,
+            earlier: None,
         };
         self.accounts.insert(id, account);
     }

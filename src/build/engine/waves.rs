@@ -10,6 +10,7 @@ use super::results::said;
 use super::{Engine, Leaf, Mode};
 use crate::build::decide::{Decision, Run, Verdict, Work};
 use crate::build::events::Listener;
+use crate::build::explain::time;
 use crate::build::files::Look;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
@@ -159,9 +160,13 @@ impl Engine<'_> {
                     && run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed { .. }));
                 let blocked = || self.blocked_as_before(id).filter(|_| !told);
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
+                let earlier = Some(&run.work).filter(|work| **work == Work::Ask).and_then(|_| self.told_earlier(id));
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
                     account.work = Some(work);
+                    account.earlier = earlier.map(|earlier| {
+                        format!("a try that did not end was told {earlier} since {}", time(earlier.since))
+                    });
                 }
                 self.mark_perhaps(id, perhaps);
                 if let (Mode::Look, Work::Restore(stored)) = (self.mode, run.work) {

@@ -97,9 +97,7 @@ impl Engine<'_> {
         let is_asked = told.work == Some(ASK) || is_put_off && answer.is_none() && self.asks(id, compiled);
         if is_asked {
             let what = contents::asked_for(&compiled.template.rule, &filled(&compiled.template.params, &told.values))?;
-            let since = self.learnt_since(id);
-            let earlier = since.and_then(|since| compiled.rule.told_earlier(&self.view(id), since));
-            return Some(earlier.map_or(what.clone(), |earlier| {
+            return Some(self.told_earlier(id).map_or(what.clone(), |earlier| {
                 format!("{what}, but for {earlier} that a try that did not end was told since {}", time(earlier.since))
             }));
         }
