@@ -105,19 +105,40 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     Ok(Asked::Output(path.to_owned(), makers))
 }
 
-/// The nearest path that some target may make, where one is misspelt that begins otherwise than its folders.
+/// The nearest path that some target may make, where one is misspelt that begins otherwise than its folders, or ends
+/// otherwise than its names do.
 fn near_path(pipeline: &Pipeline, path: &str) -> Option<String> {
     let outputs = || pipeline.targets.iter().flat_map(|target| &target.outputs).map(|output| &output.pattern);
-    let in_folder = |pattern: &Pattern| {
-        let start = pattern::start(pattern);
-        let folders = start.rfind('/').map_or("", |end| &start[..=end]);
-        let rest = path.splitn(folders.matches('/').count() + 1, '/').last()?;
-        let near = format!("{folders}{rest}");
-        (!backwards::match_path(pattern, &near).is_empty()).then_some(near)
-    };
-    let near: Vec<String> =
-        outputs().filter_map(|pattern| pattern::literal(pattern).or_else(|| in_folder(pattern))).collect();
+    let near: Vec<String> = outputs()
+        .flat_map(|pattern| match pattern::literal(pattern) {
+            Some(path) => vec![path],
+            None => {
+                let near = in_folders(pattern, path).into_iter().flat_map(|near| with_ends(pattern, near));
+                near.filter(|near| !backwards::match_path(pattern, near).is_empty()).collect()
+            }
+        })
+        .collect();
     nearest(path, near.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// A path with the folders that a pattern begins with, in place of as many of its own.
+fn in_folders(pattern: &Pattern, path: &str) -> Option<String> {
+    let start = pattern::start(pattern);
+    let folders = start.rfind('/').map_or("", |end| &start[..=end]);
+    let rest = path.splitn(folders.matches('/').count() + 1, '/').last()?;
+    Some(format!("{folders}{rest}"))
+}
+
+/// A path, and the same with the text that a pattern ends with in place of what may be that, misspelt.
+fn with_ends(pattern: &Pattern, path: String) -> Vec<String> {
+    /// No more letters are taken to be too many, or missing.
+    const OFF: usize = 2;
+    let end: String = pattern::end_backwards(pattern).chars().rev().collect();
+    let lengths = end.len().saturating_sub(OFF)..=end.len() + OFF;
+    let cut = lengths.filter_map(|length| path.get(..path.len().checked_sub(length)?));
+    let mut all: Vec<String> = cut.map(|head| format!("{head}{end}")).collect();
+    all.push(path);
+    all
 }
 
 /// The folders that a file lies in and that some target may make, the innermost first, each with that.

@@ -197,6 +197,8 @@ targets:
         ("out/gen/frist.txt", "out/gen/first.txt"),
         ("out/second/aple.txt", "out/second/apple.txt"),
         ("otu/gen/first.txt", "out/gen/first.txt"),
+        ("out/gen/first.tx", "out/gen/first.txt"),
+        ("out/second/apple.tsxt", "out/second/apple.txt"),
     ];
     for (misspelt, meant) in meant {
         for verb in ["build", "plan", "explain", "graph", "clean"] {
