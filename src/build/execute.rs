@@ -14,7 +14,7 @@ use crate::registry::Heard;
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::{Sha256, hex};
 
-use self::task::{Answered, Making, Message, Outcome, Reply, no_folder};
+use self::task::{Answered, Learnt, Making, Message, Outcome, Reply, no_folder};
 use super::decide::{Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
@@ -222,9 +222,9 @@ impl Engine<'_> {
                 let Some(run) = self.runs.remove(&id) else { return };
                 match outcome {
                     Ok(Outcome::Placed(placed)) => self.made(id, *run, placed, listener),
-                    Ok(Outcome::Absent { why, asked }) => {
-                        let asked = asked || run.work == Work::Ask;
-                        self.absent(id, *run, why, asked, listener);
+                    Ok(Outcome::Absent { why, learnt }) => {
+                        let learnt = if run.work == Work::Ask { Learnt::Asked } else { learnt };
+                        self.absent(id, *run, why, learnt, listener);
                     }
                     Err(failure) => self.failed(id, *run, failure, listener),
                 }

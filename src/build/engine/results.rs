@@ -12,7 +12,7 @@ use crate::build::decide::parts::made_part;
 use crate::build::decide::{ABSENT_IS_ERROR, Run, Work};
 use crate::build::events::Listener;
 use crate::build::execute::relative;
-use crate::build::execute::task::Answered;
+use crate::build::execute::task::{Answered, Learnt};
 use crate::build::files::found;
 use crate::build::files::place::Placed;
 use crate::build::outcome::Status;
@@ -48,7 +48,7 @@ impl Engine<'_> {
                 // It has no answer any more that the next one could be like.
                 run.record.answer = None;
                 run.record.asking = Asking::default();
-                return self.absent(id, *run, why, true, listener);
+                return self.absent(id, *run, why, Learnt::Asked, listener);
             }
         };
         let Some(mut run) = self.runs.remove(&id) else { return };
@@ -84,7 +84,7 @@ impl Engine<'_> {
         }
         if let Some(why) = still_absent {
             self.schedule.end(id);
-            return self.absent(id, *run, why, true, listener);
+            return self.absent(id, *run, why, Learnt::Asked, listener);
         }
         if unmoved && run.intact && !self.is_made_regardless(id) && !self.doomed.contains_key(&id) {
             self.schedule.end(id);
@@ -186,7 +186,7 @@ impl Engine<'_> {
         }
     }
 
-    pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, asked: bool, listener: &mut dyn Listener) {
+    pub(crate) fn absent(&mut self, id: StepId, run: Run, why: String, learnt: Learnt, listener: &mut dyn Listener) {
         if self.settings_of(id).missing_is_error {
             let failure = Failure { help: Some(ABSENT_IS_ERROR.to_owned()), ..Failure::new(why) };
             return self.failed(id, run, failure, listener);
@@ -205,16 +205,17 @@ impl Engine<'_> {
         let still = before.as_ref().filter(|before| is_still_absent(before, &record, &why));
         let why_then = still.and_then(|still| self.why_then(id, still));
         // Why its source was asked is kept by itself.
-        let why_then = why_then.map(|then| if asked { then } else { gone_through(&then, now, &run.reasons) });
+        let why_then =
+            why_then.map(|then| if learnt == Learnt::Asked { then } else { gone_through(&then, now, &run.reasons) });
         let record = StepRecord {
             absent: Some(why.clone()),
             made_at: still.map_or(now, StepRecord::last_made),
             why: why_then.or_else(|| Some(run.reasons.to_record())),
             ..record
         };
-        let record = match asked {
-            true => told_now(record, still.is_some(), &run.reasons, now),
-            false => seen_now(record, before.as_ref(), now),
+        let record = match learnt {
+            Learnt::Asked => told_now(record, still.is_some(), &run.reasons, now),
+            Learnt::Seen => seen_now(record, before.as_ref(), now),
         };
         let record = self.keyed(id, record, answer.as_ref());
         self.remember(id, &record);

@@ -58,11 +58,20 @@ pub(crate) enum Answered {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Placed(Placed),
-    /// There is nothing, and why; whether anybody was asked for that.
+    /// There is nothing, and why.
     Absent {
         why: String,
-        asked: bool,
+        learnt: Learnt,
     },
+}
+
+/// How it came out that a source has nothing for a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learnt {
+    /// Somebody was asked.
+    Asked,
+    /// The store has what shows it.
+    Seen,
 }
 
 /// A task's one answer to the engine, which waits for it. One is given also where the task panics.
@@ -135,7 +144,10 @@ impl Making {
         let job = &self.job;
         let before = found::before(&self.found_before, &job.root);
         let (contents, found) = match self.made(reply).await? {
-            Made::Absent(why) => return Ok(Outcome::Absent { why, asked: job.heard.was_asked() }),
+            Made::Absent(why) => {
+                let learnt = if job.heard.was_asked() { Learnt::Asked } else { Learnt::Seen };
+                return Ok(Outcome::Absent { why, learnt });
+            }
             Made::Outputs(contents) => (contents, Vec::new()),
             Made::Noted(contents, notes) => {
                 reply.tell(Message::Noted(reply.id, notes));
