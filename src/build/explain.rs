@@ -30,6 +30,7 @@ use self::unlisted::unlisted;
 use super::engine::Engine;
 use super::events::Silence;
 use super::failures::Failed;
+use super::files::folders;
 use super::outcome::{self, Status};
 use super::reason::Reason;
 use super::request::{self, Asked, Unknown};
@@ -57,6 +58,8 @@ pub struct Explanation {
     /// Of a blocked step: what is at fault, each with what is the matter with it.
     pub faults: Vec<String>,
     pub outputs: Vec<String>,
+    /// Of each file that was asked for by its path in one of these, a folder: whether it is there, and was made.
+    pub inside: Vec<String>,
     /// The rule, its version, and its parameters as they are hashed.
     pub rule: (String, u32),
     pub params: Vec<(String, String)>,
@@ -279,6 +282,29 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
         named.extend(recorded.map(|values| Asked::Steps(target, values)));
     }
     Ok(named)
+}
+
+/// Tells of each of these paths that lies in a folder of those that are told whether it is there, and was made.
+pub fn tell_inside(
+    session: &Session,
+    order: &Order,
+    named: &[String],
+    told: &mut [Explanation],
+) -> Result<(), BuildError> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let engine = unlooked(session, order)?.0.0;
+    for told in told {
+        // One that is recorded, and made no more, stands there with what became of it.
+        let is_output = |folder: &&str| {
+            let mut behind = told.outputs.iter().filter_map(|output| output.strip_prefix(folder));
+            behind.any(|behind| behind.is_empty() || behind.starts_with(" ("))
+        };
+        let of = |path: &String| Some(engine.told_inside(folders::around(path).rev().find(is_output)?, path));
+        told.inside = named.iter().filter_map(of).collect();
+    }
+    Ok(())
 }
 
 impl Explanation {

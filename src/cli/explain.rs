@@ -5,9 +5,10 @@ mod json;
 use std::fmt::Write;
 
 use crate::build::explain::reads::{Now, Read};
-use crate::build::explain::{Explanation, Standing, explain, time};
+use crate::build::explain::{Explanation, Standing, explain, tell_inside, time};
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
+use crate::build::request::Asked;
 
 use super::error::Error;
 use super::plan::MAY_BE_BLOCKED;
@@ -28,15 +29,21 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     let session = open::session(global)?;
     let mut order = open::order(global, &session, &[])?;
     order.asked.clear();
-    let mut paths = Vec::new();
+    let (mut paths, mut named) = (Vec::new(), Vec::new());
     for argument in &arguments.steps {
-        match open::steps(&session, argument)? {
+        let asked = open::steps(&session, argument)?;
+        let by_name = asked.iter().flatten().all(|asked| !matches!(asked, Asked::Output(..)));
+        let path = open::below(&session.pipeline, argument);
+        named.extend((asked.is_err() || !by_name).then(|| path.clone()));
+        match asked {
             Ok(asked) => order.asked.extend(asked),
-            Err(unknown) => paths.push((open::below(&session.pipeline, argument), unknown)),
+            Err(unknown) => paths.push((path, unknown)),
         }
     }
     arguments.by_hand.choose(&session, &mut order)?;
-    let (found, missing) = explain(&session, &order, paths).map_err(|e| Error::build(e, &session.pipeline))?;
+    let wrong = |e| Error::build(e, &session.pipeline);
+    let (mut found, missing) = explain(&session, &order, paths).map_err(wrong)?;
+    tell_inside(&session, &order, &named, &mut found).map_err(wrong)?;
     if !found.is_empty() {
         match arguments.format {
             Format::Json => print_json(&found.iter().map(json::of).collect::<Vec<_>>())?,
@@ -172,6 +179,7 @@ fn of_failure(found: &Explanation) -> bool {
 /// What it is made of.
 fn made_of(found: &Explanation, lines: &mut Lines) {
     lines.all("output", &found.outputs);
+    lines.all("", &found.inside);
     if !found.same_as.is_empty() {
         lines.add("also of", format!("{}: the same step", found.same_as.join(", ")));
         lines.all("", (!found.held.is_empty()).then(|| format!("built together: {}", found.held.join("; "))));

@@ -152,6 +152,13 @@ impl Engine<'_> {
         inside::stored(&stored.blob, &self.blobs, FILES, FILES as u64 * BYTES_EACH)
     }
 
+    /// Whether the file of this path, in a folder that a step makes, is there, and was made with that.
+    pub(crate) fn told_inside(&self, folder: &str, path: &str) -> String {
+        let recorded = self.state.file(folder).map(|file| file.content);
+        let (full, name) = (self.pipeline.root.join(folder), path.get(folder.len() + 1..).unwrap_or_default());
+        format!("{path} {}", inside::told(&full, folder, name, recorded, &self.state, &self.blobs))
+    }
+
     /// The files in a folder that a step made which are not what it made, as far as the store has a list of them.
     pub(crate) fn damaged_inside(&self, path: &str, recorded: Digest) -> Vec<Reason> {
         let folder = self.pipeline.root.join(path);

@@ -52,6 +52,37 @@ pub(crate) fn damaged(
     damaged
 }
 
+/// Whether there is a file of this name in the folder at `path`, and whether it was made with that, in words.
+pub(super) fn told(
+    folder: &Path,
+    path: &str,
+    name: &str,
+    recorded: Option<Digest>,
+    state: &State,
+    blobs: &Blobs,
+) -> &'static str {
+    let there = std::fs::symlink_metadata(folder.join(name)).ok();
+    let listed = recorded.and_then(|recorded| listing(path, recorded, state, blobs));
+    let is_below = |file: &Listed| file.path.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+    let made = listed.as_ref().map(|listed| listed.files.iter().find(|file| file.path == name || is_below(file)));
+    match (there, made) {
+        (None, None) if recorded.is_none() => "is not there, and nothing is recorded of what was made",
+        (None, None) => "is not there; the store does not tell whether it was made",
+        (None, Some(None)) => "is not there, and was not made",
+        (None, Some(Some(_))) => "is not there: it was made, and is gone",
+        (Some(_), None) => "is there; nothing tells whether it was made with the others",
+        (Some(_), Some(None)) => "is there, and was not made with the others",
+        (Some(meta), Some(Some(made))) => match Sha256::of_file(&folder.join(name)) {
+            _ if meta.is_dir() != is_below(made) => "is there, but is not what was made",
+            _ if meta.is_dir() => "is there, a folder that was made with the others",
+            Ok(now) if now.to_string() == made.blob && files::is_executable(&meta) == made.executable => {
+                "is there, as it was made"
+            }
+            Ok(_) | Err(_) => "is there, but is not what was made",
+        },
+    }
+}
+
 /// Whether a path is that of an empty folder in which these have files: as they came or went, so did its being empty.
 pub(crate) fn has_files<T>(path: &str, files: &BTreeMap<String, T>) -> bool {
     path.ends_with('/')

@@ -24,6 +24,8 @@ pub struct Json<'a> {
     /// Of a blocked step: what is at fault.
     faults: &'a [String],
     outputs: &'a [String],
+    /// Of each file in one of these that was asked for: whether it is there, and was made.
+    inside: &'a [String],
     rule: &'a str,
     rule_version: u32,
     parameters: &'a [(String, String)],
@@ -135,6 +137,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
         help: found.help.as_deref(),
         faults: &found.faults,
         outputs: &found.outputs,
+        inside: &found.inside,
         rule: &found.rule.0,
         rule_version: found.rule.1,
         parameters: &found.params,

@@ -34,6 +34,35 @@ fn a_file_in_a_folder_is_of_the_step_that_makes_the_folder() {
 }
 
 #[test]
+fn of_a_file_in_a_folder_it_is_told_whether_it_is_there_and_was_made() {
+    let project = project();
+    let told = |path: &str, words: &str| {
+        let line = format!("output    result/folder\n            result/folder/{path} {words}\n");
+        assert_says(&project.explain(&format!("result/folder/{path}")), &["made: up to date\n", &line]);
+    };
+    told("sub/inner.txt", "is there, as it was made");
+    told("sub", "is there, a folder that was made with the others");
+    told("not-there", "is not there, and was not made");
+    assert!(!project.explain("result/folder").contains("is there"));
+    let stale = |path: &str, words: &str| {
+        assert_says(&project.explain(&format!("result/folder/{path}")), &[&format!("result/folder/{path} {words}\n")]);
+    };
+    project.write("result/folder/foreign.txt", "");
+    stale("foreign.txt", "is there, and was not made with the others");
+    project.write("result/folder/sub/inner.txt", "other\n");
+    stale("sub/inner.txt", "is there, but is not what was made");
+    project.remove("result/folder/more.txt");
+    stale("more.txt", "is not there: it was made, and is gone");
+    std::fs::remove_dir_all(project.path(".layermill/store")).expect("removed");
+    stale("more.txt", "is not there; the store does not tell whether it was made");
+    project.edit("output: result/folder/", "output: result/other/");
+    // Of one that no step makes any more, too.
+    stale("not-there", "is not there; the store does not tell whether it was made");
+    let never = "result/other/any is not there, and nothing is recorded of what was made\n";
+    assert_says(&project.explain("result/other/any"), &[never]);
+}
+
+#[test]
 fn what_moved_in_a_folder_that_is_read_is_named() {
     let project = project();
     project.write("src/changes", "2\n");
