@@ -153,10 +153,9 @@ impl Engine<'_> {
         let settings = self.settings_of(id);
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref();
         let watched = compiled.is_some_and(|c| c.rule.common().lane == crate::rules::Lane::Process);
-        let most = folders::kept_by_each(self.steps.rows[self.steps.step(id).target as usize].steps.len());
         let named = |input: &Input| JobInput {
             name: input.name.clone(),
-            files_in_folders: if watched && folders::may_be(input, self.pipeline) { most } else { 0 },
+            may_be_folders: watched && folders::may_be(input, self.pipeline),
             ..JobInput::default()
         };
         let mut inputs: Vec<JobInput> = target.inputs.iter().map(named).collect();
@@ -167,6 +166,7 @@ impl Engine<'_> {
         Job {
             step: self.view(id),
             inputs,
+            files_in_folders: folders::kept_by_each(self.steps.rows[self.steps.step(id).target as usize].steps.len()),
             answer,
             root: self.pipeline.root.clone(),
             scratch: PathBuf::new(),

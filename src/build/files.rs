@@ -165,6 +165,13 @@ pub fn ctime(meta: &Metadata) -> i64 {
     nanoseconds(meta.ctime(), meta.ctime_nsec())
 }
 
+/// When a file was last changed in any way, since what is moved there keeps its mtime. An mtime in the future tells
+/// nothing: somebody has set it.
+pub fn last_changed(meta: &Metadata, now: i64) -> i64 {
+    let written = Some(mtime(meta)).filter(|at| *at <= now);
+    written.unwrap_or(i64::MIN).max(ctime(meta))
+}
+
 fn nanoseconds(seconds: i64, more: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(more)
 }
@@ -227,9 +234,44 @@ fn of_empty_folder() -> Digest {
 fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
     let before = clock::now_ns();
     let files = files_in(root)?;
+    let stamp = stamp_of_folder(&files);
+    // One with nothing in it was recorded with the digest of an empty file before.
+    let as_now = |record: &FileRecord| !files.is_empty() || record.content == of_empty_folder();
+    if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp && as_now(r)) {
+        return Ok(Look::Same(record));
+    }
+    let content = content_of_folder(root, &files, |_, _| {})?;
+    Ok(Look::Hashed(FileRecord { stamp, content, settled: is_settled(stamp.times, before) }))
+}
+
+/// A folder that was read, with all that it holds.
+pub struct Folder {
+    pub record: FileRecord,
+    /// Its files, and the folders in it with nothing in them, as [`files_in`] gives them, each with its digest.
+    pub files: Vec<(String, Metadata, Digest)>,
+    /// When it, or anything in it, was last changed: what came and went is told by the folder that it was in.
+    pub changed: i64,
+}
+
+/// Reads a folder in one walk.
+pub fn read_folder(root: &Path) -> io::Result<Folder> {
+    let before = clock::now_ns();
+    let meta = fs::metadata(root)?;
+    let Walked { files, changed } = walk(root, usize::MAX)?.unwrap_or_default();
+    let stamp = stamp_of_folder(&files);
+    let mut digests = Vec::with_capacity(files.len());
+    let content = content_of_folder(root, &files, |meta, digest| {
+        digests.push(if meta.is_dir() { of_empty_folder() } else { digest });
+    })?;
+    let record = FileRecord { stamp, content, settled: is_settled(stamp.times, before) };
+    let files = files.into_iter().zip(digests).map(|((path, meta), digest)| (path, meta, digest)).collect();
+    Ok(Folder { record, files, changed: changed.max(last_changed(&meta, before)) })
+}
+
+fn stamp_of_folder(files: &[(String, Metadata)]) -> Stamp {
     let mut stamps = blake3::Hasher::new();
     let (mut size, mut newest) = (0u64, 0i64);
-    for (path, meta) in &files {
+    for (path, meta) in files {
         let s = stamp(meta);
         size = size.saturating_add(s.size);
         newest = newest.max(mtime(meta)).max(ctime(meta));
@@ -238,23 +280,26 @@ fn look_at_folder(root: &Path, known: Option<FileRecord>) -> io::Result<Look> {
         stamps.update(&[u8::from(is_executable(meta))]);
     }
     let inode = u64::from_le_bytes(Digest(*stamps.finalize().as_bytes()).short());
-    let stamp = Stamp { size, times: newest, inode };
-    // One with nothing in it was recorded with the digest of an empty file before.
-    let as_now = |record: &FileRecord| !files.is_empty() || record.content == of_empty_folder();
-    if let Some(record) = known.filter(|r| r.settled && r.stamp == stamp && as_now(r)) {
-        return Ok(Look::Same(record));
-    }
+    Stamp { size, times: newest, inode }
+}
+
+/// The digest of a folder that has these files; `each` is shown that of each of them.
+fn content_of_folder(
+    root: &Path,
+    files: &[(String, Metadata)],
+    mut each: impl FnMut(&Metadata, Digest),
+) -> io::Result<Digest> {
     if files.is_empty() {
-        return Ok(Look::Hashed(FileRecord { stamp, content: of_empty_folder(), settled: is_settled(newest, before) }));
+        return Ok(of_empty_folder());
     }
     let mut content = blake3::Hasher::new();
-    for (path, meta) in &files {
+    for (path, meta) in files {
         let digest = if meta.is_dir() { Digest::of(b"") } else { hash_file(&root.join(path))?.content };
+        each(meta, digest);
         content.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
         content.update(&[u8::from(is_executable(meta))]).update(&digest.0);
     }
-    let content = Digest(*content.finalize().as_bytes());
-    Ok(Look::Hashed(FileRecord { stamp, content, settled: is_settled(newest, before) }))
+    Ok(Digest(*content.finalize().as_bytes()))
 }
 
 pub fn is_executable(meta: &Metadata) -> bool {
@@ -269,7 +314,20 @@ pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
 
 /// The same, unless there are more than `most`: no more are looked at then.
 pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, Metadata)>>> {
-    let mut found = Vec::new();
+    Ok(walk(root, most)?.map(|walked| walked.files))
+}
+
+/// What is met below a folder.
+#[derive(Default)]
+struct Walked {
+    files: Vec<(String, Metadata)>,
+    /// When anything below it was last changed, folders included.
+    changed: i64,
+}
+
+fn walk(root: &Path, most: usize) -> io::Result<Option<Walked>> {
+    let now = clock::now_ns();
+    let Walked { mut files, mut changed } = Walked::default();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let mut is_empty = !folder.is_empty();
@@ -280,23 +338,24 @@ pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, 
             let name = name.to_str().ok_or_else(|| io::Error::other(format!("{name:?} in it is not UTF-8")))?;
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             let meta = fs::symlink_metadata(root.join(&path))?;
+            changed = changed.max(last_changed(&meta, now));
             match meta.file_type() {
                 t if t.is_dir() => folders.push(path),
-                t if t.is_file() && found.len() == most => return Ok(None),
-                t if t.is_file() => found.push((path, meta)),
+                t if t.is_file() && files.len() == most => return Ok(None),
+                t if t.is_file() => files.push((path, meta)),
                 _ => return Err(io::Error::other(format!("{path} in it is neither a file nor a folder"))),
             }
         }
-        if is_empty && found.len() == most {
+        if is_empty && files.len() == most {
             return Ok(None);
         }
         if is_empty {
             let meta = fs::symlink_metadata(root.join(&folder))?;
-            found.push((folder + "/", meta));
+            files.push((folder + "/", meta));
         }
     }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Some(found))
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Some(Walked { files, changed }))
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub struct StepView {
 pub struct Job {
     pub step: StepView,
     pub inputs: Vec<JobInput>,
+    /// The most files of a folder of which the step's record keeps what is in it.
+    pub files_in_folders: usize,
     /// The answer that the step's question got.
     pub answer: Option<Vec<u8>>,
     /// The pipeline's folder.
@@ -86,8 +88,8 @@ pub struct JobInput {
     pub paths: Vec<String>,
     /// How each of them looked when the step was decided; only for those that run processes, which may meddle with them.
     pub seen: Vec<FileRecord>,
-    /// Where some of them may be folders: the most files of which the step's record keeps what is in one; otherwise 0.
-    pub files_in_folders: usize,
+    /// Some of them may be folders, of which the step's record keeps what is in them.
+    pub may_be_folders: bool,
 }
 
 /// What came of asking.

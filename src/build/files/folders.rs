@@ -13,7 +13,7 @@ use crate::store::{Digest, hex};
 
 use super::inside::{self, FOREIGN, MISSING};
 use crate::build::engine::Engine;
-use crate::build::files;
+use crate::build::files::{self, Folder};
 use crate::build::reason::Reason;
 
 /// Stands between a folder and the path of a file in it, among the inputs of a record: no other path has it.
@@ -40,17 +40,35 @@ pub(crate) fn kept_by_each(steps: usize) -> usize {
     FILES.min(FILES_OF_ALL / steps.max(1))
 }
 
-/// What is in the folders that a command reads.
+/// What is in the folders among the declared inputs of a command.
 pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
-    let file = |folder: &str, (name, file): (String, Inside)| {
-        let mark = if file.executable { EXECUTABLE.to_string() } else { String::new() };
-        FoundInput { path: format!("{folder}{INSIDE}{mark}{name}"), content: file.content }
-    };
-    let found = job.inputs.iter().filter(|input| input.files_in_folders > 0).flat_map(|input| {
-        let contents = |path| contents(&job.root.join(path), input.files_in_folders).unwrap_or_default();
-        input.paths.iter().flat_map(move |path| contents(path).into_iter().map(move |found| file(path, found)))
+    let paths = job.inputs.iter().filter(|input| input.may_be_folders).flat_map(|input| &input.paths);
+    let found = paths.flat_map(|path| {
+        let contents = contents(&job.root.join(path), job.files_in_folders).unwrap_or_default();
+        contents.into_iter().map(move |(name, file)| found(path, &name, file))
     });
     found.collect()
+}
+
+/// What is in a folder that a command says it has read.
+pub(super) fn of_found(path: &str, folder: &Folder, most: usize) -> Vec<FoundInput> {
+    if folder.files.len() > most || !are_small(folder.files.iter().map(|(_, meta, _)| meta), most) {
+        return Vec::new();
+    }
+    let file = |(name, meta, content): &(String, Metadata, Digest)| {
+        found(path, name, Inside { content: *content, executable: files::is_executable(meta) })
+    };
+    folder.files.iter().map(file).collect()
+}
+
+/// A file in a folder, as records have it.
+fn found(folder: &str, name: &str, file: Inside) -> FoundInput {
+    let mark = if file.executable { EXECUTABLE.to_string() } else { String::new() };
+    FoundInput { path: format!("{folder}{INSIDE}{mark}{name}"), content: file.content }
+}
+
+fn are_small<'m>(mut files: impl Iterator<Item = &'m Metadata>, most: usize) -> bool {
+    files.try_fold(0u64, |sum, meta| sum.checked_add(meta.len())).is_some_and(|sum| sum <= most as u64 * BYTES_EACH)
 }
 
 /// What a folder's digest has of a file in it, beside its path.
@@ -63,9 +81,7 @@ pub(super) struct Inside {
 /// The files in a folder; none of what is no folder. `None` where it has more files than this, or too large ones, or
 /// cannot be read.
 fn contents(folder: &Path, most: usize) -> Option<BTreeMap<String, Inside>> {
-    let small = |files: &Vec<(String, Metadata)>| {
-        files.iter().map(|(_, meta)| meta.len()).sum::<u64>() <= most as u64 * BYTES_EACH
-    };
+    let small = |files: &Vec<(String, Metadata)>| are_small(files.iter().map(|(_, meta)| meta), most);
     if !folder.is_dir() {
         return Some(BTreeMap::new());
     }

@@ -1,7 +1,7 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
+use std::fs::Metadata;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -50,6 +50,8 @@ pub struct FoundFile {
     pub record: FileRecord,
     /// It was changed while the step ran: what the step read of it cannot be told.
     pub moved: bool,
+    /// What is in it, where it is a folder.
+    pub inside: Vec<FoundInput>,
 }
 
 /// The files that a step found, as its record has them.
@@ -70,34 +72,30 @@ pub(crate) fn look(found: &Found, job: &Job, before: &HashMap<String, Digest>) -
     let now = clock::now_ns();
     let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
+        let unusable = |why: String| Failure::new(format!("the depfile names {path}, which cannot be read: {why}"));
         let full = job.root.join(path);
-        match files::look_at_input(&full, None) {
-            Look::Same(record) | Look::Hashed(record) => {
-                // A folder that is declared is as it was before: otherwise the step has failed.
-                let is_declared = folders::around(path).any(|folder| declared.contains(folder));
-                let is_as_before = before.get(path) == Some(&record.content);
-                let moved = !is_declared && !is_as_before && last_changed(&full, now).is_ok_and(|at| at >= found.since);
-                Ok(FoundFile { path: path.clone(), record, moved })
+        let meta = full.metadata().ok();
+        let (record, changed, inside) = if meta.as_ref().is_some_and(Metadata::is_dir) {
+            let folder = files::read_folder(&full).map_err(|why| unusable(why.to_string()))?;
+            (folder.record, Some(folder.changed), folders::of_found(path, &folder, job.files_in_folders))
+        } else {
+            match files::look_at_input(&full, None) {
+                Look::Same(record) | Look::Hashed(record) => {
+                    (record, meta.map(|meta| files::last_changed(&meta, now)), Vec::new())
+                }
+                Look::Missing => {
+                    return Err(Failure::new(format!("the depfile names {path}, which is not there")));
+                }
+                Look::Unusable(why) => return Err(unusable(why)),
             }
-            Look::Missing => Err(Failure::new(format!("the depfile names {path}, which is not there"))),
-            Look::Unusable(why) => Err(Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))),
-        }
+        };
+        // A folder that is declared is as it was before: otherwise the step has failed.
+        let is_declared = folders::around(path).any(|folder| declared.contains(folder));
+        let is_as_before = before.get(path) == Some(&record.content);
+        let moved = !is_declared && !is_as_before && changed.is_some_and(|at| at >= found.since);
+        Ok(FoundFile { path: path.clone(), record, moved, inside })
     };
     found.paths.iter().map(look).collect()
-}
-
-/// When a file was last changed in any way, since what is moved there keeps its mtime; of a folder, when anything in it
-/// was, came or went. An mtime in the future tells nothing: somebody has set it.
-fn last_changed(path: &Path, now: i64) -> io::Result<i64> {
-    let meta = path.metadata()?;
-    let written = Some(files::mtime(&meta)).filter(|at| *at <= now);
-    let mut last = written.unwrap_or(i64::MIN).max(files::ctime(&meta));
-    if meta.is_dir() {
-        for entry in path.read_dir()? {
-            last = last.max(last_changed(&entry?.path(), now)?);
-        }
-    }
-    Ok(last)
 }
 
 /// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
@@ -283,32 +281,38 @@ impl Engine<'_> {
 
     /// Remembers the files, and gives what a step's record has of them.
     pub(crate) fn keep_found(&mut self, found: Vec<FoundFile>) -> Vec<FoundInput> {
-        let kept = found.into_iter().map(|FoundFile { path, record, moved }| {
+        let mut kept = Vec::with_capacity(found.len());
+        for FoundFile { path, record, moved, inside } in found {
             self.state.put_file(&path, record);
-            FoundInput { path, content: if moved { Digest::default() } else { record.content } }
-        });
-        kept.collect()
+            kept.push(FoundInput { path, content: if moved { Digest::default() } else { record.content } });
+            kept.extend(inside.into_iter().filter(|_| !moved));
+        }
+        kept
     }
 
-    /// The inputs found by the last run that are not what they were then.
+    /// The inputs found by the last run that are not what they were then; of a folder, also what in it is not.
     pub(crate) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Vec<Reason> {
         let found = record.found.iter().filter(|found| !folders::is_inside(&found.path));
-        let changed = found.filter_map(|FoundInput { path, content }| {
+        let changed = found.flat_map(|FoundInput { path, content }| {
             let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));
             let moved = *content == Digest::default();
             let from = if moved { UNTOLD.to_owned() } else { hex(&content.short()) };
+            let mut inside = Vec::new();
             let (from, to) = match files::look_at_input(&self.pipeline.root.join(path), known.map(|(_, record)| record))
             {
                 Look::Same(now) | Look::Hashed(now) if now.content == *content => {
                     files.extend(known.map(|(id, _)| (id, now)));
-                    return None;
+                    return Vec::new();
                 }
                 Look::Same(now) | Look::Hashed(now) if moved => (from, hex(&now.content.short())),
-                Look::Same(now) | Look::Hashed(now) => told(&content.short(), &now.content.short()),
+                Look::Same(now) | Look::Hashed(now) => {
+                    inside = self.changed_inside(record, path);
+                    told(&content.short(), &now.content.short())
+                }
                 Look::Missing => (from, "nothing".to_owned()),
                 Look::Unusable(why) => (from, why),
             };
-            Some(Reason::ChangedInput { input: path.clone(), from, to })
+            std::iter::once(Reason::ChangedInput { input: path.clone(), from, to }).chain(inside).collect()
         });
         changed.collect()
     }

@@ -78,6 +78,7 @@ async fn make(fake: Fake, fingerprint: Sha256, stored: &[u8]) -> (Made, Vec<Stri
     let job = Job {
         step: step(Some(fingerprint)),
         inputs: Vec::new(),
+        files_in_folders: 0,
         answer: None,
         root: dir.path().into(),
         scratch: dir.path().into(),

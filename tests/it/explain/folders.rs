@@ -24,6 +24,39 @@ targets:
 }
 
 #[test]
+fn what_moved_in_a_folder_that_a_depfile_names_is_named_as_of_one_that_is_declared() {
+    let project = Project::new(
+        "version: 1
+targets:
+  dep: {rule: command, inputs: [./src], run: \"ls -R {in} inc > {out}; echo 'x: inc' > {out}.d\", depfile: \"{out}.d\", output: dep.txt}
+",
+    );
+    for file in ["src/a", "inc/changes", "inc/stays", "inc/deep/goes"] {
+        project.write(file, "1\n");
+    }
+    // What was written just now may have been written while it was read.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    project.build(&[]);
+    project.build(&[]).assert_nothing_done();
+    project.write("inc/changes", "2\n");
+    project.write("inc/deep/comes", "2\n");
+    project.remove("inc/deep/goes");
+    let words = [
+        "changed input: inc, from ",
+        "changed input: inc/changes, from ",
+        "new input: inc/deep/comes",
+        "an input is gone: inc/deep/goes",
+    ];
+    for told in [project.explain("dep"), project.run(&["plan", "-v"]).stdout] {
+        assert_says(&told, &words);
+        assert!(!told.contains("inc/stays") && !told.contains("//"), "{told}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_says(project.build(&[]).step("dep").reason(), &words[..1]);
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
 fn a_file_in_a_folder_is_of_the_step_that_makes_the_folder() {
     let project = project();
     for path in ["result/folder/sub/inner.txt", "result/folder", "result/folder/not-there"] {
