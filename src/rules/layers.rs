@@ -235,6 +235,11 @@ impl Rule for LayersRule {
             let sizes = if found.is_unpacked { layer_file::UNCOMPRESSED } else { "compressed" };
             return Err(format!("has the sizes of {sizes} layers"));
         }
+        match found.ids.filter(|ids| *ids != self.ids) {
+            Some(Ids::Docker) => return Err("has ids by the recipe of Docker".to_owned()),
+            Some(Ids::Shared) => return Err("has ids that are not by the recipe of Docker".to_owned()),
+            None => {}
+        }
         if let Some(has) = self.tagged.fingerprint(step) {
             return self.is_of(has, found.digest, step, unrecorded).map(|()| None);
         }

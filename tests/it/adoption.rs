@@ -10,6 +10,7 @@ use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
 use crate::support::words::exit;
+use crate::tags_layers::set_for_layers;
 
 /// As `jq .` printed it.
 fn tag_file(tags: &[(&str, &str)]) -> String {
@@ -198,6 +199,32 @@ fn a_layer_file_that_does_not_tell_its_tags_digest_is_believed_until_the_list_of
     report.assert_only(&["get_tag@repo=library/nginx", "get_layer_all@repo=library/nginx,tag=latest"]);
     let amd64 = stock::nginx("amd64", "1.29.0").manifest(Format::Oci);
     assert_eq!(project.json("result/layers/library/nginx/latest.json")[0]["repo"]["digest"], amd64.digest());
+}
+
+#[test]
+fn a_layer_file_with_other_ids_than_those_that_are_wanted_is_made_again() {
+    let registry = stock::registry();
+    let made_with = |ids: &str| {
+        let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/redis"]));
+        set_for_layers(&project, &format!("ids: {ids}"));
+        project.build(&["get_layer_all"]);
+        project
+    };
+    for (then, now, what) in [
+        ("shared", "docker", "has ids that are not by the recipe of Docker"),
+        ("docker", "shared", "has ids by the recipe of Docker"),
+    ] {
+        let project = made_with(then);
+        fs::remove_dir_all(project.path(".layermill")).expect("removed");
+        project.build(&["get_layer_all"]).assert_nothing_done();
+        fs::remove_dir_all(project.path(".layermill")).expect("removed");
+        project.edit(&format!("ids: {then}"), &format!("ids: {now}"));
+        let report = project.build(&["get_layer_all"]);
+        assert_eq!(report.built, 2, "{}", report.listing());
+        let why = report.step("get_layer_all@repo=library/redis,tag=latest").reason();
+        assert!(why.ends_with(&format!("is there, but is not what the rule writes: it {what}")), "{why}");
+        project.snapshot().assert_same_bytes(&made_with(now).snapshot(), "result/layers/");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::UNCOMPRESSED;
+use super::ids::{Ids, kind_of};
 use crate::registry::words::{misread, shown};
 use crate::store::Sha256;
 
@@ -14,6 +15,8 @@ pub struct Recognised {
     pub digest: Option<Sha256>,
     pub platform: Option<String>,
     pub is_unpacked: bool,
+    /// Of which kind the ids of its layers are, where that can be told: never of a file of the imagelayers server.
+    pub ids: Option<Ids>,
     /// The layers that are marked as having the size of their blob, each once.
     pub compressed: Vec<String>,
 }
@@ -39,8 +42,7 @@ struct FoundRepo {
 
 #[derive(Deserialize)]
 struct FoundLayer {
-    #[serde(rename = "id")]
-    _id: String,
+    id: String,
     // Other writers may mean something else by these.
     #[serde(default)]
     digest: Value,
@@ -75,7 +77,10 @@ pub fn recognise(bytes: &[u8], name: &str, tag: &str) -> Result<Recognised, Stri
     let digest = repo.digest.map(|d| d.parse()).transpose().map_err(|e| format!("has a digest that is {e}"))?;
     // An imagelayers server gave those of unpacked layers, as nobody else could then.
     let is_unpacked = digest.is_none() || repo.sizes.as_deref() == Some(UNCOMPRESSED);
-    Ok(Recognised { digest, platform: repo.platform, is_unpacked, compressed })
+    let blobs = found.layers.iter().map(|layer| layer.digest.as_str().filter(|digest| !digest.is_empty()));
+    let with_blobs = found.layers.iter().map(|layer| &layer.id).zip(blobs).rev();
+    let ids = digest.and_then(|_| kind_of(with_blobs));
+    Ok(Recognised { digest, platform: repo.platform, is_unpacked, ids, compressed })
 }
 
 /// What an imagelayers server says of one image.

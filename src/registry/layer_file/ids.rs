@@ -68,9 +68,7 @@ pub(super) fn docker_ids(image: &Image) -> Vec<String> {
     let top = image.layers.len().saturating_sub(1);
     let mut ids: Vec<String> = Vec::with_capacity(image.layers.len());
     for (i, layer) in image.layers.iter().enumerate() {
-        let blob = layer.files.as_ref().map_or(EMPTY_TAR, |f| f.digest.split_once(':').map_or("", |(_, hex)| hex));
-        let parent = ids.last().map_or("", String::as_str);
-        let mut text = format!("{blob} {parent}").into_bytes();
+        let mut text = docker_text(layer.files.as_ref().map(|f| f.digest.as_str()), ids.last());
         if i == top {
             text.push(b' ');
             text.extend_from_slice(&image.config);
@@ -78,4 +76,24 @@ pub(super) fn docker_ids(image: &Image) -> Vec<String> {
         ids.push(Sha256::of(&text).hex());
     }
     ids
+}
+
+/// What the id of a layer with this blob is the hash of, but for the topmost one.
+fn docker_text(blob: Option<&str>, parent: Option<&String>) -> Vec<u8> {
+    let blob = blob.map_or(EMPTY_TAR, |digest| digest.split_once(':').map_or("", |(_, hex)| hex));
+    format!("{blob} {}", parent.map_or("", String::as_str)).into_bytes()
+}
+
+/// Of which kind ids are, from the base up, each beside the digest of its blob: those that are not as Docker's registry
+/// makes them count as shared. `None` where there is but the topmost, whose id hangs on the config.
+pub(super) fn kind_of<'f>(layers: impl Iterator<Item = (&'f String, Option<&'f str>)>) -> Option<Ids> {
+    let mut layers = layers.peekable();
+    let (mut parent, mut told) = (None, None);
+    while let Some((id, blob)) = layers.next().filter(|_| layers.peek().is_some()) {
+        if Sha256::of(&docker_text(blob, parent)).hex() != *id {
+            return Some(Ids::Shared);
+        }
+        (parent, told) = (Some(id), Some(Ids::Docker));
+    }
+    told
 }

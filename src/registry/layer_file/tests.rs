@@ -94,6 +94,7 @@ fn file_as_the_design_names_it() {
             digest: Some(made.digest),
             platform: Some("linux/amd64".into()),
             is_unpacked: false,
+            ids: Some(Ids::Shared),
             compressed: Vec::new()
         }
     );
@@ -133,6 +134,16 @@ fn a_base_shares_its_ids_with_what_is_built_on_it() {
 }
 
 #[test]
+fn a_file_of_more_than_one_layer_tells_of_which_kind_its_ids_are() {
+    let told = |image: &Image, ids: Ids| recognise(&render(image, "x", "1", ids), "x", "1").unwrap().ids;
+    let with_empty = image(&[1, 2], &json!({"history": [{}, {"empty_layer": true}, {}, {"empty_layer": true}]}));
+    for image in [&busybox(), &image(&[1, 2, 3], &json!({})), &with_empty] {
+        assert_eq!([Ids::Shared, Ids::Docker].map(|ids| told(image, ids)), [Some(Ids::Shared), Some(Ids::Docker)]);
+    }
+    assert_eq!([Ids::Shared, Ids::Docker].map(|ids| told(&image(&[1], &json!({})), ids)), [None, None]);
+}
+
+#[test]
 fn what_a_server_answers_becomes_a_file_of_our_form() {
     let pretty = render(&busybox(), "busybox", "1", Ids::Docker);
     let compact = serde_json::to_vec(&[analysis(&busybox(), "busybox", "1", Ids::Docker)]).unwrap();
@@ -167,7 +178,10 @@ fn seed_files_are_recognised_and_broken_ones_are_not() {
     };
     let file = seed("busybox", r#"[{"id":"bc74","parent":"","Comment":"","Size":0}]"#);
     let found = recognise(file.as_bytes(), "library/busybox", "1.24");
-    assert_eq!(found, Ok(Recognised { digest: None, platform: None, is_unpacked: true, compressed: Vec::new() }));
+    assert_eq!(
+        found,
+        Ok(Recognised { digest: None, platform: None, is_unpacked: true, ids: None, compressed: Vec::new() })
+    );
     let other = |name: &str, tag: &str| recognise(file.as_bytes(), name, tag).unwrap_err();
     assert_eq!(other("library/busybox", "1.25"), "is of busybox:1.24");
     assert_eq!(other("library/nginx", "1.24"), "is of busybox:1.24");
