@@ -96,9 +96,9 @@ fn tells_of_manifests(rule: &str) -> bool {
     [layers::KIND.name, platforms::KIND.name].contains(&rule)
 }
 
-/// The manifests that it read, by digest, each with what it is; of those that the store does not have, the first. The
-/// layers whose sizes it found out. A source that gives whole layer files is asked by name. Last, the one that its tag had,
-/// where another was read in its place.
+/// The manifests that it read, by digest, each with what it is, and with its config where that was read; of those that the
+/// store does not have, the first. The layers whose sizes it found out. A source that gives whole layer files is asked by
+/// name. Last, the one that its tag had, where another was read in its place.
 pub fn contents(past: &Past, blobs: &Blobs) -> Vec<(String, String)> {
     let instead = past.said.iter().find_map(|said| tagged::read_instead(said));
     let lost = instead.and(past.tag).map(|tag| {
@@ -120,11 +120,9 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
     let made = past.told();
     let platform = past.param("platform").and_then(|text| text.parse::<Platform>().ok());
     let platform = platform.or_else(|| made.as_ref()?.1.as_ref()?.parse().ok()).unwrap_or_default();
-    let Way { manifests: mut way, config, packed, .. } = match tag {
+    let Way { manifests: mut way, configs, packed, .. } = match tag {
         TagDigest::Begins(_) => Way::default(),
-        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => {
-            Way { manifests: registry::opened(blobs, digest), ..Way::default() }
-        }
+        TagDigest::Whole(digest) if past.rule == platforms::KIND.name => registry::opened(blobs, digest),
         TagDigest::Whole(digest) => registry::way(blobs, digest, &platform),
     };
     // What is not there now was not there then.
@@ -143,17 +141,20 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
         None => {
             let last = way.len() - 1;
             let taken = |at: usize| at == last && !past.is_absent && past.rule == layers::KIND.name;
-            let what = |(at, (digest, met)): (usize, &(Sha256, Met))| {
+            let config_of = |manifest: &Sha256| {
+                let config = configs.iter().find(|(of, _)| of == manifest).map(|(_, config)| config)?;
+                let lacks = if blobs.contains(config) { "" } else { LACKS };
+                Some((config.to_string(), format!("its config{lacks}")))
+            };
+            let read = |(at, (digest, met)): (usize, &(Sha256, Met))| {
                 let is_damaged = *met == Met::Missing && blobs.contains(digest);
                 let what = if is_damaged { DAMAGED.to_owned() } else { described(at, met, taken(at), &platform) };
-                (digest.to_string(), what)
+                std::iter::once((digest.to_string(), what)).chain(config_of(digest))
             };
+            let is_schema1 = config_of(&way[last].0).is_none();
             let is_image = taken(last) && matches!(way[last].1, Met::Image(_));
-            let config = config.filter(|_| is_image);
-            let lacks = config.is_some_and(|config| !blobs.contains(&config));
-            let config = config.map(|c| (c.to_string(), format!("its config{}", if lacks { LACKS } else { "" })));
-            let layers = if is_image { layers_of(past, &packed, config.is_none(), blobs) } else { Vec::new() };
-            way.iter().enumerate().map(what).chain(config).chain(layers).collect()
+            let layers = if is_image { layers_of(past, &packed, is_schema1, blobs) } else { Vec::new() };
+            way.iter().enumerate().flat_map(read).chain(layers).collect()
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::pipeline::implied;
 use crate::pipeline::model::Target;
 use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
-use crate::registry::{Answer, Source};
+use crate::registry::{self, Answer, Met, Source};
 use crate::store::blobs::Blobs;
 
 /// The rule and its keys.
@@ -85,8 +85,10 @@ impl Rule for PlatformsRule {
 
     fn lacks(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<String> {
         let (repo, tag) = self.tagged.of(step);
-        let digest = self.tagged.known(step, answer).filter(|digest| !blobs.contains(digest))?;
-        Some(format!("the manifest {digest} of {repo}:{tag}"))
+        let way = registry::opened(blobs, self.tagged.known(step, answer)?);
+        let missing = way.manifests.iter().find(|(_, met)| *met == Met::Missing);
+        let manifest = missing.map(|(digest, _)| format!("the manifest {digest} of {repo}:{tag}"));
+        manifest.or_else(|| Some(format!("the config {} of {repo}:{tag}", way.no_config?)))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {

@@ -27,9 +27,9 @@ pub enum Met {
 pub struct Way {
     /// As they are read: the image is the last, where it comes to one.
     pub manifests: Vec<(Sha256, Met)>,
-    /// The config of the image that they end at.
-    pub config: Option<Sha256>,
-    /// The same, where the store lacks that.
+    /// The configs that are read to see what an image is, or what it is for, each behind its manifest.
+    pub configs: Vec<(Sha256, Sha256)>,
+    /// One of them that the store lacks.
     pub no_config: Option<String>,
     /// The layers of that image that are packed, each once.
     pub packed: Vec<Sha256>,
@@ -42,6 +42,22 @@ impl Way {
     pub fn missing(&self) -> Option<Sha256> {
         self.manifests.last().filter(|(_, met)| *met == Met::Missing).map(|(digest, _)| *digest)
     }
+
+    /// The config that is read of an image.
+    pub fn config_of(&self, manifest: &Sha256) -> Option<Sha256> {
+        self.configs.iter().find(|(of, _)| of == manifest).map(|(_, config)| *config)
+    }
+
+    /// Reads the config of an image; whether the store has it.
+    fn open_config(&mut self, blobs: &Blobs, of: Sha256, image: &ImageManifest) -> bool {
+        let config = image.config.digest.parse::<Sha256>().ok();
+        self.configs.extend(config.map(|config| (of, config)));
+        let has = config.is_none_or(|config| blobs.contains(&config));
+        if !has {
+            self.no_config = self.no_config.take().or_else(|| Some(image.config.digest.clone()));
+        }
+        has
+    }
 }
 
 /// Goes as far as the store has it, and leaves that as it is.
@@ -51,9 +67,9 @@ pub fn way(blobs: &Blobs, digest: Sha256, platform: &Platform) -> Way {
     walk.way
 }
 
-/// The manifests that are read to find all platforms behind a digest, as far as the store has them.
-pub fn opened(blobs: &Blobs, digest: Sha256) -> Vec<(Sha256, Met)> {
-    let mut found: Vec<(Sha256, Met)> = Vec::new();
+/// What is read to find all platforms behind a digest, as far as the store has it.
+pub fn opened(blobs: &Blobs, digest: Sha256) -> Way {
+    let mut way = Way::default();
     let mut open = VecDeque::from([(digest, 0)]);
     while let Some((digest, depth)) = open.pop_front() {
         let met = match blobs.peek(&digest).map(|bytes| manifest::parse(&bytes, None)) {
@@ -61,19 +77,24 @@ pub fn opened(blobs: &Blobs, digest: Sha256) -> Vec<(Sha256, Met)> {
             Some(Ok(Manifest::Index(entries))) => {
                 let inner = entries.iter().filter(|e| !e.attestation && (e.platform.is_none() || e.is_index()));
                 for digest in inner.filter_map(digest_of).filter(|_| depth < DEPTH_MAX) {
-                    let known = open.iter().map(|(d, _)| d).chain(found.iter().map(|(d, _)| d)).any(|d| *d == digest);
+                    let known =
+                        open.iter().map(|(d, _)| d).chain(way.manifests.iter().map(|(d, _)| d)).any(|d| *d == digest);
                     if !known && open.len() < OPENED_MAX {
                         open.push_back((digest, depth + 1));
                     }
                 }
                 Met::Index
             }
-            Some(Ok(Manifest::Image(_) | Manifest::Schema1(_))) => Met::Image(None),
+            Some(Ok(Manifest::Image(image))) => {
+                way.open_config(blobs, digest, &image);
+                Met::Image(None)
+            }
+            Some(Ok(Manifest::Schema1(_))) => Met::Image(None),
             Some(Ok(Manifest::Artifact(_)) | Err(_)) => Met::Other,
         };
-        found.push((digest, met));
+        way.manifests.push((digest, met));
     }
-    found
+    way
 }
 
 fn digest_of(entry: &Entry) -> Option<Sha256> {
@@ -115,7 +136,6 @@ impl Walk<'_> {
                 (Met::Image(platform), end, Vec::new())
             }
             Some(Ok(Manifest::Schema1(image))) => {
-                self.way.config = None;
                 // Its layers are gzips, all of them.
                 self.layers(image.layers.iter().filter_map(|layer| layer.blob.as_ref()));
                 let platform = Some(Image::of_schema1(digest, image, None, |_| 0).platform);
@@ -163,15 +183,12 @@ impl Walk<'_> {
     }
 
     fn image(&mut self, digest: Sha256, image: &ImageManifest, named: Named) -> End {
-        let config = image.config.digest.parse::<Sha256>().ok();
-        self.way.config = config;
-        if config.is_some_and(|config| !self.blobs.contains(&config)) {
-            self.way.no_config = Some(image.config.digest.clone());
+        if !self.way.open_config(self.blobs, digest, image) {
             return End::Open;
         }
         let is_packed = |layer: &&Descriptor| ["gzip", "zstd"].iter().any(|by| layer.media_type.ends_with(by));
         self.layers(image.layers.iter().filter(is_packed).map(|layer| &layer.digest));
-        let read = || Config::read(&self.blobs.peek(&config?)?).ok();
+        let read = || Config::read(&self.blobs.peek(&self.way.config_of(&digest)?)?).ok();
         End::Image(match named {
             Named::Alone => None,
             Named::Unclear => read().map(|config| Image::assemble(digest, image, config, None).platform),

@@ -4,6 +4,7 @@ use crate::support::images::{Format, Manifest};
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
+use crate::support::words::exit;
 
 use super::assert_says;
 
@@ -187,9 +188,41 @@ fn an_index_that_does_not_say_its_platforms_is_told_with_all_that_was_opened() {
     let told = project.explain("platforms@repo=library/nginx,tag=latest");
     let both = [arm64, amd64].map(|digest| format!("{digest} (a manifest in it)"));
     assert!(read(&told)[0].ends_with(&opened[0]) && read(&told)[1..] == both, "{told}");
+    for step in [STEP, "platforms@repo=library/nginx,tag=latest"] {
+        // What it is for stands in its config, also in that of one which is passed over.
+        assert_says(&project.explain(step), &[&config_of(&images[0]), &config_of(&images[1])]);
+    }
     // Without the network, what it lacks is known before.
     std::fs::remove_file(project.path(&format!(".layermill/store/blobs/sha256/{}", &amd64[7..]))).expect("removed");
     project.remove("layers/library/nginx/latest.json");
     let plan = project.run(&["plan", "--offline"]).stdout;
     assert_says(&plan, &["failed   layers@repo=library/nginx,tag=latest", &format!("the manifest {amd64}")]);
+}
+
+#[test]
+fn platforms_of_a_manifest_tell_the_config_that_they_are_read_out_of() {
+    let (registry, _, project) = indexed();
+    let image = stock::redis("7.4.1").manifest(Format::Docker);
+    registry.push("library/redis:latest", &image);
+    project.write("repos.txt", "library/redis\n");
+    let all = project.read("pipeline.yaml").replace("platform: linux/amd64", "platform: all");
+    project.write("pipeline.yaml", &all.replace("layers/{repo}/{tag}.json", "layers/{repo}/{tag}/{platform}.json"));
+    project.build(&[]);
+    let config = config_of(&image);
+    for target in ["platforms", "layers.platform"] {
+        let told = project.explain(&format!("{target}@repo=library/redis,tag=latest"));
+        assert_says(&told, &[&format!("  read      {} (the manifest)\n{config}", image.digest())]);
+    }
+    // Without the network, that it lacks this is known before, as the build says it.
+    let digest = &config["  read      sha256:".len()..][..64];
+    std::fs::remove_file(project.path(&format!(".layermill/store/blobs/sha256/{digest}"))).expect("removed");
+    project.remove("platforms/library/redis/latest.json");
+    let told = project.explain("platforms@repo=library/redis,tag=latest");
+    let lacks = format!("the config sha256:{digest} of library/redis:latest\n");
+    assert_says(&told, &[&format!("will ask  its source for {lacks}"), "(its config, not in the store)\n"]);
+    assert_says(
+        &project.run(&["plan", "--offline"]).stdout,
+        &["failed   platforms@repo=library/redis", lacks.trim_end()],
+    );
+    assert_eq!(project.build_exits(exit::FAILED, &["--offline"]).failed, 1);
 }
