@@ -19,6 +19,8 @@ pub struct Arguments {
     /// Targets, steps or output files [default: all]
     #[arg(value_name = "TARGET")]
     wanted: Vec<String>,
+    #[command(flatten)]
+    by_hand: open::ByHand,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -69,6 +71,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     if arguments.wanted.is_empty() {
         order.asked = open::everything(&session);
     }
+    arguments.by_hand.choose(&session, &mut order)?;
     let told = match look(&session, &order, &mut Silence) {
         Ok(summary) => (summary, Problems::default()),
         Err(BuildError::Pipeline(problems)) if are_clashes(&problems, &session) => {

@@ -86,8 +86,9 @@ impl Engine<'_> {
                 }
                 Wait::File(file) => self.in_a_made_folder(id, position, file).or_else(|| self.check_file(file).err()),
             };
-            upstream.end = upstream.end.or(end);
-            if upstream.end.is_some() && self.mode != Mode::Look {
+            upstream.end = worse(upstream.end, end);
+            let is_absent = matches!(upstream.end, Some(Decision::Done { status: Status::Absent, .. }));
+            if is_absent && self.mode != Mode::Look {
                 return upstream;
             }
             upstream.stale.extend(self.may_go_without(id, position));
@@ -327,6 +328,28 @@ impl Engine<'_> {
         }
         Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
     }
+}
+
+/// What two ends come to, in whichever order they are come upon, so that what fails while building changes nothing of what
+/// was told before: there is nothing to make where an input is absent; what is at fault with the step itself is told
+/// before what it waits for, and with that.
+fn worse(one: Option<Decision>, other: Option<Decision>) -> Option<Decision> {
+    use Decision::{Done, Failed};
+    let (one, other) = match (one, other) {
+        (Some(one), Some(other)) => (one, other),
+        (one, other) => return one.or(other),
+    };
+    Some(match (one, other) {
+        (absent @ Done { status: Status::Absent, .. }, _) | (_, absent @ Done { status: Status::Absent, .. }) => absent,
+        (Failed { message, help }, Failed { message: more, .. }) => {
+            Failed { message: format!("{message}; {more}"), help }
+        }
+        (Failed { message, help }, Done { message: Some(by), .. })
+        | (Done { message: Some(by), .. }, Failed { message, help }) => {
+            Failed { message: format!("{message}; it is blocked by {by}, too"), help }
+        }
+        (one, _) => one,
+    })
 }
 
 /// What is tried again is one cause, whatever needs it.

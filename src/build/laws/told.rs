@@ -87,11 +87,8 @@ fn is_same(told: &Reason, done: &Reason) -> bool {
 /// That a step did not go wrong of which that was told.
 fn not_wrong(told: &Account, done: Option<&Account>) -> Option<String> {
     let came = done.map(|done| done.status);
-    // What is absent cannot be made either, and neither what waits for what failed again.
-    let also = match told.status {
-        Status::Blocked => came == Some(Status::Absent),
-        _ => came == Some(Status::Blocked),
-    };
+    // What is absent cannot be made either.
+    let also = told.status == Status::Blocked && came == Some(Status::Absent);
     let word = told.status.word();
     (came != Some(told.status) && !also)
         .then(|| format!("not {word}: {} ({:?}), but {came:?}", told.step, told.message))

@@ -333,3 +333,41 @@ fn an_absent_step_whose_outputs_come_to_be_one_is_no_first_build_once_there_is_w
     let build = project.run(&["build", "-v"]).exits(exit::DONE);
     assert_says(&build.stderr, &["built copy@repo=library/redis (", cause]);
 }
+
+#[test]
+fn what_reads_an_absent_step_is_absent_whatever_else_it_reads_fails() {
+    let project = absent();
+    project.write("mood.txt", "good\n");
+    project.edit("inputs: [tags]", "inputs: [other, tags]");
+    let other = "  other: {rule: command, inputs: [mood.txt], run: \"grep good {in} > {out}\", output: other.txt}\n";
+    project.write("pipeline.yaml", &(project.read("pipeline.yaml") + other));
+    project.build(&[]);
+    project.write("mood.txt", "bad\n");
+    assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["absent   copy@repo=library/redis"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked, report.absent), (1, 0, 2), "{}", report.listing());
+}
+
+#[test]
+fn status_counts_what_would_be_asked_and_run_by_hand() {
+    let project = absent();
+    shelve(&project, |_| true);
+    project.edit("fresh: digest, ", "");
+    project.build(&[]);
+    let counts = |arguments: &[&str], target: &str| {
+        let status = project.run(&[&["status"], arguments].concat()).exits(exit::DONE).stdout;
+        let row = status.lines().find(|line| line.starts_with(target)).expect("a row").to_owned();
+        row.split_whitespace().skip(1).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (current, stale) = (["1", "0"], ["0", "1"]);
+    assert_eq!(
+        (counts(&[], "tags"), counts(&[], "copy")),
+        (current.map(str::to_owned).into(), current.map(str::to_owned).into())
+    );
+    for (flag, target, other) in
+        [("--refresh", "tags", "tags"), ("--refresh=tags", "tags", "tags"), ("--force=copy", "copy", "tags")]
+    {
+        assert_eq!(counts(&[flag], target), stale, "{flag}");
+        assert_eq!(counts(&[flag], other), if other == target { stale } else { current }, "{flag}");
+    }
+}

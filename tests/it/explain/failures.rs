@@ -459,3 +459,47 @@ fn a_killed_build_is_told_as_killed_also_while_nobody_has_waited_for_its_process
     assert_says(&project.run(&["plan"]).stdout, &["run      slow  first build (interrupted when it was last tried)\n"]);
     build.wait();
 }
+
+#[test]
+fn a_missing_input_is_told_before_and_after_what_else_failed_that_its_step_reads() {
+    for inputs in ["[o, etc/x, etc/y]", "[etc/x, o, etc/y]"] {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  o: {{rule: command, inputs: [etc/o], run: \"grep -v bad {{in}} > {{out}}\", output: o.txt}}
+  fin: {{rule: command, inputs: {inputs}, run: \"cat {{in}} > {{out}}\", output: fin.txt}}
+  last: {{rule: command, inputs: [fin], run: \"cp {{in}} {{out}}\", output: last.txt}}
+"
+        ));
+        ["o", "x", "y"].iter().for_each(|name| project.write(&format!("etc/{name}"), "1\n"));
+        project.build(&[]);
+        project.write("etc/o", "bad\n");
+        project.remove("etc/x");
+        let is_told = |also: &str, because: &str| {
+            let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+            assert_says(
+                &plan,
+                &[&format!("failed   fin  the input etc/x is missing{also}{because}"), "blocked  last  fin\n"],
+            );
+            assert_says(
+                &project.explain("fin"),
+                &["fin: failed\n", &format!("says      the input etc/x is missing{also}\n")],
+            );
+            let status = project.run(&["status"]).exits(exit::DONE).stdout;
+            let counts = status.lines().find(|line| line.starts_with("fin ")).expect("a row").split_whitespace();
+            assert_eq!(counts.skip(5).collect::<Vec<_>>(), ["1", "0", "0"], "{status}");
+        };
+        is_told("", " (upstream: o is ");
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!((report.failed, report.blocked), (2, 1), "{}", report.listing());
+        let both = "the input etc/x is missing; it is blocked by o, too";
+        assert_eq!(report.step("fin").message.as_deref(), Some(both));
+        is_told("", " (upstream: o is ");
+        // Where it is sure that both are at fault, both are told before, too; and each of what is missing.
+        project.remove("etc/o");
+        is_told("; it is blocked by o, too", "\n");
+        project.write("etc/o", "1\n");
+        project.remove("etc/y");
+        is_told("; the input etc/y is missing", "\n");
+    }
+}
