@@ -127,6 +127,11 @@ impl Failed {
         !self.over && (!self.interrupted || self.failed_before)
     }
 
+    /// Whether it came after all that is recorded of its step.
+    pub(super) fn stands(&self, record: Option<&StepRecord>) -> bool {
+        record.is_none_or(|record| !self.is_over(record))
+    }
+
     /// Whether it was tried again since, and not in vain. A source that was to be asked is still to be asked where its
     /// answer of before was made use of.
     fn is_over(&self, record: &StepRecord) -> bool {
@@ -402,7 +407,7 @@ impl Engine<'_> {
 
     /// Whether a failure came after all that is recorded of its step.
     fn stands(&self, path: &str, failed: &Failed) -> bool {
-        self.state.step(path).is_none_or(|record| !failed.is_over(&record))
+        failed.stands(self.state.step(path).as_ref())
     }
 
     /// The key of a step that asks its source nothing, in hex.

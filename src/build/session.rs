@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use crate::pipeline::model::Pipeline;
 use crate::pipeline::problem::Problems;
 use crate::registry::{Budgets, Traffic};
-use crate::rules::Rule;
 use crate::rules::command::strays;
+use crate::rules::{Lane, Rule};
 use crate::store::blobs::Blobs;
 use crate::store::lock::{Attempt, Holder, Lock};
 use crate::store::state::{Access, SetAside, State, StateError};
@@ -23,7 +23,7 @@ use super::engine::{Engine, Mode, Selection};
 use super::events::{Event, Listener, Silence};
 use super::execute::started;
 use super::execute::task::Message;
-use super::failures::Failed;
+use super::failures::{Failed, Failures};
 use super::outcome::Summary;
 use super::request::{self, Asked};
 
@@ -252,7 +252,33 @@ fn end_strays(session: &Session, listener: &mut dyn Listener) {
         1 => "a process that a killed build had left running was ended".to_owned(),
         many => format!("{many} processes that a killed build had left running were ended"),
     };
-    listener.hear(&Event::SetAside { what: &what });
+    // What a command left running after its own end does not tell of which it was: the others are named.
+    let of = cut_off(session);
+    let of = if of.is_empty() { String::new() } else { format!(" (it was killed while it ran {})", of.join(", ")) };
+    listener.hear(&Event::SetAside { what: &(what + &of) });
+}
+
+/// The steps whose commands a killed build had begun and not brought to an end.
+fn cut_off(session: &Session) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let Ok((state, _)) = session.open_state(Access::Look) else { return Vec::new() };
+    let failed = Failures::kept(&session.work_dir);
+    let is_command = |step: &str| {
+        let target = session.pipeline.targets.iter().position(|t| Some(t.name.as_str()) == step.split('@').next());
+        let rule = target.and_then(|target| session.rules[target].as_ref());
+        rule.is_some_and(|rule| rule.common().lane == Lane::Process)
+    };
+    let begun = started::begun(&session.work_dir).filter(|(path, begun)| {
+        let is_told = failed.get(path).is_some_and(|failed| failed.at >= begun.at);
+        !is_told && is_command(&begun.step) && begun.stands(state.step(path).as_ref())
+    });
+    let mut steps: Vec<String> = begun.map(|(_, begun)| begun.step).collect();
+    steps.sort();
+    steps.dedup();
+    let more = steps.len().saturating_sub(SHOWN);
+    steps.truncate(SHOWN);
+    steps.extend((more > 0).then(|| format!("and {more} more")));
+    steps
 }
 
 fn holder(who: Option<&Holder>) -> String {

@@ -172,6 +172,7 @@ fn what_a_killed_build_left_running_is_ended_before_the_next_one_makes_anything(
     project.write("in", "quick\n");
     let second = project.run(&["build"]).exits(exit::DONE);
     assert!(second.stderr.contains("that a killed build had left running"), "{second}");
+    assert!(second.stderr.contains("ended (it was killed while it ran late)\n"), "{second}");
     assert_eq!(project.read("result/late"), "quick\n");
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(project.read("result/late"), "quick\n", "nobody writes it any more");
