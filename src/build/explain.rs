@@ -7,10 +7,12 @@ mod contents;
 pub mod graph;
 mod in_words;
 mod list_failures;
+pub(super) mod lists;
 pub mod neighbourhood;
 mod orphan;
 mod past;
 pub mod reads;
+mod record;
 pub(super) mod remembered;
 mod rivals;
 mod to_come;
@@ -88,6 +90,8 @@ pub struct Explanation {
     /// What a build will ask its source for, in words.
     pub asks: Option<String>,
     pub inputs: Vec<Read>,
+    /// What it names under `inputs:` of which there is nothing to read, in words.
+    pub inputs_of_none: Vec<String>,
     /// Targets that it reads from, and what has to be built before all their steps are told.
     pub inputs_to_come: Vec<ToCome>,
     /// Of a step that is to come, what has to be built before it beside what the message names, a line each.
@@ -150,7 +154,7 @@ type Told = (Vec<Explanation>, Vec<Unknown>);
 /// Explains every step that was asked for as a build of all targets would come upon it; of `paths`, which no target makes,
 /// what is recorded.
 pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) -> Result<Told, BuildError> {
-    let engine = match around(session, order) {
+    let engine = match around(session, order, &paths) {
         Ok(engine) => engine,
         Err(BuildError::Pipeline(problems)) => return one_by_one(session, order, problems),
         Err(error) => return Err(error),
@@ -174,18 +178,23 @@ pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) 
 
 /// An engine that has looked at what was asked for and at what may be the matter with it in a build of all targets; at
 /// that alone, where the rest cannot be looked at.
-fn around<'p>(session: &'p Session, order: &Order) -> Result<Engine<'p>, BuildError> {
+fn around<'p>(session: &'p Session, order: &Order, paths: &[(String, Unknown)]) -> Result<Engine<'p>, BuildError> {
     let asked = request::around(&session.pipeline, &order.asked);
     let looked = match looked_through(session, &Order { asked: asked.clone(), ..order.clone() }) {
         Err(BuildError::Pipeline(_)) => return looked_through(session, order),
         looked => looked?,
     };
-    if !looked.draws_on_a_budget() {
+    let targets = 0..session.pipeline.targets.len();
+    let more: Vec<Asked> = if looked.tells_of_records(&order.asked, paths) {
+        // Who makes what a record names may be any of them, or none any more.
+        targets.map(Asked::Target).collect()
+    } else if looked.draws_on_a_budget() {
+        // What is left of it goes to all who need it.
+        targets.filter(|&target| looked.reads_a_source(target)).map(Asked::Target).collect()
+    } else {
         return Ok(looked);
-    }
-    // What is left of it goes to all who need it.
-    let by_source = (0..session.pipeline.targets.len()).filter(|&target| looked.reads_a_source(target));
-    let asked = asked.into_iter().chain(by_source.map(Asked::Target)).collect();
+    };
+    let asked = asked.into_iter().chain(more).collect();
     match looked_through(session, &Order { asked, ..order.clone() }) {
         Err(BuildError::Pipeline(_)) => Ok(looked),
         all => all,
@@ -241,7 +250,7 @@ fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<To
         let (mut found, mut nothing) = (Vec::new(), Vec::new());
         for asked in asked.each() {
             let order = Order { asked: vec![asked], ..order.clone() };
-            match around(session, &order) {
+            match around(session, &order, &[]) {
                 Ok(engine) => {
                     let (told, missing) = told_by(&engine, session, &order);
                     found.extend(told);

@@ -226,6 +226,7 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     lines.all("no cause", found.settings.iter().map(|(name, value)| format!("{name}: {value}")));
     lines.all("read", found.contents.iter().map(|(digest, what)| format!("{digest} ({what})")));
     lines.some("input", found.inputs.iter().map(read), 0);
+    lines.all("input", &found.inputs_of_none);
     for input in &found.inputs_to_come {
         lines.add("more", &input.text);
         lines.and(&input.and);

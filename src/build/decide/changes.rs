@@ -265,6 +265,9 @@ fn is_of_an_output(name: &Name, value: Option<[u8; 8]>, path: impl Fn(&Name) -> 
     value == Some(Part::Output("").value()) || path(&made_name(*name)).is_some()
 }
 
+/// What is told of a crowd, before the place of its entry.
+pub const CROWD: &str = "the steps of input ";
+
 /// The recorded inputs of a step, in their order: of a crowd, its entry under `inputs:`.
 pub fn recorded_inputs<'r>(
     record: &'r StepRecord,
@@ -279,7 +282,7 @@ pub fn recorded_inputs<'r>(
         .map(|entry| (Part::Set { input: &entry.to_string(), content: Digest::default() }.name_hash(), entry))
         .collect();
     let named = |name: &Name| match crowds.get(name) {
-        Some(entry) => format!("the steps of input {entry}"),
+        Some(entry) => format!("{CROWD}{entry}"),
         None => input(name).unwrap_or_else(|| "a file that is forgotten".to_owned()),
     };
     let is_input =

@@ -10,6 +10,9 @@ use crate::store::{Digest, Sha256};
 /// Raised when the same template and parts come to give other keys.
 pub const KEYS: u32 = 1;
 
+/// The parameter that has the names of the entries under `inputs:`, each after the other with a comma between.
+pub const INPUT_NAMES: &str = "inputs";
+
 /// What all steps of a target share of their keys. Kept as text in the state, so that a change can be named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
@@ -26,9 +29,12 @@ pub struct Template {
     /// what they were before it was recorded; `None` in records from then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Vec<usize>>,
-    /// The name of the target, what it names under `inputs:`, and the source that it asks: told, and no part of the key.
+    /// The name of the target, what its values are read out of, what it names under `inputs:`, and the source that it asks:
+    /// told, and no part of the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,8 +55,8 @@ impl Template {
     /// What goes into keys.
     pub fn hashed(&self) -> Digest {
         let folders = self.folders.clone().filter(|places| !places.is_empty());
-        let untold = Self { target: None, inputs: None, source: None, entries: None, outputs: None, ..self.clone() };
-        let hashed = Self { folders, ..untold };
+        let untold = Self { target: None, lists: None, inputs: None, source: None, ..self.clone() };
+        let hashed = Self { folders, entries: None, outputs: None, ..untold };
         Digest::of(hashed.text().as_bytes())
     }
 

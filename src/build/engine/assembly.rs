@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
-use crate::pipeline::model::{InputKind, Pipeline, Target};
+use crate::pipeline::model::{InputKind, Pipeline, Target, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::Problems;
 use crate::rules::{Lane, Rule};
@@ -18,8 +18,9 @@ use super::deferral::Deferrals;
 use super::schedule::Schedule;
 use super::settings;
 use super::{Compiled, Engine, Mode, Selection, Stats};
-use crate::build::decide::key::{KEYS, Template};
+use crate::build::decide::key::{INPUT_NAMES, KEYS, Template};
 use crate::build::execute::scratch::ScratchFolders;
+use crate::build::explain::lists;
 use crate::build::failures::Failures;
 use crate::build::files::Eyes;
 use crate::build::files::found::Finders;
@@ -51,8 +52,8 @@ pub(crate) fn engine<'p>(
     let rules: Vec<Option<Compiled>> = session
         .rules
         .iter()
-        .zip(&pipeline.targets)
-        .map(|(rule, target)| rule.as_ref().map(|rule| compiled(rule.clone(), target, pipeline)))
+        .enumerate()
+        .map(|(id, rule)| rule.as_ref().map(|rule| compiled(rule.clone(), id, pipeline)))
         .collect();
     let targets = pipeline.targets.len();
     Ok((
@@ -132,12 +133,13 @@ pub(crate) fn engine<'p>(
     ))
 }
 
-fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compiled {
+fn compiled(rule: Arc<dyn Rule>, id: TargetId, pipeline: &Pipeline) -> Compiled {
+    let target = &pipeline.targets[id];
     let common = rule.common();
     let mut params = common.params.clone();
     let names: Vec<&str> = target.inputs.iter().filter_map(|i| i.name.as_deref()).collect();
     if !names.is_empty() {
-        params.push(("inputs".to_owned(), names.join(",")));
+        params.push((INPUT_NAMES.to_owned(), names.join(",")));
     }
     let mut reads = common.reads.clone();
     reads.sort_unstable_by_key(|&binding| target.bindings[binding].name.as_str());
@@ -150,6 +152,7 @@ fn compiled(rule: Arc<dyn Rule>, target: &Target, pipeline: &Pipeline) -> Compil
         bindings: reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
         folders: Some((0..target.outputs.len()).filter(|&place| target.outputs[place].folder).collect()),
         target: Some(target.name.clone()),
+        lists: Some(lists::of_target(pipeline, id)),
         inputs,
         entries,
         outputs: Some(target.outputs.len()).filter(|outputs| *outputs > 1),

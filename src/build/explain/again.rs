@@ -10,6 +10,7 @@ use crate::pipeline::pattern;
 use crate::rules::SOURCE;
 use crate::store::state::StepRecord;
 
+use super::lists::joined_words;
 use super::neighbourhood::list_of;
 use super::reads::Read;
 use super::{Explanation, time};
@@ -197,13 +198,10 @@ impl Engine<'_> {
             })
         };
         let word = |(of, on): (&Target, &Vec<(usize, Pattern)>)| {
-            let joined = on
-                .iter()
-                .map(|(b, value)| format!("{}={}", of.bindings[*b].name, printable(&pattern::fill(value, values))));
-            let with = if on.is_empty() { "" } else { " with " };
-            let joined = joined.collect::<Vec<_>>().join(",");
+            let joined = on.iter().map(|(b, value)| (of.bindings[*b].name.clone(), pattern::fill(value, values), None));
+            let with = joined_words(&joined.collect::<Vec<_>>());
             let order = if on.len() < of.bindings.len() { ", or has them in another order" } else { "" };
-            format!("{} gets or loses a step{with}{joined}{order}", of.name)
+            format!("{} gets or loses a step{with}{order}", of.name)
         };
         read.filter(grows).map(word).collect()
     }

@@ -5,7 +5,7 @@ use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
 use super::remembered::Value;
-use super::{Explanation, time};
+use super::{Explanation, lists, time};
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;
@@ -120,8 +120,5 @@ fn fingerprint(record: &StepRecord, binding: &str) -> Option<[u8; 8]> {
 
 /// Parameters with the values that are known.
 fn filled(params: &[(String, String)], values: &[Value]) -> Vec<(String, String)> {
-    let fill = |text: &String| {
-        values.iter().fold(text.clone(), |text, (name, value, _)| text.replace(&format!("{{{name}}}"), value))
-    };
-    params.iter().map(|(name, text)| (name.clone(), fill(text))).collect()
+    params.iter().map(|(name, text)| (name.clone(), lists::filled(text, values))).collect()
 }

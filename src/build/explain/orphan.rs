@@ -2,8 +2,10 @@
 
 use crate::pipeline::model::TargetId;
 
-use super::remembered::{Values, label};
+use super::lists::{self, read_out_of};
+use super::remembered::{Value, Values, label};
 use super::{Explanation, Standing};
+use crate::build::decide::key::Template;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
@@ -58,7 +60,7 @@ impl Engine<'_> {
             Some((target, values)) => self.named(*target, values),
             None => self.values_in(path),
         };
-        told.read_out_of = of.map(|(target, values)| self.read_out_of(*target, values)).unwrap_or_default();
+        let then = self.lists_then(path, &told.values);
         self.tell_contents_of_record(path, &mut told);
         let own = of.map(|(target, _)| &self.pipeline.targets[*target].name);
         if let Some(made) = told.last_made.as_mut() {
@@ -68,12 +70,21 @@ impl Engine<'_> {
             });
         }
         told.message = Some(match of {
-            Some((target, _)) => format!(
-                "no step makes it any more: these values are not among those of {} now",
-                self.pipeline.targets[*target].name
-            ),
+            Some((target, values)) => {
+                let now = read_out_of(self.pipeline, *target, values);
+                let other = if now.is_empty() || then.as_ref() == Some(&now) {
+                    String::new()
+                } else {
+                    format!(", which are read out of {}", now.join(" and "))
+                };
+                format!(
+                    "no step makes it any more: these values are not among those of {} now{other}",
+                    self.pipeline.targets[*target].name
+                )
+            }
             None => "no step makes it any more: no target has an output of this name".to_owned(),
         });
+        told.read_out_of = then.unwrap_or_default();
         let fate = match self.became_of(path) {
             Some(CHANGED) => "leaves it, since it was changed since it was made; with `--force`, it goes, too",
             Some(_) => "forgets it, and removes all others of its kind; `-n` lists them",
@@ -97,6 +108,12 @@ impl Engine<'_> {
             });
         }
         Some(told)
+    }
+
+    /// What the values of a recorded step were read out of when it was last made, where the record tells.
+    fn lists_then(&self, path: &str, values: &[Value]) -> Option<Vec<String>> {
+        let template = self.state.template(&self.state.step(path)?.template).and_then(Template::parse)?;
+        Some(template.lists?.iter().map(|list| lists::filled(list, values)).collect())
     }
 
     /// A recorded output, and what became of it.

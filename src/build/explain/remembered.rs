@@ -5,14 +5,13 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::pipeline::makers::readings;
-use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
+use crate::pipeline::model::{self, Input, InputKind, Pattern, Pipeline, TargetId};
 use crate::pipeline::pattern::fill;
+use crate::store::Digest;
 use crate::store::state::StepRecord;
-use crate::store::{Digest, hex};
 
-use super::reads::{Now, Read};
+use super::lists::{self, read_out_of};
 use super::{Explanation, Standing};
-use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::outcome::Status;
@@ -72,6 +71,15 @@ impl Engine<'_> {
     pub(super) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let looked_at = self.wanted[target].takes_all(values);
         !self.may_have(target, values) || looked_at && self.awaited(target, values).is_none()
+    }
+
+    /// Whether a record is told of any of this, or of these paths that no target makes: then what else is recorded, and made,
+    /// is told with it.
+    pub(super) fn tells_of_records(&self, asked: &[Asked], paths: &[(String, Unknown)]) -> bool {
+        let of = |asked: &Asked| {
+            self.may_be_remembered(asked, !matches!(asked, Asked::Target(_))) && !self.records_of(asked).is_empty()
+        };
+        paths.iter().any(|(path, _)| self.recorded_by(path).is_some()) || asked.iter().any(of)
     }
 
     /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
@@ -220,7 +228,7 @@ impl Engine<'_> {
             Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
         told.again =
             vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
-        told.read_out_of = self.read_out_of(target, values);
+        told.read_out_of = read_out_of(self.pipeline, target, values);
         if !told.read_out_of.contains(&parent) {
             told.read_out_of.insert(0, parent);
         }
@@ -284,11 +292,7 @@ impl Engine<'_> {
         axis: usize,
         values: &[(usize, String)],
     ) -> Option<(TargetId, Values)> {
-        let this = &self.pipeline.targets[target];
-        let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
-        let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
-        let theirs = ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone())));
-        Some((parent, theirs.collect()))
+        lists::read_from(self.pipeline, target, axis, values)
     }
 
     /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
@@ -308,72 +312,26 @@ impl Engine<'_> {
         waits.then(|| self.label_of(parent, &theirs))
     }
 
-    /// All that the record alone tells.
-    pub(super) fn told_by_record(&self, path: &str) -> Option<Explanation> {
-        let record = self.state.step(path)?;
-        let recorded = self.state.template(&record.template).and_then(Template::parse);
-        let mut told = Explanation::of_record(&record, recorded.as_ref());
-        let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
-        let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
-        let inputs = inputs.into_iter().map(|(path, &then)| match self.state.file(&path) {
-            Some(_) => self.read(&path, Some(then)),
-            None => Read {
-                path,
-                now: Now::Untold,
-                was: Some(hex(&then)),
-                name: None,
-                step: None,
-                found: false,
-                done_without: false,
-                left_out: false,
-                orphan: false,
-            },
-        });
-        told.inputs = inputs.chain(self.found_inputs(&record)).collect();
-        if let Some(recorded) = recorded {
-            told.rule = (recorded.rule, recorded.version);
-            (told.params, told.source) = (recorded.params, recorded.source);
-            told.other_source = told.other_source.filter(|then| Some(then) != told.source.as_ref());
-        }
-        told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
-        Some(told)
-    }
-
-    pub(super) fn tell_contents_of_record(&self, path: &str, told: &mut Explanation) {
-        if let Some(record) = self.state.step(path) {
-            self.tell_contents(path, &record, told);
-        }
-    }
-
     pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
         label(&self.pipeline.targets[target].name, &self.named(target, values))
     }
 
-    /// Values by the names of their bindings, in the order of those.
+    /// Values by the names of their bindings.
     pub(crate) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
-        let mut values = values.to_vec();
-        values.sort_by_key(|(binding, _)| *binding);
-        let name = |binding: usize| self.pipeline.targets[target].bindings[binding].name.clone();
-        values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
-    }
-
-    /// The values that a record has only the digests of, as far as they stand in the path of its output.
-    pub(crate) fn values_in(&self, path: &str) -> Vec<Value> {
-        let Some(record) = self.state.step(path) else { return Vec::new() };
-        let template = self.state.template(&record.template).and_then(Template::parse);
-        let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {
-            let name = Part::Value { binding: &binding, value: "" }.name_hash();
-            let digest = record.parts.iter().find(|part| part.name == name)?.value;
-            let value =
-                pieces(path).find(|value| Part::Value { binding: &binding, value }.value() == digest)?.to_owned();
-            Some((binding, value, None))
-        });
-        found.collect()
+        named(self.pipeline, target, values)
     }
 }
 
 /// A binding's name, its value, and the digest that came with that.
 pub(crate) type Value = (String, String, Option<String>);
+
+/// Values by the names of their bindings, in the order of those.
+pub(super) fn named(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
+    let mut values = values.to_vec();
+    values.sort_by_key(|(binding, _)| *binding);
+    let name = |binding: usize| pipeline.targets[target].bindings[binding].name.clone();
+    values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
+}
 
 pub(super) fn label(target: &str, values: &[Value]) -> String {
     let mut label = target.to_owned();
@@ -382,11 +340,4 @@ pub(super) fn label(target: &str, values: &[Value]) -> String {
         label.push_str(&format!("{name}={}", printable(value)));
     }
     label
-}
-
-/// Every piece of a path: a value may begin and end anywhere in it. Of a long path there are too many to go through.
-fn pieces(path: &str) -> impl Iterator<Item = &str> {
-    const LONGEST: usize = 512;
-    let path = if path.len() > LONGEST { "" } else { path };
-    (0..path.len()).flat_map(move |from| (from + 1..=path.len()).filter_map(move |to| path.get(from..to)))
 }

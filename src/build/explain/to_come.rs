@@ -1,7 +1,9 @@
 //! What is told of targets whose steps are read out of what is still to be built.
 
 use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::pattern;
 
+use super::lists::joined_words;
 use super::{Explanation, Standing, ToCome};
 use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
@@ -88,22 +90,73 @@ impl Engine<'_> {
             self.tell_to_come(target, compiled, &mut told, &first);
             Some(told)
         };
-        may_be.into_iter().filter(|(target, values)| self.may_have(*target, values)).filter_map(tell).collect()
+        let mut may_be: Vec<_> = may_be.into_iter().filter(|(target, values)| self.may_have(*target, values)).collect();
+        // A path may be read in many ways: what the rule would refuse is hardly meant.
+        let is_refused: Vec<bool> = may_be.iter().map(|(target, values)| self.is_refused(*target, values)).collect();
+        if !is_refused.iter().all(|refused| *refused) {
+            let mut refused = is_refused.into_iter();
+            may_be.retain(|_| refused.next() == Some(false));
+        }
+        let mut told: Vec<Explanation> = may_be.into_iter().filter_map(tell).collect();
+        if let (Asked::Output(..), 2..) = (asked, told.len()) {
+            let note = format!("its path may be that of {} steps: of which it is, is seen then", told.len());
+            told.iter_mut().for_each(|told| told.notes.push(note.clone()));
+        }
+        told
+    }
+
+    /// Whether a rule refuses steps of these values, where all are known.
+    fn is_refused(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        let value = |at: usize| values.iter().find(|(binding, _)| *binding == at).map(|(_, value)| value.as_str());
+        let all: Option<Vec<&str>> = (0..self.pipeline.targets[target].bindings.len()).map(value).collect();
+        all.zip(self.rules[target].as_ref()).is_some_and(|(all, compiled)| compiled.rule.check(&all).is_err())
+    }
+
+    /// What has to be built before all steps are told that an entry under `inputs:` names.
+    fn unknown_input(&self, id: StepId, position: usize) -> Option<Unknown> {
+        let (input, slot) = (&self.steps.target(id).inputs[position], &self.steps.inputs_of(id)[position]);
+        let (InputKind::Target { target, on, .. }, Wait::Group(group)) = (&input.kind, slot.wait) else {
+            return None;
+        };
+        if on.is_empty() {
+            self.unknown(*target, &|id| !self.is_settled(id))
+        } else {
+            self.unknown_behind(*target, &self.unsettled_behind(group))
+        }
+    }
+
+    /// The entries under `inputs:` that come to no step, and so to no file, in words.
+    pub(crate) fn inputs_of_none(&self, id: StepId) -> Vec<String> {
+        let values = self.steps.values_of(id);
+        let entries = self.steps.target(id).inputs.iter().zip(self.steps.inputs_of(id)).enumerate();
+        let of_none = entries.filter_map(|(position, (input, slot))| {
+            let InputKind::Target { target, on, .. } = &input.kind else { return None };
+            let is_none = match slot.wait {
+                Wait::None => true,
+                Wait::Group(group) => {
+                    self.steps.ordered(group).is_empty() && self.file_in_place(id, position).is_none()
+                }
+                Wait::Step(_) | Wait::File(_) => false,
+            };
+            if !is_none || self.unknown_input(id, position).is_some() {
+                return None;
+            }
+            let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
+            let joined: Vec<_> = on.iter().map(|(b, mine)| (*b, pattern::fill(mine, &values))).collect();
+            let with = joined_words(&self.named(*target, &joined));
+            let why = if on.is_empty() { self.why_none(*target) } else { None };
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("{name}none, since {} has no step{with}{why}", self.pipeline.targets[*target].name))
+        });
+        of_none.collect()
     }
 
     /// The targets that a step reads from whose steps are not all told yet.
     pub(crate) fn inputs_to_come(&self, id: StepId) -> Vec<ToCome> {
-        let slots = self.steps.target(id).inputs.iter().zip(self.steps.slots_of(id));
-        let told = slots.filter_map(|(input, slot)| {
-            let (InputKind::Target { target, on, .. }, Wait::Group(group)) = (&input.kind, slot.wait) else {
-                return None;
-            };
-            let unknown = if on.is_empty() {
-                self.unknown(*target, &|id| !self.is_settled(id))
-            } else {
-                self.unknown_behind(*target, &self.unsettled_behind(group))
-            };
-            let unknown = unknown?;
+        let inputs = self.steps.target(id).inputs.iter().enumerate();
+        let told = inputs.filter_map(|(position, input)| {
+            let InputKind::Target { target, .. } = &input.kind else { return None };
+            let unknown = self.unknown_input(id, position)?;
             let bound = self.steps.values_of(id);
             let known: Vec<_> = bound.into_iter().map(str::to_owned).enumerate().collect();
             let files = match self.input_to_come(self.steps.step(id).target as usize, input, &known) {

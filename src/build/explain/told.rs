@@ -1,11 +1,11 @@
 //! What an engine that has looked tells of one step.
 
-use crate::pipeline::model::{AxisKind, Binding, TargetId};
+use crate::pipeline::model::{Binding, TargetId};
 use crate::pipeline::node::written;
 use crate::rules::{Lane, SOURCE};
 
 use super::again::fresh;
-use super::neighbourhood::list_of;
+use super::lists::read_out_of;
 use super::{Explanation, Standing, time};
 use crate::build::decide::Decision;
 use crate::build::decide::key::Template;
@@ -76,7 +76,7 @@ impl Engine<'_> {
         told.values = self.values(id);
         let values: Vec<(usize, String)> =
             self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-        for read in self.described_by(id).into_iter().flat_map(|target| self.read_out_of(target, &values)) {
+        for read in self.described_by(id).into_iter().flat_map(|target| read_out_of(self.pipeline, target, &values)) {
             told.read_out_of.extend(Some(read).filter(|read| !told.read_out_of.contains(read)));
         }
         told.list_failures = self.list_failures(id);
@@ -90,6 +90,7 @@ impl Engine<'_> {
         }
         told.asks = self.will_ask(id, record, told);
         told.inputs = self.reads(id, record);
+        told.inputs_of_none = self.inputs_of_none(id);
         told.inputs_to_come = self.inputs_to_come(id);
         if let Some(record) = record.filter(|_| !told.inputs_to_come.is_empty()) {
             told.inputs.extend(self.read_before(id, record, &told.inputs));
@@ -160,22 +161,6 @@ impl Engine<'_> {
             (binding.name.clone(), self.steps.names.get(bound.value).to_owned(), digest)
         };
         bindings.map(value).collect()
-    }
-
-    /// What values of a target are read out of, each list or step once.
-    pub(super) fn read_out_of(&self, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
-        let this = &self.pipeline.targets[target];
-        let lists = this.axes.iter().filter_map(|axis| match &axis.kind {
-            AxisKind::List(_) => {
-                Some(format!("the list of `{}` in the pipeline file", this.bindings[axis.binding].name))
-            }
-            AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
-            kind => list_of(kind).map(str::to_owned),
-        });
-        // There may be no such step any more.
-        let parents = (0..this.axes.len()).filter_map(|axis| self.read_from(target, axis, values));
-        let labels = parents.map(|(parent, theirs)| self.label_of(parent, &theirs));
-        lists.chain(labels).collect()
     }
 
     pub(crate) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {

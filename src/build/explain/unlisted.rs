@@ -3,6 +3,7 @@
 use crate::pipeline::model::{AxisKind, InputKind, Target, TargetId};
 use crate::pipeline::problem::Problems;
 
+use super::lists::read_out_of;
 use super::reads::Read;
 use super::remembered::Recorded;
 use super::{Explanation, Standing};
@@ -65,7 +66,7 @@ impl Engine<'_> {
                 values: self.named(*target, values),
                 message: Some(format!("{what} cannot be told: {why}")),
                 help: Some(format!("once that is mended, it is seen {then}")),
-                read_out_of: self.read_out_of(*target, values),
+                read_out_of: read_out_of(self.pipeline, *target, values),
                 again: vec![again.to_owned()],
                 ..self.told_by_record(&path)?
             };

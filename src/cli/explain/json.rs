@@ -46,6 +46,8 @@ pub struct Json<'a> {
     /// What a build will ask its source for.
     asks: Option<&'a str>,
     inputs: Vec<Input<'a>>,
+    /// What it names of which there is nothing to read.
+    inputs_of_none: &'a [String],
     inputs_to_come: Vec<&'a str>,
     after: &'a [String],
     same_as: &'a [String],
@@ -153,6 +155,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
         contents: &found.contents,
         asks: found.asks.as_deref(),
         inputs: found.inputs.iter().map(input).collect(),
+        inputs_of_none: &found.inputs_of_none,
         inputs_to_come: found.inputs_to_come.iter().map(|input| input.text.as_str()).collect(),
         after: &found.after,
         same_as: &found.same_as,

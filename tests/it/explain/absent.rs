@@ -340,7 +340,7 @@ fn what_reads_an_absent_step_is_absent_whatever_else_it_reads_fails() {
     project.write("mood.txt", "good\n");
     project.edit("inputs: [tags]", "inputs: [other, tags]");
     let other = "  other: {rule: command, inputs: [mood.txt], run: \"grep good {in} > {out}\", output: other.txt}\n";
-    project.write("pipeline.yaml", &(project.read("pipeline.yaml") + other));
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + other);
     project.build(&[]);
     project.write("mood.txt", "bad\n");
     assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["absent   copy@repo=library/redis"]);

@@ -206,7 +206,7 @@ fn platforms_of_a_manifest_tell_the_config_that_they_are_read_out_of() {
     registry.push("library/redis:latest", &image);
     project.write("repos.txt", "library/redis\n");
     let all = project.read("pipeline.yaml").replace("platform: linux/amd64", "platform: all");
-    project.write("pipeline.yaml", &all.replace("layers/{repo}/{tag}.json", "layers/{repo}/{tag}/{platform}.json"));
+    project.write("pipeline.yaml", all.replace("layers/{repo}/{tag}.json", "layers/{repo}/{tag}/{platform}.json"));
     project.build(&[]);
     let config = config_of(&image);
     for target in ["platforms", "layers.platform"] {

@@ -50,7 +50,7 @@ fn what_moved_is_told_with_what_it_was() {
     assert_eq!(input(&project, "part", "text.txt"), gone);
     assert_eq!([input(&project, "whole", "side.txt"), input(&project, "whole", "found.h")], [gone.clone(), gone]);
     // One that waits for what cannot be made: its input is there all the same.
-    assert_says(&project.explain("whole"), &["whole: blocked"]);
+    assert_says(&project.explain("whole"), &["whole: failed", "side.txt is missing; it is blocked by part, too"]);
     assert_eq!(input(&project, "whole", "part.txt"), text);
     let json = project.run(&["explain", "part", "--format", "json"]).exits(exit::DONE).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -224,4 +224,43 @@ targets:
     let told = project.explain("r");
     assert_says(&told, &["input     d/c (", ") of d@v=c, pending\n"]);
     assert!(!told.contains("is gone") && !told.contains("changed input"), "{told}");
+}
+
+#[test]
+fn an_input_that_no_step_comes_to_says_so() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, foreach: {repo: {lines: l.lst}, n: [1]}, run: \"echo > {out}\", output: \"l/{repo}/{n}.txt\"}
+  one: {rule: command, foreach: {repo: {lines: l.lst}}, run: \"echo > {out}\", output: \"one/{repo}.txt\"}
+  list: {rule: command, inputs: [./in], run: \"cp {in} {out}\", output: list.txt}
+  e: {rule: command, foreach: {k: {from: list, lines: true}}, run: \"echo > {out}\", output: \"e/{k}.txt\"}
+  per: {rule: command, foreach: {repo: [a, b]}, inputs: {x: l, y: one, z: e}, run: \"cat /dev/null {in} > {out}\", output: \"per/{repo}.txt\"}
+",
+    );
+    project.write("l.lst", "a\n");
+    project.write("in", "");
+    let of = |name: &str, with: &str| format!("  input     {{in.{name}}} none, since {with}\n");
+    // Whether one is to come is not known before its list is built.
+    let told = project.explain("per@repo=b");
+    assert_says(
+        &told,
+        &["  more      e: ", &of("x", "l has no step with repo=b"), &of("y", "one has no step with repo=b")],
+    );
+    assert!(!told.contains("{in.z} none"), "{told}");
+    project.build(&[]);
+    assert_says(
+        &project.explain("per@repo=b"),
+        &[
+            &of("x", "l has no step with repo=b"),
+            &of("y", "one has no step with repo=b"),
+            &of("z", "e has no step: no value is read out of list"),
+        ],
+    );
+    let told = project.explain("per@repo=a");
+    assert_says(&told, &["{in.x} l/a/1.txt", "{in.y} one/a.txt"]);
+    assert!(!told.contains("{in.x} none") && !told.contains("{in.y} none"), "{told}");
+    let json = project.run(&["explain", "per@repo=b", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json[0]["inputs_of_none"].as_array().map(Vec::len), Some(3), "{json}");
 }

@@ -612,3 +612,76 @@ targets:
     project.remove("src/a.txt");
     told("g", "o/x/src/a.txt");
 }
+
+#[test]
+fn an_orphan_names_the_list_that_its_values_came_from_and_not_the_one_of_now() {
+    let project = Project::new(
+        "version: 1
+vars: {list: one.lst}
+profiles: {other: {vars: {list: two.lst}}}
+targets:
+  t: {rule: command, foreach: {repo: {lines: \"${list}\"}}, run: \"echo {repo} > {out}\", output: \"r/{repo}\"}
+  u: {rule: command, foreach: {n: {from: t, lines: true}}, run: \"echo {n} > {out}\", output: \"u/{repo}/{n}\"}
+",
+    );
+    project.write("one.lst", "a\n");
+    project.write("two.lst", "a\nb\n");
+    let now = "these values are not among those of t now";
+    project.build(&["--profile", "other"]);
+    let told = project.explain("r/b");
+    assert_says(
+        &told,
+        &["t@repo=b: orphan\n", &format!("{now}, which are read out of one.lst\n"), "out of    two.lst\n"],
+    );
+    // What reads its values out of another step names that as it was.
+    assert_says(&project.explain("u/b/b"), &["u@repo=b,n=b: orphan\n", "out of    t@repo=b\n"]);
+    project.edit("{lines: \"${list}\"}", "[a]");
+    let list = "which are read out of the list of `repo` in the pipeline file\n";
+    assert_says(&project.explain("r/b"), &[&format!("{now}, {list}"), "out of    two.lst\n"]);
+    // It is told as it was made, whatever target has its path now.
+    project.edit("  t: ", "  s: ");
+    project.edit("from: t", "from: s");
+    assert_says(&project.explain("r/b"), &["s@repo=b: orphan\n", "out of    two.lst\n", "made by   t@repo=b\n"]);
+    // Where the value went from the list of now, there is but one.
+    project.edit("foreach: {repo: [a]}", "foreach: {repo: {lines: two.lst}}");
+    project.build(&[]);
+    project.write("two.lst", "a\n");
+    let told = project.explain("r/b");
+    assert_says(&told, &["not among those of s now\n", "out of    two.lst\n"]);
+}
+
+#[test]
+fn an_orphan_tells_its_inputs_whatever_else_is_asked_for() {
+    let project = Project::new(
+        "version: 1
+vars: {day: mon}
+targets:
+  j: {rule: command, inputs: [etc/j], run: \"cp {in} {out}\", output: r/j}
+  l: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
+  b: {rule: command, foreach: {r: {from: l, lines: true}}, run: \"echo {r} > {out}\", output: \"r/b/{r}\"}
+  m: {rule: command, inputs: {x: r/b/eu, y: j, z: etc/j}, run: \"cat {in} > {out}\", output: \"r/m/${day}\"}
+",
+    );
+    project.write("etc/j", "j\n");
+    project.write("etc/l", "eu\nus\n");
+    project.build(&[]);
+    project.write("etc/l", "us\nEU\n");
+    project.edit("r/b/eu", "r/b/EU");
+    project.edit("mon", "tue");
+    project.build(&[]);
+    let inputs = |told: &str| {
+        let of_orphan = told.split_once("r/m/mon: orphan\n").expect("an orphan").1;
+        let lines = of_orphan.lines().take_while(|line| !line.is_empty());
+        lines.filter_map(|line| line.strip_prefix("  input     ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let alone = inputs(&project.explain("r/m/mon"));
+    let ends = ["which no step makes any more", "of j", "etc/j (88585b2e47081f3c)"];
+    assert_eq!(alone.len(), ends.len(), "{alone:?}");
+    for ((line, end), start) in alone.iter().zip(ends).zip(["{in.x} r/b/eu (", "{in.y} r/j (", "{in.z} etc/j ("]) {
+        assert!(line.starts_with(start) && line.ends_with(end), "{alone:?}");
+    }
+    for other in ["j", "r/b/us", "b", "m"] {
+        let told = project.run(&["explain", "r/m/mon", other]).exits(exit::DONE).stdout;
+        assert_eq!(inputs(&told), alone, "{other}");
+    }
+}

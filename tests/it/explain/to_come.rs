@@ -276,3 +276,32 @@ targets:
     let told = project.explain("all");
     assert_eq!(told.matches("because   upstream: list is made again\n").count(), 1, "{told}");
 }
+
+#[test]
+fn a_path_is_told_as_the_steps_to_come_that_its_rule_would_take() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, foreach: {repo: {lines: repos.txt}}, output: \"tags/{repo}.json\"}
+  layers: {rule: layers, source: shelf, platform: all, foreach: {tag: {from: tags, select: all}}, output: \"layers/{repo}/{tag}/{platform}.json\"}
+",
+    );
+    project.write("repos.txt", "library/redis\n");
+    project.layout("images", &sample::images());
+    // No tag has a `/`, and a platform has one or two.
+    let told = project.explain("layers/library/redis/latest/linux/amd64.json");
+    assert_says(&told, &["layers@repo=library/redis,tag=latest,platform=linux/amd64: pending\n"]);
+    assert!(told.matches(": pending\n").count() == 1 && !told.contains("  note "), "{told}");
+    // Where a rule takes any value, each is told, and that it is one of them.
+    let project = self::project();
+    let told = project.explain("m/b/1/2/3.txt");
+    for step in ["m@repo=b,n=1,o=2/3: pending\n", "m@repo=b,n=1/2,o=3: pending\n"] {
+        assert_says(&told, &[step]);
+    }
+    assert_eq!(
+        told.matches("  note      its path may be that of 2 steps: of which it is, is seen then\n").count(),
+        2,
+        "{told}"
+    );
+}
