@@ -1,5 +1,6 @@
 //! The steps of a run, dense: names are interned, paths are the state's, and what a step waits on is in [`self::waits`].
 
+mod awaited;
 pub(super) mod expand;
 mod groups;
 mod intern;

@@ -9,7 +9,6 @@ use crate::build::decide::key::Template;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
-use crate::build::steps::StepId;
 
 /// What is said of an output that is not what was made.
 const CHANGED: &str = "changed since";
@@ -34,20 +33,6 @@ impl Engine<'_> {
             (first == id || self.state.file_at(id).is_some()).then(|| self.state.path(first).to_owned())
         };
         made(path).or_else(|| folders::around(path).rev().find_map(made))
-    }
-
-    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
-    /// its last answer is there to be read: it will never be settled.
-    pub(crate) fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
-        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| {
-            let asked = self.parent_step(target, axis, value).filter(|&parent| self.is_read_as_of_last_build(parent));
-            // What it was read out of may itself be read out of such a list.
-            asked.or_else(|| {
-                let (parent, theirs) = self.read_from(target, axis, values)?;
-                self.always_asked(parent, &theirs)
-            })
-        })
     }
 
     /// The record that is kept by this path, and the target that it was of, where there is that.

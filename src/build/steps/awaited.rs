@@ -1,0 +1,69 @@
+//! What has to be built before it is seen whether a target has a step of these values, and what is asked in each build, so
+//! that this is never seen before.
+
+use crate::pipeline::model::TargetId;
+
+use super::StepId;
+use crate::build::engine::Engine;
+use crate::build::outcome::Status;
+
+impl Engine<'_> {
+    /// What has to be built before it is seen whether there is a step of these values, and why.
+    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
+        if !self.may_have(target, values) {
+            return None;
+        }
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let axes = 0..self.pipeline.targets[target].axes.len();
+        // Of several that its values are read out of, one may be there and not have its own.
+        let tells_all = values.len() == self.pipeline.targets[target].bindings.len();
+        if tells_all && axes.clone().any(|axis| self.is_read_without(target, axis, values)) {
+            return None;
+        }
+        let parent =
+            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
+        // Of a parent that has no steps yet either, its own parent is what is to be built.
+        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
+        Some(match parent {
+            Some(step) => (self.steps.label(step), self.standing_of(step)),
+            None => (grown()?, "its own steps are told only once that is built".to_owned()),
+        })
+    }
+
+    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
+    /// its last answer is there to be read: it will never be settled.
+    pub(crate) fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| {
+            let asked = self.parent_step(target, axis, value).filter(|&parent| self.is_read_as_of_last_build(parent));
+            // What it was read out of may itself be read out of such a list.
+            asked.or_else(|| {
+                let (parent, theirs) = self.read_from(target, axis, values)?;
+                self.always_asked(parent, &theirs)
+            })
+        })
+    }
+
+    /// What can be read out of it is known.
+    pub(crate) fn is_settled(&self, step: StepId) -> bool {
+        let status = self.steps.step(step).status;
+        status.has_outputs() || status == Status::Absent || self.steps.restores.contains_key(&step)
+    }
+
+    /// What can be read out of it is seen once it is built.
+    pub(crate) fn is_to_come(&self, step: StepId) -> bool {
+        !self.is_settled(step) && !self.is_read_as_of_last_build(step)
+    }
+
+    /// Why a step has not been built.
+    fn standing_of(&self, step: StepId) -> String {
+        let account = self.accounts.get(&step);
+        // What keeps it from being made weighs more than why it would be.
+        let kept = account.filter(|_| self.steps.step(step).status.blocks()).and_then(|a| a.message.clone());
+        let why = kept.or_else(|| account.and_then(|a| a.reasons.as_ref().map(ToString::to_string)));
+        let why = why.or_else(|| account.and_then(|a| a.message.clone()));
+        let word = self.standing_word(step);
+        let is = if word == Status::Failed.word() { "it" } else { "it is" };
+        why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))
+    }
+}
