@@ -6,7 +6,7 @@ pub(super) mod started;
 pub(super) mod task;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicI64, AtomicU32};
 use std::time::Instant;
 
 use crate::pipeline::model::Input;
@@ -175,6 +175,7 @@ impl Engine<'_> {
             retries: settings.retries,
             heard: Heard::default(),
             attempts: AtomicU32::new(0),
+            began: AtomicI64::new(0),
             timeout: target.timeout,
             learnt_since: self.learnt_since(id),
             cancelled: self.cancel.subscribe(),

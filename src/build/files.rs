@@ -3,6 +3,7 @@
 pub(super) mod folders;
 pub(super) mod found;
 pub(super) mod inside;
+pub(super) mod meddled;
 pub(super) mod place;
 pub(super) mod protected;
 
@@ -181,6 +182,17 @@ fn nanoseconds(seconds: i64, more: i64) -> i64 {
 fn times(mtime: i64, ctime: i64, executable: bool) -> i64 {
     let both = mtime.wrapping_mul(0x1E37_79B9_7F4A_7C15).wrapping_add(ctime);
     if executable { !both } else { both }
+}
+
+/// Whether a file that is as it was but for its times has the mtime with which it was stamped. Its ctime then follows
+/// from both, and is only believed where it can be one: no earlier than that mtime, but for clocks that disagree and
+/// mtimes in the future, and no later than it is now.
+pub fn has_mtime_of(stamp: &Stamp, meta: &Metadata) -> bool {
+    const DISAGREE: i64 = 3_600_000_000_000;
+    let (mtime, ctime) = (mtime(meta), ctime(meta));
+    let earliest = if mtime > ctime { 0 } else { mtime.saturating_sub(DISAGREE) };
+    let both = if is_executable(meta) { !stamp.times } else { stamp.times };
+    (earliest..=ctime).contains(&both.wrapping_sub(times(mtime, 0, false)))
 }
 
 /// The digest of a file of these bytes.

@@ -12,7 +12,7 @@ pub mod tags;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicI64, AtomicU32};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -76,6 +76,8 @@ pub struct Job {
     pub heard: Heard,
     /// How often the command was run so far, counted by a rule that runs one.
     pub attempts: AtomicU32,
+    /// When it was last begun, by the clock of files, nanoseconds since 1970: set by a rule that runs one.
+    pub began: AtomicI64,
     /// Becomes true when the build is interrupted: end children and return.
     pub cancelled: tokio::sync::watch::Receiver<bool>,
 }
@@ -112,8 +114,8 @@ pub enum Made {
     Outputs(Vec<Content>),
     /// The same, with what the person should know of them.
     Noted(Vec<Content>, Vec<String>),
-    /// The same, with the inputs that were found on the way.
-    Found(Vec<Content>, Found),
+    /// The same, with the inputs that were found on the way: their paths, relative to the pipeline's folder, or absolute.
+    Found(Vec<Content>, Vec<String>),
     Absent(String),
 }
 
@@ -122,15 +124,6 @@ impl Made {
     fn noted(outputs: Vec<Content>, notes: Vec<String>) -> Self {
         if notes.is_empty() { Self::Outputs(outputs) } else { Self::Noted(outputs, notes) }
     }
-}
-
-/// Inputs that a step found while it ran.
-#[derive(Debug)]
-pub struct Found {
-    /// Relative to the pipeline's folder, or absolute.
-    pub paths: Vec<String>,
-    /// When it began to run, by the clock of files, nanoseconds since 1970.
-    pub since: i64,
 }
 
 /// The content of an output.

@@ -1,6 +1,7 @@
 //! Commands: what they are given, what they may do, and what is kept of them.
 
 mod depfile;
+mod inputs;
 mod places;
 
 use std::fs;

@@ -18,6 +18,7 @@ use crate::build::engine::Engine;
 use crate::build::events::Printed;
 use crate::build::files::folders;
 use crate::build::files::found::{self, FoundFile};
+use crate::build::files::meddled;
 use crate::build::files::place::{Destination, Placed, Placer};
 use crate::build::steps::StepId;
 
@@ -179,7 +180,7 @@ impl Making {
             reply.tell(Message::Ran(reply.id, printed, attempts));
         }
         let made = made?;
-        found::check_inputs(job)?;
+        meddled::check_inputs(job)?;
         Ok(made)
     }
 }

@@ -1,37 +1,25 @@
-//! Inputs of a step beyond those that it declares: what it found while it ran, and what it must leave as it was.
+//! Inputs of a step beyond those that it declares: what it found while it ran.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::Metadata;
 use std::path::Path;
-
-use rayon::prelude::*;
-use rustix::fs::AtFlags;
+use std::sync::atomic::Ordering;
 
 use crate::pipeline::model::InputKind;
-use crate::rules::{Failure, Found, Job};
+use crate::rules::{Failure, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
 
 use super::folders;
 use crate::build::clock;
 use crate::build::engine::Engine;
-use crate::build::files::{self, Eyes, Look};
+use crate::build::files::{self, Look};
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 
-/// From so many inputs on, to keep their folders open is cheaper than to go to each from the root.
-const EYES_FROM: usize = 16;
-
-/// What was done to an input, and its path.
-type Meddled<'p> = (&'static str, &'p str);
-
 /// What a step read of a file that was written while it ran.
 pub(crate) const UNTOLD: &str = "what no one can tell";
-
-const DELETED: &str = "deleted";
-const CHANGED: &str = "changed";
-const MADE_UNREADABLE: &str = "made unreadable";
 
 /// Steps that are done, and found what a step may make that is still to come.
 #[derive(Debug, Default)]
@@ -68,8 +56,8 @@ pub(crate) fn before(known: &[(String, Option<FileRecord>)], root: &Path) -> Has
 }
 
 /// Looks at what a step found. `before` has what some of it held before the step ran.
-pub(crate) fn look(found: &Found, job: &Job, before: &HashMap<String, Digest>) -> Result<Vec<FoundFile>, Failure> {
-    let now = clock::now_ns();
+pub(crate) fn look(found: &[String], job: &Job, before: &HashMap<String, Digest>) -> Result<Vec<FoundFile>, Failure> {
+    let (began, now) = (job.began.load(Ordering::Relaxed), clock::now_ns());
     let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
         let unusable = |why: String| Failure::new(format!("the depfile names {path}, which cannot be read: {why}"));
@@ -92,65 +80,10 @@ pub(crate) fn look(found: &Found, job: &Job, before: &HashMap<String, Digest>) -
         // A folder that is declared is as it was before: otherwise the step has failed.
         let is_declared = folders::around(path).any(|folder| declared.contains(folder));
         let is_as_before = before.get(path) == Some(&record.content);
-        let moved = !is_declared && !is_as_before && changed.is_some_and(|at| at >= found.since);
+        let moved = !is_declared && !is_as_before && changed.is_some_and(|at| at >= began);
         Ok(FoundFile { path: path.clone(), record, moved, inside })
     };
-    found.paths.iter().map(look).collect()
-}
-
-/// Whether a command left its inputs as they were when it was decided to run it. Each is looked at: the times of their
-/// folders would tell what is gone, and not what was written where it lies.
-pub(crate) fn check_inputs(job: &Job) -> Result<(), Failure> {
-    let all: Vec<(&str, &FileRecord)> =
-        job.inputs.iter().flat_map(|input| input.paths.iter().map(String::as_str).zip(&input.seen)).collect();
-    let eyes = (all.len() >= EYES_FROM).then(|| Eyes::new(&job.root).ok()).flatten();
-    let look = |(path, seen)| meddled(job, eyes.as_ref(), path, seen);
-    let meddled: Vec<Meddled<'_>> = match &eyes {
-        Some(_) => all.par_iter().with_min_len(EYES_FROM).copied().filter_map(look).collect(),
-        None => all.iter().copied().filter_map(look).collect(),
-    };
-    if meddled.is_empty() {
-        return Ok(());
-    }
-    Err(Failure {
-        help: Some("a command must leave its inputs as they are; if it was someone else, build again".into()),
-        ..Failure::new(format!("{} while the command ran", sentence(&meddled)))
-    })
-}
-
-/// What was done to which inputs, in words; of many, the first are named.
-fn sentence(meddled: &[Meddled<'_>]) -> String {
-    const NAMED: usize = 10;
-    let of = |done: &&str| {
-        // One path may be that of two inputs.
-        let paths: BTreeSet<&str> = meddled.iter().filter(|(what, _)| what == done).map(|(_, path)| *path).collect();
-        let paths = Vec::from_iter(paths);
-        let more = match paths.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        match paths.as_slice() {
-            [] => None,
-            [path] => Some(format!("the input {path} was {done}")),
-            paths => Some(format!("the inputs {}{more} were {done}", paths[..paths.len().min(NAMED)].join(", "))),
-        }
-    };
-    [DELETED, CHANGED, MADE_UNREADABLE].iter().filter_map(of).collect::<Vec<_>>().join(", and ")
-}
-
-fn meddled<'p>(job: &Job, eyes: Option<&Eyes>, path: &'p str, seen: &FileRecord) -> Option<Meddled<'p>> {
-    // Its stamp is enough: a rewrite within a tick of the clock is seen by the next run.
-    let seen = FileRecord { settled: true, ..*seen };
-    if eyes.is_some_and(|eyes| eyes.same(path, &seen, AtFlags::empty())) {
-        return None;
-    }
-    match files::look_at_input(&job.root.join(path), Some(seen)) {
-        Look::Same(_) => None,
-        Look::Hashed(now) if now.content == seen.content => None,
-        Look::Hashed(_) => Some((CHANGED, path)),
-        Look::Missing => Some((DELETED, path)),
-        Look::Unusable(_) => Some((MADE_UNREADABLE, path)),
-    }
+    found.iter().map(look).collect()
 }
 
 impl Engine<'_> {

@@ -5,13 +5,14 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 use tokio::process::Child;
 
 use crate::pipeline::model::{Part, Pattern, Text};
 use crate::pipeline::pattern;
-use crate::rules::{Content, Failure, Found, Job, JobInput, Made};
+use crate::rules::{Content, Failure, Job, JobInput, Made};
 
 use super::output::Output;
 use super::places::{self, Places};
@@ -31,7 +32,7 @@ impl Command {
                 ..Failure::new("this system cannot confine commands, and `sandbox: true` asks for it")
             });
         }
-        let since = file_clock();
+        job.began.store(file_clock(), Ordering::Relaxed);
         let places = Places::new(job, self.outputs.iter().map(|(_, folder)| *folder), self.in_place)
             .map_err(|e| cannot("prepare", &e))?;
         if self.in_place {
@@ -71,7 +72,7 @@ impl Command {
         let contents = places.out.into_iter().map(Content::File).collect();
         Ok(match found {
             None => Made::Outputs(contents),
-            Some(paths) => Made::Found(contents, Found { paths, since }),
+            Some(paths) => Made::Found(contents, paths),
         })
     }
 
