@@ -130,7 +130,8 @@ impl Engine<'_> {
             Some((name, Inside { content: found.content, executable }))
         };
         let mut then: BTreeMap<String, Inside> = record.found.iter().filter_map(inside).collect();
-        if then.is_empty() {
+        // Of a folder that was too large nothing is kept, either.
+        if then.is_empty() && !self.was_a_file(folder) {
             return Vec::new();
         }
         let to_come = self.contents_to_come(folder);
@@ -158,6 +159,14 @@ impl Engine<'_> {
         }
         reasons.extend(then.into_keys().map(|name| Reason::LostInput(format!("{folder}/{name}"))));
         reasons
+    }
+
+    /// Whether a folder was a file until this build made it anew, or would make it.
+    fn was_a_file(&self, folder: &str) -> bool {
+        let turned = |why: &Reason| matches!(why, Reason::TurnedOutput { path, is_folder: true } if path == folder);
+        let maker = self.steps.find_path(&self.state, folder);
+        let reasons = maker.and_then(|maker| self.accounts.get(&maker)?.reasons.as_ref());
+        reasons.is_some_and(|reasons| reasons.iter().any(turned))
     }
 
     /// The files that a folder will have once it comes back from the store, as far as those of one that is there are told.

@@ -131,6 +131,38 @@ fn what_moved_in_a_folder_that_is_read_is_named() {
 }
 
 #[test]
+fn of_an_output_that_turns_from_a_file_into_a_folder_what_reads_it_names_the_files_in_it() {
+    let file = "cp {in} {out}\", output: result/made}";
+    let folder = "mkdir {out}/sub; cp {in} {out}/sub/x; cp {in} {out}/y\", output: result/made/}";
+    let project = Project::new(&format!(
+        "version: 1
+targets:
+  made: {{rule: command, inputs: [seed.txt], run: \"{file}
+  reads: {{rule: command, inputs: [made], run: \"ls -R {{in}} > {{out}}\", output: reads.txt}}
+"
+    ));
+    project.write("seed.txt", "one\n");
+    project.build(&[]);
+    project.edit(file, folder);
+    project.build(&[]);
+    let made = [
+        "upstream rebuilt: result/made by made, from ",
+        "upstream rebuilt: result/made/sub/x by made, from nothing to a file\n",
+        "upstream rebuilt: result/made/y by made, from nothing to a file\n",
+    ];
+    assert_says(&project.explain("reads"), &made);
+    project.edit(folder, file);
+    project.build(&[]);
+    // What comes back from the store is known before.
+    project.edit(file, folder);
+    let back = ["changed input: result/made, from ", "new input: result/made/sub/x\n", "new input: result/made/y\n"];
+    assert_says(&project.explain("reads"), &back);
+    let report = project.build(&[]);
+    assert_eq!(report.restored, 2, "{}", report.listing());
+    assert_says(&project.explain("reads"), &back);
+}
+
+#[test]
 fn of_a_file_in_a_folder_it_is_told_that_it_can_be_executed_or_no_more() {
     let project = project();
     let chmod =
