@@ -45,7 +45,7 @@ pub struct Origin(String);
 
 impl Origin {
     pub fn of(url: &Url) -> Self {
-        Self(url.origin().ascii_serialization())
+        Self(format!("{}://{}", url.scheme(), host(url)))
     }
 }
 

@@ -45,9 +45,9 @@ pub const UNCOMPRESSED: &str = "uncompressed";
 /// One layer, with the keys that imagelayers gave it, and three of ours.
 #[derive(Debug, Serialize)]
 pub struct Entry<'a> {
-    pub id: String,
+    pub id: &'a str,
     /// The id of the layer below; empty for the base.
-    pub parent: String,
+    pub parent: &'a str,
     #[serde(rename = "Comment")]
     pub comment: &'a str,
     pub created: &'a str,
@@ -88,15 +88,15 @@ pub enum ContainerConfig<'a> {
 pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
     // Room for what most have: it is not to grow, and move, in pieces.
     let mut out = Vec::with_capacity(1024 * (1 + image.layers.len().min(256)));
-    serde_json::to_writer_pretty(&mut out, &[analysis(image, name, tag, ids)]).expect("strings and numbers only");
+    let ids = ids.of(image);
+    serde_json::to_writer_pretty(&mut out, &[analysis(image, name, tag, &ids)]).expect("strings and numbers only");
     out.push(b'\n');
     out
 }
 
-/// What the layer file says, as a value.
-pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> Analysis<'a> {
-    let ids = ids.of(image);
-    let below = |i: usize| i.checked_sub(1).map_or(String::new(), |b| ids[b].clone());
+/// What the layer file says, as a value. The `ids` are those of the layers, from the base up.
+pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: &'a [String]) -> Analysis<'a> {
+    let below = |i: usize| i.checked_sub(1).map_or("", |b| &*ids[b]);
     let top = image.layers.len().saturating_sub(1);
     let layers = image.layers.iter().enumerate().rev();
     Analysis {
@@ -109,12 +109,12 @@ pub fn analysis<'a>(image: &'a Image, name: &'a str, tag: &'a str, ids: Ids) -> 
             platform: image.platform.to_string(),
             sizes: image.is_unpacked.then_some(UNCOMPRESSED),
         },
-        layers: layers.map(|(i, layer)| entry(image, layer, ids[i].clone(), below(i), i == top)).collect(),
+        layers: layers.map(|(i, layer)| entry(image, layer, &ids[i], below(i), i == top)).collect(),
         status: 200,
     }
 }
 
-fn entry<'a>(image: &'a Image, layer: &'a Layer, id: String, parent: String, is_top: bool) -> Entry<'a> {
+fn entry<'a>(image: &'a Image, layer: &'a Layer, id: &'a str, parent: &'a str, is_top: bool) -> Entry<'a> {
     let on_top = |text: &'a str| if is_top { text } else { "" };
     let said = |key: &str| layer.compatibility.as_ref()?.get(key).filter(|v| !v.is_null());
     let text = |key: &str| said(key).and_then(Value::as_str);

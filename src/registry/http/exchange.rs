@@ -108,7 +108,9 @@ impl Http {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Came, Fault> {
-        let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+        let mut sent = client
+            .request(request.method.clone(), url.clone())
+            .header(ACCEPT, HeaderValue::from_static(request.accept));
         if let Some(value) = authorization {
             sent = sent.header(AUTHORIZATION, value);
         }

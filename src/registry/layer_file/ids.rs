@@ -42,6 +42,7 @@ pub(super) struct Identity<'a> {
 
 pub(super) fn shared_ids(layers: &[Layer]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::with_capacity(layers.len());
+    let mut json = Vec::new();
     for layer in layers {
         let identity = Identity {
             author: &layer.author,
@@ -52,7 +53,8 @@ pub(super) fn shared_ids(layers: &[Layer]) -> Vec<String> {
             layer: layer.files.as_ref().map_or("", |f| &f.diff_id),
             parent: ids.last().map_or("", String::as_str),
         };
-        let json = serde_json::to_vec(&identity).expect("strings and a bool only");
+        json.clear();
+        serde_json::to_writer(&mut json, &identity).expect("strings and a bool only");
         ids.push(Sha256::of(&json).hex());
     }
     ids

@@ -146,7 +146,8 @@ fn a_file_of_more_than_one_layer_tells_of_which_kind_its_ids_are() {
 #[test]
 fn what_a_server_answers_becomes_a_file_of_our_form() {
     let pretty = render(&busybox(), "busybox", "1", Ids::Docker);
-    let compact = serde_json::to_vec(&[analysis(&busybox(), "busybox", "1", Ids::Docker)]).unwrap();
+    let image = busybox();
+    let compact = serde_json::to_vec(&[analysis(&image, "busybox", "1", &Ids::Docker.of(&image))]).unwrap();
     assert_eq!(analyzed(&compact, "library/busybox", "1"), Ok(Analyzed::Found(pretty.clone())));
     assert_eq!(analyzed(&pretty, "library/busybox", "1"), Ok(Analyzed::Found(pretty)));
     let odd = br#" { "a" : [ ] , "b":{},"c": "x\\\"{[:,\\",
