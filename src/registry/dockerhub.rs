@@ -177,6 +177,20 @@ impl Listed {
     }
 }
 
+/// Why there is nothing, with what may be meant: names that are copied from elsewhere begin with a host, as Docker reads
+/// them, if there is a dot in their first part.
+fn with_hint<T>(repo: &str, answer: Answer<T>) -> Answer<T> {
+    match (answer, repo.split_once('/')) {
+        (Answer::Absent(why), Some((host, rest))) if host.contains('.') => Answer::Absent(match host {
+            "docker.io" | "index.docker.io" | "registry-1.docker.io" => {
+                format!("{why}: names have no host here, so `{}` may be meant", qualified(rest))
+            }
+            _ => format!("{why}: {host} is another registry, and wants a source of its own"),
+        }),
+        (answer, _) => answer,
+    }
+}
+
 impl Source for DockerHub {
     fn identity(&self) -> &str {
         &self.identity
@@ -210,14 +224,14 @@ impl Source for DockerHub {
         Box::pin(async move {
             let repo = qualified(about.repo);
             distribution::check(&repo, None)?;
-            self.all_tags(About { repo: &repo, ..about }, filter).await
+            Ok(with_hint(&repo, self.all_tags(About { repo: &repo, ..about }, filter).await?))
         })
     }
 
     fn resolve<'a>(&'a self, about: About<'a>, tag: &'a str) -> Answering<'a, Sha256> {
         Box::pin(async move {
             let repo = qualified(about.repo);
-            self.registry.resolve(About { repo: &repo, ..about }, tag).await
+            Ok(with_hint(&repo, self.registry.resolve(About { repo: &repo, ..about }, tag).await?))
         })
     }
 

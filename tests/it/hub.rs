@@ -156,6 +156,18 @@ fn a_repository_that_is_not_there_is_absent() {
 }
 
 #[test]
+fn a_name_with_a_host_is_absent_with_what_may_be_meant() {
+    let (shelf, hub) = many(1);
+    let (hub, registry) = (hub.serve(), Server::of(shelf));
+    let project = project(&hub.url(), &registry.url(), &["docker.io/busybox", "ghcr.io/acme/app"]);
+    let report = project.build(&["get_tag"]);
+    assert_eq!((report.failed, report.absent), (0, 2), "{}", report.listing());
+    let why = |repo: &str| project.explain(&format!("get_tag@repo={repo}"));
+    assert!(why("docker.io/busybox").contains("names have no host here, so `library/busybox` may be meant"));
+    assert!(why("ghcr.io/acme/app").contains("ghcr.io is another registry, and wants a source of its own"));
+}
+
+#[test]
 fn the_registrys_tokens_are_got_as_it_asks_and_shown_to_nobody_else() {
     let (shelf, hub) = many(2);
     let registry = Server::start(move |request| match (request.path.as_str(), request.header("authorization")) {
