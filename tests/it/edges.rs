@@ -79,7 +79,7 @@ targets:
     );
     let report = project.build_exits(exit::FAILED, &[]);
     let said = report.step("all").message.as_deref();
-    assert_eq!(said, Some("made without 1 step that failed or is deferred, and without steps that cannot be told yet"));
+    assert_eq!(said, Some("made without 1 step that failed, and without steps that cannot be told yet"));
     assert_eq!(project.read("result/all"), "1\n");
 }
 

@@ -1,5 +1,7 @@
 //! Inputs that a step's last run did without, and that are there now.
 
+use std::collections::HashSet;
+
 use crate::store::state::StepRecord;
 
 use crate::build::engine::Engine;
@@ -8,6 +10,7 @@ use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::reasons::is_first_build;
 use crate::build::steps::StepId;
+use crate::build::steps::waits::Wait;
 
 impl Engine<'_> {
     /// An input that a step's last run did not read: where it was left out then, or was not there, that is told.
@@ -40,7 +43,7 @@ impl Engine<'_> {
         if let Some((step, word)) =
             self.came_to_nothing(maker, record.last_made()).filter(|_| self.reads_in_part(id, maker))
         {
-            let was = if word == Status::Deferred.word() { "was " } else { "" };
+            let was = if word == Status::Failed.word() { "" } else { "was " };
             return Some(format!("left out before, since {} {was}{word}", self.steps.label(step)));
         }
         let made = self.record_of(maker).filter(|made| made.last_made() >= record.last_made())?;
@@ -53,15 +56,63 @@ impl Engine<'_> {
     /// what its values are read out of, where it had been made before that.
     fn came_to_nothing(&self, step: StepId, at: i64) -> Option<(StepId, &'static str)> {
         let failures = self.failures_before.get_or_init(|| Failures::kept(&self.work_dir));
-        let failed = failures.get(self.path(step, 0)).filter(|failed| !failed.interrupted);
-        if let Some(word) = failed.and_then(|failed| failed.word_at(at)) {
+        if failures.is_empty() {
+            return None;
+        }
+        if let Some(word) = self.word_then(failures, step, at) {
             return Some((step, word));
         }
-        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref().is_some_and(is_first_build);
-        if self.record_of(step).is_none_or(first_made) {
+        if let Some(word) = self.waited_in_vain(failures, step, at) {
+            return Some((step, word));
+        }
+        if !self.was_made_by(step, at) {
             return None;
         }
         let target = self.steps.step(step).target as usize;
         self.parent_steps(target, step).find_map(|(_, parent)| self.came_to_nothing(parent, at))
+    }
+
+    fn word_then(&self, failures: &Failures, step: StepId, at: i64) -> Option<&'static str> {
+        failures.get(self.path(step, 0)).filter(|failed| !failed.interrupted)?.word_at(at)
+    }
+
+    /// The word for a step that waited then for what came to nothing: no attempt of it is kept.
+    fn waited_in_vain(&self, failures: &Failures, step: StepId, at: i64) -> Option<&'static str> {
+        let (mut open, mut seen) = (vec![step], HashSet::from([step]));
+        while let Some(reader) = open.pop() {
+            let was_there = self.was_made_by(reader, at);
+            let mut waits_for: Vec<StepId> = Vec::new();
+            for (position, slot) in self.steps.slots_of(reader).iter().enumerate() {
+                match slot.wait {
+                    _ if self.goes_on_without(reader, position) => {}
+                    Wait::Step(input) => waits_for.push(input),
+                    // A crowd is too much to go through for each of its readers.
+                    Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => {
+                        waits_for.extend(self.steps.ordered(group));
+                    }
+                    Wait::Group(_) | Wait::File(_) | Wait::None => {}
+                }
+            }
+            // What was never made may be new itself, unless that which it waits for is of the same values.
+            let values = self.steps.values_of(reader);
+            waits_for.retain(|&input| was_there || !values.is_empty() && self.steps.values_of(input) == values);
+            if reader != step {
+                let target = self.steps.step(reader).target as usize;
+                waits_for.extend(self.parent_steps(target, reader).map(|(_, parent)| parent));
+            }
+            waits_for.retain(|&input| seen.insert(input));
+            if let Some(word) = waits_for.iter().find_map(|&input| self.word_then(failures, input, at)) {
+                let deferred = Status::Deferred.word();
+                return Some(if word == deferred { deferred } else { Status::Blocked.word() });
+            }
+            open.append(&mut waits_for);
+        }
+        None
+    }
+
+    /// Whether a step had been made before a time, as far as its record tells.
+    fn was_made_by(&self, step: StepId, at: i64) -> bool {
+        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref().is_some_and(is_first_build);
+        self.record_of(step).is_some_and(|made| !first_made(made))
     }
 }

@@ -163,27 +163,34 @@ impl Engine<'_> {
 
     /// What the `partial` inputs of a step lack, in words.
     pub(crate) fn went_without(&self, id: StepId) -> Option<String> {
-        let (mut lacking, mut unknown) = (0, false);
+        let (mut lacking, mut unknown) = (Vec::new(), false);
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
             match slot.wait {
                 _ if !self.goes_on_without(id, position) => {}
-                Wait::Step(step) => lacking += usize::from(self.steps.step(step).status.blocks()),
+                Wait::Step(step) => lacking.push(self.steps.step(step).status),
                 Wait::Group(group) => {
                     let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
                     unknown |= self.sources(group).into_iter().any(is_blocked);
                     let group = &self.steps.groups[group as usize];
                     let steps = &self.steps.rows[group.target].steps;
-                    let blocked = |row: &&u32| self.steps.step(steps[**row as usize]).status.blocks();
-                    lacking += group.rows.iter().filter(blocked).count();
+                    lacking.extend(group.rows.iter().map(|&row| self.steps.step(steps[row as usize]).status));
                 }
                 Wait::File(_) | Wait::None => {}
             }
         }
-        let lacking = match lacking {
-            0 => None,
-            1 => Some("1 step that failed or is deferred".to_owned()),
-            n => Some(format!("{n} steps that failed or are deferred")),
+        lacking.retain(|status| status.blocks());
+        let count = match lacking.len() {
+            1 => "1 step".to_owned(),
+            n => format!("{n} steps"),
         };
+        let are = if lacking.len() == 1 { "is" } else { "are" };
+        let word = |status: Status| match status {
+            Status::Failed => status.word().to_owned(),
+            _ => format!("{are} {}", status.word()),
+        };
+        let all = [Status::Failed, Status::Blocked, Status::Deferred, Status::Interrupted];
+        let words: Vec<String> = all.into_iter().filter(|status| lacking.contains(status)).map(word).collect();
+        let lacking = (!words.is_empty()).then(|| format!("{count} that {}", words.join(" or ")));
         let unknown = unknown.then(|| "steps that cannot be told yet".to_owned());
         let without: Vec<String> = [lacking, unknown].into_iter().flatten().collect();
         (!without.is_empty()).then(|| format!("made without {}", without.join(", and without ")))

@@ -394,7 +394,7 @@ targets:
             &format!("because   {tried}"),
             "a build   may make it",
             ", not read by the last run) of flaky@w=bad, failed when it was last tried",
-            "made without 1 step that failed or is deferred",
+            "made without 1 step that failed",
             // Its file of before is still there.
             "again if  f/bad.txt can be had again, which its last run did without\n",
         ];

@@ -98,7 +98,7 @@ targets:
 ",
     );
     let report = project.build_exits(exit::FAILED, &[]);
-    assert_eq!(report.step("s").message.as_deref(), Some("made without 1 step that failed or is deferred"));
+    assert_eq!(report.step("s").message.as_deref(), Some("made without 1 step that failed"));
 }
 
 #[test]
@@ -194,4 +194,47 @@ targets:
     assert_eq!(project.build(&[]).step("sum").reason(), "new input: dyn/a/x (left out before, since gen@g=a failed)");
     let told = project.explain("sum");
     assert!(!told.contains("without"), "{told}");
+}
+
+#[test]
+fn an_input_that_was_left_out_since_its_step_was_blocked_is_told_as_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {k: {lines: ks}}, inputs: [\"in/{k}\"], run: \"cp {in} {out}\", output: \"a/{k}\"}
+  b: {rule: command, foreach: {k: {lines: ks}}, inputs: [a], run: \"cp {in} {out}\", output: \"b/{k}\"}
+  s: {rule: command, cache: false, inputs: [{target: b, partial: true}, side.txt], run: \"cat {in} > {out}\", output: s}
+",
+    );
+    project.write("ks", "x\ny\nz\n");
+    ["in/x", "side.txt"].iter().for_each(|file| project.write(file, "1\n"));
+    let back = |n: &str| format!("new input: b/{n} (left out before, since b@k={n} was blocked)");
+    // From the first build on, and then one more each time, or another cause to be made.
+    for side in ["1\n", "2\n"] {
+        project.write("side.txt", side);
+        let report = project.build_exits(exit::FAILED, &["-v"]);
+        assert_eq!(report.step("s").message.as_deref(), Some("made without 2 steps that are blocked"));
+    }
+    ["in/y", "in/z"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    assert_says(&project.explain("s"), &[&back("y"), &back("z")]);
+    for gone in [["in/y"].as_slice(), &["in/z"], &[]] {
+        gone.iter().for_each(|file| project.remove(file));
+        project.write("side.txt", &format!("{}\n", gone.len() + 4));
+        project.build_exits(exit::FAILED, &[]);
+    }
+    assert_says(
+        &project.explain("s"),
+        &[
+            "note: made without 2 steps that are blocked",
+            "again if  b/y, or another one, can be had again, which its last run did without\n",
+        ],
+    );
+    ["in/y", "in/z"].iter().for_each(|file| project.write(file, "1\n"));
+    assert_says(&project.run(&["plan", "-v"]).stdout, &[&back("y"), &back("z")]);
+    // What is new indeed is told as new.
+    project.write("ks", "x\ny\nz\nw\n");
+    project.write("in/w", "1\n");
+    project.build(&[]);
+    assert_says(&project.explain("s"), &[&back("y"), &back("z"), "new input: b/w\n"]);
 }

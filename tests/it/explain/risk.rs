@@ -57,7 +57,7 @@ fn what_hangs_on_a_failure_is_told_as_what_may_happen() {
         &[
             "a build   may make it",
             &format!(", not read by the last run) of b@w=bad, {BAD}"),
-            "note: made without 1 step that failed or is deferred",
+            "note: made without 1 step that is blocked",
         ],
     );
     let explained = project.explain("listed");
