@@ -215,7 +215,7 @@ impl Engine<'_> {
 
     /// A step that comes back once what its values are read out of is built.
     pub(crate) fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
-        let (parent, what) = self.awaited(target, values)?;
+        let (parent, what, first) = self.awaited(target, values)?;
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Pending;
         told.step = self.label_of(target, values);
@@ -224,9 +224,9 @@ impl Engine<'_> {
         self.tell_contents_of_record(path, &mut told);
         told.message = Some(format!("its values are read out of {parent}: {what}"));
         told.help =
-            Some(format!("`layermill build {parent}` builds that; then it is seen whether there still is such a step"));
+            Some(format!("`layermill build {first}` builds that; then it is seen whether there still is such a step"));
         told.again =
-            vec![format!("what it reads or what it made was changed, which is seen only once {parent} is built")];
+            vec![format!("what it reads or what it made was changed, which is seen only once {first} is built")];
         told.read_out_of = read_out_of(self.pipeline, target, values);
         if !told.read_out_of.contains(&parent) {
             told.read_out_of.insert(0, parent);
@@ -254,16 +254,20 @@ impl Engine<'_> {
         self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step).is_some())
     }
 
-    /// The label of what an axis reads out of, where that itself is still to come.
-    pub(crate) fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+    /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.
+    pub(crate) fn unborn(
+        &self,
+        target: TargetId,
+        axis: usize,
+        values: &[(usize, String)],
+    ) -> Option<(String, String)> {
         let (parent, theirs) = self.read_from(target, axis, values)?;
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        let grandparents = 0..self.pipeline.targets[parent].axes.len();
-        let waits = grandparents.clone().any(|axis| {
-            self.parent_step(parent, axis, lookup).is_some_and(|s| self.is_to_come(s))
-                || self.unborn(parent, axis, &theirs).is_some()
-        });
-        waits.then(|| self.label_of(parent, &theirs))
+        let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {
+            let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
+            step.map(|s| self.steps.label(s)).or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
+        })?;
+        Some((self.label_of(parent, &theirs), first))
     }
 
     pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {

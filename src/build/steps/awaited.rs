@@ -8,8 +8,9 @@ use crate::build::engine::Engine;
 use crate::build::outcome::Status;
 
 impl Engine<'_> {
-    /// What has to be built before it is seen whether there is a step of these values, and why.
-    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
+    /// What the values of a step are read out of that is still to be built, what there is to say of that, and what has to be
+    /// built first, which is there to be built.
+    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String, String)> {
         if !self.may_have(target, values) {
             return None;
         }
@@ -22,12 +23,14 @@ impl Engine<'_> {
         }
         let parent =
             axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
+        if let Some(step) = parent {
+            let label = self.steps.label(step);
+            return Some((label.clone(), self.standing_of(step), label));
+        }
         // Of a parent that has no steps yet either, its own parent is what is to be built.
-        let grown = || axes.clone().find_map(|axis| self.unborn(target, axis, values));
-        Some(match parent {
-            Some(step) => (self.steps.label(step), self.standing_of(step)),
-            None => (grown()?, "its own steps are told only once that is built".to_owned()),
-        })
+        let (parent, first) = axes.clone().find_map(|axis| self.unborn(target, axis, values))?;
+        let what = format!("whether there still is such a step is seen only once {first} is built");
+        Some((parent, what, first))
     }
 
     /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
@@ -57,12 +60,13 @@ impl Engine<'_> {
 
     /// Why a step has not been built.
     fn standing_of(&self, step: StepId) -> String {
-        let account = self.accounts.get(&step);
-        // What keeps it from being made weighs more than why it would be.
+        let (account, word) = (self.accounts.get(&step), self.standing_word(step));
+        // What keeps it from being made, or did when it was tried, weighs more than why it would be.
         let kept = account.filter(|_| self.steps.step(step).status.blocks()).and_then(|a| a.message.clone());
+        let failed = || account.and_then(|a| a.last_failure.as_ref()).filter(|failed| failed.word() == word);
+        let kept = kept.or_else(|| failed().map(|failed| failed.message.clone()));
         let why = kept.or_else(|| account.and_then(|a| a.reasons.as_ref().map(ToString::to_string)));
         let why = why.or_else(|| account.and_then(|a| a.message.clone()));
-        let word = self.standing_word(step);
         let is = if word == Status::Failed.word() { "it" } else { "it is" };
         why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))
     }

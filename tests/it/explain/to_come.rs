@@ -305,3 +305,34 @@ targets:
         "{told}"
     );
 }
+
+#[test]
+fn what_has_to_be_built_for_a_value_two_lists_away_is_there_to_be_built() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, inputs: [l.txt], run: \"grep . {in} > {out}\", output: gen.txt}
+  mid: {rule: command, foreach: {k: {from: gen, lines: true}}, run: \"echo c > {out}\", output: \"mid/{k}\"}
+  leaf: {rule: command, foreach: {v: {from: mid, lines: true}}, run: \"echo > {out}\", output: \"leaf/{k}/{v}\"}
+",
+    );
+    project.write("l.txt", "x\ny\n");
+    project.build(&[]);
+    project.write("l.txt", "x\n");
+    project.build(&[]);
+    project.write("l.txt", "");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("l.txt", "x\nz\n");
+    let told = project.explain("leaf/y/c");
+    assert_says(
+        &told,
+        &[
+            "leaf@k=y,v=c: pending\n",
+            "read out of mid@k=y: whether there still is such a step is seen only once gen is built\n",
+            "`layermill build gen` builds that",
+            "which is seen only once gen is built\n",
+        ],
+    );
+    project.build(&["gen"]);
+    assert_says(&project.explain("leaf/y/c"), &["leaf@k=y,v=c: orphan\n"]);
+}
