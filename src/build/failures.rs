@@ -178,8 +178,10 @@ impl Failures {
             return;
         }
         let failed_before = failed.failed_before || failed.interrupted && before.is_some_and(Failed::may_recur);
-        let before = before.filter(|before| before.step == failed.step && !before.interrupted);
-        let first = failed.first.or_else(|| before.map(|before| before.first.unwrap_or((before.at, before.deferred))));
+        let before = before.filter(|before| before.step == failed.step);
+        // What was cut off came to nothing that can be told, but what it had come to before that.
+        let came_to = |before: &Failed| before.first.or((!before.interrupted).then_some((before.at, before.deferred)));
+        let first = failed.first.or_else(|| before.and_then(came_to));
         self.0.insert(path, Failed { failed_before, first, ..failed });
     }
 
@@ -318,9 +320,11 @@ impl Engine<'_> {
             self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
                 // That what it needs was not there says nothing of a step that is absent.
                 Status::Absent => failed.because.is_some() && self.stands(path, failed),
-                // Of what is well as it is, one that was of other inputs tells nothing.
+                // Of what is well as it is, one that was of other inputs tells nothing, but where another target makes it so,
+                // as one of another pipeline file does.
                 status if status.has_outputs() => {
-                    self.stands(path, failed) && !self.has_moved(id, failed) && !self.resumed.contains(&id)
+                    let is_mended = self.has_moved(id, failed) && self.goes_by(id, &failed.step);
+                    self.stands(path, failed) && !is_mended && !self.resumed.contains(&id)
                 }
                 _ => true,
             })

@@ -416,3 +416,22 @@ fn a_build_that_waits_for_a_budget_can_be_interrupted() {
     build.wait().exits(exit::INTERRUPTED);
     assert_eq!(pulls(&server).len(), 2);
 }
+
+#[test]
+fn what_was_put_off_and_then_cut_off_is_told_as_put_off_before_however_often() {
+    let server = behind(stock::registry(), |_| None);
+    let project = project(&server, "budget: 2/1h, ");
+    project.build_exits(exit::DEFERRED, &[]);
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::KILL] {
+        let mut build = project.start(&["build", "--wait-budget", "--events", "events.ndjson"]);
+        build.until("it waits", |_: &Running| {
+            let events = std::fs::read_to_string(project.path("events.ndjson")).unwrap_or_default();
+            events.contains("\"budget_wait\":3").then_some(())
+        });
+        build.signal(signal);
+        build.wait();
+        project.remove("events.ndjson");
+        let plan = project.run(&["plan", "-v"]).stdout;
+        assert!(plan.contains("(interrupted when it was last tried; it had been put off before that)"), "{plan}");
+    }
+}

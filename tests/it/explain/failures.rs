@@ -503,3 +503,17 @@ targets:
         is_told("; the input etc/y is missing", "\n");
     }
 }
+
+#[test]
+fn how_a_step_failed_stays_told_where_another_pipeline_file_finds_its_path_up_to_date() {
+    let project = Project::new("version: 1\ntargets:\n  day: {rule: command, run: \"echo > {out}\", output: a.txt}\n");
+    project.write("night.yaml", "version: 1\ntargets:\n  night: {rule: command, run: \"false\", output: a.txt}\n");
+    project.build(&[]);
+    project.run(&["build", "-f", "night.yaml"]).exits(exit::FAILED);
+    project.build(&[]).assert_nothing_done();
+    assert_says(&project.run(&["plan", "-f", "night.yaml"]).stdout, &["(failed when it was last tried)\n"]);
+    let told = project.run(&["explain", "-f", "night.yaml", "night"]).stdout;
+    assert_says(&told, &["night: failed\n", ": the command failed: exit status: 1\n"]);
+    // It has no part in what is well.
+    assert!(!project.explain("day").contains("failed"));
+}
