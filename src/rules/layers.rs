@@ -209,8 +209,11 @@ impl Rule for LayersRule {
             format!("{whole}the manifest {digest} of {repo}:{tag}")
         });
         let config = || Some(format!("the config {} of {repo}:{tag}", way.no_config?));
-        let unmeasured = way.unmeasured.first().filter(|_| self.is_unpacked);
-        let size = || Some(format!("the unpacked size of the layer {} of {repo}:{tag}", unmeasured?));
+        let size = || {
+            let (first, others) = way.unmeasured.split_first().filter(|_| self.is_unpacked)?;
+            let more = if others.is_empty() { String::new() } else { format!(" (and of {} more)", others.len()) };
+            Some(format!("the unpacked size of the layer {first}{more} of {repo}:{tag}"))
+        };
         missing.or_else(config).or_else(size)
     }
 

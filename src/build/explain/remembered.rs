@@ -255,12 +255,7 @@ impl Engine<'_> {
     }
 
     /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.
-    pub(crate) fn unborn(
-        &self,
-        target: TargetId,
-        axis: usize,
-        values: &[(usize, String)],
-    ) -> Option<(String, String)> {
+    pub(crate) fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, String)> {
         let (parent, theirs) = self.read_from(target, axis, values)?;
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {

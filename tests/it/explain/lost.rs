@@ -220,7 +220,7 @@ targets:
     assert_says(&project.explain("s"), &[&back("y"), &back("z")]);
     for gone in [["in/y"].as_slice(), &["in/z"], &[]] {
         gone.iter().for_each(|file| project.remove(file));
-        project.write("side.txt", &format!("{}\n", gone.len() + 4));
+        project.write("side.txt", format!("{}\n", gone.len() + 4));
         project.build_exits(exit::FAILED, &[]);
     }
     assert_says(

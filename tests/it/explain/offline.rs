@@ -110,6 +110,9 @@ fn a_size_that_nobody_has_asked_for_is_not_told_as_known() {
         &project.run(&["plan", "--offline"]).stdout,
         &[&format!("failed   {step}  {why}"), "blocked  stat_layer"],
     );
+    // How many there are is told, too.
+    let layers = stock::redis("6.2.16").layers().count();
+    assert_says(&project.explain(step), &[&format!(" (and of {} more) of library/redis:6\n", layers - 1)]);
     assert_eq!(project.build_exits(exit::FAILED, &["--offline"]).step(step).outcome, outcome::FAILED);
     project.build(&[]);
     project.remove("result/layers/library/redis/6.json");
