@@ -25,7 +25,6 @@ use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
-use self::key::Template;
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::place::{Destination, listed};
@@ -327,7 +326,7 @@ impl Engine<'_> {
 
     /// Why the key of a step moved of which all that is recorded is as it was.
     fn unexplained(&self, compiled: &Compiled, record: &StepRecord) -> Reason {
-        let (old, new) = (self.state.template(&record.template).and_then(Template::parse), &compiled.template);
+        let (old, new) = (self.template_of(record), &compiled.template);
         match old {
             Some(old) if old.bindings == new.bindings => {
                 let named = old.inputs.zip(new.inputs.clone());

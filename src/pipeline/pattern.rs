@@ -89,6 +89,12 @@ pub fn fill(pattern: &Pattern, values: &[&str]) -> String {
     out
 }
 
+/// The values of another target's bindings by which its steps are joined to a step of these values: `on` has a pattern of
+/// the step's own bindings for each.
+pub fn joined(on: &[(usize, Pattern)], values: &[&str]) -> Vec<(usize, String)> {
+    on.iter().map(|(theirs, mine)| (*theirs, fill(mine, values))).collect()
+}
+
 /// [`fill`], onto the end of `out`, from what gives the value of a binding.
 pub fn fill_into<'v>(out: &mut String, pattern: &Pattern, value: impl Fn(usize) -> &'v str) {
     fill_parts(out, pattern, value, |out, name, _| {

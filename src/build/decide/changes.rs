@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::store::state::{KeyPart, StepRecord};
 use crate::store::{Digest, Sha256, hex, told};
 
-use super::key::{ENTRY, Part, Template, entry_of};
+use super::key::{ENTRY, Part, Template, crowd_name, entry_of, input_name};
 use super::parts::{Recorded, made_name, made_part};
 use crate::build::reason::Reason;
 use crate::rules::SOURCE;
@@ -103,7 +103,7 @@ impl<'a> Changes<'a> {
 
     /// An input that is to be made: it is not gone, also where there is none of it now.
     pub fn expect(&mut self, path: &str) {
-        let name = Part::Input { path, content: Digest::default() }.name_hash();
+        let name = input_name(path);
         if let Some(known) = self.parts.get_mut(&name) {
             known.seen = true;
         }
@@ -278,9 +278,7 @@ pub fn recorded_inputs<'r>(
     let mut others: HashSet<Name> = own_parts(template, outputs).into_iter().collect();
     others.extend(outputs.iter().map(|path| Part::Output(path).name_hash()));
     others.insert(ENTRY);
-    let crowds: HashMap<Name, usize> = (1..=ENTRIES)
-        .map(|entry| (Part::Set { input: &entry.to_string(), content: Digest::default() }.name_hash(), entry))
-        .collect();
+    let crowds: HashMap<Name, usize> = (1..=ENTRIES).map(|entry| (crowd_name(entry - 1), entry)).collect();
     let named = |name: &Name| match crowds.get(name) {
         Some(entry) => format!("{CROWD}{entry}"),
         None => input(name).unwrap_or_else(|| "a file that is forgotten".to_owned()),

@@ -31,6 +31,11 @@ impl Engine<'_> {
         self.state.step_at(self.record_path(id)?)
     }
 
+    /// What a recorded step shared with the others of its target, where the state still knows it.
+    pub(crate) fn template_of(&self, record: &StepRecord) -> Option<Template> {
+        self.state.template(&record.template).and_then(Template::parse)
+    }
+
     /// Whether steps of a target's name had several outputs when they were made.
     fn had_several_outputs(&self, id: StepId) -> bool {
         let targets = self.had_several.get_or_init(|| {

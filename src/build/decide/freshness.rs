@@ -5,7 +5,6 @@ use crate::registry::Earlier;
 use crate::store::Digest;
 use crate::store::state::{StepRecord, StoredOutput};
 
-use super::key::Template;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::reason::{Aged, Reason};
 use crate::build::steps::StepId;
@@ -62,7 +61,7 @@ impl Engine<'_> {
 
     /// What moved in the question that a step asks.
     fn asks_otherwise(&self, id: StepId, compiled: &Compiled, record: &StepRecord) -> Vec<Reason> {
-        let old = self.state.template(&record.template).and_then(Template::parse);
+        let old = self.template_of(record);
         let (from, to) = (old.and_then(|old| old.source), compiled.template.source.clone());
         let mut causes: Vec<Reason> = self
             .changes(id, compiled, record, None)

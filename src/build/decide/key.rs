@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::state::KeyPart;
+use crate::store::state::{KeyPart, StepRecord};
 use crate::store::{Digest, Sha256};
 
 /// Raised when the same template and parts come to give other keys.
@@ -139,6 +139,22 @@ impl Part<'_> {
     pub fn record(&self) -> KeyPart {
         KeyPart { name: self.name_hash(), value: self.value() }
     }
+}
+
+/// The name that records have of an input, whatever it holds.
+pub fn input_name(path: &str) -> [u8; 8] {
+    Part::Input { path, content: Digest::default() }.name_hash()
+}
+
+/// The name that records have of all that the steps of an entry under `inputs:` make, by its place, where these are many.
+pub fn crowd_name(position: usize) -> [u8; 8] {
+    Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash()
+}
+
+/// Whether a file was among the inputs of a recorded step, by itself.
+pub fn has_read(record: &StepRecord, path: &str) -> bool {
+    let name = input_name(path);
+    record.parts.iter().any(|part| part.name == name)
 }
 
 /// The name of what records have before the inputs that the steps of an entry under `inputs:` made.

@@ -24,7 +24,7 @@ impl Engine<'_> {
         record: &StepRecord,
         answer: Option<&Sha256>,
     ) -> Vec<Reason> {
-        let old = self.state.template(&record.template).and_then(Template::parse);
+        let old = self.template_of(record);
         let mut changes = Changes::new(record, old.as_ref(), &compiled.template);
         self.each_own_part(id, compiled, answer, &mut |part| changes.see(None, part));
         let in_place: HashMap<&str, Option<Digest>> = self.files_in_place(id, record).into_iter().collect();
@@ -134,8 +134,7 @@ impl Engine<'_> {
         let of = match &input.kind {
             InputKind::Target { target: of, on, .. } if input.path.is_some() => {
                 let values = self.steps.values_of(id);
-                let theirs: Vec<_> = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
-                self.label_of(*of, &theirs)
+                self.label_of(*of, &pattern::joined(on, &values))
             }
             _ => target(input).to_owned(),
         };

@@ -5,7 +5,7 @@ use crate::pipeline::model::{InputKind, TargetId};
 use crate::pipeline::pattern;
 
 use super::Decision;
-use super::key::Part;
+use super::key::has_read;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Look, folders};
 use crate::build::steps::StepId;
@@ -34,8 +34,7 @@ impl Engine<'_> {
                 }
                 let values = self.steps.values_of(id);
                 let path = pattern::fill(path, &values);
-                let joined: Vec<(usize, String)> =
-                    on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                let joined = pattern::joined(on, &values);
                 // The step that it waits for may also be one that makes a folder around it.
                 if has_rows && self.join_group(*of, &joined) == Wait::Group(waited) {
                     continue;
@@ -76,11 +75,7 @@ impl Engine<'_> {
     /// The files of that kind which the last run of a step read, each with its content as it is now; none where it is gone.
     pub(super) fn files_in_place(&self, id: StepId, record: &StepRecord) -> Vec<(&str, Option<Digest>)> {
         let files = (0..self.steps.inputs_of(id).len()).filter_map(|position| self.file_in_place(id, position));
-        let was_read = |path: &str| {
-            let name = Part::Input { path, content: Digest::default() }.name_hash();
-            record.parts.iter().any(|part| part.name == name)
-        };
-        let looked = files.map(|file| (file, self.state.path(file))).filter(|(_, path)| was_read(path));
+        let looked = files.map(|file| (file, self.state.path(file))).filter(|(_, path)| has_read(record, path));
         looked.map(|(file, path)| (path, self.look_at_path(file, path).content())).collect()
     }
 

@@ -5,7 +5,7 @@ use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
-use super::key::{KeyMaker, Part, SetHasher, entry_part};
+use super::key::{KeyMaker, Part, SetHasher, entry_part, input_name};
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::steps::StepId;
@@ -66,7 +66,7 @@ impl Engine<'_> {
     /// The path whose name has this hash in records, where the state still knows it.
     pub(crate) fn input_of(&self, hash: &[u8; 8]) -> Option<String> {
         let names = self.input_names.get_or_init(|| {
-            let name = |id| Part::Input { path: self.state.path(id), content: Digest::default() }.name_hash();
+            let name = |id| input_name(self.state.path(id));
             self.state.live_ids().map(|id| (name(id), id)).collect()
         });
         names.get(hash).map(|&id| self.state.path(id).to_owned())

@@ -81,7 +81,7 @@ impl Engine<'_> {
                 Some(InputKind::Target { on, .. }) => on.as_slice(),
                 _ => &[],
             };
-            let joined: Vec<(usize, String)> = on.iter().map(|(b, mine)| (*b, pattern::fill(mine, &values))).collect();
+            let joined = pattern::joined(on, &values);
             let is_read = |values: &Values| joined.iter().all(|value| values.contains(value));
             let is_pending = |values: &Values| self.awaited(group.target, values).is_some();
             let mut failed = failed.iter().filter(|failed| self.steps.find_path(&self.state, &failed.path).is_none());

@@ -10,7 +10,7 @@ use crate::store::state::StepRecord;
 
 use super::Decision;
 use super::changes::output_names;
-use super::key::Part;
+use super::key::{crowd_name, has_read, input_name};
 use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
@@ -129,10 +129,7 @@ impl Engine<'_> {
 
     /// A step was made without this `partial` input, which may not come again.
     pub(crate) fn goes_without(&self, id: StepId, input: StepId, record: &StepRecord) -> bool {
-        let was_read = |path: &str| {
-            let name = Part::Input { path, content: Digest::default() }.name_hash();
-            record.parts.iter().any(|part| part.name == name)
-        };
+        let was_read = |path: &str| has_read(record, path);
         self.at_risk(input).is_some() && self.reads_in_part(id, input) && !self.paths(input).any(was_read)
     }
 
@@ -142,11 +139,9 @@ impl Engine<'_> {
             return Vec::new();
         }
         let read: HashSet<[u8; 8]> = record.parts.iter().map(|part| part.name).collect();
-        let crowd =
-            |position: usize| Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
         let inputs = self.steps.target(id).inputs.len();
-        let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd(position)));
-        let is_unread = |path: &str| !read.contains(&Part::Input { path, content: Digest::default() }.name_hash());
+        let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd_name(position)));
+        let is_unread = |path: &str| !read.contains(&input_name(path));
         let causes = |&step: &StepId| match self.upstream_cause(step) {
             Reason::Upstream(_) | Reason::UpstreamAsked(_)
                 if is_told

@@ -7,7 +7,6 @@ use crate::store::{Digest, Sha256, hex};
 
 use super::Engine;
 use crate::build::decide::adoption::TAKEN_OVER;
-use crate::build::decide::key::Template;
 use crate::build::decide::parts::made_part;
 use crate::build::decide::{ABSENT_IS_ERROR, Run, Work};
 use crate::build::events::Listener;
@@ -120,7 +119,7 @@ impl Engine<'_> {
     fn why_then(&self, id: StepId, before: &StepRecord) -> Option<String> {
         let why = before.why.clone()?;
         let now = self.rules[self.steps.step(id).target as usize].as_ref()?.template.source.as_ref();
-        let then = self.state.template(&before.template).and_then(Template::parse).and_then(|template| template.source);
+        let then = self.template_of(before).and_then(|template| template.source);
         Some(then.filter(|then| Some(then) != now).map_or(why.clone(), |then| by_source(&why, &then)))
     }
 

@@ -16,7 +16,7 @@ use crate::build::steps::StepId;
 impl Engine<'_> {
     /// What the last run read by digest, and with which digests its values came then, where they are not told yet.
     pub(super) fn tell_contents(&self, first: &str, record: &StepRecord, told: &mut Explanation) {
-        let Some(recorded) = self.state.template(&record.template).and_then(Template::parse) else { return };
+        let Some(recorded) = self.template_of(record) else { return };
         let past = self.past(first, record, &recorded, &told.values);
         // What was taken over as it was has read nothing.
         match (&record.why, &mut told.last_made) {

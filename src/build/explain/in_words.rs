@@ -4,14 +4,13 @@ use std::collections::HashSet;
 
 use crate::pipeline::model::{self, AxisKind, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern;
-use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::Standing;
 use super::reads::Read;
 use super::remembered::{Recorded, Values};
 use crate::build::decide::changes::recorded_inputs;
-use crate::build::decide::key::{Part, Template};
+use crate::build::decide::key::crowd_name;
 use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
@@ -101,7 +100,7 @@ impl Engine<'_> {
     pub(crate) fn read_before(&self, id: StepId, record: &StepRecord, told: &[Read]) -> Vec<Read> {
         // Each is looked for among the records.
         const MOST: usize = 1000;
-        let recorded = self.state.template(&record.template).and_then(Template::parse);
+        let recorded = self.template_of(record);
         let outputs: Vec<&str> = self.paths(id).collect();
         let inputs = recorded_inputs(record, recorded.as_ref(), &outputs, |name| self.input_of(name));
         let told: HashSet<&str> = told.iter().map(|read| read.path.as_str()).collect();
@@ -130,13 +129,13 @@ impl Engine<'_> {
         let (mut reads, values) = (Vec::new(), self.steps.values_of(id));
         for (position, input) in self.steps.target(id).inputs.iter().enumerate() {
             let InputKind::Target { target, on, .. } = &input.kind else { continue };
-            let crowd = Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+            let crowd = crowd_name(position);
             let is_told = record.absent.is_none() && record.parts.iter().all(|part| part.name != crowd);
             if !is_told || !self.goes_on_without(id, position) {
                 continue;
             }
-            let joined = on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values)));
-            for Recorded { path, may_be } in self.records_of(&Asked::Steps(*target, joined.collect())) {
+            let joined = pattern::joined(on, &values);
+            for Recorded { path, may_be } in self.records_of(&Asked::Steps(*target, joined)) {
                 let mut pending = may_be.iter().filter(|(target, values)| self.awaited(*target, values).is_some());
                 let made = self.state.step(&path).filter(|made| made.last_made() <= record.last_made());
                 let (Some((target, values)), Some(made)) = (pending.next(), made) else { continue };

@@ -5,7 +5,6 @@ use crate::pipeline::model::TargetId;
 use super::lists::{self, read_out_of};
 use super::remembered::{Value, Values, label};
 use super::{Explanation, Standing};
-use crate::build::decide::key::Template;
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
@@ -97,7 +96,7 @@ impl Engine<'_> {
 
     /// What the values of a recorded step were read out of when it was last made, where the record tells.
     fn lists_then(&self, path: &str, values: &[Value]) -> Option<Vec<String>> {
-        let template = self.state.template(&self.state.step(path)?.template).and_then(Template::parse)?;
+        let template = self.template_of(&self.state.step(path)?)?;
         Some(template.lists?.iter().map(|list| lists::filled(list, values)).collect())
     }
 

@@ -6,7 +6,7 @@ use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
 use crate::store::{Digest, hex, told};
 
-use crate::build::decide::key::Part;
+use crate::build::decide::key::{crowd_name, input_name};
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::found::UNTOLD;
@@ -77,14 +77,14 @@ impl Engine<'_> {
         let mut reads = Vec::new();
         for (position, (input, slot)) in target.inputs.iter().zip(self.steps.slots_of(id)).enumerate() {
             // Of a crowd it is only known what all of it was.
-            let crowd = Part::Set { input: &(position + 1).to_string(), content: Digest::default() }.name_hash();
+            let crowd = crowd_name(position);
             let is_told = record.is_some_and(|record| record.absent.is_none()) && !then.contains_key(&crowd);
             let mut add = |path: &str, step: Option<StepId>| {
-                let part = Part::Input { path, content: Digest::default() };
-                let mut read = self.read(path, then.get(&part.name_hash()).copied());
+                let was = then.get(&input_name(path)).copied();
+                let mut read = self.read(path, was);
                 read.name.clone_from(&input.name);
                 read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
-                read.left_out = is_told && !then.contains_key(&part.name_hash());
+                read.left_out = is_told && was.is_none();
                 read.done_without = read.left_out
                     && self.goes_on_without(id, position)
                     && record.is_some_and(|record| self.was_done_without(id, record, path, step));
@@ -102,11 +102,10 @@ impl Engine<'_> {
                 Wait::None => {}
             }
             // What was never read yet is told as to come.
-            if let Some(path) = self.file_in_place(id, position).map(|path| self.state.path(path)) {
-                let part = Part::Input { path, content: Digest::default() };
-                if then.contains_key(&part.name_hash()) {
-                    add(path, None);
-                }
+            if let Some(path) = self.file_in_place(id, position).map(|path| self.state.path(path))
+                && then.contains_key(&input_name(path))
+            {
+                add(path, None);
             }
         }
         reads.extend(record.into_iter().flat_map(|record| self.found_inputs(record)));

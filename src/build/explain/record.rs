@@ -7,14 +7,14 @@ use super::reads::{Now, Read};
 use super::remembered::Value;
 use super::{Explanation, lists};
 use crate::build::decide::changes::{CROWD, recorded_inputs};
-use crate::build::decide::key::{INPUT_NAMES, Part, Template};
+use crate::build::decide::key::{INPUT_NAMES, Part};
 use crate::build::engine::Engine;
 
 impl Engine<'_> {
     /// All that the record alone tells.
     pub(super) fn told_by_record(&self, path: &str) -> Option<Explanation> {
         let record = self.state.step(path)?;
-        let recorded = self.state.template(&record.template).and_then(Template::parse);
+        let recorded = self.template_of(&record);
         let mut told = Explanation::of_record(&record, recorded.as_ref());
         let outputs: Vec<&str> = std::iter::once(path).chain(record.more_outputs.iter().map(String::as_str)).collect();
         let inputs = recorded_inputs(&record, recorded.as_ref(), &outputs, |name| self.input_of(name));
@@ -52,7 +52,7 @@ impl Engine<'_> {
     /// Under which entry of `inputs:` each file stood that the last run read, as far as it is told by what that entry names:
     /// the file, or the target that made it.
     fn name_inputs(&self, record: &StepRecord, told: &mut Explanation) {
-        let Some(template) = self.state.template(&record.template).and_then(Template::parse) else { return };
+        let Some(template) = self.template_of(record) else { return };
         let names = template.params.iter().rfind(|(name, _)| name == INPUT_NAMES);
         let names: Vec<&str> = names.into_iter().flat_map(|(_, names)| names.split(',')).collect();
         let entries: Vec<String> = template
@@ -67,7 +67,7 @@ impl Engine<'_> {
         for read in told.inputs.iter_mut().filter(|read| !read.found) {
             let crowd = read.path.strip_prefix(CROWD).and_then(|place| place.parse::<usize>().ok()?.checked_sub(1));
             let maker = self.recorded_by(&read.path).and_then(|first| self.state.step(&first));
-            let maker = maker.and_then(|made| self.state.template(&made.template).and_then(Template::parse)?.target);
+            let maker = maker.and_then(|made| self.template_of(&made)?.target);
             let names_it = |entry: &String| entry.trim_end_matches('/') == read.path || Some(entry) == maker.as_ref();
             let place = crowd.or_else(|| entries.iter().position(names_it));
             read.name = place.and_then(|place| names.get(place)).map(|&name| name.to_owned());
@@ -77,7 +77,7 @@ impl Engine<'_> {
     /// The values that a record has only the digests of, as far as they stand in the path of its output.
     pub(crate) fn values_in(&self, path: &str) -> Vec<Value> {
         let Some(record) = self.state.step(path) else { return Vec::new() };
-        let template = self.state.template(&record.template).and_then(Template::parse);
+        let template = self.template_of(&record);
         let found = template.into_iter().flat_map(|template| template.bindings).filter_map(|binding| {
             let name = Part::Value { binding: &binding, value: "" }.name_hash();
             let digest = record.parts.iter().find(|part| part.name == name)?.value;

@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use crate::pipeline::makers::readings;
 use crate::pipeline::model::{self, Input, InputKind, Pattern, Pipeline, TargetId};
 use crate::pipeline::pattern::fill;
-use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::lists::{self, read_out_of};
 use super::{Explanation, Standing};
-use crate::build::decide::key::{Part, Template};
+use crate::build::decide::key::{Part, has_read};
 use crate::build::engine::Engine;
 use crate::build::request::{Asked, Unknown};
 use crate::build::steps::{StepId, printable};
@@ -138,7 +137,7 @@ impl Engine<'_> {
     pub(super) fn recorded(&self, path: &str, mut may_be: Vec<(TargetId, Values)>) -> Recorded {
         let path = path.to_owned();
         let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
-        let template = self.state.template(&record.template).and_then(Template::parse);
+        let template = self.template_of(&record);
         let agrees = |(target, values): &(TargetId, Values)| {
             values.iter().all(|(binding, value)| {
                 let part = Part::Value { binding: &self.pipeline.targets[*target].bindings[*binding].name, value };
@@ -199,10 +198,7 @@ impl Engine<'_> {
                 filled(&of.outputs.first()?.pattern, of.bindings.len(), &theirs.collect::<Option<Vec<_>>>()?)
             }
         };
-        let is_recorded = |path: &String| {
-            let name = Part::Input { path, content: Digest::default() }.name_hash();
-            record.parts.iter().any(|part| part.name == name)
-        };
+        let is_recorded = |path: &String| has_read(record, path);
         this.inputs.iter().filter_map(path).filter(is_recorded).count()
     }
 

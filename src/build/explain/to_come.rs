@@ -142,7 +142,7 @@ impl Engine<'_> {
                 return None;
             }
             let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
-            let joined: Vec<_> = on.iter().map(|(b, mine)| (*b, pattern::fill(mine, &values))).collect();
+            let joined = pattern::joined(on, &values);
             let with = joined_words(&self.named(*target, &joined));
             let why = if on.is_empty() { self.why_none(*target) } else { None };
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();

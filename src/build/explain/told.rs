@@ -8,7 +8,6 @@ use super::again::fresh;
 use super::lists::read_out_of;
 use super::{Explanation, Standing, time};
 use crate::build::decide::Decision;
-use crate::build::decide::key::Template;
 use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
@@ -21,7 +20,7 @@ use crate::store::state::StepRecord;
 impl Engine<'_> {
     pub(crate) fn explanation(&self, id: StepId) -> Explanation {
         let record = self.record_of(id);
-        let template = record.as_ref().and_then(|r| self.state.template(&r.template)).and_then(Template::parse);
+        let template = record.as_ref().and_then(|record| self.template_of(record));
         let mut told = match &record {
             Some(record) => Explanation::of_record(record, template.as_ref()),
             None => Explanation::default(),

@@ -231,8 +231,7 @@ impl Engine<'_> {
                 }
                 (None, InputKind::Target { target: of, on, .. }) => {
                     let values = self.steps.values_of(id);
-                    let joined: Vec<(usize, String)> =
-                        on.iter().map(|(theirs, mine)| (*theirs, pattern::fill(mine, &values))).collect();
+                    let joined = pattern::joined(on, &values);
                     waits.push(self.join_group(*of, &joined));
                 }
                 (None, InputKind::Path(_)) => unreachable!("a path is direct"),
