@@ -118,6 +118,8 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
 
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
     use super::*;
 
     const VARIABLE: &str = "LAYERMILL_TEST_LOCK";
@@ -233,11 +235,9 @@ mod tests {
         let (mut killed, got) = start_child(home.path());
         assert!(got);
         killed.kill().unwrap();
-        // Nobody waits for it: its id and its words stay.
-        let stat = format!("/proc/{}/stat", killed.id());
-        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
-            thread::sleep(LOOK);
-        }
+        // Its end is seen, with all of its threads, and nobody takes it away: its id and its words stay.
+        let id = WaitId::Pid(Pid::from_child(&killed));
+        waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
         assert!(fs::read_to_string(home.path().join(NAME)).unwrap().contains(&killed.id().to_string()));
         assert!(!is_held_by_another(home.path()));
         killed.wait().unwrap();
