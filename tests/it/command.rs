@@ -2,6 +2,7 @@
 
 mod depfile;
 mod inputs;
+mod one_of_several;
 mod places;
 
 use std::fs;

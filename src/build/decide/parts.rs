@@ -1,6 +1,9 @@
 //! What a step's key is made of, and what it reads.
 
+use std::collections::HashSet;
+
 use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::pattern;
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
@@ -138,7 +141,9 @@ impl Engine<'_> {
                 }
                 Wait::File(_) | Wait::None => Vec::new(),
             };
-            open.into_iter().for_each(|step| self.paths(step).for_each(&mut *see));
+            let named = self.named_output(id, position, slot.wait);
+            let is_read = |path: &&str| named.as_deref().is_none_or(|named| *path == named);
+            open.into_iter().for_each(|step| self.paths(step).filter(is_read).for_each(&mut *see));
         }
     }
 
@@ -178,11 +183,14 @@ impl Engine<'_> {
         let mut maker = KeyMaker::new(template);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+            let named = self.named_output(id, position, slot.wait);
             match slot.wait {
-                Wait::Group(group) => {
+                Wait::Group(group) if named.is_none() => {
                     maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
                 }
-                wait => self.each_file_there(wait, &mut |path, content| maker.add(&Part::Input { path, content })),
+                wait => self.each_file_there(wait, named.as_deref(), &mut |path, content| {
+                    maker.add(&Part::Input { path, content });
+                }),
             }
         }
         maker.key()
@@ -194,8 +202,9 @@ impl Engine<'_> {
         let inputs = &self.steps.target(id).inputs;
         for (position, (input, slot)) in inputs.iter().zip(self.steps.inputs_of(id)).enumerate() {
             let mut see = |part: Part<'_>, entry, is_to_come| see(&Recorded { part, entry, is_to_come });
+            let named = self.named_output(id, position, slot.wait);
             match slot.wait {
-                Wait::Group(group) if self.steps.groups[group as usize].is_crowded() => {
+                Wait::Group(group) if named.is_none() && self.steps.groups[group as usize].is_crowded() => {
                     let input = (position + 1).to_string();
                     see(Part::Set { input: &input, content: self.set_digest(group) }, None, false);
                 }
@@ -203,7 +212,7 @@ impl Engine<'_> {
                     // All that one entry has is made by steps, unless it is named by a path.
                     let is_told = matches!(wait, Wait::Group(_)) && (inputs.len() > 1 || input.path.is_some());
                     let entry = u32::try_from(position).ok().filter(|_| is_told);
-                    self.each_file(wait, &mut |path, content| {
+                    self.each_file(wait, named.as_deref(), &mut |path, content| {
                         see(Part::Input { path, content: content.unwrap_or_default() }, entry, content.is_none());
                     });
                 }
@@ -218,7 +227,7 @@ impl Engine<'_> {
     fn set_digest(&self, group: GroupId) -> Digest {
         *self.steps.groups[group as usize].digest.get_or_init(|| {
             let mut hasher = SetHasher::default();
-            self.each_file_there(Wait::Group(group), &mut |path, content| hasher.add(path, content));
+            self.each_file_there(Wait::Group(group), None, &mut |path, content| hasher.add(path, content));
             hasher.digest()
         })
     }
@@ -251,13 +260,37 @@ impl Engine<'_> {
     /// Shows every input file of a step with its content, in order, with the position of its entry under `inputs:`.
     pub(crate) fn each_input(&self, id: StepId, see: &mut dyn FnMut(usize, &str, Digest)) {
         for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
-            self.each_file_there(slot.wait, &mut |path, content| see(position, path, content));
+            let named = self.named_output(id, position, slot.wait);
+            self.each_file_there(slot.wait, named.as_deref(), &mut |path, content| see(position, path, content));
         }
     }
 
-    /// Shows the files that a slot stands for, as far as there are such.
-    fn each_file_there(&self, wait: Wait, see: &mut dyn FnMut(&str, Digest)) {
-        self.each_file(wait, &mut |path, content| {
+    /// The file that an entry under `inputs:` names by its path, where a step makes it among others: these are not read.
+    pub(crate) fn named_output(&self, id: StepId, position: usize, wait: Wait) -> Option<String> {
+        let path = self.steps.target(id).inputs.get(position)?.path.as_ref()?;
+        let maker = match wait {
+            Wait::Step(step) => self.steps.target(step),
+            Wait::Group(group) => &self.pipeline.targets[self.steps.groups[group as usize].target],
+            Wait::File(_) | Wait::None => return None,
+        };
+        (maker.outputs.len() > 1).then(|| pattern::fill(path, &self.steps.values_of(id)))
+    }
+
+    /// Those of a step's outputs that another reads.
+    pub(crate) fn paths_read(&self, id: StepId, input: StepId) -> Vec<&str> {
+        let mut read: Vec<&str> = self.paths(input).collect();
+        if read.len() > 1 {
+            let slots = self.steps.inputs_of(id).iter().enumerate().filter(|(_, slot)| self.comes_by(slot.wait, input));
+            let named: Option<HashSet<String>> =
+                slots.map(|(position, slot)| self.named_output(id, position, slot.wait)).collect();
+            read.retain(|path| named.as_ref().is_none_or(|named| named.contains(*path)));
+        }
+        read
+    }
+
+    /// Shows the files that a slot stands for, as far as there are such, or of these only the one of that name.
+    fn each_file_there(&self, wait: Wait, named: Option<&str>, see: &mut dyn FnMut(&str, Digest)) {
+        self.each_file(wait, named, &mut |path, content| {
             if let Some(content) = content {
                 see(path, content);
             }
@@ -265,10 +298,17 @@ impl Engine<'_> {
     }
 
     /// The same with those that are to come. Steps without outputs, such as absent ones, have none.
-    fn each_file(&self, wait: Wait, see: &mut dyn FnMut(&str, Option<Digest>)) {
+    fn each_file(&self, wait: Wait, named: Option<&str>, see: &mut dyn FnMut(&str, Option<Digest>)) {
+        let mut see = |path: &str, content| {
+            if named.is_none_or(|named| path == named) {
+                see(path, content);
+            }
+        };
         match wait {
-            Wait::Step(step) => self.each_output(step, see),
-            Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, see)),
+            Wait::Step(step) => self.each_output(step, &mut see),
+            Wait::Group(group) => {
+                self.steps.ordered(group).into_iter().for_each(|step| self.each_output(step, &mut see));
+            }
             Wait::File(file) => {
                 self.show(self.steps.files[file as usize], &mut |path, content| see(path, Some(content)));
             }

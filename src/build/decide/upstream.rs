@@ -145,7 +145,7 @@ impl Engine<'_> {
         let causes = |&step: &StepId| match self.upstream_cause(step) {
             Reason::Upstream(_) | Reason::UpstreamAsked(_)
                 if is_told
-                    && self.paths(step).all(is_unread)
+                    && self.paths_read(id, step).into_iter().all(is_unread)
                     && self.reads_step(id, step)
                     && self.in_doubt(step).is_none()
                     && !self.was_absent(step) =>
@@ -153,13 +153,16 @@ impl Engine<'_> {
                 if self.may_be_absent(self.steps.step(step).target as usize) {
                     vec![Reason::UpstreamNew(self.steps.label(step))]
                 } else {
-                    self.paths(step).map(|path| self.new_input(id, record, path.to_owned())).collect()
+                    let read = self.paths_read(id, step).into_iter();
+                    read.map(|path| self.new_input(id, record, path.to_owned())).collect()
                 }
             }
             Reason::UpstreamThatFailed { step: root, .. }
                 if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>
             {
-                let (first, others) = (self.path(step, 0).to_owned(), self.paths(step).len().saturating_sub(1));
+                let read = self.paths_read(id, step);
+                let first = read.first().map_or_else(String::new, |&first| first.to_owned());
+                let others = read.len().saturating_sub(1);
                 vec![Reason::UpstreamThatFailed { step: root, without: Some((first, others)) }]
             }
             cause => vec![cause],
@@ -202,14 +205,20 @@ impl Engine<'_> {
 
     /// Whether a stale step, that a step waits for, is among its inputs, and not what rows of these are read out of.
     fn reads_step(&self, id: StepId, step: StepId) -> bool {
-        let also = self.steps.shared.get(&step).into_iter().flatten().map(|&(target, _)| target);
-        let targets: Vec<TargetId> = also.chain([self.steps.step(step).target as usize]).collect();
-        let inputs = self.steps.target(id).inputs.len();
-        self.steps.slots_of(id)[..inputs].iter().any(|slot| match slot.wait {
+        self.steps.inputs_of(id).iter().any(|slot| self.comes_by(slot.wait, step))
+    }
+
+    /// Whether a step, that is waited for, is what a slot stands for, or among that.
+    pub(super) fn comes_by(&self, wait: Wait, step: StepId) -> bool {
+        match wait {
             Wait::Step(input) => input == step,
-            Wait::Group(group) => targets.contains(&self.steps.groups[group as usize].target),
+            Wait::Group(group) => {
+                let of = self.steps.groups[group as usize].target;
+                let mut also = self.steps.shared.get(&step).into_iter().flatten().map(|&(target, _)| target);
+                self.steps.step(step).target as usize == of || also.any(|target| target == of)
+            }
             Wait::File(_) | Wait::None => false,
-        })
+        }
     }
 
     /// Whether a step is among the inputs of another whatever comes of what values are read out of: it may be there for a

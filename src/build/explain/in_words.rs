@@ -78,7 +78,10 @@ impl Engine<'_> {
             InputKind::Target { target: of, on, .. } => {
                 let joined = on.iter().map(|(theirs, mine)| (*theirs, self.partly_filled(target, mine, known)));
                 let joined: Vec<(usize, String)> = joined.collect();
-                let files = self.outputs_to_come(*of, &joined);
+                let files = match &input.path {
+                    Some(path) => vec![self.partly_filled(target, path, known)],
+                    None => self.outputs_to_come(*of, &joined),
+                };
                 let each = self.values_to_come(*of, &joined);
                 if each.is_empty() && on.iter().all(|(_, mine)| is_known(mine)) {
                     let step = |path: &str| match self.steps.find_path(&self.state, path) {
@@ -129,6 +132,8 @@ impl Engine<'_> {
         let (mut reads, values) = (Vec::new(), self.steps.values_of(id));
         for (position, input) in self.steps.target(id).inputs.iter().enumerate() {
             let InputKind::Target { target, on, .. } = &input.kind else { continue };
+            let named = input.path.as_ref().map(|path| pattern::fill(path, &values));
+            let is_read = |path: &&String| named.as_ref().is_none_or(|named| *path == named);
             let crowd = crowd_name(position);
             let is_told = record.absent.is_none() && record.parts.iter().all(|part| part.name != crowd);
             if !is_told || !self.goes_on_without(id, position) {
@@ -141,7 +146,8 @@ impl Engine<'_> {
                 let (Some((target, values)), Some(made)) = (pending.next(), made) else { continue };
                 let label = self.label_of(*target, &self.sure_values(&may_be, *target, values));
                 let outputs = std::iter::once(&path).chain(&made.more_outputs);
-                reads.extend(outputs.filter(|path| !told.contains(path.as_str())).map(|path| Read {
+                let left_out = outputs.filter(is_read).filter(|path| !told.contains(path.as_str()));
+                reads.extend(left_out.map(|path| Read {
                     name: input.name.clone(),
                     step: Some((label.clone(), Some(Standing::Pending.word().to_owned()))),
                     left_out: true,

@@ -90,7 +90,10 @@ impl Engine<'_> {
                     && record.is_some_and(|record| self.was_done_without(id, record, path, step));
                 reads.push(read);
             };
-            let mut add_step = |step: StepId| self.files_of(step).iter().for_each(|path| add(path, Some(step)));
+            let named = self.named_output(id, position, slot.wait);
+            let is_read = |path: &&String| named.as_ref().is_none_or(|named| *path == named);
+            let mut add_step =
+                |step: StepId| self.files_of(step).iter().filter(is_read).for_each(|path| add(path, Some(step)));
             match slot.wait {
                 Wait::Step(step) => add_step(step),
                 Wait::Group(group) => self.steps.ordered(group).into_iter().for_each(add_step),

@@ -137,7 +137,8 @@ impl Engine<'_> {
             InputKind::Path(path) => text(path),
             InputKind::Target { target: of, on, partial } => {
                 let on: Vec<_> = on.iter().map(|(binding, value)| (binding, text(value))).collect();
-                format!("{of} {partial} {on:?}")
+                let named = input.path.as_ref().filter(|_| self.pipeline.targets[*of].outputs.len() > 1).map(text);
+                format!("{of} {partial} {on:?} {named:?}")
             }
         });
         inputs.collect()

@@ -179,9 +179,10 @@ impl Engine<'_> {
         found.find_map(|file| {
             let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
-                Some((maker, path)) => {
+                Some((maker, _)) => {
+                    // Of several outputs, one that is declared does for all: they are made before this step.
                     let mut declared = false;
-                    self.each_input(id, &mut |_, input, _| declared |= input == path);
+                    self.each_input(id, &mut |_, input, _| declared |= self.paths(maker).any(|path| path == input));
                     if declared {
                         return None;
                     }

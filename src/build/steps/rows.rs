@@ -182,11 +182,10 @@ impl Engine<'_> {
             && ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
             && paths == self.steps.outputs(b)
-            && waits[..self.pipeline.targets[ta].inputs.len()].iter().copied().eq(self
-                .steps
-                .inputs_of(b)
-                .iter()
-                .map(|s| s.wait))
+            && self.steps.inputs_of(b).iter().zip(waits).enumerate().all(|(position, (theirs, &ours))| {
+                ours == theirs.wait && self.named_output(a, position, ours) == self.named_output(b, position, ours)
+            })
+            && self.pipeline.targets[ta].inputs.len() == self.pipeline.targets[tb].inputs.len()
     }
 
     /// Whether a step could not be made if a target that describes it, too, shared it.
