@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::manifest::{ImageManifest, SIZE_MAX};
+use self::platform::UNKNOWN;
 use self::schema1::{Schema1, V1Layer};
 use super::Platform;
 use super::few::Few;
@@ -201,7 +202,7 @@ fn platform(
         (Some(os), Some(architecture), _) => Platform { os, architecture, variant: said(variant) },
         (_, _, Some(described)) => described.clone(),
         (os, architecture, None) => {
-            let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
+            let or_unknown = |value: Option<String>| value.unwrap_or_else(|| UNKNOWN.into());
             Platform { os: or_unknown(os), architecture: or_unknown(architecture), variant: said(variant) }
         }
     }

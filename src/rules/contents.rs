@@ -74,13 +74,17 @@ pub fn told(past: &Past, start: [u8; 8]) -> Option<Sha256> {
     past.told().map(|(digest, _)| digest).filter(|digest| digest.0.starts_with(&start))
 }
 
-/// What a layer file that was taken over says that it is of, where that is not what its tag has.
+/// What a layer file that was taken over says that it is of, where that is not what its tag has, or not of the platform that
+/// was asked for.
 pub fn of_file(past: &Past) -> Option<String> {
     if past.rule != layers::KIND.name || past.made.is_none() {
         return None;
     }
     match past.told() {
-        Some((told, _)) if past.tag == Some(TagDigest::Whole(told)) => None,
+        Some((told, platform)) if past.tag == Some(TagDigest::Whole(told)) => {
+            let parsed = |text: &str| text.parse::<Platform>().ok();
+            layers::other_platform(&parsed(past.param("platform")?)?, &parsed(&platform?)?, true)
+        }
         Some((told, _)) => Some(format!("the file says that it is of {told}")),
         None => Some("the file does not say of which digest it is".to_owned()),
     }

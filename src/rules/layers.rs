@@ -135,31 +135,16 @@ impl LayersRule {
         self.platform(&values).unwrap_or_default()
     }
 
-    /// Whether a layer file that tells this digest may be that of what its tag has. Where neither the file nor the store
-    /// tells (an index that is not kept, or a file of an imagelayers server), it is believed as long as the list of tags is
-    /// not newer.
-    fn is_of(
-        &self,
-        has: Sha256,
-        told: Option<Sha256>,
-        step: &StepView,
-        unrecorded: &Unrecorded<'_>,
-    ) -> Result<(), String> {
-        if let Some(told) = told {
-            let way = registry::way(unrecorded.blobs, has, &self.platform_of(step));
-            if told == has || way.manifests.last().is_some_and(|(last, _)| *last == told) {
-                return Ok(());
-            }
-            if way.missing() != Some(has) {
-                return Err(format!("is of {told}, which is not what the tag has: {has}"));
-            }
+    /// Whether a layer file that tells this digest is that of what its tag has; `None` where neither the file nor the store
+    /// tells (an index that is not kept, or a file of an imagelayers server).
+    fn is_of(&self, has: Sha256, told: Option<Sha256>, step: &StepView, blobs: &Blobs) -> Option<bool> {
+        let told = told?;
+        if told == has {
+            return Some(true);
         }
-        match unrecorded.is_older {
-            true => {
-                Err("does not tell whether it is of what the tag has, and is older than the list of tags".to_owned())
-            }
-            false => Ok(()),
-        }
+        let way = registry::way(blobs, has, &self.platform_of(step));
+        let is_last = way.manifests.last().is_some_and(|(last, _)| *last == told);
+        (is_last || way.missing() != Some(has)).then_some(is_last)
     }
 }
 
@@ -170,6 +155,18 @@ fn unmeasured(image: &Image) -> Option<String> {
         whys.extend((!whys.contains(why)).then(|| why.clone()));
     }
     asks::some_of("layers of which the size unpacked is not to be had, and that of the blob is told", &whys)
+}
+
+/// What is to be known of an image of another platform than was asked for, where it says of which it is. One that is
+/// `alone` was not chosen by an index.
+pub(super) fn other_platform(wanted: &Platform, is: &Platform, alone: bool) -> Option<String> {
+    if wanted.accepts(is) || !is.is_told() {
+        return None;
+    }
+    Some(match alone {
+        true => format!("the image is of {is}: there is no index to choose one of {wanted} from"),
+        false => format!("the image is of {is}, though the index has it as one of {wanted}"),
+    })
 }
 
 impl Rule for LayersRule {
@@ -228,8 +225,10 @@ impl Rule for LayersRule {
     fn adopt(&self, step: &StepView, unrecorded: &Unrecorded<'_>) -> Result<Option<Vec<u8>>, String> {
         let (repo, tag) = self.tagged.of(step);
         let found = layer_file::recognise(unrecorded.bytes, &repo, &tag)?;
-        // What is known to be another platform's was made by another target.
-        let theirs = found.platform.and_then(|p| p.parse::<Platform>().ok());
+        let has = self.tagged.fingerprint(step);
+        let is_of = has.and_then(|has| self.is_of(has, found.digest, step, unrecorded.blobs));
+        // What is known to be another platform's was made by another target, unless the tag has nothing else.
+        let theirs = found.platform.and_then(|p| p.parse::<Platform>().ok()).filter(|_| is_of != Some(true));
         if let Some(theirs) = theirs.filter(|theirs| !self.platform_of(step).accepts(theirs)) {
             return Err(format!("is of the platform {theirs}"));
         }
@@ -243,11 +242,18 @@ impl Rule for LayersRule {
             Some(Ids::Shared) => return Err("has ids that are not by the recipe of Docker".to_owned()),
             None => {}
         }
-        if let Some(has) = self.tagged.fingerprint(step) {
-            return self.is_of(has, found.digest, step, unrecorded).map(|()| None);
+        let Some(has) = has else {
+            let digest = found.digest.ok_or("does not tell which digest its tag had")?;
+            return Ok(Some(tagged::answer(&digest)));
+        };
+        match (is_of, found.digest) {
+            (Some(false), Some(told)) => Err(format!("is of {told}, which is not what the tag has: {has}")),
+            // It is believed as long as the list of tags is not newer.
+            (None, _) if unrecorded.is_older => {
+                Err("does not tell whether it is of what the tag has, and is older than the list of tags".to_owned())
+            }
+            _ => Ok(None),
         }
-        let digest = found.digest.ok_or("does not tell which digest its tag had")?;
-        Ok(Some(tagged::answer(&digest)))
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
@@ -263,9 +269,13 @@ impl Rule for LayersRule {
                     Answer::Absent(why) => Made::Absent(why),
                 });
             }
-            let by_digest = async |digest| source.image(about, digest, &platform).await.map_err(asks::failure);
+            let by_digest = async |digest| {
+                let found = source.image(about, digest, &platform).await.map_err(asks::failure)?;
+                Ok(found.map(|image| (image, digest)))
+            };
             Ok(match self.tagged.look(job, by_digest).await? {
-                Answer::Found(Looked { content: mut image, mut notes }) => {
+                Answer::Found(Looked { content: (mut image, looked_behind), mut notes }) => {
+                    notes.extend(other_platform(&platform, &image.platform, image.digest == looked_behind));
                     if self.is_unpacked {
                         source.unpack(about, &mut image).await.map_err(asks::failure)?;
                         notes.extend(unmeasured(&image));

@@ -322,3 +322,30 @@ targets:
     by_hand.edit("/{platform}", "");
     by_hand.run(&["plan"]).exits(exit::WRONG).says("`platforms` is not for this source");
 }
+
+#[test]
+fn an_image_of_another_platform_that_no_index_names_is_taken_and_told_and_taken_over_again() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox", "library/nginx"]));
+    project.edit("select: all}}\n", "select: all}}\n    platform: linux/arm64\n");
+    let told = "the image is of linux/amd64: there is no index to choose one of linux/arm64 from";
+    let report = project.build(&["get_layer_all"]);
+    assert_eq!(report.stderr.matches(&format!(": {told}")).count(), 3, "{}", report.stderr);
+    let plain = "get_layer_all@repo=library/busybox,tag=1";
+    assert!(project.explain(plain).contains(&format!("note: {told}\n")), "{}", project.explain(plain));
+    let chosen = "get_layer_all@repo=library/nginx,tag=latest";
+    assert!(!project.explain(chosen).contains("no index"), "{}", project.explain(chosen));
+
+    // Without a record: what the rule would write again is not fetched again.
+    let (made, mark) = (project.snapshot(), registry.mark());
+    std::fs::remove_dir_all(project.path(".layermill")).expect("it was there");
+    project.build(&["get_layer_all"]).assert_nothing_done();
+    assert_eq!(registry.requests_since(mark), []);
+    made.assert_same_bytes(&project.snapshot(), "result");
+    assert!(project.explain(plain).contains(told), "{}", project.explain(plain));
+    // What an index has for another platform is not that.
+    project.edit("platform: linux/arm64", "platform: linux/amd64");
+    std::fs::remove_dir_all(project.path(".layermill")).expect("it was there");
+    let plan = project.run(&["plan", "get_layer_all"]).exits(exit::DONE);
+    assert!(plan.stdout.contains("not what the rule writes: it is of the platform linux/arm64"), "{}", plan.stdout);
+}

@@ -9,6 +9,9 @@ use crate::registry::{Platform, Platforms};
 /// The longest part of a platform.
 const WORD_MAX: usize = 64;
 
+/// What stands for what an image does not say.
+pub const UNKNOWN: &str = "unknown";
+
 /// What was expected of a platform and did not come.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, as in linux/amd64 or linux/arm/v7")]
@@ -54,6 +57,11 @@ impl Platform {
         self.os == other.os
             && self.architecture == other.architecture
             && (self.variant.is_none() || self.effective_variant() == other.effective_variant())
+    }
+
+    /// Whether an image says which one it is for.
+    pub fn is_told(&self) -> bool {
+        self.os != UNKNOWN && self.architecture != UNKNOWN
     }
 
     /// The variant, or the one that is meant where none is written (as containerd normalises platforms).

@@ -164,6 +164,7 @@ fn files_that_are_there_are_taken_over() {
     assert_eq!(adopt(&rule, &step(None), ours.as_bytes()), Ok(Some(format!("{digest}\n").into_bytes())));
     let other = file.replace("unknown/unknown", "linux/arm64");
     assert_eq!(adopt(&rule, &step(None), other.as_bytes()), Err("is of the platform linux/arm64".to_owned()));
+    assert_eq!(adopt(&rule, &step(Some(digest)), other.as_bytes()), Ok(None), "the tag has nothing else");
     let unpacked = ours.replace("linux/amd64\"", "linux/amd64\", \"sizes\": \"uncompressed\"");
     let unpacked = adopt(&rule, &step(Some(digest)), unpacked.as_bytes());
     assert_eq!(unpacked, Err("has the sizes of uncompressed layers".to_owned()));
