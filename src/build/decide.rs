@@ -15,6 +15,7 @@ pub(super) mod parts;
 pub(super) mod risk;
 mod upstream;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rustix::fs::AtFlags;
@@ -80,8 +81,10 @@ pub(super) struct Run {
     pub intact: bool,
     /// What the person should know of it.
     pub notes: Vec<String>,
-    /// Of that, what is to be known of what it made, and is recorded.
+    /// What is to be known of what it made, and is recorded.
     pub of_made: Vec<String>,
+    /// Who answered it and sent content for it, where that was not its source's own address alone.
+    pub by: BTreeSet<String>,
     /// The record of what is taken over before it runs.
     pub adopted: Option<StepRecord>,
     pub started: Option<Instant>,
@@ -229,6 +232,7 @@ impl Engine<'_> {
                 intact,
                 notes: notes.clone(),
                 of_made: Vec::new(),
+                by: BTreeSet::new(),
                 adopted: adopted.clone(),
                 started: None,
                 attempts: 0,

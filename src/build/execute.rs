@@ -218,6 +218,12 @@ impl Engine<'_> {
                     run.of_made.extend(notes);
                 }
             }
+            Message::SentBy(id, by) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.of_made.push(format!("what was fetched for it came from {}", by.join(" and ")));
+                    run.by.extend(by);
+                }
+            }
             Message::Made(id, outcome) => {
                 self.schedule.end(id);
                 let Some(run) = self.runs.remove(&id) else { return };

@@ -214,6 +214,8 @@ pub struct Account {
     pub took: Option<Duration>,
     /// How often its command was run, where it was.
     pub attempts: u32,
+    /// Who answered what it asked, and who sent what was fetched for it, where that was not its source's own address alone.
+    pub by: Vec<String>,
     /// How many steps could not be made because this one failed, told with the summary.
     pub blocks: usize,
     /// How it failed when it was last tried, for a step that would run or is kept from that (only where nothing is run).

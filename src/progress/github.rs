@@ -174,6 +174,7 @@ mod tests {
             log: Some(".layermill/logs/1.log".into()),
             took: None,
             attempts: 1,
+            by: Vec::new(),
             last_failure: None,
             earlier: None,
             blocks: 3,

@@ -87,6 +87,8 @@ struct Finished<'a> {
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "report::is_zero")]
     attempts: u32,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    by: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<&'a str>,
 }
@@ -194,6 +196,7 @@ fn finished(id: u32, account: &Account) -> Finished<'_> {
         help: account.help.as_deref(),
         seconds: account.took.map(|t| t.as_secs_f64()),
         attempts: account.attempts,
+        by: &account.by,
         log: account.log.as_deref(),
     }
 }

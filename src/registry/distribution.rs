@@ -110,8 +110,7 @@ pub fn connect(setup: &Setup, own: Option<Address>, problems: &mut Problems) -> 
 impl Distribution {
     async fn digest(&self, about: About<'_>, tag: &str) -> Result<Answer<Sha256>, SourceError> {
         let ask = |endpoint, effort| -> BoxFuture<'_, _> {
-            let digest = Endpoint::digest(endpoint, About { effort, ..about }, tag);
-            Box::pin(async move { Ok(digest.await?.map(|digest| (digest, endpoint))) })
+            Box::pin(Endpoint::digest(endpoint, About { effort, ..about }, tag))
         };
         Ok(self.heard(about, self.endpoints.ask(about.effort, ask).await?))
     }
@@ -119,9 +118,13 @@ impl Distribution {
     /// Writes down who told it: one after the other is asked.
     fn heard<T>(&self, about: About<'_>, answer: Answer<(T, &Endpoint)>) -> Answer<T> {
         answer.map(|(told, by)| {
-            about.heard.told(by.name(), std::ptr::eq(by, self.endpoints.own()));
+            about.heard.told(by.name(), self.is_own(by));
             told
         })
+    }
+
+    fn is_own(&self, endpoint: &Endpoint) -> bool {
+        std::ptr::eq(endpoint, self.endpoints.own())
     }
 
     /// The same where it may be known already.
@@ -143,7 +146,7 @@ impl Distribution {
     }
 
     fn remote<'a>(&'a self, about: About<'a>) -> Remote<'a> {
-        Remote { source: self, repo: about.repo, effort: about.effort }
+        Remote { source: self, about }
     }
 
     /// What messages call it.
@@ -153,10 +156,8 @@ impl Distribution {
 
     /// The names of a repository's tags.
     pub async fn names(&self, about: About<'_>, filter: &TagFilter) -> Result<Answer<Names>, SourceError> {
-        let ask = |endpoint, effort| -> BoxFuture<'_, _> {
-            let names = pages::names(endpoint, about.repo, filter, effort);
-            Box::pin(async move { Ok(names.await?.map(|names| (names, endpoint))) })
-        };
+        let ask =
+            |endpoint, effort| -> BoxFuture<'_, _> { Box::pin(pages::names(endpoint, about.repo, filter, effort)) };
         Ok(self.heard(about, self.endpoints.ask(about.effort, ask).await?))
     }
 

@@ -143,21 +143,44 @@ impl TagFilter {
     }
 }
 
-/// Who was asked for a step, and who told which tags there are and which digests they have.
+/// Who was asked for a step, who told which tags there are and which digests they have, and who sent content for it.
 #[derive(Debug)]
-pub struct Heard(Mutex<Tellers>);
+pub struct Heard(Mutex<Addresses>);
 
 #[derive(Debug)]
-struct Tellers {
+struct Addresses {
     asked: bool,
+    told: Named,
+    sent: Named,
+}
+
+/// Addresses of a source.
+#[derive(Debug)]
+struct Named {
     names: BTreeSet<String>,
-    /// It was not the source's own address alone.
+    /// It is not the source's own alone.
     others: bool,
+}
+
+impl Named {
+    const fn new() -> Self {
+        Self { names: BTreeSet::new(), others: false }
+    }
+
+    fn add(&mut self, name: String, is_own: bool) {
+        self.others |= !is_own;
+        self.names.insert(name);
+    }
+
+    /// All of them, where it is not the source's own alone.
+    fn listed(&self) -> Vec<String> {
+        self.names.iter().filter(|_| self.others).cloned().collect()
+    }
 }
 
 impl Heard {
     pub const fn new() -> Self {
-        Self(Mutex::new(Tellers { asked: false, names: BTreeSet::new(), others: false }))
+        Self(Mutex::new(Addresses { asked: false, told: Named::new(), sent: Named::new() }))
     }
 
     /// Somebody is asked: the store has not got all.
@@ -173,15 +196,22 @@ impl Heard {
     pub fn told(&self, name: String, is_own: bool) {
         let mut heard = lock(&self.0);
         heard.asked = true;
-        heard.others |= !is_own;
-        heard.names.insert(name);
+        heard.told.add(name, is_own);
+    }
+
+    /// An address sent content: the source's own, or another one.
+    pub fn sent(&self, name: String, is_own: bool) {
+        lock(&self.0).sent.add(name, is_own);
     }
 
     /// Who told it, where it was not the source's own address alone.
-    pub fn by(&self) -> String {
-        let heard = lock(&self.0);
-        let names: Vec<&str> = heard.names.iter().filter(|_| heard.others).map(String::as_str).collect();
-        names.join(" and ")
+    pub fn by(&self) -> Vec<String> {
+        lock(&self.0).told.listed()
+    }
+
+    /// Who sent content, where it was not the source's own address alone.
+    pub fn sent_by(&self) -> Vec<String> {
+        lock(&self.0).sent.listed()
     }
 }
 

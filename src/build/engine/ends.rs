@@ -136,6 +136,7 @@ impl Engine<'_> {
             log: None,
             took: None,
             attempts: 0,
+            by: Vec::new(),
             blocks: 0,
             last_failure: None,
             earlier: None,

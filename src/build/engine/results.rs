@@ -64,7 +64,8 @@ impl Engine<'_> {
         let same = before.as_ref().filter(|b| b.key == run.record.key);
         let unmoved = same.is_some_and(|b| b.absent.is_none());
         let told: Vec<String> = notes.iter().map(|note| note.replace('\n', " ")).collect();
-        run.record.asking = Asking { unchanged: unmoved, before: None, by, notes: told.join("\n") };
+        run.record.asking = Asking { unchanged: unmoved, before: None, by: by.join(" and "), notes: told.join("\n") };
+        run.by.extend(by);
         run.notes = notes;
         let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
         if let Some(before) = before {
@@ -256,6 +257,7 @@ impl Engine<'_> {
             account.log = end.log;
             account.took = run.started.map(|started| started.elapsed());
             account.attempts = run.attempts;
+            account.by = run.by.iter().cloned().collect();
         }
     }
 }

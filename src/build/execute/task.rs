@@ -31,6 +31,8 @@ pub(crate) enum Message {
     Ran(StepId, Option<Printed>, u32),
     /// What the person should know of what was made; sent before what came of it.
     Noted(StepId, Vec<String>),
+    /// Who sent the content that it was made of; sent before what came of it.
+    SentBy(StepId, Vec<String>),
     /// What a step found that it reads, before its outputs are in place: whether it may have.
     Found {
         id: StepId,
@@ -50,7 +52,7 @@ pub(crate) enum Answered {
         bytes: Vec<u8>,
         notes: Vec<String>,
         /// Who gave it, where that was not the source's own address alone.
-        by: String,
+        by: Vec<String>,
         earlier: Option<Earlier>,
     },
     Absent(String),
@@ -144,7 +146,12 @@ impl Making {
     async fn outcome(&self, reply: &Reply) -> Result<Outcome, Failure> {
         let job = &self.job;
         let before = found::before(&self.found_before, &job.root);
-        let (contents, found) = match self.made(reply).await? {
+        let made = self.made(reply).await?;
+        let sent_by = job.heard.sent_by();
+        if !sent_by.is_empty() {
+            reply.tell(Message::SentBy(reply.id, sent_by));
+        }
+        let (contents, found) = match made {
             Made::Absent(why) => {
                 let learnt = if job.heard.was_asked() { Learnt::Asked } else { Learnt::Seen };
                 return Ok(Outcome::Absent { why, learnt });

@@ -11,14 +11,28 @@ use crate::registry::image::fetches::{Fetches, Place};
 use crate::registry::image::genuine::Genuine;
 use crate::registry::image::lookup::Content;
 use crate::registry::image::measure::{Measures, Piece, Pieces};
-use crate::registry::{Answer, Effort, SourceError, words};
+use crate::registry::{About, Answer, Effort, SourceError, words};
 use crate::store::Sha256;
 
 /// The content of one repository.
 pub struct Remote<'a> {
     pub source: &'a Distribution,
-    pub repo: &'a str,
-    pub effort: Effort,
+    pub about: About<'a>,
+}
+
+impl<'a> Remote<'a> {
+    /// Asks one address after the other, and writes down who sent it.
+    async fn ask<T>(
+        &'a self,
+        question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
+        is_right: impl Fn(&T) -> bool,
+    ) -> Result<Answer<T>, SourceError> {
+        let answer = self.source.endpoints.ask_for(self.about.effort, question, is_right).await?;
+        Ok(answer.map(|(content, by)| {
+            self.about.heard.sent(by.name(), self.source.is_own(by));
+            content
+        }))
+    }
 }
 
 impl Content for Remote<'_> {
@@ -27,14 +41,14 @@ impl Content for Remote<'_> {
     }
 
     fn place(&self) -> Place {
-        Place { address: self.source.address.clone(), repo: self.repo.to_owned() }
+        Place { address: self.source.address.clone(), repo: self.about.repo.to_owned() }
     }
 
     fn manifest<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            Box::pin(endpoint.manifest(self.repo, digest, effort))
+            Box::pin(endpoint.manifest(self.about.repo, digest, effort))
         };
-        Box::pin(self.source.endpoints.ask(self.effort, ask))
+        Box::pin(self.ask(ask, |_| true))
     }
 
     fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
@@ -43,15 +57,15 @@ impl Content for Remote<'_> {
             if size > limit {
                 let what = format!(
                     "{}@{digest}: {size} bytes, more than the {} that are the most",
-                    self.repo,
+                    self.about.repo,
                     words::size(limit)
                 );
                 return Err(SourceError::new(what).help("raise `manifest_limit:` of the source"));
             }
             let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-                Box::pin(endpoint.blob(self.repo, digest, effort))
+                Box::pin(endpoint.blob(self.about.repo, digest, effort))
             };
-            self.source.endpoints.ask(self.effort, ask).await
+            self.ask(ask, |_| true).await
         })
     }
 }
@@ -63,16 +77,16 @@ impl Pieces for Remote<'_> {
 
     fn size<'a>(&'a self, digest: &'a Sha256) -> BoxFuture<'a, Result<Answer<u64>, SourceError>> {
         let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            Box::pin(endpoint.blob_size(self.repo, digest, effort))
+            Box::pin(endpoint.blob_size(self.about.repo, digest, effort))
         };
-        Box::pin(self.source.endpoints.ask(self.effort, ask))
+        Box::pin(self.ask(ask, |_| true))
     }
 
     fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            Box::pin(endpoint.blob_piece(self.repo, digest, start, length, effort))
+            Box::pin(endpoint.blob_piece(self.about.repo, digest, start, length, effort))
         };
-        Box::pin(async move { self.source.endpoints.ask(self.effort, ask).await })
+        Box::pin(async move { self.ask(ask, |_| true).await })
     }
 
     fn count<'a>(
@@ -82,9 +96,9 @@ impl Pieces for Remote<'_> {
         counter: &'a Arc<Counter>,
     ) -> BoxFuture<'a, Result<Answer<()>, SourceError>> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
-            Box::pin(endpoint.count_blob(self.repo, digest, size, counter, effort))
+            Box::pin(endpoint.count_blob(self.about.repo, digest, size, counter, effort))
         };
         let is_right = |(): &()| counter.digest() == *digest;
-        Box::pin(async move { self.source.endpoints.ask_for(self.effort, ask, is_right).await })
+        Box::pin(async move { self.ask(ask, is_right).await })
     }
 }

@@ -39,12 +39,12 @@ impl Endpoints {
     }
 
     /// Asks one after the other, as container runtimes do: a mirror has one attempt, and where it fails, or has not what
-    /// is wanted, the next one is asked. What the registry itself says counts.
+    /// is wanted, the next one is asked. What the registry itself says counts. What is found comes with who gave it.
     pub async fn ask<'a, T>(
         &'a self,
         effort: Effort,
         question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
-    ) -> Result<Answer<T>, SourceError> {
+    ) -> Result<Answer<(T, &'a Endpoint)>, SourceError> {
         self.ask_for(effort, question, |_| true).await
     }
 
@@ -54,12 +54,12 @@ impl Endpoints {
         effort: Effort,
         question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
         is_right: impl Fn(&T) -> bool,
-    ) -> Result<Answer<T>, SourceError> {
+    ) -> Result<Answer<(T, &'a Endpoint)>, SourceError> {
         let once = Effort { retries: Some(0), ..effort };
         let mut failures = Vec::new();
         for mirror in self.mirrors.iter().filter(|m| !m.rests()) {
             match question(&mirror.endpoint, once).await {
-                Ok(Answer::Found(found)) if is_right(&found) => return Ok(Answer::Found(found)),
+                Ok(Answer::Found(found)) if is_right(&found) => return Ok(Answer::Found((found, &mirror.endpoint))),
                 Ok(Answer::Found(_)) => {
                     mirror.endpoint.session.sent_wrong_content();
                     failures.push(format!("{} sent other content than was asked for", mirror.endpoint.name()));
@@ -73,12 +73,13 @@ impl Endpoints {
                 }
             }
         }
-        question(&self.own, effort).await.map_err(|mut error| {
+        let answer = question(&self.own, effort).await.map_err(|mut error| {
             for failure in failures {
                 error.message = format!("{}; before that, of a mirror: {failure}", error.message);
             }
             error
-        })
+        })?;
+        Ok(answer.map(|found| (found, &self.own)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 use crate::support::fault;
 use crate::support::front;
@@ -13,6 +14,7 @@ use crate::support::images::Format;
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
+use crate::support::words::exit;
 
 use super::assert_says;
 
@@ -91,6 +93,31 @@ fn a_mirror_that_told_which_tags_there_are_is_named() {
     drop(mirror);
     project.build(&["tags", "one"]);
     assert!(!project.explain("tags").contains(", by "), "{}", project.explain("tags"));
+}
+
+#[test]
+fn who_sent_the_content_of_a_step_is_told_where_its_source_has_mirrors() {
+    let (registry, mirror) = (busybox(), Registry::start());
+    mirror.push("library/busybox:latest", &stock::busybox().manifest(Format::Oci));
+    let build = |mirrors: &str, step: &str| {
+        let project = project(&registry.url(), "exists");
+        project.edit(&format!("url: \"{}\"", registry.url()), &format!("url: \"{}\"{mirrors}", registry.url()));
+        project.run(&["build", "--events", "events", step]).exits(exit::DONE);
+        let finished = project.read("events").lines().find(|line| line.contains("\"finished\"")).map(str::to_owned);
+        let finished: Value = serde_json::from_str(&finished.expect("it ran")).expect("an event");
+        (project, finished["by"].clone())
+    };
+    let with_mirror = format!(", mirrors: [\"{}\"]", mirror.url());
+    let (project, by) = build(&with_mirror, "one");
+    let note = format!("note: what was fetched for it came from {}", mirror.url());
+    assert_eq!(told(&project, "one", "last made"), ["first build", &note]);
+    assert_eq!(by, json!([mirror.url()]));
+    // The bytes are the same wherever they come from.
+    let (alone, by) = build("", "one");
+    assert_eq!((told(&alone, "one", "last made"), by), (vec!["first build".to_owned()], Value::Null));
+    assert_eq!(alone.read("one.json"), project.read("one.json"));
+    project.edit(&with_mirror, "");
+    project.build(&["one"]).assert_nothing_done();
 }
 
 #[test]
