@@ -163,7 +163,7 @@ def murmur64a(data):
 
 
 def ninja_log(root, n):
-    """What ninja would have recorded of outputs that are there: it has no verb for that."""
+    """What ninja, or samurai, would have recorded of outputs that are there: they have no verb for that."""
     def entry(out, command):
         return f"0\t1\t{os.stat(root / out).st_mtime_ns}\t{out}\t{murmur64a(command.encode()):x}\n"
     with open(root / ".ninja_log", "w") as f:

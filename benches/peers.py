@@ -9,8 +9,8 @@ The graph (graph.py): N leaf files -> N copies -> N transforms -> 1 aggregate, 2
   no-op    all is up to date
   one      one leaf changed: three steps run
 Three sizes: --slow-leaves for all tools, with real builds; --clean-leaves for the fast ones; and --leaves, no-op and one
-leaf alone, for tools that can take over outputs which this script writes (`layermill adopt`; a log for ninja, which
-knows no such verb; make needs nothing). Tools are looked for on PATH; those that are not there are named. They take
+leaf alone, for tools that can take over outputs which this script writes (`layermill adopt`; a log for ninja and
+samurai, which know no such verb; make needs nothing). Tools are looked for on PATH; those that are not there are named. They take
 turns, so that a noisy machine is noisy for all of them. CPU time is user and system time of the tool with its
 children; memory is the peak of its largest process. `bare` is no tool (bare.c): a loop that looks at each file once, or
 that only runs the commands. What a tool costs beyond that is the engine's own.
@@ -132,7 +132,7 @@ def taken_over(top, tools, n, runs):
     commands = prepare(top, tools, n)
     for tool, (_, root) in commands.items():
         graph.make_outputs(root, n)
-        if tool == "ninja":
+        if tool in ("ninja", "samurai"):
             graph.ninja_log(root, n)
     adopt = [LAYERMILL, "adopt", "-q"]
     for _ in range(2):  # the second one finds every file settled
@@ -161,8 +161,7 @@ def main():
     fast = [tool for tool in present if tool not in SLOW]
     built(top, present, a.slow_leaves, max(1, a.runs // 2))
     built(top, fast, a.clean_leaves, max(1, a.runs // 2))
-    # samurai has no way to take outputs over.
-    taken_over(top, [tool for tool in fast if tool != "samurai"], a.leaves, a.runs)
+    taken_over(top, fast, a.leaves, a.runs)
     if not a.keep:
         shutil.rmtree(top)
 
