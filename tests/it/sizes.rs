@@ -1,6 +1,7 @@
 //! `sizes: uncompressed`: how large layers are, unpacked.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use flate2::Compression;
@@ -330,4 +331,44 @@ fn explain_lists_of_each_layer_how_much_of_it_was_read_for_its_size() {
     let sizes = project.path(".layermill/store/sizes");
     std::fs::remove_file(sizes).expect("removed");
     assert_eq!(project.explain(step).matches("how much of it is not recorded)\n").count(), how.len());
+}
+
+#[test]
+fn how_much_was_read_of_a_layer_that_another_repository_has_lost_is_recorded() {
+    let shared = tar(1);
+    let shared = Layer::gzip(&shared);
+    let image = |seed| of(&[shared.clone(), Layer::gzip(&tar(seed))]);
+    let repos = ["x/lost", "x/one", "x/two"];
+    let mut shelf = Shelf::default();
+    repos.iter().zip(2..).for_each(|(repo, seed)| shelf.put(&format!("{repo}:latest"), &image(seed)));
+    // All three ask at the same time, and are told by whoever was the first.
+    let manner = fault::Manner { latency: Duration::from_millis(100), ..fault::Manner::default() };
+    let server = Server::start_as(manner, move |seen| match seen.path.starts_with("/v2/x/lost/blobs/") {
+        true if seen.path.ends_with(&shared.blob.digest) => fault::not_found("BLOB_UNKNOWN"),
+        _ => shelf.answer(seen),
+    });
+    let project = Project::new(&stock::pipeline_for(&server.url(), &repos));
+    set_for_layers(&project, UNCOMPRESSED);
+    project.build(&["get_layer_latest"]);
+    for repo in &repos[1..] {
+        let told = project.explain(&format!("get_layer_latest@repo={repo},tag=latest"));
+        assert!(!told.contains("how much of it is not recorded"), "{told}");
+        assert_eq!(told.matches(" (a layer: ").count(), 2, "{told}");
+    }
+}
+
+#[test]
+fn of_several_layers_whose_sizes_cannot_be_asked_for_offline_the_first_is_named_before_and_after() {
+    let made: Vec<Layer> = (1..8).map(|seed| Layer::gzip(&tar(seed))).collect();
+    let registry = Registry::start();
+    registry.push("x/all:latest", &of(&made));
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["x/all"]));
+    project.build(&["get_layer_latest"]);
+    set_for_layers(&project, UNCOMPRESSED);
+    let first = &made[0].blob.digest;
+    let plan = project.run(&["plan", "--offline", "get_layer_latest"]).exits(exit::DONE).stdout;
+    assert!(plan.contains(&format!("the unpacked size of the layer {first} (and of 6 more)")), "{plan}");
+    let report = project.build_exits(exit::FAILED, &["--offline", "get_layer_latest"]);
+    let message = report.step("get_layer_latest@repo=x/all,tag=latest").message.clone().unwrap_or_default();
+    assert!(message.contains(first), "{message}");
 }

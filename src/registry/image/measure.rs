@@ -6,7 +6,7 @@
 //! blob. The end of a gzip tells its size modulo 4 GiB: where it may be larger, packed to no less than a sixteenth, the
 //! blob is counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,11 +82,16 @@ pub async fn packed<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, digest: Sha25
 
 /// Puts the sizes of the unpacked layers in place of those of their blobs.
 pub async fn unpack<P: Pieces + ?Sized>(pieces: &P, blobs: &Blobs, image: &mut Image) -> Result<(), SourceError> {
-    let files = image.layers.iter().filter_map(|l| l.files.as_ref());
-    let distinct: HashMap<String, Files> = files.map(|f| (f.digest.clone(), f.clone())).collect();
+    let mut seen = HashSet::new();
+    let files = image.layers.iter().filter_map(|l| l.files.as_ref()).filter(|f| seen.insert(f.digest.as_str()));
+    // In their order: of several that cannot be had, the first is told.
+    let distinct: Vec<Files> = files.cloned().collect();
     let sizes: HashMap<String, Answer<u64>> = stream::iter(distinct)
-        .map(|(digest, files)| async move { Ok::<_, SourceError>((digest, unpacked(pieces, blobs, &files).await?)) })
-        .buffer_unordered(TOGETHER)
+        .map(|files| async move {
+            let size = unpacked(pieces, blobs, &files).await?;
+            Ok::<_, SourceError>((files.digest, size))
+        })
+        .buffered(TOGETHER)
         .try_collect()
         .await?;
     image.set_unpacked(|files| match sizes.get(&files.digest) {
@@ -199,7 +204,7 @@ where
 {
     let known = || blobs.sizes().get(measure, &digest).map(|size| Told { size, seen: None });
     let is_ours = AtomicBool::new(false);
-    let find_out = async {
+    let find_out = || async {
         is_ours.store(true, Ordering::Relaxed);
         // Whoever was in flight before may have found it out.
         if let Some(told) = known() {
@@ -215,9 +220,9 @@ where
     if let Some(told) = known() {
         return Ok(Answer::Found(told));
     }
-    match pieces.measures().run((measure, digest), find_out).await? {
+    match pieces.measures().run((measure, digest), find_out()).await? {
         // Who asked may have asked a repository that does not have what ours has.
-        Answer::Absent(_) if !is_ours.load(Ordering::Relaxed) => ask().await,
+        Answer::Absent(_) if !is_ours.load(Ordering::Relaxed) => find_out().await,
         found => Ok(found),
     }
 }
