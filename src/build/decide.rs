@@ -25,7 +25,7 @@ use crate::rules::{Asks, Failure};
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
-use self::adoption::{TAKEN_OVER, UNKNOWN_INPUTS};
+use self::adoption::TAKEN_OVER;
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::place::{Destination, listed};
@@ -215,11 +215,11 @@ impl Engine<'_> {
             _ => None,
         }));
         let mut notes = Vec::new();
-        if self.mode == Mode::Adopt && is_settled && self.takes_over(id, compiled, &outputs) {
-            if !compiled.rule.common().finds {
-                return self.taken_over(id, compiled, &view, &outputs, files);
+        if self.mode == Mode::Adopt && self.takes_over(id, compiled, &outputs) {
+            match self.not_taken_over(compiled, upstream) {
+                None => return self.taken_over(id, compiled, &view, &outputs, files),
+                Some(why) => notes.push(why),
             }
-            notes.push(UNKNOWN_INPUTS.to_owned());
         }
         let run = |reasons, work, record| {
             let intact = outputs.off.is_empty();

@@ -5,6 +5,7 @@ use crate::store::state::{FileRecord, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
 use super::parts::made_part;
+use super::upstream::Upstream;
 use super::{Decision, Outputs, Work};
 use crate::build::clock;
 use crate::build::engine::{Compiled, Engine, Mode};
@@ -19,7 +20,7 @@ pub(crate) const TAKEN_OVER: &str = "taken over with the file";
 /// What is said of an output without a record that only a person may take over.
 const UNTOLD: &str = "and nothing tells what it was made from";
 /// Why the outputs of a step that finds inputs while it runs are not taken over.
-pub(crate) const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
+const UNKNOWN_INPUTS: &str = "it has a depfile: what it read is known only once it ran";
 
 impl Engine<'_> {
     /// Whether what a step found while it ran is not known, since its outputs were taken over: it has to run.
@@ -110,6 +111,20 @@ impl Engine<'_> {
         !compiled.by_source
             && self.adopt.iter().any(|asked| self.is_asked(asked, id))
             && outputs.looks.iter().all(|(_, look)| look.content().is_some())
+    }
+
+    /// Why it does not take them all the same.
+    pub(super) fn not_taken_over(&self, compiled: &Compiled, upstream: &Upstream) -> Option<String> {
+        let mut first: Vec<StepId> = upstream.stale.clone();
+        first.sort_unstable();
+        first.dedup();
+        match first.split_first() {
+            Some((&step, others)) => {
+                let more = if others.is_empty() { String::new() } else { format!(" (+{} more)", others.len()) };
+                Some(format!("it reads what is still to be made: {}{more}", self.steps.label(step)))
+            }
+            None => compiled.rule.common().finds.then(|| UNKNOWN_INPUTS.to_owned()),
+        }
     }
 
     pub(crate) fn taken_over(

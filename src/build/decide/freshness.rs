@@ -5,7 +5,7 @@ use crate::registry::Earlier;
 use crate::store::Digest;
 use crate::store::state::{StepRecord, StoredOutput};
 
-use crate::build::engine::{Compiled, Engine};
+use crate::build::engine::{Compiled, Engine, Mode};
 use crate::build::reason::{Aged, Reason};
 use crate::build::steps::StepId;
 
@@ -42,6 +42,8 @@ impl Engine<'_> {
         }
         let age = self.now_ms - record.asked_at;
         let old = match settings.fresh {
+            // Nobody is asked, and nothing is run: what is there is taken as it is, however old.
+            _ if self.mode == Mode::Adopt => false,
             Freshness::Exists => false,
             Freshness::Within(_) => self.is_past(record.asked_at, settings.fresh),
             // What is not there for a digest that is given is not asked for again.

@@ -2,6 +2,8 @@
 
 use super::exit;
 use super::parts::{json, project, said};
+use crate::support::project::Project;
+use crate::support::sample;
 
 /// A project whose outputs were made by other means, but for one part.
 fn made_elsewhere() -> super::Project {
@@ -33,6 +35,7 @@ fn what_is_missing_stays_to_run() {
     assert!(said.contains("adopted part@name=a\n") && said.contains("adopted side\n"), "{said}");
     assert!(!said.contains("adopted part@name=b"), "{said}");
     assert!(said.contains("left    part@name=b: first build\n"), "what stays is named, and why: {said}");
+    assert!(said.contains("left    whole: it reads what is still to be made: part@name=b\n"), "{said}");
     let plan = project.plan(&["whole", "side"]);
     plan.assert_only(&["part@name=b", "whole"]);
     project.build(&["whole", "side"]);
@@ -93,4 +96,29 @@ targets:
     project.plan(&["dep"]).assert_only(&["dep"]);
     project.build(&["next"]);
     assert_eq!(project.read("next.txt"), "two\n");
+}
+
+#[test]
+fn what_is_below_a_source_that_is_asked_each_time_is_taken_and_runs_once_that_answers_otherwise() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, fresh: digest, foreach: {repo: [library/redis]}, output: \"tags/{repo}.json\"}
+  count: {rule: command, fresh: always, inputs: [tags], run: \"wc -l < {in} > {out}\", output: count.txt}
+  out: {rule: command, inputs: [tags, count], run: \"cat {in} > {out}\", output: out.txt}
+",
+    );
+    let redis: Vec<_> = sample::images().into_iter().filter(|(name, _)| name.starts_with("library/redis:")).collect();
+    project.layout("images", &redis[..1]);
+    project.build(&[]);
+    project.write("out.txt", "by hand\n");
+    assert_eq!(said(&project, &["adopt", "out"]), "adopted out\nadopted 1, up to date 2, still to run 0\n");
+    // Each is asked, or runs, and makes what it had made.
+    project.build(&[]);
+    assert_eq!(project.read("out.txt"), "by hand\n");
+    let _ = std::fs::remove_dir_all(project.path("images"));
+    project.layout("images", &redis);
+    project.build(&[]);
+    assert_ne!(project.read("out.txt"), "by hand\n");
 }
