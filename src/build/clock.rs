@@ -1,4 +1,4 @@
-//! Wall-clock time, in the two units that records use.
+//! Wall-clock time, in the two units that records use, and how it is told.
 
 #[cfg(test)]
 use std::sync::{Arc, atomic};
@@ -37,4 +37,19 @@ pub fn now_ms() -> i64 {
 /// Nanoseconds since 1970; 0 for a clock that stands before.
 pub fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Milliseconds since 1970, in UTC to the second.
+pub fn time(ms: i64) -> String {
+    jiff::Timestamp::from_second(ms.div_euclid(1000)).map_or_else(|_| ms.to_string(), |t| t.to_string())
+}
+
+/// The same of a time to come.
+pub fn time_to_come(ms: i64) -> String {
+    time(whole_second(ms))
+}
+
+/// A time to come, to the second: who comes then is not to come too early. Milliseconds.
+pub fn whole_second(ms: i64) -> i64 {
+    ms.saturating_add(999).div_euclid(1000).saturating_mul(1000)
 }

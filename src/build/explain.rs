@@ -397,8 +397,3 @@ impl Engine<'_> {
         (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).any(|id| self.is_asked(asked, id))
     }
 }
-
-/// Milliseconds since 1970, in UTC to the second.
-pub fn time(ms: i64) -> String {
-    jiff::Timestamp::from_second(ms.div_euclid(1000)).map_or_else(|_| ms.to_string(), |t| t.to_string())
-}

@@ -1,18 +1,18 @@
 //! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
+mod failed;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::ops::Not;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::state::StepRecord;
-
+pub use self::failed::Failed;
+use super::clock::time_to_come;
 use super::engine::{Engine, Mode};
 use super::execute::started;
-use super::explain::time;
 use super::outcome::{ASK, Status, Told};
 use super::reasons::Reasons;
 use super::steps::StepId;
@@ -24,122 +24,6 @@ const LIMIT: u64 = 256 << 20;
 /// By the path of a step's first output. The file has one of these a line, each over those before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(BTreeMap<String, Failed>);
-
-/// An attempt that came to nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failed {
-    /// The step, since two may be told to make the same file; none in what an older build has left.
-    #[serde(default)]
-    pub step: String,
-    /// Milliseconds since 1970.
-    pub at: i64,
-    #[serde(default)]
-    pub message: String,
-    /// The build came to an end before it did.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub interrupted: bool,
-    /// It came to its end, which its record does not tell: what it was told is older than it is. Kept only while a build is
-    /// at work.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub over: bool,
-    /// It had failed before that, and may do so again.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub failed_before: bool,
-    /// A build is at it; told by those who look.
-    #[serde(skip)]
-    pub running: bool,
-    /// It is no fault of the step's: its source had no more to give.
-    #[serde(default, skip_serializing_if = "Not::not")]
-    pub deferred: bool,
-    /// When the first of those in a row came to nothing, where this is not it, and whether it was put off then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<(i64, bool)>,
-    /// What it said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Told>,
-    /// Why it ran, where it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub because: Option<String>,
-    /// What was tried first: `ask`, `make` or `restore`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<String>,
-    /// How often its command was run, where it was.
-    #[serde(default)]
-    pub attempts: u32,
-    /// Its key then, in hex, where that is known before a source has answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// What it is made from is not what it was then; told by those who look.
-    #[serde(skip)]
-    pub moved: bool,
-}
-
-impl Failed {
-    /// The word for what it came to.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self { running: true, .. } => "running",
-            Self { interrupted: true, .. } => "interrupted",
-            Self { deferred: true, .. } => "deferred",
-            _ => "failed",
-        }
-    }
-
-    /// The word for what an attempt of this row came to that was made no later than that, in milliseconds since 1970.
-    pub(super) fn word_at(&self, at: i64) -> Option<&'static str> {
-        let tries = [Some((self.at, self.deferred)), self.first];
-        let (_, deferred) = tries.into_iter().flatten().find(|(tried, _)| *tried <= at)?;
-        Some(if deferred { "deferred" } else { "failed" })
-    }
-
-    /// The same of a step in passing.
-    pub fn last(&self) -> String {
-        let before = self.had_failed().map(|before| format!("; {before}")).unwrap_or_default();
-        if self.running { self.message.clone() } else { format!("{} when it was last tried{before}", self.word()) }
-    }
-
-    /// What it had come to before the try that did not come to an end, where it may come to that again.
-    pub fn had_failed(&self) -> Option<&'static str> {
-        match self {
-            Self { failed_before: true, first: Some((_, true)), .. } => Some("it had been put off before that"),
-            Self { failed_before: true, .. } => Some("it had failed before that"),
-            _ => None,
-        }
-    }
-
-    /// What it was at, where it did not come to an end.
-    pub(super) fn under_way(&self) -> &'static str {
-        if self.asked() { "its source was asked" } else { "it ran" }
-    }
-
-    /// It was not at fault before it was begun.
-    pub(super) fn was_tried(&self) -> bool {
-        self.work.is_some() || self.because.is_some() || self.deferred || self.interrupted
-    }
-
-    /// Its source did not answer, or nothing came of the answer.
-    pub fn asked(&self) -> bool {
-        self.work.as_deref() == Some(ASK)
-    }
-
-    /// Whether it may come to the same again: that a build ended tells nothing of the step.
-    pub fn may_recur(&self) -> bool {
-        !self.over && (!self.interrupted || self.failed_before)
-    }
-
-    /// Whether it came after all that is recorded of its step.
-    pub(super) fn stands(&self, record: Option<&StepRecord>) -> bool {
-        record.is_none_or(|record| !self.is_over(record))
-    }
-
-    /// Whether it was tried again since, and not in vain. A source that was to be asked is still to be asked where its
-    /// answer of before was made use of.
-    fn is_over(&self, record: &StepRecord) -> bool {
-        let done = if self.asked() { record.asked_at } else { record.asked_at.max(record.last_made()) };
-        // Of what was begun, the record may come within the same millisecond.
-        if self.interrupted { done >= self.at } else { done > self.at }
-    }
-}
 
 impl Failures {
     /// Those that builds have left. What cannot be read tells of none.
@@ -182,7 +66,15 @@ impl Failures {
         // What was cut off came to nothing that can be told, but what it had come to before that.
         let came_to = |before: &Failed| before.first.or((!before.interrupted).then_some((before.at, before.deferred)));
         let first = failed.first.or_else(|| before.and_then(came_to));
-        self.0.insert(path, Failed { failed_before, first, ..failed });
+        // What its source said holds until it is asked again.
+        let heard = before.filter(|_| failed.is_silent());
+        let put_off_before =
+            failed.put_off_before || heard.is_some_and(|before| before.deferred || before.put_off_before);
+        let (told, told_at) = match heard.filter(|_| failed.told.is_none()) {
+            Some(before) => (before.told.clone(), before.told_at.or(before.told.as_ref().map(|_| before.at))),
+            None => (failed.told.clone(), failed.told_at),
+        };
+        self.0.insert(path, Failed { failed_before, put_off_before, first, told, told_at, ..failed });
     }
 
     /// As a file keeps it.
@@ -269,7 +161,7 @@ impl Engine<'_> {
         let mut message = account.message.clone().unwrap_or_default();
         let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
         if let Some(until) = told.as_ref().and_then(|told| told.until) {
-            message = format!("{message}; build again at {}", time(until));
+            message = format!("{message}; build again at {}", time_to_come(until));
         }
         told = told.filter(|told| !self.is_spent_by_us(&told.source));
         let mut failed = Failed {
@@ -281,8 +173,11 @@ impl Engine<'_> {
             interrupted,
             over: false,
             failed_before: false,
+            put_off_before: false,
+            offline: self.offline,
             running: false,
             told,
+            told_at: None,
             because: account.reasons.as_ref().map(|reasons| match work {
                 Some(ASK) => Reasons::of_asking(&reasons.to_record()).join("; "),
                 _ => reasons.listed().join("; "),
@@ -355,11 +250,12 @@ impl Engine<'_> {
         let mut latest: HashMap<String, (i64, Told)> = HashMap::new();
         let open = self.accounts.iter().filter(|(_, a)| matches!(a.status, Status::Stale | Status::Deferred));
         for failed in open.filter_map(|(&id, _)| self.failure_of(id, &self.failures)) {
-            let holds = |told: &Told| (failed.at..told.until.unwrap_or(i64::MAX)).contains(&self.now_ms);
+            let at = failed.told_at.unwrap_or(failed.at);
+            let holds = |told: &Told| (at..told.until.unwrap_or(i64::MAX)).contains(&self.now_ms);
             let Some(told) = failed.told.clone().filter(holds) else { continue };
-            let kept = latest.entry(told.source.clone()).or_insert((failed.at, told.clone()));
-            if (failed.at, told.until) > (kept.0, kept.1.until) {
-                *kept = (failed.at, told);
+            let kept = latest.entry(told.source.clone()).or_insert((at, told.clone()));
+            if (at, told.until) > (kept.0, kept.1.until) {
+                *kept = (at, told);
             }
         }
         latest.into_iter().map(|(source, (_, told))| (source, told)).collect()

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::registry::Earlier;
 use crate::store::state::StepRecord;
 
-use super::explain::time;
+use super::clock::time;
 use super::reason::Reason;
 
 /// So many causes are kept by themselves; of more, it is counted how many there are.

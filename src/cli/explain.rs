@@ -4,8 +4,9 @@ mod json;
 
 use std::fmt::Write;
 
+use crate::build::clock::time;
 use crate::build::explain::reads::{Now, Read};
-use crate::build::explain::{Explanation, Standing, explain, tell_inside, time};
+use crate::build::explain::{Explanation, Standing, explain, tell_inside};
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::request::Asked;

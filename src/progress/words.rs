@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::build::clock::whole_second;
 use crate::build::events::{Printed, Progress};
 use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
 use crate::registry::HostNote;
@@ -84,8 +85,7 @@ pub fn pulls(p: &Pulls) -> String {
 fn moment(at: i64) -> String {
     let now = jiff::Timestamp::now().as_millisecond();
     let left = Duration::from_millis(u64::try_from(at - now).unwrap_or(0));
-    // Who comes to the second is not to come too early.
-    let time = jiff::Timestamp::from_millisecond(at.saturating_add(999)).unwrap_or_default();
+    let time = jiff::Timestamp::from_millisecond(whole_second(at)).unwrap_or_default();
     format!("{} UTC (in {})", time.strftime("%Y-%m-%d %H:%M:%S"), about(left))
 }
 

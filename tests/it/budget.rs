@@ -1,6 +1,7 @@
 //! Budgets, set and announced: what is spent is not asked for, what needs it is deferred, and a later run goes on there.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -434,4 +435,65 @@ fn what_was_put_off_and_then_cut_off_is_told_as_put_off_before_however_often() {
         let plan = project.run(&["plan", "-v"]).stdout;
         assert!(plan.contains("(interrupted when it was last tried; it had been put off before that)"), "{plan}");
     }
+}
+
+#[test]
+fn what_a_registry_told_outlasts_a_build_that_was_not_to_ask_it() {
+    let server = counting(1, "3600", Mutex::default());
+    let project = project(&server, "");
+    project.build_exits(exit::DEFERRED, &[]);
+    let pulls = |plan: &str| {
+        let told = plan.lines().find(|line| line.starts_with("pulls ")).expect("pulls").to_owned();
+        let (before, rest) = told.split_once(", until ").unwrap_or_else(|| panic!("{plan}"));
+        (before.to_owned(), rest.split_once(" UTC (in ").expect("a time").0.to_owned())
+    };
+    let told = pulls(&project.run(&["plan"]).stdout);
+    let until = format!("{}Z", told.1.replace(' ', "T"));
+    let put_off = project.run(&["explain", "get_layer_latest"]).stdout;
+    assert!(
+        put_off.contains(&format!("; build again at {until}\n")),
+        "to one second in all places: {until}\n{put_off}"
+    );
+    for _ in 0..2 {
+        assert!(project.build_exits(exit::FAILED, &["--offline"]).failed > 0);
+        let plan = project.run(&["plan", "-v"]).stdout;
+        assert_eq!(pulls(&plan), told);
+        let before = format!("it had been put off before that, until {until}");
+        assert!(plan.contains(&format!("(failed when it was last tried; {before})")), "{plan}");
+        let explained = project.run(&["explain", "get_layer_latest"]).stdout;
+        assert!(explained.contains(&format!("            {before}\n")), "{explained}");
+    }
+    // Of what failed for another reason when it was asked again, nothing is told any more.
+    drop(server);
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.run(&["plan", "-v"]).stdout;
+    assert!(!plan.contains("put off before") && !plan.contains("was told"), "{plan}");
+}
+
+#[test]
+fn what_was_put_off_then_failed_and_then_was_cut_off_is_told_as_failed_before() {
+    let mut shelf = Shelf::default();
+    shelf.put("x/a:latest", &stock::busybox().manifest(Format::Oci));
+    let phase = Arc::new(AtomicUsize::new(0));
+    let server = Server::start({
+        let phase = phase.clone();
+        move |seen| match phase.load(Ordering::SeqCst) {
+            _ if !is_pull(seen) => shelf.answer(seen),
+            0 => fault::error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            1 => fault::reply(StatusCode::BAD_REQUEST, &[], ""),
+            _ => fault::stalls(),
+        }
+    });
+    let project = Project::new(&stock::pipeline_for(&server.url(), &["x/a"]));
+    project.build_exits(exit::DEFERRED, &["get_layer_latest"]);
+    phase.store(1, Ordering::SeqCst);
+    project.build_exits(exit::FAILED, &["get_layer_latest"]);
+    phase.store(2, Ordering::SeqCst);
+    let asked = pulls(&server).len();
+    let mut build = project.start(&["build", "get_layer_latest"]);
+    build.until("its source is asked", |_: &Running| (pulls(&server).len() > asked).then_some(()));
+    build.signal(rustix::process::Signal::KILL);
+    build.wait();
+    let plan = project.run(&["plan", "-v", "get_layer_latest"]).stdout;
+    assert!(plan.contains("(interrupted when it was last tried; it had failed before that)"), "{plan}");
 }

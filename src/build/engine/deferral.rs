@@ -8,9 +8,9 @@ use crate::rules::Failure;
 
 use super::results::End;
 use super::{Engine, Mode};
+use crate::build::clock::time_to_come;
 use crate::build::decide::{Run, Work};
 use crate::build::events::{Event, Listener};
-use crate::build::explain::time;
 use crate::build::outcome::{Deferred, Pulls, Status, Told};
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
@@ -242,7 +242,7 @@ impl Engine<'_> {
         // When there is more, as whoever is refused the first one is told.
         let forecast = needed.budget.forecast(left + 1)?;
         let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
-        let (name, until) = (needed.budget.name(), time(forecast.done + 999));
+        let (name, until) = (needed.budget.name(), time_to_come(forecast.done));
         // What its source answers may be in the store, or be that there is none; of what is left, others may have less.
         let perhaps = left > 0 || !pull.is_sure || run.work == Work::Ask;
         let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);

@@ -10,10 +10,11 @@ use crate::pipeline::pattern;
 use crate::rules::SOURCE;
 use crate::store::state::StepRecord;
 
+use super::Explanation;
 use super::lists::joined_words;
 use super::neighbourhood::list_of;
 use super::reads::Read;
-use super::{Explanation, time};
+use crate::build::clock::{time, time_to_come};
 use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
@@ -123,7 +124,7 @@ impl Engine<'_> {
         if at > self.now_ms {
             return format!("a build{online} comes before {}: the clock went back since it was {word}", time(at));
         }
-        let from = time(at.saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
+        let from = time_to_come(at.saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)));
         let then = if what == Aged::Answer { ", and its source answers otherwise" } else { "" };
         format!("a build{online} comes after {from}: it was {word} {} before{then}", written(limit))
     }

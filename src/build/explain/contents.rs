@@ -5,7 +5,8 @@ use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
 use super::remembered::Value;
-use super::{Explanation, lists, time};
+use super::{Explanation, lists};
+use crate::build::clock::time;
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;

@@ -6,7 +6,8 @@ use crate::rules::{Lane, SOURCE};
 
 use super::again::fresh;
 use super::lists::read_out_of;
-use super::{Explanation, Standing, time};
+use super::{Explanation, Standing};
+use crate::build::clock::time;
 use crate::build::decide::Decision;
 use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::source::Fake;
 use super::{Bed, HOUR};
+use crate::build::clock::time;
 use crate::build::engine::Selection;
-use crate::build::explain::{explain, time};
+use crate::build::explain::explain;
 use crate::build::request;
 use crate::build::session::Order;
 

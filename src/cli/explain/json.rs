@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::build::clock::time;
+use crate::build::explain::Explanation;
 use crate::build::explain::reads::Read;
-use crate::build::explain::{Explanation, time};
 use crate::build::reason::Reason;
 
 use super::of_failure;
@@ -123,7 +124,7 @@ struct JsonFailed<'a> {
     attempts: u32,
     /// What it is made from is not what it was then.
     other_inputs: bool,
-    /// It did not come to an end, and had failed, or had been put off, before that.
+    /// It did not come to an end, or was not to ask its source, and had failed, or had been put off, before that.
     failed_before: bool,
 }
 
@@ -188,7 +189,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             because: f.because.as_deref(),
             attempts: f.attempts,
             other_inputs: f.moved,
-            failed_before: f.failed_before,
+            failed_before: f.had_failed().is_some(),
         }),
         log: found.log.as_deref(),
         log_of_failure: found.log.is_some() && of_failure(found),
