@@ -210,7 +210,13 @@ fn made_of(found: &Explanation, lines: &mut Lines) {
     }
     lines.all("note", &found.notes);
     lines.all("out of", &found.read_out_of);
-    lines.all("", &found.list_failures);
+    if let Some((first, more)) = found.list_failures.split_first() {
+        lines.add("", first);
+        lines.and(more);
+        let unlisted =
+            (!lines.verbose && !more.is_empty()).then(|| format!("… and {} more (-v names them)", more.len()));
+        lines.all("", unlisted);
+    }
     if let Some((step, standing)) = &found.in_doubt {
         lines.add("", format!("{step} is {standing}: whether there still is such a step is seen once that is built"));
     }
@@ -292,7 +298,8 @@ fn past(found: &Explanation, lines: &mut Lines) {
             }
         }
         let target = found.step.split('@').next().unwrap_or_default();
-        let by = made.target.as_ref().filter(|by| *by != target || found.standing == Standing::Orphan);
+        let is_another = |by: &&String| *by != target || found.standing == Standing::Orphan || made.step.is_some();
+        let by = made.target.as_ref().filter(is_another);
         let word = match () {
             () if made.causes.is_empty() => "for",
             () if made.is_absent => "asked by",

@@ -21,6 +21,7 @@ mod lost;
 mod manifests;
 mod offline;
 mod order;
+mod orphans;
 mod past;
 mod reads;
 mod records;

@@ -45,6 +45,11 @@ pub struct Template {
     /// How many outputs its steps have, where that is more than one; told, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<usize>,
+    /// The path of the first of them, values unfilled, and the names of all of the target's bindings, in its order; told, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Vec<String>>,
 }
 
 impl Template {
@@ -56,7 +61,7 @@ impl Template {
     pub fn hashed(&self) -> Digest {
         let folders = self.folders.clone().filter(|places| !places.is_empty());
         let untold = Self { target: None, lists: None, inputs: None, source: None, ..self.clone() };
-        let hashed = Self { folders, entries: None, outputs: None, ..untold };
+        let hashed = Self { folders, entries: None, outputs: None, output: None, named: None, ..untold };
         Digest::of(hashed.text().as_bytes())
     }
 

@@ -156,6 +156,8 @@ fn compiled(rule: Arc<dyn Rule>, id: TargetId, pipeline: &Pipeline) -> Compiled 
         inputs,
         entries,
         outputs: Some(target.outputs.len()).filter(|outputs| *outputs > 1),
+        output: target.outputs.first().map(|output| pattern::template(&output.pattern, &target.bindings)),
+        named: Some(target.bindings.iter().map(|binding| binding.name.clone()).collect()),
         source: match &common.lane {
             Lane::Source(identity, _) => Some(identity.clone()),
             Lane::Compute | Lane::Process => None,

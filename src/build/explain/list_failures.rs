@@ -1,10 +1,13 @@
-//! What steps' values are read out of, where that did not come when it was last tried.
+//! What failed when it was last tried, and what waits for it, however far behind: what steps' values are read out of, too.
+
+use std::collections::HashSet;
 
 use crate::pipeline::model::TargetId;
 
 use crate::build::engine::Engine;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
+use crate::build::steps::waits::Wait;
 
 impl Engine<'_> {
     /// How what a step's values are read out of, and what that needs, failed when it was last tried.
@@ -13,7 +16,7 @@ impl Engine<'_> {
         while let Some(step) = open.pop() {
             let parents: Vec<StepId> =
                 self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent).collect();
-            told.extend(parents.iter().filter_map(|&parent| self.list_failure(parent)));
+            told.extend(parents.iter().flat_map(|&parent| self.failures_behind(parent)));
             open.extend(parents);
         }
         told.sort();
@@ -27,7 +30,10 @@ impl Engine<'_> {
             return Vec::new();
         }
         // One tells what is the matter with the others.
-        let first = |parent: TargetId| self.steps.rows[parent].steps.iter().find_map(|&step| self.list_failure(step));
+        let first = |parent: TargetId| {
+            let mut each = self.steps.rows[parent].steps.iter().map(|&step| self.failures_behind(step));
+            each.find(|told| !told.is_empty()).unwrap_or_default()
+        };
         let parents = parents_of(&self.pipeline.targets[target]);
         let mut told: Vec<String> =
             parents.flat_map(|parent| first(parent).into_iter().chain(self.list_failures_of(parent))).collect();
@@ -36,13 +42,65 @@ impl Engine<'_> {
         told
     }
 
-    fn list_failure(&self, step: StepId) -> Option<String> {
-        let root = self.at_risk(step).unwrap_or(step);
-        let failed = self.failure_of(root, &self.failures)?;
-        let label = self.steps.label(root);
-        Some(match failed.running {
-            true => format!("{label}: {}", failed.message),
-            false => format!("{label} {}: {}", failed.last(), failed.message),
-        })
+    /// How a step failed, or all that it waits for.
+    fn failures_behind(&self, step: StepId) -> Vec<String> {
+        let told = |root: StepId| {
+            let failed = self.failure_of(root, &self.failures)?;
+            let label = self.steps.label(root);
+            Some(match failed.running {
+                true => format!("{label}: {}", failed.message),
+                false => format!("{label} {}: {}", failed.last(), failed.message),
+            })
+        };
+        let roots = if self.at_risk(step).is_some() { self.roots_at_risk(vec![step]) } else { vec![step] };
+        roots.into_iter().filter_map(told).collect()
+    }
+
+    /// The steps that failed, or were put off, when they were last tried, and without which a build does not come to what a
+    /// step waits for.
+    pub(super) fn awaited_at_risk(&self, id: StepId) -> Vec<StepId> {
+        self.roots_at_risk(self.waits_at_risk(id))
+    }
+
+    /// The same of any of these steps.
+    fn roots_at_risk(&self, steps: Vec<StepId>) -> Vec<StepId> {
+        let (mut roots, mut seen, mut open) = (Vec::new(), HashSet::new(), steps);
+        while let Some(step) = open.pop() {
+            match self.at_risk(step).filter(|_| seen.insert(step)) {
+                Some(root) if root == step => roots.push(root),
+                Some(_) => {
+                    open.extend(self.waits_at_risk(step));
+                    open.extend(
+                        self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent),
+                    );
+                }
+                None => {}
+            }
+        }
+        roots.sort_unstable();
+        roots
+    }
+
+    /// What a step waits for that is at risk.
+    fn waits_at_risk(&self, id: StepId) -> Vec<StepId> {
+        let (mut found, mut groups) = (Vec::new(), Vec::new());
+        for (_, slot) in self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at)) {
+            match slot.wait {
+                Wait::Step(step) => found.push(step),
+                Wait::Group(group) => groups.push(group),
+                Wait::File(_) | Wait::None => {}
+            }
+        }
+        let mut seen = HashSet::new();
+        while let Some(group) = groups.pop() {
+            let this = &self.steps.groups[group as usize];
+            if this.at_risk.is_some() && seen.insert(group) {
+                let steps = &self.steps.rows[this.target].steps;
+                found.extend(this.rows.iter().map(|&row| steps[row as usize]));
+                groups.extend(self.sources(group));
+            }
+        }
+        found.retain(|&step| self.at_risk(step).is_some());
+        found
     }
 }

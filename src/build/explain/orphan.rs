@@ -66,7 +66,11 @@ impl Engine<'_> {
                     self.pipeline.targets[*target].name
                 )
             }
-            None => "no step makes it any more: no target has an output of this name".to_owned(),
+            None => {
+                let moved = self.moved_pattern(path);
+                let why = moved.unwrap_or_else(|| "no target has an output of this name".to_owned());
+                format!("no step makes it any more: {why}")
+            }
         });
         told.read_out_of = then.unwrap_or_default();
         let fate = match self.became_of(path) {

@@ -22,7 +22,7 @@ pub struct LastMade {
     pub before: Option<String>,
     /// The target whose step it was then.
     pub target: Option<String>,
-    /// The step itself, where there is none of its name now.
+    /// The step itself, where there is none of its name now, or its target gave it another one then.
     pub step: Option<String>,
 }
 

@@ -10,8 +10,9 @@ use crate::pipeline::pattern::fill;
 use crate::store::state::StepRecord;
 
 use super::lists::{self, read_out_of};
+use super::record::may_have_had;
 use super::{Explanation, Standing};
-use crate::build::decide::key::{Part, has_read};
+use crate::build::decide::key::has_read;
 use crate::build::engine::Engine;
 use crate::build::request::{Asked, Unknown};
 use crate::build::steps::{StepId, printable};
@@ -46,8 +47,9 @@ impl Engine<'_> {
             let (of, told) = match may_be.iter().find(is_pending) {
                 Some(of) => (Some(of), self.pending(of.0, &of.1, &path)?),
                 None => {
-                    let of = may_be.first();
-                    (of, self.orphan_of(&path, of).filter(|_| orphans && is_nobodys(&path))?)
+                    let of = may_be.iter().find(|(target, values)| self.may_have_made(&path, *target, values));
+                    let is_told = orphans && (of.is_some() || by_path) && is_nobodys(&path);
+                    (of, self.orphan_of(&path, of).filter(|_| is_told)?)
                 }
             };
             Some(match of.filter(|_| by_path) {
@@ -95,7 +97,11 @@ impl Engine<'_> {
 
     /// Whether anything is recorded of what was asked for that no step has now.
     pub(super) fn is_recorded(&self, asked: &Asked) -> bool {
-        !matches!(asked, Asked::Target(_)) && !self.records_of(asked).is_empty()
+        let made_it = |record: &Recorded| {
+            let mut may_be = record.may_be.iter();
+            matches!(asked, Asked::Output(..)) || may_be.any(|(t, values)| self.may_have_made(&record.path, *t, values))
+        };
+        !matches!(asked, Asked::Target(_)) && self.records_of(asked).iter().any(made_it)
     }
 
     /// The records of what was asked for that no step has now, by path.
@@ -139,11 +145,8 @@ impl Engine<'_> {
         let Some(record) = self.state.step(&path) else { return Recorded { path, may_be } };
         let template = self.template_of(&record);
         let agrees = |(target, values): &(TargetId, Values)| {
-            values.iter().all(|(binding, value)| {
-                let part = Part::Value { binding: &self.pipeline.targets[*target].bindings[*binding].name, value };
-                let name = part.name_hash();
-                record.parts.iter().all(|recorded| recorded.name != name || recorded.value == part.value())
-            })
+            let name = |binding: usize| &self.pipeline.targets[*target].bindings[binding].name;
+            values.iter().all(|(binding, value)| may_have_had(&record, name(*binding), value))
         };
         may_be.retain(agrees);
         let read: Vec<usize> =

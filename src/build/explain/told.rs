@@ -14,6 +14,7 @@ use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
 use crate::build::files::mtime;
 use crate::build::outcome::Status;
+use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
 use crate::build::steps::{Bound, StepId};
 use crate::store::state::StepRecord;
@@ -27,6 +28,9 @@ impl Engine<'_> {
             None => Explanation::default(),
         };
         told.step = self.steps.label(id);
+        if let Some(made) = told.last_made.as_mut() {
+            made.step = self.made_as_another(id);
+        }
         told.outputs = self.paths(id).map(str::to_owned).collect();
         self.tell_standing(id, &mut told);
         self.tell_values(id, &mut told);
@@ -62,6 +66,16 @@ impl Engine<'_> {
             (told.work, told.perhaps) = (account.work, account.perhaps);
             told.message.clone_from(&account.message);
             told.help.clone_from(&account.help);
+        }
+        if let (Some(first), Some(message)) = (self.may_be_blocked(id), told.message.as_mut())
+            && *message == as_before(&self.steps.label(first))
+        {
+            let mut others = self.awaited_at_risk(id);
+            others.retain(|&root| root != first);
+            if !others.is_empty() {
+                message.push_str(&format!(" (+{} more)", others.len()));
+                told.told_after = others.into_iter().map(|root| format!("and {}", self.steps.label(root))).collect();
+            }
         }
         told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
         told.last_failure = self.earlier_failure(id);

@@ -159,3 +159,36 @@ fn what_came_to_be_since_a_step_was_made_is_not_counted_as_done_without() {
     );
     assert_eq!(explained.matches("not read by the last run").count(), 4, "{explained}");
 }
+
+#[test]
+fn all_that_failed_behind_what_values_are_read_out_of_is_named() {
+    let project = Project::new(
+        "version: 1
+targets:
+  r: {rule: command, foreach: {t: [web, data, ops]}, inputs: [\"etc/{t}\"], run: \"grep -v bad {in} > {out}\", output: \"r/{t}.lst\"}
+  w: {rule: command, inputs: [r], run: \"cat {in} > {out}\", output: r/w}
+  f: {rule: command, foreach: {p: {from: w, lines: true}}, run: \"echo {p} > {out}\", output: \"r/f/{p}\"}
+  g: {rule: command, after: [w], run: \"echo 1 > {out}\", output: r/g}
+",
+    );
+    let all = ["web", "data", "ops"];
+    all.iter().for_each(|t| project.write(&format!("etc/{t}"), format!("{t}\n")));
+    project.build(&[]);
+    all.iter().for_each(|t| project.write(&format!("etc/{t}"), "bad\n"));
+    project.build_exits(exit::FAILED, &[]);
+    let explain = |step: &str| project.run(&["explain", "-v", step]).exits(exit::DONE).stdout;
+    let failed =
+        |t: &str| format!("            r@t={t} failed when it was last tried: the command failed: exit status: 1\n");
+    all.iter().for_each(|t| assert_says(&explain("f@p=web"), &[&failed(t)]));
+    let first = format!("{}            … and 2 more (-v names them)\n", failed("data"));
+    assert_says(&project.explain("f@p=web"), &[&first]);
+    let risk = "blocked?  r@t=web is tried again, and may fail or be put off as before (+2 more)\n";
+    assert_says(&project.explain("g"), &[risk]);
+    assert_says(&explain("g"), &[risk, "            and r@t=data\n", "            and r@t=ops\n"]);
+    // What is mended is told no more, and all others are.
+    project.write("etc/web", "web\n");
+    project.build_exits(exit::FAILED, &[]);
+    let told = explain("f@p=web");
+    assert_says(&told, &[&failed("data"), &failed("ops")]);
+    assert!(!told.contains("r@t=web"), "{told}");
+}

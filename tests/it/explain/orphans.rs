@@ -1,0 +1,55 @@
+//! An output that its target would put somewhere else now is told as that of the step that made it.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+#[test]
+fn an_output_whose_pattern_was_edited_is_told_as_that_of_the_step_that_made_it_and_why_none_does_now() {
+    let project = Project::new(
+        "version: 1
+targets:
+  img: {rule: command, run: \"echo arm > {out}\", output: r/img/arm.json}
+  rep: {rule: command, foreach: {team: [web]}, run: \"echo hi > {out}\", output: \"r/rep/{team}/all.txt\"}
+  l: {rule: command, foreach: {repo: [team/app]}, run: \"echo {repo} > {out}\", output: \"r/l/{repo}.json\"}
+",
+    );
+    project.build(&[]);
+    project.edit("{rule: command, run: \"echo arm", "{rule: command, foreach: {p: [x]}, run: \"echo arm");
+    project.edit("r/img/arm.json", "\"r/img/{p}.json\"");
+    project.edit("team: [web]", "month: [jan, feb], team: [web]");
+    project.edit("all.txt", "{month}.txt");
+    project.edit("repo: [team/app]", "repo: [team/app], tag: [v1]");
+    project.edit("r/l/{repo}", "r/l/{repo}/{tag}");
+    let orphans = [
+        ("r/img/arm.json", "img", "the output of img was r/img/arm.json, and is r/img/{p}.json now"),
+        ("r/rep/web/all.txt", "rep@team=web", "rep was r/rep/{team}/all.txt, and is r/rep/{team}/{month}.txt now"),
+        ("r/l/team/app.json", "l@repo=team/app", "l was r/l/{repo}.json, and is r/l/{repo}/{tag}.json now"),
+    ];
+    let told = || {
+        for (path, step, why) in orphans {
+            let explained = project.explain(path);
+            let made_by = format!("made by   {step}\n");
+            assert_says(&explained, &[&format!("{path}: orphan\n"), "no step makes it any more: ", why, &made_by]);
+            assert!(!explained.contains("month     ") && !explained.contains("tag       "), "{explained}");
+        }
+        let never = ["img@p=arm", "rep@team=web,month=all", "rep@month=all", "l@repo=team,tag=app"];
+        for step in never {
+            let run = project.run(&["explain", step]).exits(exit::WRONG).says("no step ");
+            assert!(!run.stdout.contains("orphan") && !run.stderr.contains("was made before"), "{run}");
+        }
+    };
+    told();
+    project.build(&[]);
+    told();
+    // A step of now that comes to have what another one made says which that was.
+    project.edit("month: [jan, feb]", "month: [jan, all]");
+    project.build(&["rep"]).assert_nothing_done();
+    let step = "rep@month=all,team=web";
+    assert_says(&project.explain("r/rep/web/all.txt"), &[&format!("{step}: up to date\n"), "made by   rep@team=web\n"]);
+    assert!(!project.explain("r/rep/web/jan.txt").contains("made by"));
+    // Where the target is gone, and another one has such paths.
+    project.edit("  l: ", "  m: ");
+    let gone = "no step makes it any more: there is no target l, which made it";
+    assert_says(&project.explain("r/l/team/app.json"), &[gone, "made by   l@repo=team/app\n", "repo      team/app\n"]);
+}
