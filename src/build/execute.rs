@@ -19,7 +19,7 @@ use super::decide::{Run, Work};
 use super::engine::Engine;
 use super::events::{Event, Listener, Start};
 use super::files::folders;
-use super::files::place::Destination;
+use super::files::place::{Destination, Placed};
 use super::reason::Reason;
 use super::steps::StepId;
 
@@ -125,18 +125,21 @@ impl Engine<'_> {
     fn restore(&mut self, id: StepId) {
         let Some(Run { work: Work::Restore(stored), .. }) = self.runs.get(&id).map(|r| &**r) else { return };
         let (stored, destinations) = (stored.clone(), self.destinations_of(id));
-        let (placer, blobs, folders) = (self.placer.clone(), self.blobs.clone(), self.scratch_folders.clone());
-        let (reply, log) = (Reply::of(self, id), self.log_of(self.path(id, 0)));
+        let (placer, blobs, scratch) = (self.placer.clone(), self.blobs.clone(), self.scratch_folders.clone());
+        let (reply, job) = (Reply::of(self, id), self.job(id, None));
         self.runtime.spawn_blocking(move || {
             // What a command printed once is not of what is brought back now.
-            let _ = std::fs::remove_file(log);
-            let restored = folders.take().map_err(|e| no_folder(&e)).and_then(|folder| {
+            let _ = std::fs::remove_file(&job.log);
+            let restored = scratch.take().map_err(|e| no_folder(&e)).and_then(|folder| {
                 let restored = placer.restore(&stored, &destinations, &folder, &blobs);
-                folders.give_back(folder);
+                scratch.give_back(folder);
                 restored
             });
             let message = match restored {
-                Ok(Some(placed)) => Message::Made(id, Ok(Outcome::Placed(placed))),
+                // It is as if it had read them now.
+                Ok(Some(placed)) => {
+                    Message::Made(id, Ok(Outcome::Placed(Placed { inside: folders::of(&job), ..placed })))
+                }
                 Ok(None) => Message::NotRestored(id),
                 Err(failure) => Message::Made(id, Err(failure)),
             };

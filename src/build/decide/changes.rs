@@ -9,6 +9,7 @@ use crate::store::state::{KeyPart, StepRecord};
 use crate::store::{Digest, Sha256, hex, told};
 
 use super::key::{ENTRY, Part, Template, crowd_name, entry_of, input_name};
+use super::left_out::is_left_out;
 use super::parts::{Recorded, made_name, made_part};
 use crate::build::reason::Reason;
 use crate::rules::SOURCE;
@@ -53,7 +54,7 @@ impl<'a> Changes<'a> {
         if let Some(old) = old {
             template_changes(old, new, &mut found);
         }
-        let parts = record.parts.iter().filter(|part| entry_of(part).is_none());
+        let parts = record.parts.iter().filter(|part| entry_of(part).is_none() && !is_left_out(part));
         let recorded = parts.map(|p| (p.name, Known { then: Some(p.value), ..Known::default() }));
         Self {
             record,
@@ -285,7 +286,7 @@ pub fn recorded_inputs<'r>(
     };
     let is_input =
         |part: &&KeyPart| !others.contains(&part.name) && !is_of_an_output(&part.name, Some(part.value), &input);
-    let inputs = record.parts.iter().filter(is_input);
+    let inputs = record.parts.iter().filter(|part| !is_left_out(part)).filter(is_input);
     inputs.map(|part| (named(&part.name), &part.value)).collect()
 }
 

@@ -2,17 +2,71 @@
 
 use std::collections::HashSet;
 
-use crate::store::state::StepRecord;
+use crate::store::state::{KeyPart, StepRecord};
 
+use super::key::input_name;
 use crate::build::engine::Engine;
 use crate::build::failures::Failures;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::reasons::is_first_build;
 use crate::build::steps::StepId;
-use crate::build::steps::waits::Wait;
+use crate::build::steps::waits::{Slot, Wait};
+
+/// The names of what records have of an input that was left out, by where its step stood; the value of each is the name that
+/// the input would have. They are no part of a key.
+const LEFT_OUT: [(Status, [u8; 8]); 4] = [
+    (Status::Failed, *b"failed: "),
+    (Status::Blocked, *b"blocked:"),
+    (Status::Deferred, *b"deferred"),
+    (Status::Interrupted, *b"cut off:"),
+];
+
+/// Whether a recorded part tells of an input that was left out.
+pub(super) fn is_left_out(part: &KeyPart) -> bool {
+    LEFT_OUT.iter().any(|(_, name)| *name == part.name)
+}
+
+/// Where the step of an input stood that a recorded run left out.
+fn left_out_as(record: &StepRecord, input: &str) -> Option<Status> {
+    let value = input_name(input);
+    let mut parts = record.parts.iter().filter(|part| part.value == value);
+    parts.find_map(|part| LEFT_OUT.iter().find(|(_, name)| *name == part.name).map(|(status, _)| *status))
+}
 
 impl Engine<'_> {
+    /// The steps of the `partial` inputs that a step has to do without.
+    pub(crate) fn does_without(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
+        let slots = self.steps.slots_of(id).iter().enumerate().filter(move |(at, _)| self.goes_on_without(id, *at));
+        let steps = slots.flat_map(|(_, slot)| match slot.wait {
+            Wait::Step(step) => vec![step],
+            Wait::Group(group) => {
+                let group = &self.steps.groups[group as usize];
+                let steps = &self.steps.rows[group.target].steps;
+                group.rows.iter().map(|&row| steps[row as usize]).collect()
+            }
+            Wait::File(_) | Wait::None => Vec::new(),
+        });
+        steps.filter(|&step| self.steps.step(step).status.blocks())
+    }
+
+    /// The inputs that a step does without, as records keep them: once they come, that is to be told, whatever was built
+    /// meanwhile. Of a crowd, records tell none by itself.
+    pub(crate) fn left_out_parts(&self, id: StepId) -> Vec<KeyPart> {
+        let crowd = |(at, slot): (usize, &Slot)| match slot.wait {
+            Wait::Group(group) => self.goes_on_without(id, at) && self.steps.groups[group as usize].is_crowded(),
+            Wait::Step(_) | Wait::File(_) | Wait::None => false,
+        };
+        if self.steps.slots_of(id).iter().enumerate().any(crowd) {
+            return Vec::new();
+        }
+        let name = |status: Status| LEFT_OUT.iter().find(|(of, _)| *of == status).map(|(_, name)| *name);
+        let without = self.does_without(id).filter_map(|step| Some((step, name(self.steps.step(step).status)?)));
+        let parts = without
+            .flat_map(|(step, name)| self.paths(step).map(move |path| KeyPart { name, value: input_name(path) }));
+        parts.collect()
+    }
+
     /// An input that a step's last run did not read: where it was left out then, or was not there, that is told.
     pub(crate) fn new_input(&self, id: StepId, record: &StepRecord, input: String) -> Reason {
         match self.left_out_by_the_last_run(id, record, &input) {
@@ -45,6 +99,10 @@ impl Engine<'_> {
         {
             let was = if word == Status::Failed.word() { "" } else { "was " };
             return Some(format!("left out before, since {} {was}{word}", self.steps.label(step)));
+        }
+        if let Some(status) = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker)) {
+            let was = if status == Status::Failed { "" } else { "was " };
+            return Some(format!("left out before, since {} {was}{}", self.steps.label(maker), status.word()));
         }
         let made = self.record_of(maker).filter(|made| made.last_made() >= record.last_made())?;
         let was_absent = Reason::WasAbsent(String::new()).to_string();

@@ -163,22 +163,12 @@ impl Engine<'_> {
 
     /// What the `partial` inputs of a step lack, in words.
     pub(crate) fn went_without(&self, id: StepId) -> Option<String> {
-        let (mut lacking, mut unknown) = (Vec::new(), false);
-        for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
-            match slot.wait {
-                _ if !self.goes_on_without(id, position) => {}
-                Wait::Step(step) => lacking.push(self.steps.step(step).status),
-                Wait::Group(group) => {
-                    let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
-                    unknown |= self.sources(group).into_iter().any(is_blocked);
-                    let group = &self.steps.groups[group as usize];
-                    let steps = &self.steps.rows[group.target].steps;
-                    lacking.extend(group.rows.iter().map(|&row| self.steps.step(steps[row as usize]).status));
-                }
-                Wait::File(_) | Wait::None => {}
-            }
-        }
-        lacking.retain(|status| status.blocks());
+        let lacking: Vec<Status> = self.does_without(id).map(|step| self.steps.step(step).status).collect();
+        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+        let unknown = self.steps.slots_of(id).iter().enumerate().any(|(position, slot)| match slot.wait {
+            Wait::Group(group) if self.goes_on_without(id, position) => self.sources(group).into_iter().any(is_blocked),
+            _ => false,
+        });
         let count = match lacking.len() {
             1 => "1 step".to_owned(),
             n => format!("{n} steps"),

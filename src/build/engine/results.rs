@@ -167,6 +167,7 @@ impl Engine<'_> {
             }
             Work::Ask | Work::Make(_) => (Status::Built, run.reasons.to_record()),
         };
+        record.parts.extend(self.left_out_parts(id));
         let without = self.went_without(id);
         run.of_made.extend(without.clone());
         record.why = Some(noted(why, &run.of_made));

@@ -563,3 +563,15 @@ targets:
     project.build(&[]);
     assert_eq!(project.read("r.txt"), "by hand\n");
 }
+
+#[test]
+fn what_comes_back_from_the_store_keeps_what_was_in_the_folders_that_it_reads() {
+    let project = project();
+    project.write("src/changes", "2\n");
+    project.build(&[]);
+    project.write("src/changes", "1\n");
+    assert_eq!(project.build(&[]).step("reads").outcome, "restored");
+    project.write("src/changes", "3\n");
+    let words = ["changed input: src, from ", "changed input: src/changes, from "];
+    assert_says(&project.explain("reads"), &words);
+}

@@ -238,3 +238,30 @@ targets:
     project.build(&[]);
     assert_says(&project.explain("s"), &[&back("y"), &back("z"), "new input: b/w\n"]);
 }
+
+#[test]
+fn an_input_that_was_left_out_is_told_as_that_also_where_its_step_was_built_alone_meanwhile() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, foreach: {n: [\"1\", \"2\"]}, inputs: [a.txt], run: \"test ! -e no-{n} && cp {in} {out}\", output: \"a/{n}\"}
+  b: {rule: command, foreach: {n: [\"1\", \"2\"]}, inputs: [a], run: \"cp {in} {out}\", output: \"b/{n}\"}
+  s: {rule: command, inputs: [{target: a, partial: true}, {target: b, partial: true}], run: \"cat {in} > {out}\", output: s}
+",
+    );
+    project.write("a.txt", "1\n");
+    project.write("no-2", "");
+    project.build_exits(exit::FAILED, &[]);
+    project.remove("no-2");
+    project.build(&["b"]);
+    let why = [
+        "new input: a/2 (left out before, since a@n=2 failed)",
+        "new input: b/2 (left out before, since b@n=2 was blocked)",
+    ];
+    let explained = project.explain("s");
+    assert_says(&explained, &why);
+    assert!(!explained.contains("forgotten") && !explained.contains("is gone"), "{explained}");
+    project.build(&[]).assert_only(&["s"]);
+    assert_says(&project.explain("s"), &[&format!("last made {}", why[0]), why[1]]);
+    project.build(&[]).assert_nothing_done();
+}
