@@ -220,6 +220,9 @@ impl Engine<'_> {
         told.step = self.label_of(target, values);
         told.values = self.named(target, values);
         told.asks = self.will_ask_then(target, &told.values);
+        if let Some(made) = told.last_made.as_mut().filter(|_| !self.may_have_made(path, target, values)) {
+            made.step = made.target.as_ref().map(|by| label(by, &self.values_in(path)));
+        }
         self.tell_contents_of_record(path, &mut told);
         told.message = Some(format!("its values are read out of {parent}: {what}"));
         told.help =
