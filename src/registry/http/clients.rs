@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 
 use reqwest::{Client, Url};
-use tower::util::MapFutureLayer;
 
+use super::Settings;
+use super::connecting::TellingLayer;
 use super::fault::root_cause;
-use super::{Settings, connecting};
 use crate::registry::address::is_loopback;
 
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl Clients {
                 .user_agent(concat!("layermill/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(settings.connects_within())
-                .connector_layer(MapFutureLayer::new(connecting::telling));
+                .connector_layer(TellingLayer);
             if is_plain {
                 builder = builder.tls_certs_only([]);
             } else if let Some(tls) = settings.certificates.config(is_known)? {
