@@ -2,15 +2,17 @@
 
 mod found;
 mod ids;
+mod lines;
 #[cfg(test)]
 mod tests;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Serializer, Value};
 
 use super::image::{Image, Layer};
 pub use found::{Analyzed, Recognised, analyzed, recognise};
 pub use ids::Ids;
+use lines::Lines;
 
 /// What is said of one image. The order of the fields is that of the file.
 #[derive(Debug, Serialize)]
@@ -89,7 +91,8 @@ pub fn render(image: &Image, name: &str, tag: &str, ids: Ids) -> Vec<u8> {
     // Room for what most have: it is not to grow, and move, in pieces.
     let mut out = Vec::with_capacity(1024 * (1 + image.layers.len().min(256)));
     let ids = ids.of(image);
-    serde_json::to_writer_pretty(&mut out, &[analysis(image, name, tag, &ids)]).expect("strings and numbers only");
+    let mut to = Serializer::with_formatter(&mut out, Lines::default());
+    [analysis(image, name, tag, &ids)].serialize(&mut to).expect("strings and numbers only");
     out.push(b'\n');
     out
 }
