@@ -18,7 +18,7 @@ use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
 /// Below this, handing steps to other threads costs more than deciding them here.
-const PARALLEL_FROM: usize = 16;
+const PARALLEL_FROM: usize = 64;
 /// So many files are looked at before what was seen is taken in: what is seen of one takes more room than what is kept.
 const LOOKS: usize = 1 << 14;
 
