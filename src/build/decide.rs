@@ -190,14 +190,15 @@ impl Engine<'_> {
         let view = self.view(id);
         let mut record = self.record_of(id).filter(|record| !self.is_blind(id, record));
         let (mut adopted, mut not_adopted) = (None, None);
-        if record.is_none() && !self.forced(id) {
+        let mut outputs = self.look_at_outputs(id);
+        let is_nothing = matches!(outputs.looks.first(), Some((_, Look::Missing)));
+        if record.is_none() && !is_nothing && !self.forced(id) {
             match self.adopt(id, compiled, &view, files) {
                 Ok(taken) => adopted = Some(taken),
                 Err(why) => not_adopted = why,
             }
             record.clone_from(&adopted);
         }
-        let mut outputs = self.look_at_outputs(id);
         if adopted.is_some() {
             outputs.off.clear();
         } else if outputs.off.is_empty()

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::failed::Failed;
 use super::clock::time_to_come;
@@ -78,10 +78,8 @@ impl Failures {
     }
 
     /// As a file keeps it.
-    pub(super) fn line(&self) -> serde_json::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
+    fn line(&self) -> serde_json::Result<Vec<u8>> {
+        line(self)
     }
 
     /// Adds one to those that are kept.
@@ -116,6 +114,23 @@ impl Failures {
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }
+}
+
+/// One step alone, as a file keeps it.
+pub(super) fn line_of(path: &str, failed: &Failed) -> serde_json::Result<Vec<u8>> {
+    struct One<'a>(&'a str, &'a Failed);
+    impl Serialize for One<'_> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_map([(self.0, self.1)])
+        }
+    }
+    line(&One(path, failed))
+}
+
+fn line(failures: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(failures)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// What a file has, line by line. What cannot be read tells of nothing, as does a line that a killed build did not write

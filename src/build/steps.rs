@@ -183,7 +183,8 @@ impl<'p> Steps<'p> {
     /// `target@binding=value,…`, with nothing in it that a terminal would obey.
     pub fn label(&self, id: StepId) -> String {
         let target = self.target(id);
-        let mut label = target.name.clone();
+        let mut label = String::with_capacity(96);
+        label.push_str(&target.name);
         for (i, (binding, value)) in target.bindings.iter().zip(self.values_of(id)).enumerate() {
             label.push(if i == 0 { '@' } else { ',' });
             label.push_str(&binding.name);

@@ -9,7 +9,7 @@ use crate::rules::Lane;
 use crate::store::lock;
 
 use crate::build::engine::Engine;
-use crate::build::failures::{Failed, Failures, lines};
+use crate::build::failures::{Failed, line_of, lines};
 use crate::build::steps::StepId;
 
 /// Beside what commands leave: it goes with that at the end of a build.
@@ -44,7 +44,7 @@ impl Engine<'_> {
             work: run.map(|run| run.work.word().to_owned()),
             ..Failed::default()
         };
-        let line = Failures::of(self.path(id, 0), begun).line();
+        let line = line_of(self.path(id, 0), &begun);
         // It is only told: without it, a step that was killed is told as never tried.
         let _ = line.map_err(io::Error::from).and_then(|line| self.start_log()?.write_all(&line));
     }
