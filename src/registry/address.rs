@@ -1,5 +1,7 @@
 //! A registry's address: the `url:` of a source, with the credentials that may stand in it.
 
+use std::sync::Arc;
+
 use reqwest::Url;
 
 use super::words::shown;
@@ -41,11 +43,11 @@ pub struct BadAddress {
 
 /// The scheme, host and port of a URL: who may see a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(String);
+pub struct Origin(Arc<str>);
 
 impl Origin {
     pub fn of(url: &Url) -> Self {
-        Self(format!("{}://{}", url.scheme(), host(url)))
+        Self(format!("{}://{}", url.scheme(), host(url)).into())
     }
 }
 
@@ -57,8 +59,8 @@ impl std::fmt::Display for Origin {
 
 /// The host of a URL, and its port where that is not the usual one: what Docker and Podman keep logins for.
 pub fn host(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}", url.host_str().unwrap_or_default())
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Whether a URL stays on this machine, where nobody listens in.

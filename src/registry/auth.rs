@@ -35,7 +35,7 @@ pub struct Session {
     http: Http,
     budget: Arc<Budget>,
     account: Account,
-    origin: Origin,
+    pub origin: Origin,
     role: Role,
     demands: Demands,
     /// The first request goes alone, so that a host challenges once.

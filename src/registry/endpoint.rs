@@ -6,11 +6,11 @@ pub(super) mod learnt;
 pub(super) mod mirrors;
 pub(super) mod said;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use reqwest::{Method, StatusCode, Url};
 
-use super::address::Origin;
 use super::auth::{Outcome, Session};
 use super::http::{Follow, Reply, Request};
 use super::image::manifest;
@@ -34,19 +34,19 @@ impl Endpoint {
 
     /// What messages call it.
     pub fn name(&self) -> String {
-        Origin::of(&self.base).to_string()
+        self.session.origin.to_string()
     }
 
     /// An address below this one. Names and references are in their grammars, which need no escapes.
-    pub fn below(&self, path: &str) -> Url {
+    pub fn below(&self, path: impl Display) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url
     }
 
     /// An address below a repository.
-    pub fn url(&self, repo: &str, rest: &str) -> Url {
-        self.below(&format!("v2/{repo}/{rest}"))
+    pub fn url(&self, repo: &str, rest: impl Display) -> Url {
+        self.below(format_args!("v2/{repo}/{rest}"))
     }
 
     /// Why there is nothing where we may not look.
@@ -78,8 +78,8 @@ impl Endpoint {
         }
     }
 
-    fn manifest_request(&self, method: Method, repo: &str, reference: &str) -> Request {
-        let url = self.url(repo, &format!("manifests/{reference}"));
+    fn manifest_request(&self, method: Method, repo: &str, reference: impl Display) -> Request {
+        let url = self.url(repo, format_args!("manifests/{reference}"));
         Request { follow: Follow::Anywhere, ..Request::new(method, url, manifest::ACCEPT, self.limit) }
     }
 
@@ -97,7 +97,12 @@ impl Endpoint {
 
     /// Asks until what comes is right, as often as what fails is asked for again: it may have been damaged on the way.
     /// The inner error says what is wrong with `what`.
-    async fn until_right<T, F>(&self, what: &str, effort: Effort, ask: impl Fn() -> F) -> Result<Answer<T>, SourceError>
+    async fn until_right<T, F>(
+        &self,
+        what: impl Fn() -> String,
+        effort: Effort,
+        ask: impl Fn() -> F,
+    ) -> Result<Answer<T>, SourceError>
     where
         F: Future<Output = Result<Answer<Result<T, String>>, SourceError>>,
     {
@@ -110,7 +115,7 @@ impl Endpoint {
             };
             self.session.sent_wrong_content();
             if again == 0 {
-                return Err(SourceError::new(format!("{what} of {}: {wrong}", self.name())));
+                return Err(SourceError::new(format!("{} of {}: {wrong}", what(), self.name())));
             }
             again -= 1;
             self.session.asks_again();

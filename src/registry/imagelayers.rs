@@ -67,7 +67,7 @@ pub fn open(entry: &SourceEntry, shared: &Shared, problems: &mut Problems) -> Op
 
 impl ImageLayers {
     fn request(&self, method: Method, path: &str, limit: u64) -> Request {
-        let url = self.server.below(&format!("registry/{path}"));
+        let url = self.server.below(format_args!("registry/{path}"));
         Request::new(method, url, "application/json", limit)
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
 
+use super::digest::file_of;
 use super::sizes::Sizes;
 use super::{Digest, Sha256};
 
@@ -18,6 +19,8 @@ use super::{Digest, Sha256};
 #[derive(Clone, Debug)]
 pub struct Blobs {
     root: Arc<Path>,
+    /// The blobs themselves.
+    folder: Arc<Path>,
     sizes: Arc<Sizes>,
 }
 
@@ -51,7 +54,7 @@ impl Blobs {
     /// Opens the store in `root`, and makes it an OCI image layout where it is none yet.
     pub fn open(root: &Path) -> io::Result<Self> {
         let blobs = Self::look(root);
-        fs::create_dir_all(root.join("blobs/sha256"))?;
+        fs::create_dir_all(&blobs.folder)?;
         fs::create_dir_all(blobs.temporaries())?;
         blobs.ensure("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         blobs.ensure(
@@ -64,7 +67,7 @@ impl Blobs {
 
     /// The store in `root` as it is, for those that only look.
     pub fn look(root: &Path) -> Self {
-        Self { root: root.into(), sizes: Arc::new(Sizes::new(root)) }
+        Self { root: root.into(), folder: root.join("blobs/sha256").into(), sizes: Arc::new(Sizes::new(root)) }
     }
 
     /// What is known of the sizes of blobs that are elsewhere.
@@ -113,7 +116,7 @@ impl Blobs {
 
     /// Where the blob lies, or would lie.
     pub fn path(&self, digest: &Sha256) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        file_of(&self.folder, &digest.0)
     }
 
     /// Keeps bytes (temporary file, then rename), and gives their digest.
@@ -199,7 +202,7 @@ impl Blobs {
     }
 
     fn entries(&self) -> io::Result<Vec<(Sha256, fs::DirEntry)>> {
-        let entries = match fs::read_dir(self.root.join("blobs/sha256")) {
+        let entries = match fs::read_dir(&self.folder) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A BLAKE3 hash of content, or a step's key.
@@ -41,7 +41,7 @@ pub fn told(from: &[u8; 8], to: &[u8; 8]) -> (String, String) {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(text(&digits(&self.0)))
     }
 }
 
@@ -109,7 +109,7 @@ impl FromStr for Sha256 {
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        f.write_str(&hex(&self.0))
+        f.write_str(text(&digits(&self.0)))
     }
 }
 
@@ -119,13 +119,36 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
+/// The hex digits of a digest.
+fn digits(digest: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    spell(digest, &mut digits);
+    digits
+}
+
+fn spell(bytes: &[u8], digits: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = vec![0; 2 * bytes.len()];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    String::from_utf8(text).expect("digits are ASCII")
+}
+
+fn text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
+}
+
+/// Bytes as hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = vec![0; 2 * bytes.len()];
+    spell(bytes, &mut digits);
+    String::from_utf8(digits).expect("digits are ASCII")
+}
+
+/// A file in a folder that is named after a digest, by its hex digits alone.
+pub(super) fn file_of(folder: &Path, digest: &[u8; 32]) -> PathBuf {
+    let mut path = PathBuf::with_capacity(folder.as_os_str().len() + 65);
+    path.push(folder);
+    path.push(text(&digits(digest)));
+    path
 }

@@ -22,22 +22,22 @@ use crate::registry::{Effort, SourceError};
 const ROUNDS_MAX: usize = 4;
 
 /// How a conversation stands.
-struct Talk {
-    /// What a token is for.
-    scope: String,
-    /// The host named that scope.
-    is_theirs: bool,
+struct Talk<'a> {
+    repo: &'a str,
+    /// What a token is for, where the host named it.
+    theirs: Option<String>,
     /// It turned out to want something else than was supposed.
     is_other_demand: bool,
 }
 
-impl Talk {
-    fn about(repo: &str) -> Self {
-        let scope = match repo {
-            "" => "registry:catalog:*".to_owned(),
-            repo => format!("repository:{repo}:pull"),
-        };
-        Self { scope, is_theirs: false, is_other_demand: false }
+impl Talk<'_> {
+    /// What a token is for.
+    fn scope(&self) -> String {
+        match (&self.theirs, self.repo) {
+            (Some(theirs), _) => theirs.clone(),
+            (None, "") => "registry:catalog:*".to_owned(),
+            (None, repo) => format!("repository:{repo}:pull"),
+        }
     }
 }
 
@@ -85,7 +85,7 @@ impl Session {
 
     /// Asks with what the host is known to want, and with what it turns out to want.
     async fn converse(&self, request: &Request, repo: &str, effort: Effort) -> Result<Outcome, Fault> {
-        let mut talk = Talk::about(repo);
+        let mut talk = Talk { repo, theirs: None, is_other_demand: false };
         for _ in 0..ROUNDS_MAX {
             if let Some(outcome) = self.round(request, repo, effort, &mut talk).await? {
                 return Ok(outcome);
@@ -101,10 +101,10 @@ impl Session {
         request: &Request,
         repo: &str,
         effort: Effort,
-        talk: &mut Talk,
+        talk: &mut Talk<'_>,
     ) -> Result<Option<Outcome>, Fault> {
         let demand = self.demands.of(repo);
-        let carried = match self.carry(demand.as_ref(), &talk.scope, repo, effort).await {
+        let carried = match self.carry(demand.as_ref(), talk, repo, effort).await {
             Ok(carried) => carried,
             Err(refused) => return self.without(refused, request, repo, demand.as_ref(), effort).await,
         };
@@ -187,7 +187,7 @@ impl Session {
         key: &TokenKey,
         token: &Arc<Token>,
         challenge: Option<&Challenge>,
-        talk: &mut Talk,
+        talk: &mut Talk<'_>,
     ) -> bool {
         if self.tokens.may_renew(key, token) {
             self.tokens.forget(key, token);
@@ -195,9 +195,8 @@ impl Session {
             return true;
         }
         match challenge {
-            Some(Challenge::Bearer { scope: Some(wanted), .. }) if *wanted != talk.scope && !talk.is_theirs => {
-                talk.is_theirs = true;
-                talk.scope = wanted.clone();
+            Some(Challenge::Bearer { scope: Some(wanted), .. }) if talk.theirs.is_none() && *wanted != talk.scope() => {
+                talk.theirs = Some(wanted.clone());
                 true
             }
             _ => false,
@@ -208,7 +207,7 @@ impl Session {
     async fn carry(
         &self,
         demand: Option<&Demand>,
-        scope: &str,
+        talk: &Talk<'_>,
         repo: &str,
         effort: Effort,
     ) -> Result<Carried, Refused> {
@@ -230,7 +229,7 @@ impl Session {
                 };
             }
         };
-        let key = TokenKey { realm, service, scope: scope.to_owned(), repo: repo.to_owned() };
+        let key = TokenKey { realm, service, scope: talk.scope(), repo: repo.to_owned() };
         let token = Box::pin(self.tokens.of(&key, self.fetch(&key, effort))).await?;
         Ok(Carried::Token(key, token))
     }

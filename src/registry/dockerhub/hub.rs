@@ -130,7 +130,7 @@ impl Api {
         let mut who = Who::Anybody;
         loop {
             let mut found = Repositories::default();
-            let mut url = self.endpoint.below(&format!("v2/namespaces/{namespace}/repositories"));
+            let mut url = self.endpoint.below(format_args!("v2/namespaces/{namespace}/repositories"));
             url.query_pairs_mut().append_pair("ordering", "name");
             let end = self.walk(url, REPOSITORIES, who, effort, |page: Page<Listed>| {
                 found.count = page.count;

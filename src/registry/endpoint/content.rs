@@ -14,7 +14,7 @@ use crate::store::Sha256;
 impl Endpoint {
     /// A manifest by its digest.
     pub async fn manifest(&self, repo: &str, digest: &Sha256, effort: Effort) -> Result<Answer<Genuine>, SourceError> {
-        self.content(self.manifest_request(Method::GET, repo, &digest.to_string()), repo, digest, effort).await
+        self.content(self.manifest_request(Method::GET, repo, digest), repo, digest, effort).await
     }
 
     /// A blob by its digest.
@@ -35,11 +35,11 @@ impl Endpoint {
                 Sent { bytes: reply.body, content_type }.checked(digest)
             }))
         };
-        self.until_right(&format!("{repo}@{digest}"), effort, ask).await
+        self.until_right(|| format!("{repo}@{digest}"), effort, ask).await
     }
 
     fn blob_request(&self, method: Method, repo: &str, digest: &Sha256) -> Request {
-        let url = self.url(repo, &format!("blobs/{digest}"));
+        let url = self.url(repo, format_args!("blobs/{digest}"));
         Request { follow: Follow::Anywhere, ..Request::new(method, url, "*/*", self.limit) }
     }
 

@@ -18,6 +18,8 @@ use crate::store::blobs::Blobs;
 pub struct Heads {
     /// One told what there is, or a GET agreed that there is nothing: what they say holds.
     tell: AtomicBool,
+    /// The last one said the digest of a tag, so that no page is kept to ask by.
+    say_digests: AtomicBool,
     /// There are none: digests are those of what GETs bring.
     are_none: AtomicBool,
     /// Who looks by GET for what a HEAD did not find, while it is not known whether HEADs hold.
@@ -97,7 +99,8 @@ impl Endpoint {
     async fn head(&self, About { repo, blobs, effort, .. }: About<'_>, tag: &str) -> Result<Head, SourceError> {
         let mut request = self.manifest_request(Method::HEAD, repo, tag);
         // There is one only where a HEAD did not say the digest before.
-        let kept = self.validators.get(&request.url);
+        let say_digests = self.heads.say_digests.load(Ordering::Relaxed);
+        let kept = if say_digests { None } else { self.validators.get(&request.url) };
         request.unless = kept.as_ref().map(|page| page.tag.clone());
         let reply = match self.session.send(&request, repo, effort).await {
             Ok(Outcome::Reply(reply)) => reply,
@@ -106,7 +109,11 @@ impl Endpoint {
             Err(error) if error.is_refusal => return Ok(Head::Denied(Err(error))),
             Err(error) => return Err(error),
         };
-        match (reply.status, said_digest(&reply), kept) {
+        let said = said_digest(&reply);
+        if reply.status == StatusCode::OK {
+            self.heads.say_digests.store(said.is_some(), Ordering::Relaxed);
+        }
+        match (reply.status, said, kept) {
             (StatusCode::OK, Some(digest), _) => Ok(Head::Digest(digest)),
             (StatusCode::OK, None, Some(page)) if reply.headers.get(ETAG) == Some(&page.tag) => {
                 keep(&request, &page.again(reply.headers), blobs).map(Head::Digest)
@@ -149,7 +156,7 @@ impl Endpoint {
             self.keep_page(&request, &reply);
             Ok(Answer::Found(Ok(came)))
         };
-        self.until_right(&format!("{repo}:{tag}"), effort, ask).await
+        self.until_right(|| format!("{repo}:{tag}"), effort, ask).await
     }
 
     /// There is no such tag.

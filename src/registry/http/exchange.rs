@@ -51,18 +51,19 @@ impl Http {
         };
         let origin = Origin::of(&request.url);
         let mut left = most;
-        let mut url = request.url.clone();
+        let mut redirected: Option<Url> = None;
         for _ in 0..=REDIRECTS_MAX {
-            let at = Origin::of(&url);
+            let url = redirected.as_ref().unwrap_or(&request.url);
+            let at = redirected.as_ref().map_or_else(|| origin.clone(), Origin::of);
             // Waiting for one's turn is not waiting for the server.
             let endurance = Endurance { retries: effort.retries(), within: left.min(self.settings.connects_within()) };
             let turn = self.turn(request, &at, endurance).await?;
             let began = Instant::now();
             // Credentials are for the origin that asked, and do not come back by a detour.
             authorization = authorization.filter(|_| at == origin);
-            let client = self.clients.of(&url, at == origin, &self.settings).map_err(|e| request.refused(e))?;
+            let client = self.clients.of(url, at == origin, &self.settings).map_err(|e| request.refused(e))?;
             let connecting = Connecting::default();
-            let came = timeout(left, connecting.during(self.exchange(client, request, &url, authorization))).await;
+            let came = timeout(left, connecting.during(self.exchange(client, request, url, authorization))).await;
             let came = came.unwrap_or_else(|_| match connecting.is_under_way() {
                 true => Err(fault::unanswered(&at)),
                 false => Err(request.transient(format_args!("not done within {most:?}"))),
@@ -82,11 +83,11 @@ impl Http {
             match came? {
                 Came::Reply(reply) => {
                     let reply = fault::unless_passing(request, reply)?;
-                    return if at == origin { Ok(reply) } else { of_other_origin(request, &url, reply) };
+                    return if at == origin { Ok(reply) } else { of_other_origin(request, url, reply) };
                 }
                 Came::Redirect(next) => {
-                    self.may_follow(request, &url, &next)?;
-                    url = next;
+                    self.may_follow(request, url, &next)?;
+                    redirected = Some(next);
                 }
             }
         }

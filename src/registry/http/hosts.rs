@@ -87,7 +87,10 @@ impl Hosts {
 
     fn of(&self, origin: &Origin) -> Arc<Host> {
         let mut all = lock(&self.all);
-        if all.len() >= HOSTS_MAX && !all.contains_key(origin) {
+        if let Some(host) = all.get(origin) {
+            return host.clone();
+        }
+        if all.len() >= HOSTS_MAX {
             all.retain(|_, host| Arc::strong_count(host) > 1);
         }
         all.entry(origin.clone()).or_insert_with(|| Arc::new(Host::new(self.most))).clone()
