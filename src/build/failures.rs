@@ -161,8 +161,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Keeps that a step failed, or was put off, at once: a build may be killed before its end.
-    pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>) {
+    /// Keeps that a step failed, or was put off, at once: a build may be killed before its end. `unheard`: its source was not
+    /// to be reached.
+    pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>, unheard: bool) {
         let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
         // That another step makes its file, too, is no attempt of its own.
         if self.clashes.contains_key(&id) {
@@ -189,7 +190,7 @@ impl Engine<'_> {
             over: false,
             failed_before: false,
             put_off_before: false,
-            offline: self.offline,
+            unheard: unheard || self.offline,
             running: false,
             told,
             told_at: None,

@@ -70,7 +70,7 @@ pub fn pulls(p: &Pulls) -> String {
         }
     }
     if let Some(told) = &p.told {
-        let _ = write!(text, "; the last build was told: {}", escape::line(&told.why));
+        let _ = write!(text, "; the last build that heard of it was told: {}", escape::line(&told.why));
         let _ = match told.until.zip(told.done(p.needed)) {
             Some((until, done)) => {
                 write!(text, ", until {}; if that holds, done at {} at the soonest", moment(until), moment(done))

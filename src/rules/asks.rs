@@ -117,8 +117,8 @@ pub fn about<'a>(job: &'a Job, repo: &'a str) -> About<'a> {
 
 /// What a source did not answer, as what the step failed of.
 pub fn failure(error: SourceError) -> Failure {
-    let SourceError { message, help, deferral, .. } = error;
-    Failure { help, deferral, ..Failure::new(message) }
+    let SourceError { message, help, deferral, is_outage, .. } = error;
+    Failure { help, deferral, is_outage, ..Failure::new(message) }
 }
 
 /// `work`, unless the build is interrupted before it is done.

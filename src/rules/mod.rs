@@ -155,11 +155,14 @@ pub struct Failure {
     pub interrupted: bool,
     /// The source has no more to give for now: this is no fault either.
     pub deferral: Option<Box<Deferral>>,
+    /// The source was not to be reached, or not well: it told nothing.
+    pub is_outage: bool,
 }
 
 impl Failure {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, output: Vec::new(), interrupted: false, deferral: None }
+        let message = message.into();
+        Self { message, help: None, output: Vec::new(), interrupted: false, deferral: None, is_outage: false }
     }
 
     /// The build was interrupted while the step ran.

@@ -109,7 +109,7 @@ impl Engine<'_> {
         }
         let work = run.work.word();
         self.deferrals.waiting.push(Waiting { id, run: Box::new(run), deferral });
-        self.keep_failure(id, Some(work));
+        self.keep_failure(id, Some(work), false);
     }
 
     /// Once nothing else is left to do, takes up what was put off and has all that it needs in the store now; where
@@ -139,7 +139,7 @@ impl Engine<'_> {
                     let gives = self.budgets.of(&deferral.source, None).announced();
                     self.deferrals.add(id, &deferral, gives);
                     self.stats.ran += 1;
-                    self.keep_failure(id, Some(run.work.word()));
+                    self.keep_failure(id, Some(run.work.word()), false);
                     self.finish(id, Status::Deferred);
                 }
             }

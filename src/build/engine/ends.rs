@@ -25,7 +25,7 @@ impl Engine<'_> {
     /// Tells the failures of steps that never became ready.
     pub(crate) fn tell_untold(&mut self, listener: &mut dyn Listener) {
         for id in std::mem::take(&mut self.untold) {
-            self.keep_failure(id, None);
+            self.keep_failure(id, None, false);
             if let Some(account) = self.accounts.get(&id) {
                 listener.hear(&Event::Finished { id, account });
             }

@@ -27,6 +27,8 @@ pub(crate) struct End {
     /// The last lines of its command, and where all of them are.
     pub output: Vec<String>,
     pub log: Option<String>,
+    /// Its source told nothing.
+    pub unheard: bool,
 }
 
 impl Engine<'_> {
@@ -227,9 +229,9 @@ impl Engine<'_> {
         // The last attempt may have printed nothing, and one before it all that can help.
         let log = Some(self.log_of(self.path(id, 0))).filter(|log| run.attempts > 0 && log.exists());
         let log = log.map(|log| relative(&log, &self.pipeline.root));
-        let Failure { message, help, output, interrupted, deferral } = failure;
+        let Failure { message, help, output, interrupted, deferral, is_outage } = failure;
         // That it was interrupted, its status says.
-        let end = End { message: (!interrupted).then_some(message), help, output, log };
+        let end = End { message: (!interrupted).then_some(message), help, output, log, unheard: is_outage };
         match deferral {
             Some(deferral) if !interrupted => self.put_off(id, run, deferral, end, listener),
             _ => {
@@ -243,11 +245,12 @@ impl Engine<'_> {
     /// A step that was given to its rule is done.
     fn ended(&mut self, id: StepId, status: Status, run: Run, end: End, listener: &mut dyn Listener) {
         self.stats.ran += 1;
+        let unheard = end.unheard;
         self.account_of_run(id, status, &run, end);
         if self.resumed.contains(&id) && !status.blocks() {
             self.keep_end(id);
         }
-        self.keep_failure(id, Some(run.work.word()));
+        self.keep_failure(id, Some(run.work.word()), unheard);
         self.settle_told(id, status, listener);
     }
 

@@ -32,9 +32,9 @@ pub struct Failed {
     /// Before that, its source had put it off.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub put_off_before: bool,
-    /// Its source was not to be asked.
+    /// Its source told nothing: it was not to be asked, or not to be reached.
     #[serde(default, skip_serializing_if = "Not::not")]
-    pub offline: bool,
+    pub unheard: bool,
     /// A build is at it; told by those who look.
     #[serde(skip)]
     pub running: bool,
@@ -44,7 +44,7 @@ pub struct Failed {
     /// When the first of those in a row came to nothing, where this is not it, and whether it was put off then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<(i64, bool)>,
-    /// What it said, and when, where that was to a try before this one, which was not to ask, or did not come to an end.
+    /// What it said, and when, where that was to a try before this one, which did not hear of it, or did not come to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl Failed {
     }
 
     /// What it had come to before the try that did not come to an end, where it may come to that again; that its source had
-    /// put it off before a try that was not to ask it.
+    /// put it off before a try that heard nothing of it.
     pub fn had_failed(&self) -> Option<String> {
         let until =
             self.told.as_ref().and_then(|told| told.until).map(|until| format!(", until {}", time_to_come(until)));
@@ -104,9 +104,9 @@ impl Failed {
         }
     }
 
-    /// It tells nothing of its source: that was not to be asked, or it did not come to an end.
+    /// It tells nothing of its source, or did not come to an end.
     pub(super) fn is_silent(&self) -> bool {
-        self.offline || self.interrupted
+        self.unheard || self.interrupted
     }
 
     /// What it was at, where it did not come to an end.

@@ -124,7 +124,7 @@ struct JsonFailed<'a> {
     attempts: u32,
     /// What it is made from is not what it was then.
     other_inputs: bool,
-    /// It did not come to an end, or was not to ask its source, and had failed, or had been put off, before that.
+    /// It did not come to an end, or heard nothing of its source, and had failed, or had been put off, before that.
     failed_before: bool,
 }
 
