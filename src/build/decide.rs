@@ -26,6 +26,7 @@ use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use self::adoption::TAKEN_OVER;
+use self::moved::rearranged;
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Leaf, Mode};
 use super::files::place::{Destination, listed};
@@ -333,10 +334,7 @@ impl Engine<'_> {
     fn unexplained(&self, compiled: &Compiled, record: &StepRecord) -> Reason {
         let (old, new) = (self.template_of(record), &compiled.template);
         match old {
-            Some(old) if old.bindings == new.bindings => {
-                let named = old.inputs.zip(new.inputs.clone());
-                Reason::Rearranged(named.filter(|(from, to)| from != to))
-            }
+            Some(old) if old.bindings == new.bindings => rearranged(Some(&old), new),
             // It is of a version that made keys of the bindings in another order.
             Some(_) | None => Reason::Untold,
         }

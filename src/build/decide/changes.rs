@@ -40,8 +40,8 @@ pub struct Changes<'a> {
     parts: HashMap<Name, Known>,
     /// The inputs that were seen, in their order, and the place of the entry under `inputs:` whose steps make each.
     inputs: Vec<(Name, Option<u32>)>,
-    /// Whether the record tells the same of its inputs, by the same entries.
-    tells_entries: bool,
+    /// Whether the record tells by which entries its inputs were read, and whether these are others now.
+    entries: Option<bool>,
     /// What was recorded file by file is told as a crowd now.
     crowded: bool,
     names_outputs: bool,
@@ -63,7 +63,7 @@ impl<'a> Changes<'a> {
             news: Vec::new(),
             parts: recorded.collect(),
             inputs: Vec::new(),
-            tells_entries: old.is_some_and(|old| old.entries.is_some() && old.entries == new.entries),
+            entries: old.and_then(|old| Some(old.entries.as_ref()? != new.entries.as_ref()?)),
             crowded: false,
             names_outputs: false,
         }
@@ -119,10 +119,15 @@ impl<'a> Changes<'a> {
         }
     }
 
+    /// Whether the entries under `inputs:` are told, and are others than before.
+    pub fn has_other_entries(&self) -> bool {
+        self.entries == Some(true)
+    }
+
     /// The inputs that are of another entry under `inputs:` than before, or that steps make and none made, or the other way
     /// round: the place of its entry before, and now.
     pub fn moved_entries(&self) -> Vec<(Name, [Option<u32>; 2])> {
-        if !self.tells_entries {
+        if self.entries.is_none() {
             return Vec::new();
         }
         let (mut then, mut entry): (HashMap<Name, VecDeque<Option<u32>>>, _) = (HashMap::new(), None);

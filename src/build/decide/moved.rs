@@ -8,7 +8,7 @@ use crate::store::state::StepRecord;
 use crate::store::{Digest, Sha256};
 
 use super::changes::Changes;
-use super::key::{Part, Template};
+use super::key::{INPUT_NAMES, Part, Template};
 use super::parts::Recorded;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
@@ -46,10 +46,13 @@ impl Engine<'_> {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
         };
-        let moved_entries = changes.moved_entries();
+        let (mut moved_entries, are_edited) = (changes.moved_entries(), changes.has_other_entries());
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         found.extend(self.reordered_outputs(id, &outputs));
         found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
+        if are_edited && !std::mem::take(&mut moved_entries).is_empty() && !found.iter().any(tells_inputs) {
+            found.push(rearranged(old.as_ref(), &compiled.template));
+        }
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
             Reason::LostInput(path) => !grows || !self.may_come(id, path) || in_place.get(path.as_str()) == Some(&None),
@@ -227,5 +230,27 @@ impl Engine<'_> {
             Some(InputKind::Target { target, .. }) => self.pipeline.targets[*target].name.clone(),
             _ => place,
         }
+    }
+}
+
+/// That the same files are read by other entries under `inputs:`.
+pub(super) fn rearranged(old: Option<&Template>, new: &Template) -> Reason {
+    let named = old.and_then(|old| old.inputs.clone()).zip(new.inputs.clone());
+    Reason::Rearranged(named.filter(|(from, to)| from != to))
+}
+
+/// Whether a cause tells that other entries under `inputs:` read other files, or in another order.
+fn tells_inputs(cause: &Reason) -> bool {
+    match cause {
+        Reason::Parameter { name, .. } => name == INPUT_NAMES,
+        cause => matches!(
+            cause,
+            Reason::NewInput(_)
+                | Reason::LostInput(_)
+                | Reason::LostInputs(_)
+                | Reason::Reordered { .. }
+                | Reason::Rearranged(_)
+                | Reason::ChangedInputs { .. }
+        ),
     }
 }

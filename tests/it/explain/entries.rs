@@ -96,6 +96,32 @@ targets:
 }
 
 #[test]
+fn an_entry_that_is_edited_is_told_also_where_something_else_moved() {
+    let project = Project::new(
+        "version: 1
+targets:
+  d: {rule: command, foreach: {v: [a, b]}, run: \"echo {v} > {out}\", output: \"d/{v}\"}
+  r: {rule: command, inputs: [d/a, d/b, ./t], run: \"cat {in} > {out}\", output: r}
+",
+    );
+    project.write("t", "1\n");
+    project.build(&[]);
+    project.write("t", "2\n");
+    project.edit("inputs: [d/a, d/b, ./t]", "inputs: [d, ./t]");
+    let edited = r#"changed parameter: inputs, from "d/a, d/b, t" to "d, t""#;
+    let causes = ["changed input: t, from ", edited];
+    assert_says(&project.run(&["plan", "-v"]).stdout, &causes);
+    assert_says(&project.run(&["build", "-v"]).exits(exit::DONE).stderr, &causes);
+    assert_says(&project.explain("r"), &causes);
+    project.build(&[]).assert_nothing_done();
+    // What comes with the edit is told by itself.
+    project.edit("inputs: [d, ./t]", "inputs: [d/a, ./t]");
+    let plan = project.run(&["plan", "-v"]).stdout;
+    assert_says(&plan, &["an input is gone: d/b"]);
+    assert!(!plan.contains("changed parameter"), "{plan}");
+}
+
+#[test]
 fn a_file_that_lies_where_a_step_may_come_to_make_it_has_its_place_among_the_inputs() {
     let project = Project::new(
         "version: 1
