@@ -121,23 +121,6 @@ pub fn failure(error: SourceError) -> Failure {
     Failure { help, deferral, is_outage, ..Failure::new(message) }
 }
 
-/// `work`, unless the build is interrupted before it is done.
-pub async fn unless_interrupted<T>(job: &Job, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let mut cancelled = job.cancelled.clone();
-    let interrupted = async {
-        if cancelled.wait_for(|c| *c).await.is_err() {
-            // Nobody is left who could interrupt.
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        done = work => done,
-        () = interrupted => {
-            Err(Failure::interrupted())
-        }
-    }
-}
-
 /// The step's values, filled into a pattern.
 pub fn of_step(pattern: &Pattern, step: &StepView) -> String {
     let values: Vec<&str> = step.values.iter().map(|v| &**v).collect();

@@ -188,7 +188,7 @@ impl Rule for LayersRule {
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(asks::unless_interrupted(job, self.tagged.ask(job)))
+        Box::pin(self.tagged.ask(job))
     }
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
@@ -257,7 +257,7 @@ impl Rule for LayersRule {
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
-        Box::pin(asks::unless_interrupted(job, async {
+        Box::pin(async {
             let (source, platform) = (&self.tagged.source, self.platform_of(&job.step));
             let (repo, tag) = self.tagged.of(&job.step);
             let (about, tag) = (asks::about(job, &repo), tag.as_str());
@@ -284,6 +284,6 @@ impl Rule for LayersRule {
                 }
                 Answer::Absent(why) => Made::Absent(why),
             })
-        }))
+        })
     }
 }

@@ -76,7 +76,7 @@ impl Rule for PlatformsRule {
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(asks::unless_interrupted(job, self.tagged.ask(job)))
+        Box::pin(self.tagged.ask(job))
     }
 
     fn pull(&self, step: &StepView, answer: Option<&[u8]>, blobs: &Blobs) -> Option<Pull> {
@@ -92,7 +92,7 @@ impl Rule for PlatformsRule {
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {
-        Box::pin(asks::unless_interrupted(job, async {
+        Box::pin(async {
             let (repo, _) = self.tagged.of(&job.step);
             let (about, source) = (asks::about(job, &repo), &self.tagged.source);
             let by_digest = async |digest| source.platforms(about, digest).await.map_err(asks::failure);
@@ -105,7 +105,7 @@ impl Rule for PlatformsRule {
                 notes.push(asks::left_out(("platform", "platforms"), &left_out));
             }
             Ok(Made::noted(vec![Content::Bytes(asks::array(&found.names))], notes))
-        }))
+        })
     }
 }
 

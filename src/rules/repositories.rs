@@ -171,7 +171,7 @@ impl Rule for RepositoriesRule {
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(asks::unless_interrupted(job, async {
+        Box::pin(async {
             let (mut all, mut notes, mut absent) = (BTreeSet::new(), Vec::new(), Vec::new());
             for name in self.names.iter().map(|name| asks::of_step(name, &job.step)) {
                 match self.found(&name, job).await? {
@@ -187,7 +187,7 @@ impl Rule for RepositoriesRule {
             }
             notes.extend(absent);
             Ok(Asked::Answer { bytes: asks::array(&all), notes, earlier: None })
-        }))
+        })
     }
 
     fn make<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Made, Failure>> {

@@ -113,7 +113,7 @@ impl Rule for TagsRule {
     }
 
     fn ask<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Asked, Failure>> {
-        Box::pin(asks::unless_interrupted(job, async {
+        Box::pin(async {
             let repo = asks::of_step(&self.repo, &job.step);
             let answer = self.source.tags(asks::about(job, &repo), &self.filter).await.map_err(asks::failure)?;
             Ok(match answer {
@@ -127,7 +127,7 @@ impl Rule for TagsRule {
                     earlier: tags.earlier,
                 },
             })
-        }))
+        })
     }
 
     fn told_earlier(&self, step: &StepView, since: i64) -> Option<Earlier> {
