@@ -109,23 +109,21 @@ impl Http {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Came, Fault> {
-        let mut sent = client
-            .request(request.method.clone(), url.clone())
-            .header(ACCEPT, HeaderValue::from_static(request.accept));
-        if let Some(value) = authorization {
-            sent = sent.header(AUTHORIZATION, value);
-        }
+        let mut sent = reqwest::Request::new(request.method.clone(), url.clone());
+        let headers = sent.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(request.accept));
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
         if let Take::Part { start, length } = request.take {
-            sent = sent.header(RANGE, format!("bytes={start}-{}", start + length - 1));
+            let range = HeaderValue::try_from(format!("bytes={start}-{}", start + length - 1));
+            headers.extend(range.ok().map(|range| (RANGE, range)));
         }
+        headers.extend(request.unless.clone().map(|tag| (IF_NONE_MATCH, tag)));
         if let Some((media_type, body)) = &request.body {
-            sent = sent.header(CONTENT_TYPE, *media_type).body(body.clone());
-        }
-        if let Some(tag) = &request.unless {
-            sent = sent.header(IF_NONE_MATCH, tag);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            *sent.body_mut() = Some(body.clone().into());
         }
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        let response = match timeout(self.settings.idle_timeout, sent.send()).await {
+        let response = match timeout(self.settings.idle_timeout, client.execute(sent)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(fault::below(request, &Origin::of(url), error)),
             Err(_) => return Err(self.silence(request)),
