@@ -43,9 +43,9 @@ pub(crate) fn kept_by_each(steps: usize) -> usize {
 /// What is in the folders among the declared inputs of a command.
 pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
     let paths = job.inputs.iter().filter(|input| input.may_be_folders).flat_map(|input| &input.paths);
-    let found = paths.flat_map(|path| {
-        let contents = contents(&job.root.join(path), job.files_in_folders).unwrap_or_default();
-        contents.into_iter().map(move |(name, file)| found(path, &name, file))
+    let found = paths.flat_map(|path| match contents(&job.root.join(path), job.files_in_folders) {
+        Some(contents) => contents.into_iter().map(|(name, file)| found(path, &name, file)).collect(),
+        None => vec![untold(path)],
     });
     found.collect()
 }
@@ -53,7 +53,7 @@ pub(crate) fn of(job: &Job) -> Vec<FoundInput> {
 /// What is in a folder that a command says it has read.
 pub(super) fn of_found(path: &str, folder: &Folder, most: usize) -> Vec<FoundInput> {
     if folder.files.len() > most || !are_small(folder.files.iter().map(|(_, meta, _)| meta), most) {
-        return Vec::new();
+        return vec![untold(path)];
     }
     let file = |(name, meta, content): &(String, Metadata, Digest)| {
         found(path, name, Inside { content: *content, executable: files::is_executable(meta) })
@@ -65,6 +65,11 @@ pub(super) fn of_found(path: &str, folder: &Folder, most: usize) -> Vec<FoundInp
 fn found(folder: &str, name: &str, file: Inside) -> FoundInput {
     let mark = if file.executable { EXECUTABLE.to_string() } else { String::new() };
     FoundInput { path: format!("{folder}{INSIDE}{mark}{name}"), content: file.content }
+}
+
+/// That a folder holds too much for its files to be kept.
+fn untold(folder: &str) -> FoundInput {
+    FoundInput { path: format!("{folder}{INSIDE}"), content: Digest::default() }
 }
 
 fn are_small<'m>(mut files: impl Iterator<Item = &'m Metadata>, most: usize) -> bool {
@@ -130,8 +135,7 @@ impl Engine<'_> {
             Some((name, Inside { content: found.content, executable }))
         };
         let mut then: BTreeMap<String, Inside> = record.found.iter().filter_map(inside).collect();
-        // Of a folder that was too large nothing is kept, either.
-        if then.is_empty() && !self.was_a_file(folder) {
+        if then.remove("").is_some() || then.is_empty() && !self.had_no_files(record, folder) {
             return Vec::new();
         }
         let to_come = self.contents_to_come(folder);
@@ -159,6 +163,13 @@ impl Engine<'_> {
         }
         reasons.extend(then.into_keys().map(|name| Reason::LostInput(format!("{folder}/{name}"))));
         reasons
+    }
+
+    /// Whether there were no files in a folder when a step last read it, since it was a file, or empty. What was taken over was
+    /// not read, and older records do not tell a folder that held too much.
+    fn had_no_files(&self, record: &StepRecord, folder: &str) -> bool {
+        let tells = || self.template_of(record).is_some_and(|template| template.output.is_some());
+        self.was_a_file(folder) || record.why.is_some() && tells()
     }
 
     /// Whether a folder was a file until this build made it anew, or would make it.

@@ -575,3 +575,30 @@ fn what_comes_back_from_the_store_keeps_what_was_in_the_folders_that_it_reads() 
     let words = ["changed input: src, from ", "changed input: src/changes, from "];
     assert_says(&project.run(&["plan", "-v"]).stdout, &words);
 }
+
+#[test]
+fn of_a_file_that_turns_into_a_folder_what_reads_it_names_the_files_in_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  reads: {rule: command, inputs: [./src], run: \"ls {in} > {out}\", output: reads.txt}
+",
+    );
+    project.write("src", "1\n");
+    project.build(&[]);
+    project.remove("src");
+    ["a", "deep/b"].iter().for_each(|file| project.write(&format!("src/{file}"), "1\n"));
+    let words = ["changed input: src, from ", "new input: src/a", "new input: src/deep/b"];
+    let told = |words: &[&str]| {
+        assert_says(&project.run(&["plan", "-v"]).stdout, words);
+        assert_says(&project.run(&["build", "-v"]).exits(exit::DONE).stderr, words);
+        project.build(&[]).assert_nothing_done();
+    };
+    told(&words);
+    // What held too much to be told by its files is not taken for a file.
+    (0..1000).for_each(|n| project.write(&format!("src/new/{n}"), ""));
+    project.build(&[]);
+    fs::remove_dir_all(project.path("src/new")).expect("removed");
+    let plan = project.run(&["plan", "-v"]).stdout;
+    assert!(plan.contains("changed input: src, from ") && !plan.contains("new input"), "{plan}");
+}
