@@ -12,30 +12,28 @@ mod moved;
 mod named;
 mod outputs;
 pub(super) mod parts;
+mod plain;
 pub(super) mod risk;
 mod upstream;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use rustix::fs::AtFlags;
-
 use crate::pipeline::model::Freshness;
-use crate::rules::{Asks, Failure};
+use crate::rules::Failure;
 use crate::store::state::{FileRecord, PathId, StepRecord, StoredOutput};
 use crate::store::{Digest, Sha256};
 
 use self::adoption::TAKEN_OVER;
 use self::moved::rearranged;
 use self::upstream::Upstream;
-use super::engine::{Compiled, Engine, Leaf, Mode};
+use super::engine::{Compiled, Engine, Mode};
 use super::files::place::{Destination, listed};
 use super::files::{Look, found};
 use super::outcome::{ASK, RESTORE, Status};
 use super::reason::Reason;
 use super::reasons::Reasons;
 use super::steps::StepId;
-use super::steps::waits::Wait;
 
 pub(super) const ABSENT_IS_ERROR: &str =
     "`missing: error` makes an absence a failure; without that setting it is left out";
@@ -49,6 +47,8 @@ pub(super) struct Verdict {
     pub decision: Decision,
     /// Why it would run, where what it waits for keeps it from that (only where nothing is run).
     pub kept_from: Option<Reasons>,
+    /// Whether it is blocked or put off is seen only while building (told where nothing is run).
+    pub perhaps: bool,
     /// Files that were hashed on the way: to be recorded, whatever becomes of the step.
     pub files: Vec<(PathId, FileRecord)>,
 }
@@ -127,12 +127,18 @@ impl Engine<'_> {
             return None;
         }
         let (upstream, mut files) = (self.upstream(id), Vec::new());
-        if upstream.end.is_some() {
-            let kept_from = self.would_run(id, &upstream);
-            return upstream.end.map(|decision| Box::new(Verdict { decision, kept_from, files }));
-        }
-        let decision = self.decision(id, &upstream, &mut files);
-        Some(Box::new(Verdict { decision, kept_from: None, files }))
+        let (decision, kept_from) = match upstream.end {
+            None => match (self.decision(id, &upstream, &mut files), upstream.held_back) {
+                (Decision::Run(run), Some(held_back)) => (held_back, self.kept_from(run.reasons)),
+                (decision, _) => (decision, None),
+            },
+            Some(_) => {
+                let kept_from = self.would_run(id, &upstream);
+                (upstream.end?, kept_from)
+            }
+        };
+        let perhaps = self.is_held_up_perhaps(id, &decision, kept_from.as_ref());
+        Some(Box::new(Verdict { decision, kept_from, perhaps, files }))
     }
 
     /// Why a step would run that does not come to it, since something that it waits for is at fault.
@@ -141,43 +147,16 @@ impl Engine<'_> {
             Some(Decision::Done { status: Status::Absent, .. }) => None,
             _ if self.mode != Mode::Look => None,
             _ => match self.decision(id, upstream, &mut Vec::new()) {
-                // Once that is mended, what is done without now may be there, too.
-                Decision::Run(run) => run.reasons.without(|cause| matches!(cause, Reason::LeftOut { .. })),
+                Decision::Run(run) => self.kept_from(run.reasons),
                 Decision::Done { .. } | Decision::Failed { .. } | Decision::PutOff(_) => None,
             },
         }
     }
 
-    /// The common case of a step to which nothing happened, told without keeping anything: it has one output and its
-    /// answer cannot age.
-    fn is_plainly_up_to_date(&self, id: StepId) -> bool {
-        let target = self.steps.step(id).target as usize;
-        let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings_of(id).plain) else { return false };
-        let asks = match compiled.rule.common().asks {
-            Asks::Never => false,
-            Asks::Always => true,
-            Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
-        };
-        let upstream = self.steps.slots_of(id).iter().enumerate().all(|(position, slot)| match slot.wait {
-            Wait::Step(step) => self.steps.step(step).status.has_outputs() && self.at_risk(step).is_none(),
-            Wait::Group(group) => {
-                let group = &self.steps.groups[group as usize];
-                // A group of one may be absent: that is told at length.
-                group.blocked_by.is_none() && group.stale.is_none() && group.at_risk.is_none() && group.rows.len() > 1
-            }
-            Wait::File(file) => {
-                self.looks[file as usize] == Leaf::There && self.in_a_made_folder(id, position, file).is_none()
-            }
-            Wait::None => true,
-        });
-        let &[path] = self.steps.outputs(id) else { return false };
-        !asks
-            && upstream
-            && self
-                .state
-                .file_at(path)
-                .is_some_and(|file| self.eyes.same(self.state.path(path), &file, AtFlags::SYMLINK_NOFOLLOW))
-            && self.state.step_key_at(path) == Some(self.key(id, compiled, None))
+    /// Those of them that hold once what is at fault is mended: what is done without now may be there, too, then.
+    fn kept_from(&self, reasons: Reasons) -> Option<Reasons> {
+        let is_left_out = |cause: &Reason| matches!(cause, Reason::LeftOut { .. });
+        (self.mode == Mode::Look).then(|| reasons.without(is_left_out)).flatten()
     }
 
     /// What is to be done with a step, were nothing that it waits for at fault.
@@ -309,7 +288,7 @@ impl Engine<'_> {
                 return Decision::Failed { message, help };
             }
             let status = if adopted.is_some() { Status::Adopted } else { Status::UpToDate };
-            let message = self.blocked_as_before(id);
+            let message = self.blocked_as_before(id, None);
             return Decision::Done { status, message, record: adopted.map(Box::new) };
         };
         let why_asked = match record.asked_because() {

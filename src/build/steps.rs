@@ -20,7 +20,7 @@ use crate::store::Sha256;
 use crate::store::state::{PathId, State, StoredOutput};
 
 use self::intern::{Id, Interner};
-use self::waits::{Group, Rows, Slot, Wait};
+use self::waits::{Group, Risk, Rows, Slot, Wait};
 use super::files::folder_and_name;
 use super::outcome::Status;
 
@@ -75,9 +75,8 @@ pub struct Steps<'p> {
     pub(super) waits_also: HashMap<StepId, usize>,
     /// Where nothing is run: what a build brings back from the store, output by output.
     pub restores: HashMap<StepId, Vec<StoredOutput>, RandomState>,
-    /// Where nothing is run: steps that may be blocked, or not be there, and the step that failed when it was last tried
-    /// and may do so again.
-    pub at_risk: HashMap<StepId, StepId, RandomState>,
+    /// Where nothing is run: steps that may be blocked, or not be there, each with what may fail again.
+    pub at_risk: HashMap<StepId, Risk, RandomState>,
     /// For each path of the state, by its number: who makes it.
     makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.

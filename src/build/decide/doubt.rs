@@ -4,9 +4,11 @@ use std::iter::once;
 
 use crate::pipeline::model::{Freshness, TargetId};
 
+use super::Decision;
 use crate::build::engine::{Engine, Mode};
 use crate::build::outcome::{Account, Status, Summary, Unknown};
 use crate::build::reason::Reason;
+use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
 use crate::build::steps::waits::Wait;
@@ -38,24 +40,44 @@ impl Engine<'_> {
         parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
     }
 
-    /// Whether all that blocks a step may turn out not to be there.
-    pub(crate) fn is_blocked_perhaps(&self, id: StepId) -> bool {
+    /// Whether all that keeps a step from being made may turn out not to be there, or not to hold it back since it does not
+    /// come to run.
+    pub(super) fn is_held_up_perhaps(&self, id: StepId, decision: &Decision, kept_from: Option<&Reasons>) -> bool {
+        let runs = || kept_from.is_some_and(|why| !self.may_not_run(id, why));
+        match decision {
+            _ if self.mode != Mode::Look => false,
+            Decision::Done { status: Status::Blocked, .. } => self.is_blocked_perhaps(id, runs()),
+            Decision::PutOff(by) => {
+                let perhaps = self.accounts.get(by).is_some_and(|account| account.perhaps);
+                perhaps || !self.waits_of(id, false).any(|(_, wait)| self.puts_off_others(wait)) && !runs()
+            }
+            Decision::Done { .. } | Decision::Failed { .. } | Decision::Run(_) => false,
+        }
+    }
+
+    fn puts_off_others(&self, wait: Wait) -> bool {
+        match wait {
+            Wait::Step(step) => self.steps.step(step).status == Status::Deferred,
+            Wait::Group(group) => self.steps.groups[group as usize].blocked_by.is_some(),
+            Wait::File(_) | Wait::None => false,
+        }
+    }
+
+    fn is_blocked_perhaps(&self, id: StepId, runs: bool) -> bool {
         let certain = |step: StepId| {
             self.steps.step(step).status.fails() && self.accounts.get(&step).is_none_or(|account| !account.perhaps)
         };
-        let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
-        self.mode == Mode::Look
-            && !slots.into_iter().any(|(_, slot)| match slot.wait {
-                Wait::Step(step) => certain(step),
-                Wait::Group(group) => {
-                    let this = &self.steps.groups[group as usize];
-                    let steps = &self.steps.rows[this.target].steps;
-                    let rows = if this.is_crowded() { &[][..] } else { &this.rows };
-                    // What it is blocked by may be no step of its own.
-                    this.blocked_by.is_some_and(certain) || rows.iter().any(|&row| certain(steps[row as usize]))
-                }
-                Wait::File(_) | Wait::None => false,
-            })
+        !self.waits_of(id, runs).any(|(_, wait)| match wait {
+            Wait::Step(step) => certain(step),
+            Wait::Group(group) => {
+                let this = &self.steps.groups[group as usize];
+                let steps = &self.steps.rows[this.target].steps;
+                let rows = if this.is_crowded() { &[][..] } else { &this.rows };
+                // What it is blocked by may be no step of its own.
+                this.blocked_by.is_some_and(certain) || rows.iter().any(|&row| certain(steps[row as usize]))
+            }
+            Wait::File(_) | Wait::None => false,
+        })
     }
 
     /// The steps that a step's values were read out of, each with the binding whose value that was.

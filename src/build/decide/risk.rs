@@ -8,11 +8,11 @@ use crate::pipeline::pattern;
 use crate::build::engine::Engine;
 use crate::build::explain::remembered::Values;
 use crate::build::outcome::{self, Account, Status};
-use crate::build::reason::as_before;
+use crate::build::reason::{Reason, as_before};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
-use crate::build::steps::waits::Wait;
+use crate::build::steps::waits::{Risk, Wait};
 
 /// By target.
 pub(crate) type FailedSteps = HashMap<TargetId, Vec<FailedStep>>;
@@ -28,7 +28,12 @@ pub(crate) struct FailedStep {
 impl Engine<'_> {
     /// The step that failed, or was put off, when it was last tried, and without which a build does not come to this one.
     pub(crate) fn at_risk(&self, id: StepId) -> Option<StepId> {
-        self.steps.at_risk.get(&id).copied()
+        self.steps.at_risk.get(&id).map(|risk| risk.root)
+    }
+
+    /// The same of what reaches the step through what is read.
+    pub(crate) fn at_risk_by_inputs(&self, id: StepId) -> Option<StepId> {
+        self.steps.at_risk.get(&id).filter(|risk| !risk.by_after).map(|risk| risk.root)
     }
 
     /// Sees whether a step that is told now is at risk. What it hangs on has been told before.
@@ -36,9 +41,10 @@ impl Engine<'_> {
         if self.failures.is_empty() || self.steps.step(id).status.blocks() {
             return;
         }
-        let own = (self.steps.is_open(id) && self.has_failed(id)).then_some(id);
-        if let Some(root) = own.or_else(|| self.may_be_blocked(id)).or_else(|| self.may_be_gone(id)) {
-            self.steps.at_risk.insert(id, root);
+        let own = (self.steps.is_open(id) && self.has_failed(id)).then_some(Risk { root: id, by_after: false });
+        let blocked_or_gone = || Risk::worse(self.may_be_blocked(id, self.runs(id)), self.may_be_gone(id));
+        if let Some(risk) = own.or_else(blocked_or_gone) {
+            self.steps.at_risk.insert(id, risk);
         }
     }
 
@@ -46,35 +52,61 @@ impl Engine<'_> {
         self.failure_of(id, &self.failures).is_some_and(|failed| failed.may_recur())
     }
 
-    /// What would block a step that waits for it.
-    pub(crate) fn may_be_blocked(&self, id: StepId) -> Option<StepId> {
-        let slots = self.steps.slots_of(id).iter().enumerate();
-        slots.filter(|(position, _)| !self.goes_on_without(id, *position)).find_map(|(_, slot)| match slot.wait {
-            Wait::Step(step) => self.at_risk(step),
-            Wait::Group(group) => self.steps.groups[group as usize].at_risk,
-            Wait::File(_) | Wait::None => None,
-        })
+    /// Whether a step that is told has to run: what is up to date is so whatever becomes of what it only waits for.
+    pub(crate) fn runs(&self, id: StepId) -> bool {
+        self.steps.step(id).status == Status::Stale
     }
 
-    /// What is to be said of a step that may be blocked as before, unless it may not be there at all where that fails.
-    pub(crate) fn blocked_as_before(&self, id: StepId) -> Option<String> {
-        match self.may_be_blocked(id) {
-            Some(root) => (self.may_be_gone(id) != Some(root)).then(|| as_before(&self.steps.label(root))),
-            None => {
-                self.pending_at_risk(id).map(|step| format!("{step} is pending, and may fail or be put off as before"))
+    /// What would block a step that waits for it: by `after`, only where the step `runs`.
+    pub(crate) fn may_be_blocked(&self, id: StepId, runs: bool) -> Option<Risk> {
+        let risks = self.waits_of(id, runs).map(|(position, wait)| {
+            let risk = match wait {
+                Wait::Step(step) => self.steps.at_risk.get(&step).copied(),
+                Wait::Group(group) => self.steps.groups[group as usize].at_risk,
+                Wait::File(_) | Wait::None => None,
+            };
+            risk.map(|risk| Risk { by_after: risk.by_after || self.only_waits(id, position), ..risk })
+        });
+        risks.fold(None, Risk::worse)
+    }
+
+    /// What has to come out well for a step to be made, each with its place: what it only waits for where it `runs`, too.
+    pub(crate) fn waits_of(&self, id: StepId, runs: bool) -> impl Iterator<Item = (usize, Wait)> + '_ {
+        let slots = self.steps.slots_of(id).iter().map(|slot| slot.wait).enumerate();
+        slots.filter(move |&(at, _)| !self.goes_on_without(id, at) && (runs || !self.only_waits(id, at)))
+    }
+
+    /// What is to be said of a step that may be blocked as before, unless it may not be there at all where that fails, or
+    /// that is told among the causes for which it `runs` and none of which is its own.
+    pub(crate) fn blocked_as_before(&self, id: StepId, runs: Option<&Reasons>) -> Option<String> {
+        let (mut root_is_told, mut any_is_told) = (false, false);
+        let risk = self.may_be_blocked(id, runs.is_some());
+        let label = risk.map(|risk| self.steps.label(risk.root));
+        for cause in runs.filter(|runs| runs.all(Reason::is_uncertain)).into_iter().flat_map(Reasons::iter) {
+            if let Reason::UpstreamThatFailed { step, .. } = cause {
+                (root_is_told, any_is_told) = (root_is_told || Some(step) == label.as_ref(), true);
             }
+        }
+        match risk.zip(label) {
+            Some((risk, label)) => {
+                let is_gone = self.may_be_gone(id).is_some_and(|gone| gone.root == risk.root);
+                (!root_is_told && !is_gone).then(|| as_before(&label))
+            }
+            None if any_is_told => None,
+            None => self
+                .pending_at_risk(id, runs.is_some())
+                .map(|step| format!("{step} is pending, and may fail or be put off as before")),
         }
     }
 
     /// Among what a step waits for, one that is to come, and that failed, or was put off, when it was last tried.
-    fn pending_at_risk(&self, id: StepId) -> Option<&str> {
+    fn pending_at_risk(&self, id: StepId, runs: bool) -> Option<&str> {
         if self.failures.is_empty() {
             return None;
         }
         let (target, values) = (self.steps.target(id), self.steps.values_of(id));
-        let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
-        slots.into_iter().find_map(|(position, slot)| {
-            let Wait::Group(group) = slot.wait else { return None };
+        self.waits_of(id, runs).find_map(|(position, wait)| {
+            let Wait::Group(group) = wait else { return None };
             let group = &self.steps.groups[group as usize];
             let failed = self.failed_steps().get(&group.target).filter(|_| group.stale.is_some())?;
             let on = match target.inputs.get(position).map(|input| &input.kind) {
@@ -108,15 +140,16 @@ impl Engine<'_> {
     }
 
     /// What a step's values are read out of, where that may not come.
-    fn may_be_gone(&self, id: StepId) -> Option<StepId> {
+    fn may_be_gone(&self, id: StepId) -> Option<Risk> {
+        let at_risk = |step: StepId| self.steps.at_risk.get(&step).copied();
         let (target, row) = (self.steps.step(id).target as usize, self.steps.step(id).row);
         match parent_of(&self.pipeline.targets[target]) {
             Some(parent) => {
                 let row = *self.steps.rows[target].parents.get(row as usize)?;
-                self.at_risk(self.steps.rows[parent].steps[row as usize])
+                at_risk(self.steps.rows[parent].steps[row as usize])
             }
             None if self.steps.at_risk.is_empty() => None,
-            None => self.parent_steps(target, id).find_map(|(_, parent)| self.at_risk(parent)),
+            None => self.parent_steps(target, id).map(|(_, parent)| at_risk(parent)).fold(None, Risk::worse),
         }
     }
 
@@ -125,12 +158,16 @@ impl Engine<'_> {
         if self.steps.at_risk.is_empty() || !self.goes_on_without(id, position) {
             return Vec::new();
         }
-        let mut steps = match self.steps.slots_of(id)[position].wait {
+        let wait = self.steps.slots_of(id)[position].wait;
+        // What their values are read out of is told by itself.
+        let is_stale = matches!(wait, Wait::Group(group) if self.steps.groups[group as usize].stale.is_some());
+        let is_told = |step| is_stale && self.at_risk_by_inputs(step).is_none() && self.in_doubt(step).is_some();
+        let mut steps = match wait {
             Wait::Step(step) => vec![step],
             Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => self.steps.ordered(group),
             Wait::Group(_) | Wait::File(_) | Wait::None => Vec::new(),
         };
-        steps.retain(|&step| self.at_risk(step).is_some() && !self.steps.is_open(step));
+        steps.retain(|&step| self.at_risk(step).is_some() && !self.steps.is_open(step) && !is_told(step));
         steps
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Upstream {
     pub stale: Vec<StepId>,
     /// What comes of the step without being tried.
     pub end: Option<Decision>,
+    /// What comes of it where it would have to run, since that which it only waits for did not come out well.
+    pub held_back: Option<Decision>,
 }
 
 impl Upstream {
@@ -39,18 +41,28 @@ impl Engine<'_> {
     /// What keeps a step from being tried; not that it cannot be a step at all.
     pub(crate) fn obstacle(&self, id: StepId) -> Option<Decision> {
         let is_refused = self.steps.slots_of(id).iter().any(|slot| slot.wait == Wait::File(NONE));
-        (!is_refused).then(|| self.upstream(id).end).flatten()
+        let Upstream { end, held_back, .. } = if is_refused { Upstream::default() } else { self.upstream(id) };
+        end.or(held_back.filter(|_| matches!(self.steps.step(id).status, Status::Blocked | Status::Deferred)))
+    }
+
+    /// Whether a step reads nothing of what it waits for at this place: it is only made after that.
+    pub(super) fn only_waits(&self, id: StepId, position: usize) -> bool {
+        // A list that tells what folders there are around files which it names is waited for as an input is.
+        position >= self.steps.target(id).inputs.len()
+            && matches!(self.steps.slots_of(id)[position].wait, Wait::Group(_))
     }
 
     pub(crate) fn upstream(&self, id: StepId) -> Upstream {
         let inputs = self.steps.target(id).inputs.len();
         let mut upstream = Upstream::default();
         // Another input may have failed, which is worse.
-        let mut deferred = None;
+        let (mut deferred, mut held_back_by) = (None, None);
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
             // What it only waits for is read by no one, so that it makes nothing stale.
             let reads = position < inputs;
             let partial = self.goes_on_without(id, position);
+            let only_waits = self.only_waits(id, position);
+            let deferred = if only_waits { &mut held_back_by } else { &mut deferred };
             let end = match slot.wait {
                 Wait::Step(step) => {
                     let decides = || reads || self.tells_folders(id, step);
@@ -58,7 +70,7 @@ impl Engine<'_> {
                     match self.steps.step(step).status {
                         status if status.fails() && !partial => Some(self.blocked(step)),
                         Status::Deferred if !partial => {
-                            deferred = deferred.or(Some(step));
+                            deferred.get_or_insert(step);
                             None
                         }
                         Status::Absent if reads => Some(self.absent_with(id, step)),
@@ -79,21 +91,27 @@ impl Engine<'_> {
                         (Some(step), _) if self.is_still_absent(step) => Some(self.absent_until_asked(step)),
                         (_, Some(step)) if self.steps.step(step).status.fails() => Some(self.blocked(step)),
                         (_, by) => {
-                            deferred = deferred.or(by);
+                            *deferred = deferred.or(by);
                             None
                         }
                     }
                 }
                 Wait::File(file) => self.in_a_made_folder(id, position, file).or_else(|| self.check_file(file).err()),
             };
-            upstream.end = worse(upstream.end, end);
+            let what = if only_waits { &mut upstream.held_back } else { &mut upstream.end };
+            *what = worse(what.take(), end);
             let is_absent = matches!(upstream.end, Some(Decision::Done { status: Status::Absent, .. }));
             if is_absent && self.mode != Mode::Look {
                 return upstream;
             }
             upstream.stale.extend(self.may_go_without(id, position));
         }
-        upstream.end = upstream.end.or(deferred.map(Decision::PutOff));
+        let [deferred, held_back_by] = [deferred, held_back_by].map(|step| step.map(Decision::PutOff));
+        if upstream.end.is_some() || deferred.is_some() {
+            upstream.end = worse(upstream.end, upstream.held_back.take()).or(deferred);
+        } else {
+            upstream.held_back = upstream.held_back.or(held_back_by);
+        }
         upstream
     }
 
@@ -240,13 +258,15 @@ impl Engine<'_> {
 
     /// How a stale input is told as a cause.
     pub(crate) fn upstream_cause(&self, input: StepId) -> Reason {
-        if let Some(root) = self.at_risk(input) {
+        if let Some(root) = self.at_risk_by_inputs(input) {
             return Reason::UpstreamThatFailed { step: self.steps.label(root), without: None };
         }
         let label = self.steps.label(input);
         match self.accounts.get(&input) {
             Some(account) if account.perhaps => Reason::UpstreamPerhaps(label),
             Some(account) if account.work == Some(ASK) => Reason::UpstreamAsked(label),
+            // It is told of since it may be blocked.
+            _ if !self.steps.is_open(input) => Reason::UpstreamPerhaps(label),
             _ => Reason::Upstream(label),
         }
     }

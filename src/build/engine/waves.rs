@@ -13,7 +13,6 @@ use crate::build::decide::{Decision, Run, Verdict, Work};
 use crate::build::events::Listener;
 use crate::build::files::Look;
 use crate::build::outcome::Status;
-use crate::build::reason::Reason;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
@@ -114,7 +113,7 @@ impl Engine<'_> {
         for (path, record) in verdict.files {
             self.state.put_file_at(path, record);
         }
-        let kept_from = verdict.kept_from;
+        let (kept_from, perhaps) = (verdict.kept_from, verdict.perhaps);
         match verdict.decision {
             Decision::Done { status, message, record } => {
                 if status == Status::Absent && self.mode == Mode::Build {
@@ -123,7 +122,7 @@ impl Engine<'_> {
                 if let Some(record) = record.filter(|_| self.mode != Mode::Look) {
                     self.remember(id, &record);
                 }
-                if status == Status::Blocked && self.is_blocked_perhaps(id) {
+                if status == Status::Blocked && perhaps {
                     self.account(id, status, kept_from, message, None);
                     self.mark_perhaps(id, true);
                     return self.settle_told(id, status, listener);
@@ -131,7 +130,6 @@ impl Engine<'_> {
                 self.settle(id, status, kept_from, message, listener);
             }
             Decision::PutOff(step) => {
-                let perhaps = self.accounts.get(&step).is_some_and(|account| account.perhaps);
                 self.account(id, Status::Deferred, kept_from, Some(self.steps.label(step)), None);
                 self.mark_perhaps(id, perhaps);
                 self.settle_told(id, Status::Deferred, listener);
@@ -155,10 +153,7 @@ impl Engine<'_> {
                     return self.settle_told(id, Status::Deferred, listener);
                 }
                 let perhaps = self.may_not_run(id, &run.reasons);
-                // Where it has a cause of its own to run, that does not tell it.
-                let told = run.reasons.all(Reason::is_uncertain)
-                    && run.reasons.iter().any(|why| matches!(why, Reason::UpstreamThatFailed { .. }));
-                let blocked = || self.blocked_as_before(id).filter(|_| !told);
+                let blocked = || self.blocked_as_before(id, Some(&run.reasons));
                 let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
                 let earlier = Some(&run.work).filter(|work| **work == Work::Ask).and_then(|_| self.told_earlier(id));
                 self.account(id, Status::Stale, Some(run.reasons), message, None);

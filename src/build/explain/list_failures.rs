@@ -84,8 +84,8 @@ impl Engine<'_> {
     /// What a step waits for that is at risk.
     fn waits_at_risk(&self, id: StepId) -> Vec<StepId> {
         let (mut found, mut groups) = (Vec::new(), Vec::new());
-        for (_, slot) in self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at)) {
-            match slot.wait {
+        for (_, wait) in self.waits_of(id, self.runs(id)) {
+            match wait {
                 Wait::Step(step) => found.push(step),
                 Wait::Group(group) => groups.push(group),
                 Wait::File(_) | Wait::None => {}

@@ -67,11 +67,11 @@ impl Engine<'_> {
             told.message.clone_from(&account.message);
             told.help.clone_from(&account.help);
         }
-        if let (Some(first), Some(message)) = (self.may_be_blocked(id), told.message.as_mut())
-            && *message == as_before(&self.steps.label(first))
+        if let (Some(first), Some(message)) = (self.may_be_blocked(id, self.runs(id)), told.message.as_mut())
+            && *message == as_before(&self.steps.label(first.root))
         {
             let mut others = self.awaited_at_risk(id);
-            others.retain(|&root| root != first);
+            others.retain(|&root| root != first.root);
             if !others.is_empty() {
                 message.push_str(&format!(" (+{} more)", others.len()));
                 told.told_after = others.into_iter().map(|root| format!("and {}", self.steps.label(root))).collect();

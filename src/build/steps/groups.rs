@@ -7,7 +7,7 @@ use crate::pipeline::model::{AxisKind, InputKind, TargetId};
 use super::StepId;
 use super::expand::{Pending, parent_of, parents_of};
 use super::intern::Id;
-use super::waits::{Group, GroupId, Wait};
+use super::waits::{Group, GroupId, Risk, Wait};
 use crate::build::engine::Engine;
 
 impl Engine<'_> {
@@ -110,7 +110,7 @@ impl Engine<'_> {
         let group = &mut self.steps.groups[group as usize];
         // Where nothing is run, what a stale step will give is not known.
         group.stale = group.stale.or(stale);
-        group.at_risk = group.at_risk.or(at_risk);
+        group.at_risk = Risk::worse(group.at_risk, at_risk);
         group.blocked_by = blocked_by;
     }
 

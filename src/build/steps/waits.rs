@@ -53,7 +53,7 @@ pub struct Group {
     /// A step of it that would run, where nothing is run.
     pub stale: Option<StepId>,
     /// What may fail again and block what needs it, where nothing is run.
-    pub at_risk: Option<StepId>,
+    pub at_risk: Option<Risk>,
     /// The digest of all that its steps made, once it is complete and someone asked.
     pub digest: OnceLock<Digest>,
     /// Slots that hold it.
@@ -61,6 +61,22 @@ pub struct Group {
     first_waiter: u32,
     /// Groups that cannot close before this one is complete.
     pub closes: Vec<GroupId>,
+}
+
+/// What may fail again as it did when it was last tried, and block what needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Risk {
+    pub root: StepId,
+    /// It reaches the step only by `after`, of the step or of something that this reads: then it is no cause.
+    pub by_after: bool,
+}
+
+impl Risk {
+    /// The first of two, unless only the second one is read.
+    pub fn worse(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let is_read = |risk: &Self| !risk.by_after;
+        one.filter(is_read).or(other.filter(is_read)).or(one).or(other)
+    }
 }
 
 impl Group {
@@ -124,7 +140,7 @@ impl Steps<'_> {
         if self.is_open(id) {
             self.groups[at].stale.get_or_insert(id);
         }
-        self.groups[at].at_risk = self.groups[at].at_risk.or(self.at_risk.get(&id).copied());
+        self.groups[at].at_risk = Risk::worse(self.groups[at].at_risk, self.at_risk.get(&id).copied());
     }
 
     /// The one of two steps that comes first by name, so that it is the same one whatever came first; one that failed
