@@ -94,13 +94,17 @@ impl Engine<'_> {
             return Some(format!("left out before, since {}", was.as_deref().unwrap_or(why)));
         }
         let maker = self.steps.find_path(&self.state, input)?;
+        let recorded = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker));
+        if recorded.is_none() && self.became_an_output(maker, record.last_made(), input) {
+            return None;
+        }
         if let Some((step, word)) =
             self.came_to_nothing(maker, record.last_made()).filter(|_| self.reads_in_part(id, maker))
         {
             let was = if word == Status::Failed.word() { "" } else { "was " };
             return Some(format!("left out before, since {} {was}{word}", self.steps.label(step)));
         }
-        if let Some(status) = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker)) {
+        if let Some(status) = recorded {
             let was = if status == Status::Failed { "" } else { "was " };
             return Some(format!("left out before, since {} {was}{}", self.steps.label(maker), status.word()));
         }
@@ -108,6 +112,15 @@ impl Engine<'_> {
         let was_absent = Reason::WasAbsent(String::new()).to_string();
         let label = || format!("{} was absent before", self.steps.label(maker));
         made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(label)
+    }
+
+    /// Whether a step that was made before a time had no output of this name then.
+    fn became_an_output(&self, maker: StepId, at: i64, output: &str) -> bool {
+        let Some((first, made)) = self.record_path(maker).zip(self.record_of(maker)) else { return false };
+        let named =
+            Reason::Parameter { name: "output".to_owned(), from: None, to: Some(output.to_owned()) }.to_string();
+        let is_named = |why: &String| made.last_made() > at && why.lines().any(|cause| cause == named);
+        !self.outputs_of_record(first, &made).contains(&output) || made.why.as_ref().is_some_and(is_named)
     }
 
     /// What came to nothing when it was last tried before a time, so that a step was not to be had then: that itself, or

@@ -161,19 +161,21 @@ impl Engine<'_> {
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd_name(position)));
         let is_unread = |path: &str| !read.contains(&input_name(path));
         let causes = |&step: &StepId| match self.upstream_cause(step) {
-            Reason::Upstream(_) | Reason::UpstreamAsked(_)
+            cause @ (Reason::Upstream(_) | Reason::UpstreamAsked(_))
                 if is_told
-                    && self.paths_read(id, step).into_iter().all(is_unread)
+                    && self.paths_read(id, step).into_iter().any(is_unread)
                     && self.reads_step(id, step)
                     && self.in_doubt(step).is_none()
                     && !self.was_absent(step) =>
             {
+                let mut paths = self.paths_read(id, step);
+                let is_new = paths.iter().all(|path| is_unread(path));
                 if self.may_be_absent(self.steps.step(step).target as usize) {
-                    vec![Reason::UpstreamNew(self.steps.label(step))]
-                } else {
-                    let read = self.paths_read(id, step).into_iter();
-                    read.map(|path| self.new_input(id, record, path.to_owned())).collect()
+                    return vec![if is_new { Reason::UpstreamNew(self.steps.label(step)) } else { cause }];
                 }
+                paths.retain(|path| is_unread(path));
+                let new = paths.into_iter().map(|path| self.new_input(id, record, path.to_owned()));
+                new.chain((!is_new).then_some(cause)).collect()
             }
             Reason::UpstreamThatFailed { step: root, .. }
                 if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>

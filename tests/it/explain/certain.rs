@@ -199,3 +199,51 @@ targets:
     project.build(&["a"]);
     assert_says(&project.run(&["plan"]).stdout, &["run      some  new input: a/2\n"]);
 }
+
+#[test]
+fn an_output_of_another_name_is_a_new_input_before_the_build_as_after_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  s: {rule: command, inputs: [a.txt], run: \"cp {in} {out.p}; cp {in} {out.q}\", output: {p: o/p, q: o/q}}
+  read: {rule: command, inputs: [s], run: \"cat {in} > {out}\", output: o/read}
+  part: {rule: command, inputs: [{target: s, partial: true}], run: \"cat {in} > {out}\", output: o/part}
+",
+    );
+    project.write("a.txt", "1\n");
+    project.build(&[]);
+    project.edit("q: o/q", "q: o/r");
+    let causes = ["new input: o/r", "an input is gone: o/q"];
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    for step in ["read", "part"] {
+        assert_says(&plan, &[&format!("run      {step}  {}\n           and {}\n", causes[0], causes[1])]);
+    }
+    let told = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
+    for step in ["read", "part"] {
+        assert_says(&told, &[&format!("built {step} ({}) ", causes.join("; "))]);
+    }
+}
+
+#[test]
+fn an_output_of_another_name_was_not_left_out_before() {
+    for cache in ["", "cache: false, "] {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  g: {{rule: command, inputs: [g.txt], run: \"grep -v bad {{in}} > {{out}}\", output: o/g}}
+  a: {{rule: command, {cache}inputs: [g], run: \"cp {{in}} {{out.p}}; cp {{in}} {{out.q}}\", output: {{p: o/p, q: o/q}}}}
+  some: {{rule: command, inputs: [{{target: a, partial: true}}, n.txt], run: \"cat {{in}} > {{out}}\", output: o/some}}
+"
+        ));
+        project.write("g.txt", "1\n");
+        project.write("n.txt", "1\n");
+        project.build(&[]);
+        project.write("g.txt", "bad\n");
+        project.build_exits(exit::FAILED, &[]);
+        project.write("g.txt", "2\n");
+        project.edit("q: o/q", "q: o/r");
+        let told = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
+        let causes = "built some (new input: o/p (left out before, since a was blocked); new input: o/r) ";
+        assert_says(&told, &[causes]);
+    }
+}
