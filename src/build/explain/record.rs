@@ -43,7 +43,9 @@ impl Engine<'_> {
             (told.params, told.source) = (recorded.params, recorded.source);
             told.other_source = told.other_source.filter(|then| Some(then) != told.source.as_ref());
         }
-        told.outputs = outputs.into_iter().map(|output| self.output_now(output)).collect();
+        // What was made beside it may be another step's now.
+        let is_left = |output: &&str| self.steps.find_path(&self.state, output).is_none();
+        told.outputs = outputs.into_iter().filter(is_left).map(|output| self.output_now(output)).collect();
         Some(told)
     }
 

@@ -38,13 +38,16 @@ impl Engine<'_> {
         }
         // Asked for by its path, it is told of all that may make it; by name, another target may still.
         let is_nobodys = |path: &str| match asked {
-            Asked::Steps(target, _) => self.is_nobodys(path, Some(*target)),
+            Asked::Steps(target, values) => self.is_nobodys(path, Some((*target, values))),
             Asked::Target(_) | Asked::Output(..) => true,
         };
         let by_path = matches!(asked, Asked::Output(..));
         let tell = |Recorded { path, may_be }: Recorded| {
-            let is_pending = |(target, values): &&(TargetId, Values)| self.awaited(*target, values).is_some();
-            let (of, told) = match may_be.iter().find(is_pending) {
+            let is_pending = |(target, values): &(TargetId, Values)| self.awaited(*target, values).is_some();
+            // The file may come to be that of a step with other values than it was made by.
+            let others = if by_path && !may_be.iter().any(is_pending) { self.makers().of(&path) } else { Vec::new() };
+            let may_be = if others.iter().any(is_pending) { others } else { may_be };
+            let (of, told) = match may_be.iter().find(|of| is_pending(of)) {
                 Some(of) => (Some(of), self.pending(of.0, &of.1, &path)?),
                 None => {
                     let of = may_be.iter().find(|(target, values)| self.may_have_made(&path, *target, values));
@@ -60,10 +63,13 @@ impl Engine<'_> {
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
-    /// Whether it is sure that no target, but perhaps this one, has a step that makes a file which none makes now.
-    pub(super) fn is_nobodys(&self, path: &str, but: Option<TargetId>) -> bool {
+    /// Whether it is sure that no target has a step that makes a file which none makes now, but perhaps one of these values.
+    pub(super) fn is_nobodys(&self, path: &str, but: Option<(TargetId, &Values)>) -> bool {
+        let is_excepted = |target: TargetId, values: &Values| {
+            but.is_some_and(|(of, with)| of == target && with.iter().all(|value| values.contains(value)))
+        };
         let makers = self.makers().of(path);
-        makers.iter().all(|(target, values)| but == Some(*target) || self.is_sure_not_to_make(*target, values))
+        makers.iter().all(|(target, values)| is_excepted(*target, values) || self.is_sure_not_to_make(*target, values))
     }
 
     /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step

@@ -327,3 +327,30 @@ fn a_step_of_an_empty_value_is_pending_while_its_list_is_to_be_made() {
     project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
     assert!(project.exists("e/1.txt") && !project.exists("e/.txt"));
 }
+
+#[test]
+fn a_file_that_may_come_to_be_of_a_step_of_other_values_is_no_orphan() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, inputs: [m.txt], run: \"cp {in} {out}\", output: m}
+  p: {rule: command, foreach: {a: {from: m, lines: true}, b: {lines: b.txt}}, run: \"echo {a} {b} > {out}\", output: \"p/{a}-{b}\"}
+",
+    );
+    project.write("m.txt", "x-y\n");
+    project.write("b.txt", "z\n");
+    project.build(&[]);
+    project.write("m.txt", "x\n");
+    project.write("b.txt", "y-z\n");
+    let told = project.explain("p/x-y-z");
+    assert_says(
+        &told,
+        &["p@a=x,b=y-z: pending\n", "its values are read out of m: it is stale", "last made first build"],
+    );
+    assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["0 outputs would be removed"]);
+    assert_eq!(project.build(&[]).step("p@a=x,b=y-z").outcome, "built");
+    assert_eq!(project.read("p/x-y-z"), "x y-z\n");
+    // Once no step can have these values, it is one.
+    project.write("b.txt", "w\n");
+    assert_says(&project.explain("p/x-y-z"), &["p@a=x,b=y-z: orphan\n"]);
+}

@@ -265,3 +265,20 @@ targets:
     assert_says(&project.explain("s"), &[&format!("last made {}", why[0]), why[1]]);
     project.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn what_a_step_makes_is_no_output_of_an_orphan_that_was_made_with_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  two: {rule: command, run: \"echo 1 > {out.p}; echo 2 > {out.q}\", output: {p: o/a, q: o/b}}
+",
+    );
+    project.build(&[]);
+    project.edit("{p: o/a, q: o/b}", "{p: o/b, q: o/c}");
+    let told = project.explain("o/a");
+    assert_says(&told, &["o/a: orphan\n", "output    o/a\n"]);
+    assert!(!told.contains("output    o/b"), "{told}");
+    project.build(&[]);
+    assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["remove  o/a\n", "1 output would be removed"]);
+}
