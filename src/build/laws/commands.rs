@@ -120,7 +120,7 @@ fn forced() -> impl Strategy<Value = Option<prop::sample::Index>> {
 }
 
 /// A step fails where its file is there, and an input that is to be there is taken away; the other way round it works.
-fn set(root: &Path, name: &str, works: bool) {
+pub(super) fn set(root: &Path, name: &str, works: bool) {
     let path = root.join(name);
     if name.starts_with("no-") != works {
         std::fs::write(path, "1").unwrap();
@@ -147,18 +147,26 @@ fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
         Edit::Build(i) => {
             let session = bed.session(&drawn.text());
             let target = i.index(session.pipeline.targets.len());
-            let (_keep, stop) = watch::channel(false);
-            let order = Order { asked: vec![request::Asked::Target(target)], jobs: 2, ..Order::default() };
-            // Whatever comes of it.
-            let _ = build(&session, &order, stop, &mut Silence);
+            build_anyway(&session, vec![request::Asked::Target(target)], &mut Silence, watch::channel(false));
         }
         Edit::Stopped(at) => {
             let (send, stop) = watch::channel(false);
             let session = bed.session(&drawn.text());
-            let order = Order { asked: request::everything(&session.pipeline), jobs: 2, ..Order::default() };
-            let _ = build(&session, &order, stop, &mut StopAt(*at, send));
+            let everything = request::everything(&session.pipeline);
+            build_anyway(&session, everything, &mut StopAt(*at, send.clone()), (send, stop));
         }
     }
+}
+
+/// Builds this, whatever comes of it.
+pub(super) fn build_anyway(
+    session: &Session,
+    asked: Vec<request::Asked>,
+    listener: &mut dyn Listener,
+    (_keep, stop): (watch::Sender<bool>, watch::Receiver<bool>),
+) {
+    let order = Order { asked, jobs: 2, ..Order::default() };
+    let _ = build(session, &order, stop, listener);
 }
 
 fn told_history(mut drawn: Drawn, rounds: &[Round], one: &prop::sample::Index) -> Result<(), TestCaseError> {

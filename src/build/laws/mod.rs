@@ -2,6 +2,7 @@
 
 mod clock;
 mod commands;
+mod edited;
 mod source;
 mod told;
 

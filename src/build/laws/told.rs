@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::build::explain::{Standing, explain};
+use crate::build::explain::{Explanation, Standing, explain};
 use crate::build::look;
 use crate::build::outcome::{ASK, Account, RESTORE};
 use crate::build::reason::Reason;
@@ -18,9 +18,10 @@ pub(super) fn misled(plan: &Summary, built: &Summary) -> Vec<String> {
         match account.status {
             Status::Stale if !account.perhaps => {
                 wrong.extend(undone(account, done));
+                wrong.extend(other_causes(account, done, plan.unknown.is_empty()));
                 // Where values are still to be read, other inputs may come of them.
                 if plan.unknown.is_empty() {
-                    wrong.extend(other_causes(account, done));
+                    wrong.extend(more_causes(account, done));
                 }
             }
             Status::Failed | Status::Blocked if !account.perhaps => wrong.extend(not_wrong(account, done)),
@@ -61,15 +62,43 @@ fn undone(told: &Account, done: Option<&Account>) -> Option<String> {
     (!kept).then(|| format!("not done: {} ({:?}), but {came:?}", told.step, told.reasons))
 }
 
-/// The causes that were told of a step as certain and that it did not run for.
-fn other_causes(told: &Account, done: Option<&Account>) -> Vec<String> {
+/// The causes that were told of a step as certain and that it did not run for. Where not all that it reads is known, what
+/// else comes may stand among that.
+fn other_causes(told: &Account, done: Option<&Account>, all_known: bool) -> Vec<String> {
     let Some(done) = done.filter(|done| done.status == Status::Built) else { return Vec::new() };
     let causes: Vec<&Reason> = done.reasons.iter().flat_map(Reasons::iter).collect();
-    let certain = told.reasons.iter().flat_map(Reasons::iter).filter(|why| !why.is_uncertain());
+    // A `partial` input that was to come may have failed.
+    let lacks = done.message.as_ref().is_some_and(|message| message.contains("made without"));
+    let is_certain = |why: &&Reason| match why {
+        Reason::NewInput(_) | Reason::BackInput { .. } => !lacks,
+        Reason::Reordered { .. } | Reason::ChangedInputs { .. } => all_known,
+        why => !why.is_uncertain(),
+    };
+    let certain = told.reasons.iter().flat_map(Reasons::iter).filter(is_certain);
     certain
         .filter(|why| !causes.iter().any(|done| is_same(why, done)))
         .map(|why| format!("other cause: {}: told {why:?}, done {causes:?}", told.step))
         .collect()
+}
+
+/// The causes that a step ran for and that were not told, though nothing was left to be seen; or in another order.
+fn more_causes(told: &Account, done: Option<&Account>) -> Option<String> {
+    let done = done.filter(|done| done.status == Status::Built)?;
+    let told_causes: Vec<&Reason> = told.reasons.iter().flat_map(Reasons::iter).collect();
+    let causes = || done.reasons.iter().flat_map(Reasons::iter);
+    let place = |cause: &Reason| told_causes.iter().position(|told| is_same(told, cause));
+    // What an input came to, or brought, is seen then, and so is what came of asking.
+    let open = told_causes.iter().any(|why| why.is_uncertain());
+    let may_be_new = told_causes.iter().any(|why| matches!(why, Reason::UpstreamNew(_)));
+    let seen = |cause: &Reason| match cause {
+        Reason::UpstreamRebuilt { .. } | Reason::ChangedInput { .. } | Reason::LeftOut { .. } => open,
+        Reason::NewInput(_) | Reason::BackInput { .. } => may_be_new,
+        _ => false,
+    };
+    let is_told = told.work == Some(ASK) || causes().all(|cause| place(cause).is_some() || seen(cause));
+    let places: Vec<usize> = causes().filter_map(place).collect();
+    (!is_told || !places.is_sorted())
+        .then(|| format!("more causes: {}: told {told_causes:?}, done {:?}", told.step, causes().collect::<Vec<_>>()))
 }
 
 fn is_same(told: &Reason, done: &Reason) -> bool {
@@ -77,7 +106,7 @@ fn is_same(told: &Reason, done: &Reason) -> bool {
         (Reason::ChangedInput { input, from, to }, Reason::UpstreamRebuilt { input: i, from: f, to: t, .. }) => {
             (input, from, to) == (i, f, t)
         }
-        (Reason::LeftOut { input, .. }, Reason::LeftOut { input: i, .. }) => input == i,
+        (Reason::LeftOut { input, .. } | Reason::LostInput(input), Reason::LeftOut { input: i, .. }) => input == i,
         // Which is seen only where nothing else moved the key.
         (Reason::Rearranged(_), _) => true,
         _ => told == done,
@@ -122,6 +151,80 @@ pub(super) fn unlike(session: &Session, order: &Order, plan: &Summary, one: &pro
         }
     }
     unlike
+}
+
+/// What is told of all steps, and of files.
+pub(super) struct Told {
+    steps: Vec<Explanation>,
+    /// The files that are said to be no step's any more.
+    orphans: BTreeSet<String>,
+}
+
+impl Told {
+    pub fn of(session: &Session, order: &Order, files: &[String]) -> Self {
+        let mut steps = explain(session, order, Vec::new()).map(|(told, _)| told).unwrap_or_default();
+        steps.retain(|told| matches!(told.standing, Standing::Step(_)) && told.rule.0 != "group");
+        let mut orphans = BTreeSet::new();
+        if !files.is_empty() {
+            let (mut asked, mut nobodys) = (Vec::new(), Vec::new());
+            for path in files {
+                match request::parse(&session.pipeline, path) {
+                    Ok(output) => asked.push(output),
+                    Err(unknown) => nobodys.push((path.clone(), unknown)),
+                }
+            }
+            let by_path = explain(session, &Order { asked, ..order.clone() }, nobodys).map(|(told, _)| told);
+            let gone = by_path.unwrap_or_default().into_iter().filter(|told| told.standing == Standing::Orphan);
+            let path = |output: String| output.split(" (").next().unwrap_or_default().to_owned();
+            orphans.extend(gone.flat_map(|told| told.outputs).map(path));
+            let to_go = orphans::orphans(session).map(|candidates| candidates.list).unwrap_or_default();
+            orphans.extend(to_go.into_iter().map(|candidate| candidate.path));
+        }
+        Self { steps, orphans }
+    }
+
+    /// What the build after it did with what was told to be up to date, or of no step.
+    pub fn belied_by(&self, built: &Summary, after: &Self) -> Vec<String> {
+        let done = by_step(built);
+        let mut wrong = Vec::new();
+        let is_plain = |told: &&Explanation| {
+            told.standing == Standing::Step(Status::UpToDate) && told.message.is_none() && told.in_doubt.is_none()
+        };
+        for told in self.steps.iter().filter(is_plain) {
+            let came = done.get(told.step.as_str());
+            let clashes = |account: &&&Account| {
+                let says = |word| account.message.as_ref().is_some_and(|why: &String| why.contains(word));
+                says("two steps for one file") || says("pair@")
+            };
+            if let Some(came) = came.filter(|came| came.status != Status::UpToDate && !clashes(came)) {
+                wrong.push(format!("up to date: {}, but {:?} ({:?})", told.step, came.status, came.message));
+            }
+        }
+        let is_made = |told: &&Explanation| told.standing == Standing::Step(Status::UpToDate);
+        for output in after.steps.iter().filter(is_made).flat_map(|told| &told.outputs) {
+            if self.orphans.contains(output) {
+                wrong.push(format!("an orphan: {output}, but made"));
+            }
+        }
+        wrong
+    }
+
+    /// The steps that a build ran and that read something else than is told of them after it. `given` is what each was given
+    /// to read, by its name.
+    pub fn misread(&self, built: &Summary, given: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+        let done = by_step(built);
+        let ran = |told: &&Explanation| done.get(told.step.as_str()).is_some_and(|done| done.status == Status::Built);
+        let mut wrong = Vec::new();
+        for told in self.steps.iter().filter(ran) {
+            let read = told.inputs.iter().filter(|read| !read.left_out && !read.done_without).map(|read| &read.path);
+            let read: BTreeSet<&String> = read.collect();
+            let given = given.get(&told.step).map(|given| given.iter().collect::<BTreeSet<_>>());
+            if given.as_ref() != Some(&read) {
+                wrong.push(format!("{} was given {given:?}, told {read:?}", told.step));
+            }
+        }
+        wrong
+    }
 }
 
 fn told_history(

@@ -1,0 +1,174 @@
+//! The same of a pipeline that is edited a piece at a time: what steps wait for, how outputs are named, which axes there are.
+
+use std::path::Path;
+
+use super::commands::{build_anyway, set};
+use super::told::{Told, misled, unlike};
+use super::*;
+use crate::build::look;
+
+/// What the pipeline has of each piece: its number among those that there are of that kind.
+type Drawn = [u8; 12];
+
+const LISTED: [&str; 4] = ["x", "y", "z", "x-y"];
+
+fn text(drawn: &Drawn) -> String {
+    let of = |piece: usize, all: &[&str]| all[usize::from(drawn[piece]) % all.len()].to_owned();
+    let after = |piece, all: &[&str]| of(piece, all);
+    let gated = ["", "after: [gate], "];
+    let multi = of(0, &["{p: o/p.txt, q: o/q.txt}", "{p: o/p.txt, q: o/q2.txt}", "{p: o/q.txt, q: o/p.txt}"]);
+    let partial = |piece| of(piece, &["false", "true"]);
+    let grid = of(1, &["", ", b: [p, q]", ", b: [p]"]);
+    let cell = if grid.is_empty() { "o/grid/{n}.txt" } else { "o/grid/{n}.{b}.txt" };
+    let (axes, var) = match drawn[2] % 4 {
+        0 => ("", "o/var/x.txt"),
+        1 => ("foreach: {n: [x]}, ", "o/var/{n}.txt"),
+        2 => ("foreach: {n: [x, y]}, ", "o/var/{n}.txt"),
+        _ => ("", "o/var/y.txt"),
+    };
+    let path = of(3, &["o/p.txt", "o/q.txt", "o/each/x.txt", "o/var/x.txt", "o/grid/x.txt"]);
+    let read = of(4, &["all, var", "multi, grid", "all", "some, pair", "grid, each, t.txt"]);
+    let cache = of(5, &["", "cache: false, "]);
+    let (square, one) = (of(1, &["{n}", "{n},b={b}", "{n},b={b}"]), if axes.is_empty() { "var" } else { "var@n={n}" });
+    format!(
+        "version: 1
+targets:
+  gate: {{rule: command, inputs: [g.txt], run: \"echo 'gate: {{in}}' >> log.txt; test ! -e no-gate && cat {{in}} > {{out}}\", output: o/gate.txt}}
+  list: {{rule: command, {}inputs: [l.txt], run: \"echo 'list: {{in}}' >> log.txt; test ! -e no-list && cat {{in}} > {{out}}\", output: o/list.txt}}
+  each: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"echo 'each@n={{n}}: {{in}}' >> log.txt; test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
+  multi: {{rule: command, {}{cache}inputs: [t.txt], run: \"echo 'multi: {{in}}' >> log.txt; test ! -e no-multi && cat {{in}} > {{out.p}} && echo q > {{out.q}}\", output: {multi}}}
+  all: {{inputs: [multi, each]}}
+  grid: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}{grid}}}, run: \"echo 'grid@n={square}:' >> log.txt; echo {{n}} > {{out}}\", output: \"{cell}\"}}
+  var: {{rule: command, {axes}inputs: [t.txt], run: \"echo '{one}: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: \"{var}\"}}
+  pair: {{rule: command, foreach: {{a: {{from: list, lines: true}}, b: {{lines: m.txt}}}}, run: \"echo 'pair@a={{a}},b={{b}}:' >> log.txt; echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}
+  some: {{rule: command, {cache}inputs: [{{target: each, partial: {}}}, {{target: multi, partial: {}}}], run: \"echo 'some: {{in}}' >> log.txt; cat /dev/null {{in}} > {{out}}\", output: o/some.txt}}
+  path: {{rule: command, {}inputs: [t.txt, {path}], run: \"echo 'path: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: o/path.txt}}
+  read: {{rule: command, inputs: [g.txt, {read}], run: \"echo 'read: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: o/read.txt}}
+  last: {{rule: command, inputs: [path, some], run: \"echo 'last: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: o/last.txt}}
+",
+        after(6, &gated),
+        after(7, &gated),
+        after(8, &["", "after: [gate], ", "after: [each], "]),
+        after(9, &gated),
+        partial(10),
+        partial(11),
+        after(8, &["", "after: [all], ", "after: [gate, grid], "]),
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Piece(usize, u8),
+    List(&'static str, Vec<&'static str>),
+    Write(&'static str, u8),
+    Fail(&'static str),
+    Work(&'static str),
+    Remove(prop::sample::Index),
+    Spoil(prop::sample::Index),
+    Build(prop::sample::Index),
+    Stopped(usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let index = any::<prop::sample::Index>;
+    let names = || prop::sample::subsequence(LISTED.to_vec(), 1..=LISTED.len());
+    let files = prop::sample::select(vec!["g.txt", "t.txt", "in/x.txt", "in/y.txt"]);
+    let flags = || prop::sample::select(vec!["no-gate", "no-gate", "no-list", "no-multi", "no-x", "g.txt", "in/x.txt"]);
+    prop_oneof![
+        5 => (0..12usize, 0..60u8).prop_map(|(piece, now)| Edit::Piece(piece, now)),
+        2 => (prop::sample::select(vec!["l.txt", "m.txt"]), names()).prop_map(|(list, names)| Edit::List(list, names)),
+        2 => (files, 0..2u8).prop_map(|(file, n)| Edit::Write(file, n)),
+        3 => flags().prop_map(Edit::Fail),
+        2 => flags().prop_map(Edit::Work),
+        1 => index().prop_map(Edit::Remove),
+        1 => index().prop_map(Edit::Spoil),
+        1 => index().prop_map(Edit::Build),
+        1 => (0..30usize).prop_map(Edit::Stopped),
+    ]
+}
+
+fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
+    let root = bed.dir.path();
+    let made = made(root);
+    let chosen = |i: &prop::sample::Index| (!made.is_empty()).then(|| root.join(&made[i.index(made.len())]));
+    match edit {
+        Edit::Piece(piece, now) => drawn[*piece] = *now,
+        Edit::List(list, names) => bed.write(list, (names.join("\n") + "\n").as_bytes()),
+        Edit::Write(file, n) => bed.write(file, &[b'0' + n, b'\n']),
+        Edit::Fail(name) => set(root, name, false),
+        Edit::Work(name) => set(root, name, true),
+        Edit::Remove(i) => chosen(i).iter().for_each(|path| std::fs::remove_file(path).unwrap()),
+        Edit::Spoil(i) => chosen(i).iter().for_each(|path| std::fs::write(path, "spoilt").unwrap()),
+        Edit::Build(i) => {
+            let session = bed.session(&text(drawn));
+            let target = i.index(session.pipeline.targets.len());
+            build_anyway(&session, vec![request::Asked::Target(target)], &mut Silence, watch::channel(false));
+        }
+        Edit::Stopped(at) => {
+            let session = bed.session(&text(drawn));
+            let (send, stop) = watch::channel(false);
+            let everything = request::everything(&session.pipeline);
+            build_anyway(&session, everything, &mut StopAt(*at, send.clone()), (send, stop));
+        }
+    }
+}
+
+/// The files that steps made, by path.
+fn made(root: &Path) -> Vec<String> {
+    let mut made: Vec<_> = super::super::files::files_in(&root.join("o")).into_iter().flatten().collect();
+    made.retain(|(_, meta)| meta.is_file());
+    let mut paths: Vec<String> = made.into_iter().map(|(path, _)| format!("o/{path}")).collect();
+    paths.sort();
+    paths
+}
+
+/// What each command of a build was given to read, by the step's name: the last, where it ran more often.
+fn given(bed: &Bed) -> BTreeMap<String, Vec<String>> {
+    let log = std::fs::read_to_string(bed.dir.path().join("log.txt")).unwrap_or_default();
+    let words = |inputs: &str| inputs.split_whitespace().map(str::to_owned).collect();
+    log.lines().filter_map(|line| line.split_once(':')).map(|(out, rest)| (out.to_owned(), words(rest))).collect()
+}
+
+fn edited_history(mut drawn: Drawn, rounds: &[Vec<Edit>], one: &prop::sample::Index) -> Result<(), TestCaseError> {
+    let bed = Bed::new(Arc::new(Fake::default()));
+    std::fs::create_dir(bed.dir.path().join("in")).unwrap();
+    bed.write("l.txt", b"x\ny\n");
+    bed.write("m.txt", b"y\nx\n");
+    ["g.txt", "t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "in/x-y.txt"]
+        .iter()
+        .for_each(|file| bed.write(file, b"1\n"));
+    for edits in rounds {
+        for edit in edits {
+            apply(&bed, edit, &mut drawn);
+        }
+        let session = bed.session(&text(&drawn));
+        let order = Order { asked: request::everything(&session.pipeline), jobs: 2, ..Order::default() };
+        let (_keep, stop) = watch::channel(false);
+        let Ok(plan) = look(&session, &order, &mut Silence) else {
+            prop_assert!(build(&session, &order, stop, &mut Silence).is_err(), "a build that the plan refused");
+            continue;
+        };
+        prop_assert_eq!(unlike(&session, &order, &plan, one), Vec::<String>::new());
+        let told = Told::of(&session, &order, &made(bed.dir.path()));
+        let _ = std::fs::remove_file(bed.dir.path().join("log.txt"));
+        let built = build(&session, &order, stop, &mut Silence).unwrap();
+        prop_assert_eq!(misled(&plan, &built), Vec::<String>::new());
+        let after = Told::of(&session, &order, &[]);
+        prop_assert_eq!(told.belied_by(&built, &after), Vec::<String>::new());
+        prop_assert_eq!(after.misread(&built, &given(&bed)), Vec::<String>::new());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config(6))]
+
+    #[test]
+    fn what_is_told_of_a_pipeline_that_is_edited_piece_by_piece_is_what_its_builds_do(
+        drawn in any::<Drawn>(),
+        rounds in prop::collection::vec(prop::collection::vec(edit(), 1..5), 1..6),
+        one in any::<prop::sample::Index>(),
+    ) {
+        edited_history(drawn, &rounds, &one)?;
+    }
+}
