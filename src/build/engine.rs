@@ -100,6 +100,8 @@ pub(super) struct Engine<'p> {
     pub failure_log: Option<File>,
     /// Where the commands that this build begins are written down, once there is one.
     pub start_log: Option<File>,
+    /// The logs of commands that builds before this one have left, once a command is begun.
+    pub logs_before: OnceLock<HashSet<String>>,
     pub mode: Mode,
     /// What [`Mode::Adopt`] takes.
     pub adopt: Vec<Asked>,

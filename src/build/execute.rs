@@ -6,13 +6,13 @@ pub(super) mod started;
 pub(super) mod task;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 use std::time::Instant;
 
 use crate::pipeline::model::Input;
 use crate::registry::Heard;
 use crate::rules::{Asked, Failure, Job, JobInput, Lane};
-use crate::store::{Sha256, hex};
+use crate::store::{Digest, Sha256, hex};
 
 use self::task::{Answered, Learnt, Making, Message, Outcome, Reply, no_folder};
 use super::decide::{Run, Work};
@@ -22,6 +22,13 @@ use super::files::folders;
 use super::files::place::{Destination, Placed};
 use super::reason::Reason;
 use super::steps::StepId;
+
+/// Where what commands printed is kept, in `.layermill`.
+const LOGS: &str = "logs";
+
+fn log_name(first: &str) -> String {
+    hex(&Digest::of(first.as_bytes()).short()) + ".log"
+}
 
 impl Engine<'_> {
     /// Starts all that may start now.
@@ -174,6 +181,7 @@ impl Engine<'_> {
             root: self.pipeline.root.clone(),
             scratch: PathBuf::new(),
             log: if watched { self.log_of(self.path(id, 0)) } else { PathBuf::new() },
+            has_log: AtomicBool::new(watched && self.had_log(self.path(id, 0))),
             blobs: self.blobs.clone(),
             retries: settings.retries,
             heard: Heard::default(),
@@ -187,8 +195,19 @@ impl Engine<'_> {
 
     /// Where the output of a step's command is kept, named after its first output.
     pub(super) fn log_of(&self, first: &str) -> PathBuf {
-        let digest = crate::store::Digest::of(first.as_bytes());
-        self.work_dir.join("logs").join(format!("{}.log", hex(&digest.short())))
+        let mut log = self.work_dir.join(LOGS);
+        log.push(log_name(first));
+        log
+    }
+
+    /// Whether there was one when the first command of this build was begun: asked of the folder once, since most commands
+    /// print nothing.
+    fn had_log(&self, first: &str) -> bool {
+        let logs = self.logs_before.get_or_init(|| {
+            let logs = std::fs::read_dir(self.work_dir.join(LOGS)).into_iter().flatten();
+            logs.filter_map(|log| log.ok()?.file_name().into_string().ok()).collect()
+        });
+        !logs.is_empty() && logs.contains(&log_name(first))
     }
 
     /// Takes in what a task tells.

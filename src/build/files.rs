@@ -221,11 +221,19 @@ fn hash_file(path: &Path) -> io::Result<FileRecord> {
 }
 
 /// The size and the digest of a file that is said to have so many bytes: most are small, and read with one call.
-pub fn digest(mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
+pub fn digest(file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
+    const LITTLE: usize = 1 << 10;
+    if said < LITTLE as u64 {
+        digest_by(&mut [0; LITTLE], file, said)
+    } else {
+        digest_by(&mut [0; 16 << 10], file, said)
+    }
+}
+
+fn digest_by(chunk: &mut [u8], mut file: fs::File, said: u64) -> io::Result<(u64, Digest)> {
     let mut hasher = blake3::Hasher::new();
-    let mut chunk = [0; 16 << 10];
     loop {
-        let n = match file.read(&mut chunk) {
+        let n = match file.read(chunk) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
         };

@@ -12,7 +12,7 @@ pub mod tags;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -65,6 +65,8 @@ pub struct Job {
     pub scratch: PathBuf,
     /// Where a command's output is kept.
     pub log: PathBuf,
+    /// Whether anything is kept there: of an earlier build, until this job is begun, and then of its command.
+    pub has_log: AtomicBool,
     pub blobs: Blobs,
     /// Attempts after the first; `None`: the rule's default.
     pub retries: Option<u32>,

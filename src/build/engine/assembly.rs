@@ -78,6 +78,7 @@ pub(crate) fn engine<'p>(
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
             failure_log: None,
             start_log: None,
+            logs_before: OnceLock::new(),
             mode,
             adopt: if mode == Mode::Adopt { order.asked.clone() } else { Vec::new() },
             offline: session.offline,

@@ -26,7 +26,7 @@ impl ScratchFolders {
         Self { above, made: AtomicU32::new(0), free: Mutex::default() }
     }
 
-    /// An empty folder that no one else has.
+    /// An empty folder that no one else has, and an empty one for temporary files beside it.
     pub fn take(&self) -> io::Result<PathBuf> {
         if let Some(folder) = self.free().pop() {
             return Ok(folder);
@@ -34,18 +34,18 @@ impl ScratchFolders {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let folder = self.above.join(format!("{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
+        fs::create_dir(temporary_of(&folder))?;
         Ok(folder)
     }
 
-    /// Takes a folder back, for the next one. One in which something was left is removed.
+    /// Takes a folder back, for the next one. What was left beside it is removed, and one in which something was left.
     pub fn give_back(&self, folder: PathBuf) {
-        let (temporary, is_used_again) = (temporary_of(&folder), is_empty(&folder));
-        if !is_used_again || !is_empty(&temporary) {
-            let _ = fs::remove_dir_all(&temporary);
-        }
-        if is_used_again {
+        let temporary = temporary_of(&folder);
+        let emptied = || fs::remove_dir_all(&temporary).and_then(|()| fs::create_dir(&temporary)).is_ok();
+        if is_empty(&folder) && (is_empty(&temporary) || emptied()) {
             self.give_back_empty(folder);
         } else {
+            let _ = fs::remove_dir_all(&temporary);
             let _ = fs::remove_dir_all(&folder);
         }
     }
@@ -92,6 +92,15 @@ mod tests {
         assert_eq!(folders.take().unwrap(), one);
         fs::remove_dir(&one).unwrap();
         folders.give_back(one.clone());
-        assert_ne!(folders.take().unwrap(), one);
+        let three = folders.take().unwrap();
+        assert_ne!(three, one);
+        let left = temporary_of(&three).join("left");
+        fs::write(&left, "").unwrap();
+        folders.give_back(three.clone());
+        assert_eq!(folders.take().unwrap(), three);
+        assert!(temporary_of(&three).is_dir() && !left.exists());
+        fs::remove_dir(temporary_of(&three)).unwrap();
+        folders.give_back(three.clone());
+        assert_ne!(folders.take().unwrap(), three);
     }
 }

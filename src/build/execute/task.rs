@@ -177,11 +177,14 @@ impl Making {
                 () = cancelled(&mut stop) => Err(Failure::interrupted()),
             };
         }
-        // What an earlier run printed is not what this one prints; most often there is no such file.
-        let _ = std::fs::remove_file(&job.log);
+        // What an earlier run printed is not what this one prints.
+        if job.has_log.swap(false, Ordering::Relaxed) {
+            let _ = std::fs::remove_file(&job.log);
+        }
         // A command ends its own children when it is told to stop.
         let made = self.rule.make(job).await;
-        let printed = printed::read(&job.log, &job.root);
+        let has_log = job.has_log.load(Ordering::Relaxed);
+        let printed = has_log.then(|| printed::read(&job.log, &job.root)).flatten();
         let attempts = job.attempts.load(Ordering::Relaxed);
         if printed.is_some() || attempts > 1 {
             reply.tell(Message::Ran(reply.id, printed, attempts));

@@ -78,7 +78,7 @@ impl Command {
 
     /// Runs it to its end, and keeps what it printed; gives the last lines of that.
     async fn run(&self, job: &Job, places: &Places) -> Result<(End, Vec<String>), Failure> {
-        let (mut output, theirs) = Output::open(&job.log, &self.secrets).map_err(|e| cannot("prepare", &e))?;
+        let (mut output, theirs) = Output::open(job, &self.secrets).map_err(|e| cannot("prepare", &e))?;
         let child = self.start(job, places, &theirs)?;
         let end = process::wait(child, job.timeout, &mut job.cancelled.clone(), output.listen()).await;
         // Not before: that no one can print any more would wake us a moment before the end does.
@@ -95,13 +95,16 @@ impl Command {
         let prepared = |e: io::Error| cannot("prepare", &e);
         let fill = self.placeholders(job, places).map_err(prepared)?;
         // In a sandbox, nothing can be written beside the scratch folder.
-        let tmp = if self.sandbox { places.own().map(Path::to_owned) } else { places::temporary(&job.scratch) };
-        let tmp = tmp.map_err(prepared)?;
+        let tmp = match self.sandbox {
+            true => places.own().map_err(prepared)?.to_owned(),
+            false => places::temporary_of(&job.scratch),
+        };
         let values: Vec<&str> = job.step.values.iter().map(|v| &**v).collect();
-        let mut env: Vec<(&OsStr, OsString)> =
-            self.passed.iter().map(|(name, value)| (OsStr::new(name), value.clone())).collect();
-        env.push((OsStr::new("TMPDIR"), tmp.into()));
-        env.extend(self.env.iter().map(|(n, v)| (OsStr::new(n), pattern::fill_exposed(v, &values).into())));
+        let filled: Vec<String> = self.env.iter().map(|(_, value)| pattern::fill_exposed(value, &values)).collect();
+        let mut env: Vec<(&OsStr, &OsStr)> = Vec::with_capacity(self.passed.len() + 1 + filled.len());
+        env.extend(self.passed.iter().map(|(name, value)| (OsStr::new(name), value.as_os_str())));
+        env.push((OsStr::new("TMPDIR"), tmp.as_os_str()));
+        env.extend(self.env.iter().zip(&filled).map(|((name, _), value)| (OsStr::new(name), OsStr::new(value))));
 
         let start = |direct: Direct| {
             let argv: Vec<OsString> = direct.argv.into_iter().map(OsString::from).collect();

@@ -4,16 +4,19 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe::Receiver;
 
+use crate::rules::Job;
+
 /// How much of the end of an output is looked at, in bytes, and how many lines of it are shown.
 const TAIL_BYTES: usize = 64 << 10;
 const TAIL_LINES: usize = 20;
-/// How much is read at once, in bytes.
-const CHUNK: usize = 16 << 10;
+/// How much is read at once, in bytes: most commands print little or nothing, and room is made for it each time.
+const CHUNK: usize = 4 << 10;
 
 /// Our end of the pipe that a command prints to.
 ///
@@ -24,12 +27,15 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// A pipe, and its other end. What comes goes to `log`, secrets by their names.
-    pub fn open(log: &'a Path, secrets: &'a [(String, String)]) -> io::Result<(Self, OwnedFd)> {
+    /// A pipe, and its other end. What comes goes to the job's log, secrets by their names.
+    pub fn open(job: &'a Job, secrets: &'a [(String, String)]) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
         // Ours alone: a command may not expect that it must try again.
         fcntl_setfl(&ours, OFlags::NONBLOCK)?;
-        Ok((Self { pipe: Receiver::from_owned_fd_unchecked(ours)?, log: Log::new(log, secrets) }, theirs))
+        Ok((
+            Self { pipe: Receiver::from_owned_fd_unchecked(ours)?, log: Log::new(&job.log, &job.has_log, secrets) },
+            theirs,
+        ))
     }
 
     /// Takes in what is printed, for as long as it is polled.
@@ -55,6 +61,8 @@ impl<'a> Output<'a> {
 /// A log that is made once there is anything to keep.
 struct Log<'a> {
     path: &'a Path,
+    /// Becomes true once it is made.
+    is_made: &'a AtomicBool,
     file: Option<File>,
     secrets: Vec<(&'a str, &'a [u8])>,
     /// What may be the beginning of a secret.
@@ -65,11 +73,11 @@ struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    fn new(path: &'a Path, secrets: &'a [(String, String)]) -> Self {
+    fn new(path: &'a Path, is_made: &'a AtomicBool, secrets: &'a [(String, String)]) -> Self {
         let mut secrets: Vec<_> = secrets.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // Longer ones first: one may be the beginning of another.
         secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        Self { path, file: None, secrets, held: Vec::new(), tail: Vec::new(), kept: Ok(()) }
+        Self { path, is_made, file: None, secrets, held: Vec::new(), tail: Vec::new(), kept: Ok(()) }
     }
 
     /// Takes what `read` gives until it would wait; true where it has come to its end.
@@ -129,6 +137,7 @@ impl<'a> Log<'a> {
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.file.take().map_or_else(|| create(self.path), Ok)?;
+        self.is_made.store(true, Ordering::Relaxed);
         let written = file.write_all(bytes);
         self.file = Some(file);
         written
@@ -177,7 +186,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("logs/log");
             let secrets = [("SHORT".to_owned(), "abc".to_owned()), ("LONG".to_owned(), "abcdef".to_owned())];
-            let mut log = Log::new(&path, &secrets);
+            let is_made = AtomicBool::new(false);
+            let mut log = Log::new(&path, &is_made, &secrets);
             let mut text: &[u8] = b"ab abc abcdef abcde\nabcabcdef \xff ab";
             for cut in cuts {
                 let (now, later) = text.split_at(cut.min(text.len()));
@@ -187,6 +197,7 @@ mod tests {
             log.take(text);
             let (lines, kept) = log.end();
             kept.unwrap();
+            prop_assert!(is_made.into_inner());
             let log = fs::read(&path).unwrap();
             let clean = b"ab ${secret.SHORT} ${secret.LONG} ${secret.SHORT}de\n${secret.SHORT}${secret.LONG} \xff ab";
             prop_assert_eq!(log, clean);
@@ -198,8 +209,9 @@ mod tests {
     fn nothing_printed_leaves_no_log() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("logs/log");
-        assert_eq!(Log::new(&path, &[]).end().0, Vec::<String>::new());
-        assert!(!path.exists());
+        let is_made = AtomicBool::new(false);
+        assert_eq!(Log::new(&path, &is_made, &[]).end().0, Vec::<String>::new());
+        assert!(!path.exists() && !is_made.into_inner());
     }
 
     #[test]
@@ -207,7 +219,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
         let path = dir.path().join("file/log");
-        let mut log = Log::new(&path, &[]);
+        let is_made = AtomicBool::new(false);
+        let mut log = Log::new(&path, &is_made, &[]);
         log.take(&[b'x'; 3 * TAIL_BYTES]);
         log.take(b"\nno space left\n");
         let (lines, kept) = log.end();

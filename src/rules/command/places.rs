@@ -85,19 +85,13 @@ pub fn temporary_of(scratch: &Path) -> PathBuf {
     scratch.with_extension("tmp")
 }
 
-pub(super) fn temporary(scratch: &Path) -> io::Result<PathBuf> {
-    let folder = temporary_of(scratch);
-    match fs::create_dir(&folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(folder),
-    }
-}
-
 /// Empties the folders of a step for the next attempt.
 pub(super) fn clear(scratch: &Path) -> io::Result<()> {
-    remove(&temporary_of(scratch))?;
-    remove(scratch)?;
-    fs::create_dir(scratch)
+    for folder in [&temporary_of(scratch), scratch] {
+        remove(folder)?;
+        fs::create_dir(folder)?;
+    }
+    Ok(())
 }
 
 /// Moves a file or folder, where it is there.

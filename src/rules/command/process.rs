@@ -42,7 +42,7 @@ pub(super) struct Streams<'a> {
 pub(super) fn start(
     argv: &[OsString],
     folder: &Path,
-    env: &[(&OsStr, OsString)],
+    env: &[(&OsStr, &OsStr)],
     streams: Streams<'_>,
 ) -> io::Result<Child> {
     let Some((program, arguments)) = argv.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
@@ -51,7 +51,7 @@ pub(super) fn start(
     let found = find(program, path);
     let mut command = Command::new(found.as_deref().map_or(program.as_os_str(), Path::as_os_str));
     command.arg0(program).args(arguments).current_dir(folder).env_clear();
-    command.envs(env.iter().map(|(name, value)| (name, value)));
+    command.envs(env.iter().copied());
     command.stdin(streams.stdin.map_or_else(nothing, Ok)?);
     command.stdout(streams.stdout.map_or_else(|| streams.printed.try_clone().map(Stdio::from), |f| Ok(f.into()))?);
     command.stderr(streams.printed.try_clone()?).process_group(0);

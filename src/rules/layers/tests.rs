@@ -83,6 +83,7 @@ async fn make(fake: Fake, fingerprint: Sha256, stored: &[u8]) -> (Made, Vec<Stri
         root: dir.path().into(),
         scratch: dir.path().into(),
         log: dir.path().join("log"),
+        has_log: std::sync::atomic::AtomicBool::new(false),
         blobs,
         retries: None,
         heard: Heard::default(),
