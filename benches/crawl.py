@@ -190,11 +190,11 @@ def project(top, host):
 
 
 def layermill(root, target):
-    return peers.run([peers.LAYERMILL, "build", "-q", target], root)
+    return peers.run([peers.LAYERMILL, "build", "-q", target], root)[:3]
 
 
 def client(root, host, which):
-    return peers.run([CLIENTS, which, host, "repositories.txt", str(IN_FLIGHT)], root)
+    return peers.run([CLIENTS, which, host, "repositories.txt", str(IN_FLIGHT)], root)[:3]
 
 
 def wrk(top, host, seconds):
@@ -211,7 +211,7 @@ def sampled(top, host, rows, count, command):
     sample = rows[:: max(1, len(rows) // count)][:count]
     names = "\n".join(f"{host}/{repo}:{tag}" for repo, tag, *_ in sample)
     (top / "sample.txt").write_text(names + "\n")
-    cpu, wall, memory = peers.run(["xargs", "-a", "sample.txt", "-P16", "-I{}", *command], top)
+    cpu, wall, memory, _ = peers.run(["xargs", "-a", "sample.txt", "-P16", "-I{}", *command], top)
     return cpu * len(rows) / len(sample), wall * len(rows) / len(sample), memory
 
 

@@ -13,7 +13,8 @@ leaf alone, for tools that can take over outputs which this script writes (`laye
 samurai, which know no such verb; make needs nothing). Tools are looked for on PATH; those that are not there are named. They take
 turns, so that a noisy machine is noisy for all of them. CPU time is user and system time of the tool with its
 children; memory is the peak of its largest process. `bare` is no tool (bare.c): a loop that looks at each file once, or
-that only runs the commands. What a tool costs beyond that is the engine's own.
+that only runs the commands. What a tool costs beyond that is the engine's own. Of builds, the CPU time of the tool's own
+process is told, too, without the programs that it starts, and without shells.
 """
 import argparse, os, pathlib, shutil, statistics, subprocess, sys, tempfile
 
@@ -47,14 +48,14 @@ def compiled(name):
 
 
 def run(command, cwd):
-    """CPU seconds, wall seconds, peak MiB."""
+    """CPU seconds, wall seconds, peak MiB, CPU seconds of its own process."""
     figures = pathlib.Path(PROGRAMS.name) / "figures"
     done = subprocess.run([compiled("usage"), figures, *command], cwd=cwd, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{command[0]} failed in {cwd}:\n{done.stderr}")
-    cpu, wall, peak = map(float, figures.read_text().split())
-    return cpu, wall, peak / 1024
+    cpu, wall, peak, own = map(float, figures.read_text().split())
+    return cpu, wall, peak / 1024, own
 
 
 def measure(commands, runs, before=None):
@@ -68,17 +69,19 @@ def measure(commands, runs, before=None):
     return {tool: [statistics.median(column) for column in zip(*rows)] for tool, rows in taken.items()}
 
 
-def table(title, figures, steps):
+def table(title, figures, steps, with_own=False):
     print(f"\n{title}, {steps} steps")
     print(f"{'':10} {'CPU s':>8} {'wall s':>8} {'MiB':>6} {'µs CPU/step':>12}   layermill's part of it: CPU, wall")
-    cpu, wall, _ = figures["layermill"]
+    cpu, wall, *_ = figures["layermill"]
     bare = figures.get("bare", [0])[0]
-    for tool, (c, w, memory) in figures.items():
+    for tool, (c, w, memory, own) in figures.items():
         line = f"{tool:10} {c:8.3f} {w:8.3f} {memory:6.1f} {c / steps * 1e6:12.2f}"
         if tool != "layermill":
             line += f"   {cpu / max(c, 1e-9):.2f}, {wall / max(w, 1e-9):.2f}"
         if bare and tool != "bare":
             line += f"   {(c - bare) / steps * 1e6:.2f} beyond bare"
+        if with_own:
+            line += f"   {own / steps * 1e6:.2f} in its own process"
         print(line, flush=True)
 
 
@@ -119,7 +122,7 @@ def built(top, tools, n, runs):
     alone = top / f"bare-{n}"
     alone.mkdir(exist_ok=True)
     graph.make_leaves(alone, n)
-    table("clean build", measure(commands | bare(alone, n, "run"), runs, empty), 2 * n + 1)
+    table("clean build", measure(commands | bare(alone, n, "run"), runs, empty), 2 * n + 1, with_own=True)
     for command, root in commands.values():
         run(command, root)
     looks = bare(commands["layermill"][1], n, "look")

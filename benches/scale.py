@@ -40,7 +40,7 @@ def taken_over(root, runs):
 
 
 def show(title, count, figures):
-    cpu, wall, memory = figures
+    cpu, wall, memory, _ = figures
     print(f"{title:42} {count:8} steps {cpu:8.3f} s CPU {wall:8.3f} s wall {memory:7.1f} MiB {cpu / count * 1e6:7.2f} µs/step", flush=True)
     return cpu / count
 
