@@ -8,6 +8,7 @@ pub(super) mod parents;
 pub(super) mod possible;
 mod product;
 mod rows;
+pub(super) mod values;
 pub(super) mod waits;
 
 use std::borrow::Cow;

@@ -6,12 +6,12 @@ use crate::pipeline::model::{InputKind, TargetId};
 use crate::pipeline::pattern;
 
 use crate::build::engine::Engine;
-use crate::build::explain::remembered::Values;
 use crate::build::outcome::{self, Account, Status};
 use crate::build::reason::{Reason, as_before};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
+use crate::build::steps::values::Values;
 use crate::build::steps::waits::{Risk, Wait};
 
 /// By target.

@@ -20,7 +20,6 @@ use super::settings;
 use super::{Compiled, Engine, Mode, Selection, Stats};
 use crate::build::decide::key::{INPUT_NAMES, KEYS, Template};
 use crate::build::execute::scratch::ScratchFolders;
-use crate::build::explain::lists;
 use crate::build::failures::Failures;
 use crate::build::files::Eyes;
 use crate::build::files::found::Finders;
@@ -32,6 +31,7 @@ use crate::build::steps::Steps;
 use crate::build::steps::expand::{Rhythm, Scratch};
 use crate::build::steps::parents::ByValues;
 use crate::build::steps::possible::AxisValues;
+use crate::build::steps::values;
 
 /// The engine, and what its tasks tell it by.
 pub(crate) fn engine<'p>(
@@ -153,7 +153,7 @@ fn compiled(rule: Arc<dyn Rule>, id: TargetId, pipeline: &Pipeline) -> Compiled 
         bindings: reads.iter().map(|&b| target.bindings[b].name.clone()).collect(),
         folders: Some((0..target.outputs.len()).filter(|&place| target.outputs[place].folder).collect()),
         target: Some(target.name.clone()),
-        lists: Some(lists::of_target(pipeline, id)),
+        lists: Some(values::of_target(pipeline, id)),
         inputs,
         entries,
         outputs: Some(target.outputs.len()).filter(|outputs| *outputs > 1),

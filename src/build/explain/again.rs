@@ -11,14 +11,13 @@ use crate::rules::SOURCE;
 use crate::store::state::StepRecord;
 
 use super::Explanation;
-use super::lists::joined_words;
-use super::neighbourhood::list_of;
 use super::reads::Read;
 use crate::build::clock::{time, time_to_come};
 use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::{Aged, Reason};
+use crate::build::steps::values::{joined_words, list_of};
 use crate::build::steps::{StepId, printable};
 
 /// A step whose source had no more to give.

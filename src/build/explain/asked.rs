@@ -8,14 +8,13 @@ use crate::pipeline::model::{Axis, AxisKind, Binding, TargetId};
 use crate::pipeline::pattern::fill;
 use crate::pipeline::problem::{meant, nearest};
 
-use super::neighbourhood::list_of;
-use super::remembered::Values;
 use crate::build::engine::{Compiled, Engine, Selection};
 use crate::build::files::folders;
 use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::session::Order;
 use crate::build::steps::expand::parents_of;
+use crate::build::steps::values::{Values, list_of};
 use crate::build::steps::{StepId, printable};
 
 impl Engine<'_> {

@@ -4,8 +4,7 @@ use crate::rules::contents::{self, Past, TagDigest};
 use crate::store::Sha256;
 use crate::store::state::StepRecord;
 
-use super::remembered::Value;
-use super::{Explanation, lists};
+use super::Explanation;
 use crate::build::clock::time;
 use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
@@ -13,6 +12,7 @@ use crate::build::files;
 use crate::build::outcome::{ASK, Status};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
+use crate::build::steps::values::{self, Value};
 
 impl Engine<'_> {
     /// What the last run read by digest, and with which digests its values came then, where they are not told yet.
@@ -120,6 +120,6 @@ fn fingerprint(record: &StepRecord, binding: &str) -> Option<[u8; 8]> {
 }
 
 /// Parameters with the values that are known.
-fn filled(params: &[(String, String)], values: &[Value]) -> Vec<(String, String)> {
-    params.iter().map(|(name, text)| (name.clone(), lists::filled(text, values))).collect()
+fn filled(params: &[(String, String)], known: &[Value]) -> Vec<(String, String)> {
+    params.iter().map(|(name, text)| (name.clone(), values::filled(text, known))).collect()
 }

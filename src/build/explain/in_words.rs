@@ -8,12 +8,13 @@ use crate::store::state::StepRecord;
 
 use super::Standing;
 use super::reads::Read;
-use super::remembered::{Recorded, Values};
+use super::remembered::Recorded;
 use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::crowd_name;
 use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
+use crate::build::steps::values::Values;
 
 /// Values of some bindings of a target.
 type Known<'v> = &'v [(usize, String)];

@@ -12,6 +12,7 @@ use crate::build::request::{self, Unknown};
 use crate::build::session::{BuildError, Order, Session, looked};
 use crate::build::steps::StepId;
 use crate::build::steps::expand::{parent_of, parents_of};
+use crate::build::steps::values::list_of;
 use crate::build::steps::waits::{GroupId, Wait};
 
 /// What is drawn of the steps.
@@ -178,14 +179,6 @@ impl Links {
             found.extend(readers.flatten().map(|&id| Spot::Step(id)));
         }
         found
-    }
-}
-
-/// The file that an axis takes its values from.
-pub(crate) fn list_of(axis: &AxisKind) -> Option<&str> {
-    match axis {
-        AxisKind::Lines(path) | AxisKind::Csv { path, .. } => Some(path),
-        AxisKind::List(_) | AxisKind::Glob(_) | AxisKind::From { .. } => None,
     }
 }
 

@@ -7,13 +7,13 @@ use crate::pipeline::problem::Span;
 use crate::store::hex;
 use crate::store::state::StepRecord;
 
+use super::Explanation;
 use super::reads::{Now, Read};
-use super::remembered::{Value, Values, label};
-use super::{Explanation, lists};
 use crate::build::decide::changes::{CROWD, recorded_inputs};
 use crate::build::decide::key::{INPUT_NAMES, Part};
 use crate::build::engine::Engine;
 use crate::build::steps::StepId;
+use crate::build::steps::values::{Value, Values, filled, label};
 
 impl Engine<'_> {
     /// All that the record alone tells.
@@ -62,12 +62,8 @@ impl Engine<'_> {
         let Some(template) = self.template_of(record) else { return };
         let names = template.params.iter().rfind(|(name, _)| name == INPUT_NAMES);
         let names: Vec<&str> = names.into_iter().flat_map(|(_, names)| names.split(',')).collect();
-        let entries: Vec<String> = template
-            .inputs
-            .iter()
-            .flat_map(|words| words.split(", "))
-            .map(|word| lists::filled(word, &told.values))
-            .collect();
+        let entries: Vec<String> =
+            template.inputs.iter().flat_map(|words| words.split(", ")).map(|word| filled(word, &told.values)).collect();
         if names.len() != entries.len() {
             return;
         }

@@ -5,20 +5,16 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::pipeline::makers::readings;
-use crate::pipeline::model::{self, Input, InputKind, Pattern, Pipeline, TargetId};
+use crate::pipeline::model::{self, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern::fill;
 use crate::store::state::StepRecord;
 
-use super::lists::{self, read_out_of};
 use super::record::may_have_had;
 use super::{Explanation, Standing};
 use crate::build::decide::key::has_read;
 use crate::build::engine::Engine;
 use crate::build::request::{Asked, Unknown};
-use crate::build::steps::{StepId, printable};
-
-/// The values of a target's bindings, as a path tells them.
-pub(crate) type Values = Vec<(usize, String)>;
+use crate::build::steps::values::{Values, label, read_out_of};
 
 /// A record that no step has now.
 pub(super) struct Recorded {
@@ -246,59 +242,4 @@ impl Engine<'_> {
         }
         Some(told)
     }
-
-    /// What an axis reads out of: a target, and the values that came along from it, as far as a path tells them.
-    pub(crate) fn read_from(
-        &self,
-        target: TargetId,
-        axis: usize,
-        values: &[(usize, String)],
-    ) -> Option<(TargetId, Values)> {
-        lists::read_from(self.pipeline, target, axis, values)
-    }
-
-    /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
-    pub(crate) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
-        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step).is_some())
-    }
-
-    /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.
-    pub(crate) fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, String)> {
-        let (parent, theirs) = self.read_from(target, axis, values)?;
-        let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {
-            let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
-            step.map(|s| self.steps.label(s)).or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
-        })?;
-        Some((self.label_of(parent, &theirs), first))
-    }
-
-    pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
-        label(&self.pipeline.targets[target].name, &self.named(target, values))
-    }
-
-    /// Values by the names of their bindings.
-    pub(crate) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
-        named(self.pipeline, target, values)
-    }
-}
-
-/// A binding's name, its value, and the digest that came with that.
-pub(crate) type Value = (String, String, Option<String>);
-
-/// Values by the names of their bindings, in the order of those.
-pub(super) fn named(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
-    let mut values = values.to_vec();
-    values.sort_by_key(|(binding, _)| *binding);
-    let name = |binding: usize| pipeline.targets[target].bindings[binding].name.clone();
-    values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
-}
-
-pub(super) fn label(target: &str, values: &[Value]) -> String {
-    let mut label = target.to_owned();
-    for (i, (name, value, _)) in values.iter().enumerate() {
-        label.push(if i == 0 { '@' } else { ',' });
-        label.push_str(&format!("{name}={}", printable(value)));
-    }
-    label
 }

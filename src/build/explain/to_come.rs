@@ -3,13 +3,13 @@
 use crate::pipeline::model::{InputKind, TargetId};
 use crate::pipeline::pattern;
 
-use super::lists::joined_words;
 use super::{Explanation, Standing, ToCome};
 use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
+use crate::build::steps::values::joined_words;
 use crate::build::steps::waits::{GroupId, Wait};
 
 impl Engine<'_> {

@@ -5,7 +5,6 @@ use crate::pipeline::node::written;
 use crate::rules::{Lane, SOURCE};
 
 use super::again::fresh;
-use super::lists::read_out_of;
 use super::{Explanation, Standing};
 use crate::build::clock::time;
 use crate::build::decide::Decision;
@@ -16,6 +15,7 @@ use crate::build::files::mtime;
 use crate::build::outcome::Status;
 use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
+use crate::build::steps::values::read_out_of;
 use crate::build::steps::{Bound, StepId};
 use crate::store::state::StepRecord;
 

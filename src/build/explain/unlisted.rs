@@ -3,7 +3,6 @@
 use crate::pipeline::model::{AxisKind, InputKind, Target, TargetId};
 use crate::pipeline::problem::Problems;
 
-use super::lists::read_out_of;
 use super::reads::Read;
 use super::remembered::Recorded;
 use super::{Explanation, Standing};
@@ -11,6 +10,7 @@ use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::session::{BuildError, Order, Session, looked_through, unlooked};
 use crate::build::steps::expand::parents_of;
+use crate::build::steps::values::read_out_of;
 
 /// Whose steps are kept from being told, by target.
 struct Kept {

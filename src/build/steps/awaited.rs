@@ -70,4 +70,20 @@ impl Engine<'_> {
         let is = if word == Status::Failed.word() { "it" } else { "it is" };
         why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))
     }
+
+    /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
+    pub(crate) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
+        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step).is_some())
+    }
+
+    /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.
+    pub(crate) fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, String)> {
+        let (parent, theirs) = self.read_from(target, axis, values)?;
+        let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {
+            let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
+            step.map(|s| self.steps.label(s)).or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
+        })?;
+        Some((self.label_of(parent, &theirs), first))
+    }
 }

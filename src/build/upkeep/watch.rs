@@ -9,13 +9,13 @@ use crate::pipeline::axis;
 use crate::pipeline::model::AxisKind;
 
 use crate::build::events::Silence;
-use crate::build::explain::neighbourhood::list_of;
 use crate::build::files;
 use crate::build::outcome::{Account, Status};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::build::request;
 use crate::build::session::{BuildError, Order, Session, looked};
+use crate::build::steps::values::list_of;
 
 /// Something whose change calls for a build.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

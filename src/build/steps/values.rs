@@ -1,0 +1,106 @@
+//! The values that targets have, as paths and records tell them: their names, and what they are read out of.
+
+use crate::pipeline::model::{AxisKind, Pipeline, TargetId};
+
+use super::printable;
+use crate::build::engine::Engine;
+
+/// The values of a target's bindings, as a path tells them.
+pub(crate) type Values = Vec<(usize, String)>;
+
+/// A binding's name, its value, and the digest that came with that.
+pub(crate) type Value = (String, String, Option<String>);
+
+/// What values of a target are read out of, each list or step once.
+pub(crate) fn read_out_of(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
+    let this = &pipeline.targets[target];
+    let lists = this.axes.iter().filter_map(|axis| match &axis.kind {
+        AxisKind::List(_) => Some(format!("the list of `{}` in the pipeline file", this.bindings[axis.binding].name)),
+        AxisKind::Glob(pattern) => Some(format!("the files of {pattern}")),
+        kind => list_of(kind).map(str::to_owned),
+    });
+    // There may be no such step any more.
+    let parents = (0..this.axes.len()).filter_map(|axis| read_from(pipeline, target, axis, values));
+    let labels =
+        parents.map(|(parent, theirs)| label(&pipeline.targets[parent].name, &named(pipeline, parent, &theirs)));
+    lists.chain(labels).collect()
+}
+
+/// The same of any values of a target, as records keep it: with the names of the bindings for their values.
+pub(crate) fn of_target(pipeline: &Pipeline, target: TargetId) -> Vec<String> {
+    let bindings = pipeline.targets[target].bindings.iter();
+    let values: Values = bindings.map(|binding| format!("{{{}}}", binding.name)).enumerate().collect();
+    read_out_of(pipeline, target, &values)
+}
+
+/// What an axis reads out of: a target, and the values that came along from it, as far as they are known.
+pub(crate) fn read_from(
+    pipeline: &Pipeline,
+    target: TargetId,
+    axis: usize,
+    values: &[(usize, String)],
+) -> Option<(TargetId, Values)> {
+    let this = &pipeline.targets[target];
+    let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
+    let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
+    let theirs = ours.filter_map(|(i, b)| Some((b.parent?, values.iter().find(|(at, _)| *at == i)?.1.clone())));
+    Some((parent, theirs.collect()))
+}
+
+/// A text with the values that are known in place of the names of their bindings.
+pub(crate) fn filled(text: &str, values: &[Value]) -> String {
+    values.iter().fold(text.to_owned(), |text, (name, value, _)| text.replace(&format!("{{{name}}}"), value))
+}
+
+/// The values that steps of a target are to have to be meant: ` with repo=a,tag=b`; nothing, where all are.
+pub(crate) fn joined_words(values: &[Value]) -> String {
+    let with = if values.is_empty() { "" } else { " with " };
+    let each = values.iter().map(|(name, value, _)| format!("{name}={}", printable(value)));
+    format!("{with}{}", each.collect::<Vec<_>>().join(","))
+}
+
+/// The file that an axis takes its values from.
+pub(crate) fn list_of(axis: &AxisKind) -> Option<&str> {
+    match axis {
+        AxisKind::Lines(path) | AxisKind::Csv { path, .. } => Some(path),
+        AxisKind::List(_) | AxisKind::Glob(_) | AxisKind::From { .. } => None,
+    }
+}
+
+/// Values by the names of their bindings, in the order of those.
+pub(crate) fn named(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
+    let mut values = values.to_vec();
+    values.sort_by_key(|(binding, _)| *binding);
+    let name = |binding: usize| pipeline.targets[target].bindings[binding].name.clone();
+    values.into_iter().map(|(binding, value)| (name(binding), value, None)).collect()
+}
+
+pub(crate) fn label(target: &str, values: &[Value]) -> String {
+    let mut label = target.to_owned();
+    for (i, (name, value, _)) in values.iter().enumerate() {
+        label.push(if i == 0 { '@' } else { ',' });
+        label.push_str(&format!("{name}={}", printable(value)));
+    }
+    label
+}
+
+impl Engine<'_> {
+    /// What an axis reads out of: a target, and the values that came along from it, as far as they are known.
+    pub(crate) fn read_from(
+        &self,
+        target: TargetId,
+        axis: usize,
+        values: &[(usize, String)],
+    ) -> Option<(TargetId, Values)> {
+        read_from(self.pipeline, target, axis, values)
+    }
+
+    pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
+        label(&self.pipeline.targets[target].name, &self.named(target, values))
+    }
+
+    /// Values by the names of their bindings.
+    pub(crate) fn named(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Value> {
+        named(self.pipeline, target, values)
+    }
+}
