@@ -107,6 +107,8 @@ fn is_same(told: &Reason, done: &Reason) -> bool {
             (input, from, to) == (i, f, t)
         }
         (Reason::LeftOut { input, .. } | Reason::LostInput(input), Reason::LeftOut { input: i, .. }) => input == i,
+        // What two steps come to write has no record any more, and its name is forgotten.
+        (Reason::LostInput(_), Reason::LostInputs(_)) => true,
         // Which is seen only where nothing else moved the key.
         (Reason::Rearranged(_), _) => true,
         _ => told == done,
