@@ -192,13 +192,14 @@ impl Told {
         let is_plain = |told: &&Explanation| {
             told.standing == Standing::Step(Status::UpToDate) && told.message.is_none() && told.in_doubt.is_none()
         };
+        let came_to = |told: &Explanation| done.get(told.step.as_str());
         for told in self.steps.iter().filter(is_plain) {
-            let came = done.get(told.step.as_str());
             let clashes = |account: &&&Account| {
                 let says = |word| account.message.as_ref().is_some_and(|why: &String| why.contains(word));
                 says("two steps for one file") || says("pair@")
             };
-            if let Some(came) = came.filter(|came| came.status != Status::UpToDate && !clashes(came)) {
+            let came = came_to(told).filter(|came| came.status != Status::UpToDate && !clashes(came));
+            if let Some(came) = came.filter(|came| !self.waits_for_more(came, &done)) {
                 wrong.push(format!("up to date: {}, but {:?} ({:?})", told.step, came.status, came.message));
             }
         }
@@ -209,6 +210,16 @@ impl Told {
             }
         }
         wrong
+    }
+
+    /// Whether a step is blocked by one that was to be brought back first, and that waited in vain for what never failed before.
+    fn waits_for_more(&self, came: &Account, done: &ByStep<'_>) -> bool {
+        let Some(by) = came.message.as_deref().filter(|_| came.status == Status::Blocked) else { return false };
+        let is_told = |told: &&Explanation| told.step == by && told.standing == Standing::Step(Status::UpToDate);
+        match self.steps.iter().find(is_told) {
+            Some(_) => done.get(by).is_some_and(|by| self.waits_for_more(by, done)),
+            None => true,
+        }
     }
 
     /// The steps that a build ran and that read something else than is told of them after it. `given` is what each was given
