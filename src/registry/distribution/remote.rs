@@ -25,9 +25,8 @@ impl<'a> Remote<'a> {
     async fn ask<T>(
         &'a self,
         question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
-        is_right: impl Fn(&T) -> bool,
     ) -> Result<Answer<T>, SourceError> {
-        let answer = self.source.endpoints.ask_for(self.about.effort, question, is_right).await?;
+        let answer = self.source.endpoints.ask(self.about.effort, question).await?;
         Ok(answer.map(|(content, by)| {
             self.about.heard.sent(by.name(), self.source.is_own(by));
             content
@@ -48,7 +47,7 @@ impl Content for Remote<'_> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.manifest(self.about.repo, digest, effort))
         };
-        Box::pin(self.ask(ask, |_| true))
+        Box::pin(self.ask(ask))
     }
 
     fn blob<'a>(&'a self, digest: &'a Sha256, size: u64) -> BoxFuture<'a, Result<Answer<Genuine>, SourceError>> {
@@ -65,7 +64,7 @@ impl Content for Remote<'_> {
             let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
                 Box::pin(endpoint.blob(self.about.repo, digest, effort))
             };
-            self.ask(ask, |_| true).await
+            self.ask(ask).await
         })
     }
 }
@@ -79,14 +78,14 @@ impl Pieces for Remote<'_> {
         let ask = |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.blob_size(self.about.repo, digest, effort))
         };
-        Box::pin(self.ask(ask, |_| true))
+        Box::pin(self.ask(ask))
     }
 
     fn piece<'a>(&'a self, digest: &'a Sha256, start: u64, length: u64) -> Piece<'a> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.blob_piece(self.about.repo, digest, start, length, effort))
         };
-        Box::pin(async move { self.ask(ask, |_| true).await })
+        Box::pin(async move { self.ask(ask).await })
     }
 
     fn count<'a>(
@@ -98,7 +97,6 @@ impl Pieces for Remote<'_> {
         let ask = move |endpoint: &'a Endpoint, effort| -> BoxFuture<'a, _> {
             Box::pin(endpoint.count_blob(self.about.repo, digest, size, counter, effort))
         };
-        let is_right = |(): &()| counter.digest() == *digest;
-        Box::pin(async move { self.ask(ask, is_right).await })
+        Box::pin(async move { self.ask(ask).await })
     }
 }

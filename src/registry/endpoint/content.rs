@@ -83,7 +83,7 @@ impl Endpoint {
         })
     }
 
-    /// Counts a blob of this size as it comes.
+    /// Counts a blob of this size as it comes, until it is that of the digest.
     pub async fn count_blob(
         &self,
         repo: &str,
@@ -94,7 +94,13 @@ impl Endpoint {
     ) -> Result<Answer<()>, SourceError> {
         let take = Take::Count(counter.clone());
         let request = Request { take, limit: size, ..self.blob_request(Method::GET, repo, digest) };
-        Ok(self.get(&request, repo, digest, effort).await?.map(drop))
+        let ask = || async {
+            Ok(self.get(&request, repo, digest, effort).await?.map(|_| match counter.digest() {
+                came if came == *digest => Ok(()),
+                came => Err(format!("expected content of this digest, but what came is {came}")),
+            }))
+        };
+        self.until_right(|| format!("{repo}@{digest}"), effort, ask).await
     }
 
     fn no_blob(&self, repo: &str, digest: &Sha256) -> String {

@@ -45,25 +45,11 @@ impl Endpoints {
         effort: Effort,
         question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
     ) -> Result<Answer<(T, &'a Endpoint)>, SourceError> {
-        self.ask_for(effort, question, |_| true).await
-    }
-
-    /// The same for what can be told to be right: a mirror that has it wrong is passed over.
-    pub async fn ask_for<'a, T>(
-        &'a self,
-        effort: Effort,
-        question: impl Fn(&'a Endpoint, Effort) -> BoxFuture<'a, Result<Answer<T>, SourceError>>,
-        is_right: impl Fn(&T) -> bool,
-    ) -> Result<Answer<(T, &'a Endpoint)>, SourceError> {
         let once = Effort { retries: Some(0), ..effort };
         let mut failures = Vec::new();
         for mirror in self.mirrors.iter().filter(|m| !m.rests()) {
             match question(&mirror.endpoint, once).await {
-                Ok(Answer::Found(found)) if is_right(&found) => return Ok(Answer::Found((found, &mirror.endpoint))),
-                Ok(Answer::Found(_)) => {
-                    mirror.endpoint.session.sent_wrong_content();
-                    failures.push(format!("{} sent other content than was asked for", mirror.endpoint.name()));
-                }
+                Ok(Answer::Found(found)) => return Ok(Answer::Found((found, &mirror.endpoint))),
                 Ok(Answer::Absent(_)) => {}
                 Err(error) => {
                     if error.is_outage {

@@ -122,27 +122,28 @@ async fn look<P: Pieces + ?Sized>(pieces: &P, digest: Sha256, files: &Files) -> 
     let packed = files.size;
     let is_gzip = files.media_type.ends_with("gzip");
     let length = match is_gzip {
-        true => packed.min(GZIP_END),
-        false if files.media_type.ends_with("zstd") => packed.min(ZSTD_HEADER),
+        true => GZIP_END,
+        false if files.media_type.ends_with("zstd") => ZSTD_HEADER,
         false => 0,
     };
-    let start = if is_gzip { packed - length } else { 0 };
-    let counter = Arc::new(Counter::default());
-    let piece = if length > 0 { pieces.piece(&digest, start, length).await? } else { Answer::Found(None) };
-    match piece {
-        Answer::Absent(why) => return Ok(Answer::Absent(why)),
-        Answer::Found(Some(bytes)) if length == packed => counter.take(&bytes),
-        Answer::Found(bytes) => {
-            let told = bytes.and_then(|b| if is_gzip { gzip_size(packed, &b) } else { zstd_size(&b) });
-            if let Some(size) = told.filter(|size| may_be_all(packed, *size)) {
-                let seen = Some(if is_gzip { Seen::End } else { Seen::Start });
-                return Ok(Answer::Found(Told { size, seen }));
-            }
-            let _turn = COUNTING.acquire().await.map_err(|e| SourceError::new(e.to_string()))?;
-            if let Answer::Absent(why) = pieces.count(&digest, packed, &counter).await? {
-                return Ok(Answer::Absent(why));
-            }
+    let is_short = packed <= length;
+    if length > 0 && !is_short {
+        let start = if is_gzip { packed - length } else { 0 };
+        let bytes = match pieces.piece(&digest, start, length).await? {
+            Answer::Absent(why) => return Ok(Answer::Absent(why)),
+            Answer::Found(bytes) => bytes,
+        };
+        let told = bytes.and_then(|b| if is_gzip { gzip_size(packed, &b) } else { zstd_size(&b) });
+        if let Some(size) = told.filter(|size| may_be_all(packed, *size)) {
+            let seen = Some(if is_gzip { Seen::End } else { Seen::Start });
+            return Ok(Answer::Found(Told { size, seen }));
         }
+    }
+    let turn = async { if is_short { None } else { Some(COUNTING.acquire().await) } };
+    let _turn = turn.await.transpose().map_err(|e| SourceError::new(e.to_string()))?;
+    let counter = Arc::new(Counter::default());
+    if let Answer::Absent(why) = pieces.count(&digest, packed, &counter).await? {
+        return Ok(Answer::Absent(why));
     }
     Ok(match counter.finish() {
         (came, _) if came != digest => {
