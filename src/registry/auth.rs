@@ -119,6 +119,11 @@ impl Session {
         }
     }
 
+    /// Whether it is known that there are only so many pulls.
+    pub fn counts_pulls(&self) -> bool {
+        self.budget.counts()
+    }
+
     /// Whether a pull could be made now, as far as is known.
     pub fn has_pulls(&self) -> bool {
         self.budget.has_pulls()

@@ -190,6 +190,11 @@ impl Budget {
         self.common.waits.load(Ordering::Relaxed)
     }
 
+    /// Whether it is known that there are only so many pulls.
+    pub fn counts(&self) -> bool {
+        self.ledger().counts(now_ms())
+    }
+
     /// Whether a pull could be made now, as far as is known.
     pub fn has_pulls(&self) -> bool {
         self.ledger().has_pulls(now_ms())

@@ -78,6 +78,23 @@ pub async fn names(
     })
 }
 
+/// Whether a tag is on the list of its repository, which may not be there; `None` where we may not see it.
+pub async fn lists(source: &Endpoint, repo: &str, tag: &str, effort: Effort) -> Result<Option<bool>, SourceError> {
+    let (mut is_listed, mut seen) = (false, 0);
+    let list = List { url: source.url(repo, "tags/list"), repo, of: TAGS };
+    let walked = list.walk(source, effort, |page: Page, _| {
+        let tags = page.tags.unwrap_or_default().0;
+        seen += tags.len();
+        is_listed |= tags.iter().any(|listed| listed == tag);
+        seen
+    });
+    Ok(match walked.await? {
+        Walked::All => Some(is_listed),
+        Walked::Missing => Some(false),
+        Walked::Denied(_) => None,
+    })
+}
+
 /// Gives every repository that a registry lists to `take`.
 pub async fn repositories(
     source: &Endpoint,

@@ -98,6 +98,42 @@ fn what_a_head_does_not_find_is_believed_once_a_head_or_a_get_has_shown_that_it_
     }
 }
 
+/// The layers of some tags, by name.
+fn by_name(server: &Server, budget: &str, images: &str) -> Project {
+    Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\", concurrency: 1, budget: {budget}}}}}
+targets:
+  layers: {{rule: layers, source: ours, foreach: {images}, output: \"result/{{repo}}/{{tag}}.json\", fresh: digest}}
+",
+        server.url()
+    ))
+}
+
+#[test]
+fn a_tag_that_is_not_there_spends_no_pull_that_others_need() {
+    let server = behind(stock::registry(), |_| None);
+    let project = by_name(&server, "1/1h", "{repo: [none/a, library/busybox], tag: [gone, latest]}");
+    let report = project.build(&[]);
+    assert_eq!((report.built, report.absent, report.deferred), (1, 3, 0), "{}", report.listing());
+    assert_eq!(pulls(&server).len(), 1, "{:#?}", pulls(&server));
+    assert_eq!(server.count("/tags/list"), 1, "one is looked into, and the others learn from that");
+    // Nor when it is asked about again, and nothing else is.
+    let report = project.build(&["layers@repo=library/busybox,tag=gone"]);
+    assert_eq!((report.absent, pulls(&server).len()), (1, 1), "{}", report.listing());
+}
+
+#[test]
+fn what_heads_do_not_find_and_the_list_has_is_put_off_where_no_pull_is_left() {
+    let server = behind(stock::registry(), |seen| is_head(seen).then(|| fault::not_found("MANIFEST_UNKNOWN")));
+    let project = by_name(&server, "1/1h", "{repo: [library/redis], tag: [latest, '6']}");
+    for built in [1, 0] {
+        let report = project.build_exits(exit::DEFERRED, &[]);
+        assert_eq!((report.built, report.absent), (built, 0), "{}", report.listing());
+    }
+    assert_eq!(pulls(&server).len(), 1);
+}
+
 #[test]
 fn who_grants_no_token_says_nothing_of_heads_and_is_not_asked_twice() {
     let mut shelf = Shelf::default();

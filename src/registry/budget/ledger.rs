@@ -94,6 +94,11 @@ impl Ledger {
         Turn::Go(Some(now))
     }
 
+    /// Whether there are only so many: by an allowance, or by what the server said.
+    pub fn counts(&self, now: i64) -> bool {
+        !self.allowances.is_empty() || self.left.is_some() || !self.has_pulls(now)
+    }
+
     /// Whether there is one more, where none that is under way turns out to cost nothing.
     pub fn has_pulls(&self, now: i64) -> bool {
         let refused = [&self.nothing, &self.no_pulls].into_iter().flatten().any(|refusal| refusal.holds(now));

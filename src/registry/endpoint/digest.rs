@@ -9,20 +9,22 @@ use super::{Endpoint, unexpected};
 use crate::registry::auth::Outcome;
 use crate::registry::http::{Reply, Request};
 use crate::registry::image::{manifest, schema1};
-use crate::registry::{About, Answer, SourceError};
+use crate::registry::{About, Answer, SourceError, pages};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
 /// What an address's HEADs are good for, as far as it has shown.
 #[derive(Default)]
 pub struct Heads {
-    /// One told what there is, or a GET agreed that there is nothing: what they say holds.
+    /// One told what there is, or the list or a GET agreed that there is nothing: what they say holds.
     tell: AtomicBool,
     /// The last one said the digest of a tag, so that no page is kept to ask by.
     say_digests: AtomicBool,
     /// There are none: digests are those of what GETs bring.
     are_none: AtomicBool,
-    /// Who looks by GET for what a HEAD did not find, while it is not known whether HEADs hold.
+    /// It came to no answer when that was looked into: each looks by itself.
+    are_unclear: AtomicBool,
+    /// Who looks otherwise for what a HEAD did not find, while it is not known whether HEADs hold.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -35,12 +37,20 @@ impl Heads {
         self.are_none.load(Ordering::Relaxed)
     }
 
+    fn are_unclear(&self) -> bool {
+        self.are_unclear.load(Ordering::Relaxed)
+    }
+
     fn told(&self) {
         self.tell.store(true, Ordering::Relaxed);
     }
 
     fn were_none(&self) {
         self.are_none.store(true, Ordering::Relaxed);
+    }
+
+    fn were_unclear(&self) {
+        self.are_unclear.store(true, Ordering::Relaxed);
     }
 }
 
@@ -72,28 +82,39 @@ impl Endpoint {
                 return Ok(Answer::Found(digest));
             }
             Head::Unsent(answer) => return Ok(answer),
-            Head::Missing | Head::Denied(_) if self.heads.tell() || !self.session.has_pulls() => {
-                // To look more closely is not worth a wait.
-                return if let Head::Denied(believed) = head { believed } else { Ok(self.without(about.repo, tag)) };
-            }
+            // To look more closely is not worth a wait.
+            Head::Denied(believed) if self.heads.tell() || !self.session.has_pulls() => return believed,
+            Head::Missing if self.heads.tell() => return Ok(self.without(about.repo, tag)),
             Head::Silence => self.heads.told(),
             Head::Missing | Head::Denied(_) | Head::Unfit => {}
         }
         // One that is missing is looked into, and the others learn from that.
-        let turn = if let Head::Missing = head { Some(self.heads.turn.lock().await) } else { None };
-        if turn.is_some() && self.heads.tell() {
+        let is_missing = matches!(head, Head::Missing);
+        let turn = if is_missing { Some(self.heads.turn.lock().await) } else { None };
+        let turn = turn.filter(|_| !self.heads.are_none() && !self.heads.are_unclear());
+        if is_missing && self.heads.tell() || turn.is_some() && self.is_unlisted(about, tag).await {
+            self.heads.told();
             return Ok(self.without(about.repo, tag));
         }
         let answer = self.digest_of_content(about, tag).await;
         match (&head, &answer) {
-            // Where it came to no answer, the others are not to wait for that one by one.
-            (Head::Missing, Ok(Answer::Absent(_)) | Err(_)) => self.heads.told(),
+            (Head::Missing, Ok(Answer::Absent(_))) => self.heads.told(),
+            // The others are not to wait for that one by one.
+            (Head::Missing, Err(_)) => self.heads.were_unclear(),
             // A HEAD that is bad for one tag says nothing of the others, unless there is something.
             (Head::Unfit, Ok(Answer::Found(_))) => self.heads.were_none(),
             (Head::Missing | Head::Denied(_), Ok(Answer::Found(_))) if !self.heads.tell() => self.heads.were_none(),
             _ => {}
         }
         answer
+    }
+
+    /// Whether the list of tags agrees that there is none, which is asked where a GET would cost a pull that others need.
+    async fn is_unlisted(&self, About { repo, effort, .. }: About<'_>, tag: &str) -> bool {
+        if !self.session.counts_pulls() {
+            return false;
+        }
+        matches!(pages::lists(self, repo, tag, effort).await, Ok(Some(false)))
     }
 
     async fn head(&self, About { repo, blobs, effort, .. }: About<'_>, tag: &str) -> Result<Head, SourceError> {
