@@ -14,10 +14,10 @@ mod outputs;
 pub(super) mod parts;
 mod plain;
 pub(super) mod risk;
+mod run;
 mod upstream;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use crate::pipeline::model::Freshness;
 use crate::rules::Failure;
@@ -26,11 +26,12 @@ use crate::store::{Digest, Sha256};
 
 use self::adoption::TAKEN_OVER;
 use self::moved::rearranged;
+pub(super) use self::run::{Run, Work};
 use self::upstream::Upstream;
 use super::engine::{Compiled, Engine, Mode};
-use super::files::place::{Destination, listed};
+use super::files::place::listed;
 use super::files::{Look, found};
-use super::outcome::{ASK, RESTORE, Status};
+use super::outcome::Status;
 use super::reason::Reason;
 use super::reasons::Reasons;
 use super::steps::StepId;
@@ -68,50 +69,6 @@ pub(super) enum Decision {
     /// With this step, whose source has no more to give.
     PutOff(StepId),
     Run(Box<Run>),
-}
-
-/// A step that is to be run, and all that is known of it.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub reasons: Reasons,
-    pub work: Work,
-    /// What is recorded once it is done; the key is not known before the answer is.
-    pub record: StepRecord,
-    pub outputs: Vec<Destination>,
-    /// The outputs on disk are those that were recorded.
-    pub intact: bool,
-    /// What the person should know of it.
-    pub notes: Vec<String>,
-    /// What is to be known of what it made, and is recorded.
-    pub of_made: Vec<String>,
-    /// Who answered it and sent content for it, where that was not its source's own address alone.
-    pub by: BTreeSet<String>,
-    /// The record of what is taken over before it runs.
-    pub adopted: Option<StepRecord>,
-    pub started: Option<Instant>,
-    /// How often its command was run.
-    pub attempts: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Ask the source, then see.
-    Ask,
-    /// Make it, from this answer where it has one.
-    Make(Option<Sha256>),
-    /// Bring its outputs back from the store.
-    Restore(Vec<StoredOutput>),
-}
-
-impl Work {
-    /// The word for events.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Ask => ASK,
-            Self::Make(_) => "make",
-            Self::Restore(_) => RESTORE,
-        }
-    }
 }
 
 /// How the outputs on disk compare with what was recorded.
@@ -214,6 +171,8 @@ impl Engine<'_> {
                 notes: notes.clone(),
                 of_made: Vec::new(),
                 by: BTreeSet::new(),
+                lacking: false,
+                given: None,
                 adopted: adopted.clone(),
                 started: None,
                 attempts: 0,

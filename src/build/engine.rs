@@ -3,6 +3,7 @@
 pub(super) mod assembly;
 mod deferral;
 mod ends;
+pub(super) mod lacking;
 mod results;
 mod schedule;
 pub(super) mod settings;
@@ -26,6 +27,7 @@ use crate::store::state::{PathId, State, StateError};
 use crate::store::{Digest, Sha256};
 
 use self::deferral::Deferrals;
+use self::lacking::Lacking;
 use self::schedule::Schedule;
 use self::settings::Settings;
 use super::clock::Clock;
@@ -90,6 +92,8 @@ pub(super) struct Engine<'p> {
     pub traffic: Arc<Traffic>,
     pub budgets: Arc<Budgets>,
     pub deferrals: Deferrals,
+    /// Steps that lack what other steps may bring, until nothing else can be done.
+    pub lacking: Vec<Lacking>,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
     /// The steps that those are of, once one is looked for.
@@ -261,7 +265,7 @@ impl<'p> Engine<'p> {
                 listener.hear(&Event::Progress(self.progress()));
             }
             if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
-                if self.decide_put_off(listener) {
+                if self.decide_lacking(listener) || self.decide_put_off(listener) {
                     continue;
                 }
                 break;

@@ -6,6 +6,7 @@ pub(super) mod started;
 pub(super) mod task;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::store::{Digest, Sha256, hex};
 use self::task::{Answered, Learnt, Making, Message, Outcome, Reply, no_folder};
 use super::decide::{Run, Work};
 use super::engine::Engine;
+use super::engine::lacking::Lacking;
 use super::events::{Event, Listener, Start};
 use super::files::folders;
 use super::files::place::{Destination, Placed};
@@ -35,6 +37,11 @@ impl Engine<'_> {
     pub(super) fn launch(&mut self, listener: &mut dyn Listener) {
         while let Some(id) = self.schedule.next() {
             let Some(run) = self.runs.get_mut(&id) else { continue };
+            if run.lacking {
+                // It was begun before, and told so.
+                self.go_on(id);
+                continue;
+            }
             run.started = Some(Instant::now());
             let work = run.work.clone();
             self.tell_start(id, listener);
@@ -89,7 +96,7 @@ impl Engine<'_> {
         });
     }
 
-    fn make_from(&mut self, id: StepId, answer: Sha256) {
+    pub(super) fn make_from(&mut self, id: StepId, answer: Sha256) {
         match self.blobs.get(&answer) {
             Ok(Some(bytes)) => self.make(id, Some(bytes)),
             Ok(None) => {
@@ -117,8 +124,10 @@ impl Engine<'_> {
             self.keep_start(id);
         }
         let Some(compiled) = &self.rules[target] else { return };
+        let given = self.runs.get_mut(&id).and_then(|run| run.given.take());
         let making = Making {
             rule: compiled.rule.clone(),
+            given,
             store: compiled.cached,
             found_before: self.found_before(id),
             destinations: self.destinations_of(id),
@@ -185,6 +194,7 @@ impl Engine<'_> {
             blobs: self.blobs.clone(),
             retries: settings.retries,
             heard: Heard::default(),
+            lacks: OnceLock::new(),
             attempts: AtomicU32::new(0),
             began: AtomicI64::new(0),
             timeout: target.timeout,
@@ -242,7 +252,8 @@ impl Engine<'_> {
             }
             Message::SentBy(id, by) => {
                 if let Some(run) = self.runs.get_mut(&id) {
-                    run.of_made.push(format!("what was fetched for it came from {}", by.join(" and ")));
+                    let note = format!("what was fetched for it came from {}", by.join(" and "));
+                    run.of_made.extend(Some(note).filter(|note| !run.of_made.contains(note)));
                     run.by.extend(by);
                 }
             }
@@ -255,6 +266,7 @@ impl Engine<'_> {
                         let learnt = if run.work == Work::Ask { Learnt::Asked } else { learnt };
                         self.absent(id, *run, why, learnt, listener);
                     }
+                    Ok(Outcome::Lacking(made, what)) => self.hold(Lacking { id, run, made, what }),
                     Err(failure) => self.failed(id, *run, failure, listener),
                 }
             }

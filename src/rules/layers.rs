@@ -273,7 +273,7 @@ impl Rule for LayersRule {
                 let found = source.image(about, digest, &platform).await.map_err(asks::failure)?;
                 Ok(found.map(|image| (image, digest)))
             };
-            Ok(match self.tagged.look(job, by_digest).await? {
+            let made = match self.tagged.look(job, by_digest).await? {
                 Answer::Found(Looked { content: (mut image, looked_behind), mut notes }) => {
                     notes.extend(other_platform(&platform, &image.platform, image.digest == looked_behind));
                     if self.is_unpacked {
@@ -283,7 +283,9 @@ impl Rule for LayersRule {
                     Made::noted(vec![Content::Bytes(layer_file::render(&image, &repo, tag, self.ids))], notes)
                 }
                 Answer::Absent(why) => Made::Absent(why),
-            })
+            };
+            job.comes_without(|| self.lacks(&job.step, job.answer.as_deref(), &job.blobs));
+            Ok(made)
         })
     }
 }

@@ -11,8 +11,8 @@ mod tagged;
 pub mod tags;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -76,12 +76,23 @@ pub struct Job {
     pub learnt_since: Option<i64>,
     /// Who answered what was asked of a source.
     pub heard: Heard,
+    /// What its source's repository has not got, and another step may bring: set by a rule that was made without.
+    pub lacks: OnceLock<String>,
     /// How often the command was run so far, counted by a rule that runs one.
     pub attempts: AtomicU32,
     /// When it was last begun, by the clock of files, nanoseconds since 1970: set by a rule that runs one.
     pub began: AtomicI64,
     /// Becomes true when the build is interrupted: end children and return.
     pub cancelled: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Job {
+    /// Tells what is still lacking, once all was asked for; where nothing was, the store had it all.
+    fn comes_without(&self, lacks: impl FnOnce() -> Option<String>) {
+        if let Some(what) = self.heard.was_asked().then(lacks).flatten() {
+            let _ = self.lacks.set(what);
+        }
+    }
 }
 
 /// What one entry of `inputs:` came to.

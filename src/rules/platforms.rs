@@ -96,7 +96,9 @@ impl Rule for PlatformsRule {
             let (repo, _) = self.tagged.of(&job.step);
             let (about, source) = (asks::about(job, &repo), &self.tagged.source);
             let by_digest = async |digest| source.platforms(about, digest).await.map_err(asks::failure);
-            let (found, mut notes) = match self.tagged.look(job, by_digest).await? {
+            let looked = self.tagged.look(job, by_digest).await?;
+            job.comes_without(|| self.lacks(&job.step, job.answer.as_deref(), &job.blobs));
+            let (found, mut notes) = match looked {
                 Answer::Found(Looked { content, notes }) => (content, notes),
                 Answer::Absent(why) => return Ok(Made::Absent(why)),
             };

@@ -1,5 +1,6 @@
 //! What is addressed by its digest is got once: whichever repository and source it is of, and however its digest came.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -227,5 +228,61 @@ fn what_an_index_names_and_is_not_there_is_not_asked_for_again_until_it_is_told_
         assert_eq!(absent(&[]), 2, "the index, and what it names");
         assert_eq!(absent(&[]), 2);
         assert_eq!(absent(&["--refresh"]), 3, "what it names");
+    }
+}
+
+#[test]
+fn what_a_registry_lost_in_one_repository_is_the_same_whichever_is_asked_first() {
+    let registry = Registry::start();
+    let index = stock::nginx_index("1.27.2", "");
+    for repo in ["a/lost", "b/whole"] {
+        registry.push(&format!("{repo}:latest"), &index);
+    }
+    let image = stock::nginx("amd64", "1.27.2");
+    let (child, layer) = (image.manifest(Format::Oci), image.layers().last().expect("some").blob.digest.clone());
+    for lost in [vec![layer.clone()], vec![child.digest().to_owned()], vec![child.digest().to_owned(), layer]] {
+        let missing = lost.clone();
+        let server = front::behind(registry.guarded("", ""), move |seen| {
+            let is_lost = seen.path.contains("a/lost") && missing.iter().any(|digest| seen.path.ends_with(digest));
+            is_lost.then(|| fault::not_found("BLOB_UNKNOWN"))
+        });
+        let build = |repositories: &str| {
+            let project = Project::new(&format!(
+                "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\", concurrency: 1}}}}
+targets:
+  layers:
+    rule: layers
+    source: ours
+    foreach: {{repo: [{repositories}]}}
+    tag: latest
+    sizes: uncompressed
+    output: result/{{repo}}.json
+  stat: {{rule: stat, inputs: [layers], output: result/stat.csv}}
+",
+                server.url()
+            ));
+            let before = server.seen().len();
+            let report = project.build(&[]);
+            assert_eq!((report.built, report.absent), (3, 0), "{}", report.listing());
+            assert!(!report.stderr.contains("not to be had"), "{}", report.stderr);
+            project.build(&[]).assert_nothing_done();
+            (project, server.seen().len() - before)
+        };
+        let (lost_last, fewest) = build("b/whole, a/lost");
+        let (lost_first, requests) = build("a/lost, b/whole");
+        for file in ["a/lost.json", "b/whole.json"].map(|file| format!("result/{file}")) {
+            assert_eq!(lost_first.read(&file), lost_last.read(&file), "{lost:?}");
+        }
+        assert!(requests <= fewest + lost.len(), "each that is lost is asked for once: {requests}, {fewest}");
+        // Where nobody has it, it is as it was found, and that is not asked for twice.
+        let (alone, before) = (lost_first, server.seen().len());
+        std::fs::remove_dir_all(alone.path(".layermill")).expect("it was there");
+        std::fs::remove_dir_all(alone.path("result")).expect("it was there");
+        alone.edit("[a/lost, b/whole]", "[a/lost]");
+        alone.build(&[]);
+        let asked: Vec<String> = server.seen()[before..].iter().map(|seen| seen.path.clone()).collect();
+        let distinct: BTreeSet<&String> = asked.iter().collect();
+        assert!(asked.len() <= distinct.len() + 1, "but for the HEAD of the tag: {asked:#?}");
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Outcome {
         why: String,
         learnt: Learnt,
     },
+    /// What it comes to without what another step may bring, and what that is, in words.
+    Lacking(Made, String),
 }
 
 /// How it came out that a source has nothing for a step.
@@ -116,6 +118,8 @@ pub(crate) struct Making {
     pub job: Job,
     /// The outputs are kept in the store, too.
     pub store: bool,
+    /// What it came to before, where nothing has come since of what it lacked.
+    pub given: Option<Made>,
     /// What its last run found.
     pub found_before: Vec<(String, Option<FileRecord>)>,
     pub destinations: Vec<Destination>,
@@ -143,17 +147,25 @@ impl Making {
         reply.give(Message::Made(id, outcome));
     }
 
-    async fn outcome(&self, reply: &Reply) -> Result<Outcome, Failure> {
+    async fn outcome(&mut self, reply: &Reply) -> Result<Outcome, Failure> {
+        let given = self.given.take();
         let job = &self.job;
+        let was_asked = given.is_some();
         let before = found::before(&self.found_before, &job.root);
-        let made = self.made(reply).await?;
+        let made = match given {
+            Some(made) => made,
+            None => self.made(reply).await?,
+        };
         let sent_by = job.heard.sent_by();
         if !sent_by.is_empty() {
             reply.tell(Message::SentBy(reply.id, sent_by));
         }
+        if let Some(what) = job.lacks.get() {
+            return Ok(Outcome::Lacking(made, what.clone()));
+        }
         let (contents, found) = match made {
             Made::Absent(why) => {
-                let learnt = if job.heard.was_asked() { Learnt::Asked } else { Learnt::Seen };
+                let learnt = if was_asked || job.heard.was_asked() { Learnt::Asked } else { Learnt::Seen };
                 return Ok(Outcome::Absent { why, learnt });
             }
             Made::Outputs(contents) => (contents, Vec::new()),

@@ -87,6 +87,7 @@ async fn make(fake: Fake, fingerprint: Sha256, stored: &[u8]) -> (Made, Vec<Stri
         blobs,
         retries: None,
         heard: Heard::default(),
+        lacks: std::sync::OnceLock::new(),
         attempts: std::sync::atomic::AtomicU32::new(0),
         began: std::sync::atomic::AtomicI64::new(0),
         timeout: None,
