@@ -1,6 +1,8 @@
 //! What is addressed by its digest is got once: whichever repository and source it is of, and however its digest came.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -231,6 +233,24 @@ fn what_an_index_names_and_is_not_there_is_not_asked_for_again_until_it_is_told_
     }
 }
 
+/// The layers of the tag `latest` of each, which is asked about after the one before.
+fn one_by_one(url: &str, repositories: &str) -> Project {
+    Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{url}\", concurrency: 1}}}}
+targets:
+  layers:
+    rule: layers
+    source: ours
+    foreach: {{repo: [{repositories}]}}
+    tag: latest
+    sizes: uncompressed
+    output: result/{{repo}}.json
+  stat: {{rule: stat, inputs: [layers], output: result/stat.csv}}
+"
+    ))
+}
+
 #[test]
 fn what_a_registry_lost_in_one_repository_is_the_same_whichever_is_asked_first() {
     let registry = Registry::start();
@@ -247,21 +267,7 @@ fn what_a_registry_lost_in_one_repository_is_the_same_whichever_is_asked_first()
             is_lost.then(|| fault::not_found("BLOB_UNKNOWN"))
         });
         let build = |repositories: &str| {
-            let project = Project::new(&format!(
-                "version: 1
-sources: {{ours: {{kind: registry, url: \"{}\", concurrency: 1}}}}
-targets:
-  layers:
-    rule: layers
-    source: ours
-    foreach: {{repo: [{repositories}]}}
-    tag: latest
-    sizes: uncompressed
-    output: result/{{repo}}.json
-  stat: {{rule: stat, inputs: [layers], output: result/stat.csv}}
-",
-                server.url()
-            ));
+            let project = one_by_one(&server.url(), repositories);
             let before = server.seen().len();
             let report = project.build(&[]);
             assert_eq!((report.built, report.absent), (3, 0), "{}", report.listing());
@@ -285,4 +291,31 @@ targets:
         let distinct: BTreeSet<&String> = asked.iter().collect();
         assert!(asked.len() <= distinct.len() + 1, "but for the HEAD of the tag: {asked:#?}");
     }
+}
+
+#[test]
+fn what_others_might_have_brought_is_asked_for_again_after_a_build_that_was_stopped() {
+    let registry = Registry::start();
+    let index = stock::nginx_index("1.27.2", "");
+    for repo in ["a/lost", "b/whole"] {
+        registry.push(&format!("{repo}:latest"), &index);
+    }
+    let child = stock::nginx("amd64", "1.27.2").manifest(Format::Oci).digest().to_owned();
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&is_down);
+    let server = front::behind(registry, move |seen| {
+        let is_lost = seen.path.contains("a/lost") && seen.path.ends_with(&child);
+        let is_refused = seen.path.contains("b/whole") && down.load(Ordering::SeqCst);
+        match (is_lost, is_refused) {
+            (true, _) => Some(fault::not_found("MANIFEST_UNKNOWN")),
+            (_, true) => Some(fault::error(StatusCode::IM_A_TEAPOT, "UNKNOWN")),
+            _ => None,
+        }
+    });
+    let project = one_by_one(&server.url(), "a/lost, b/whole");
+    let report = project.build_exits(exit::FAILED, &["--fail-fast"]);
+    assert_eq!((report.absent, report.failed), (0, 1), "{}", report.listing());
+    is_down.store(false, Ordering::SeqCst);
+    let report = project.build(&[]);
+    assert_eq!((report.built, report.absent), (3, 0), "{}", report.listing());
 }

@@ -4,7 +4,7 @@
 use crate::build::decide::{Run, Work};
 use crate::build::events::Listener;
 use crate::build::steps::StepId;
-use crate::rules::Made;
+use crate::rules::{Failure, Made};
 use crate::store::Sha256;
 
 use super::Engine;
@@ -31,7 +31,14 @@ impl Engine<'_> {
         if all.is_empty() {
             return false;
         }
-        let has_come = |lacking: &Lacking| !self.stopping && self.still_lacks(lacking).as_ref() != Some(&lacking.what);
+        if self.stopping {
+            // What would have come is not known, and the next build asks again.
+            for Lacking { id, run, .. } in all {
+                self.failed(id, *run, Failure::interrupted(), listener);
+            }
+            return true;
+        }
+        let has_come = |lacking: &Lacking| self.still_lacks(lacking).as_ref() != Some(&lacking.what);
         let (come, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(has_come);
         let is_over = come.is_empty();
         let (taken_up, held) = if is_over { (rest, Vec::new()) } else { (come, rest) };
@@ -40,10 +47,6 @@ impl Engine<'_> {
             run.lacking = true;
             run.given = Some(made).filter(|_| is_over);
             self.queue(id, run);
-        }
-        if self.stopping {
-            // What is done is kept.
-            self.launch(listener);
         }
         true
     }
