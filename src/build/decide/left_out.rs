@@ -119,7 +119,7 @@ impl Engine<'_> {
         let Some((first, made)) = self.record_path(maker).zip(self.record_of(maker)) else { return false };
         let named =
             Reason::Parameter { name: "output".to_owned(), from: None, to: Some(output.to_owned()) }.to_string();
-        let is_named = |why: &String| made.last_made() > at && why.lines().any(|cause| cause == named);
+        let is_named = |why: &String| made.last_made() >= at && why.lines().any(|cause| cause == named);
         !self.outputs_of_record(first, &made).contains(&output) || made.why.as_ref().is_some_and(is_named)
     }
 
