@@ -106,7 +106,7 @@ fn axis(node: &Node, id: TargetId, known: &Known, problems: &mut Problems) -> Op
             }
         },
         "lines" => Some(match made_by(path, id, known) {
-            Some(target) => AxisKind::From { target, read: Read::Lines },
+            Some((target, output)) => AxisKind::From { target, read: Read::Lines, output },
             None => AxisKind::Lines(path.to_owned()),
         }),
         _ => {
@@ -116,7 +116,7 @@ fn axis(node: &Node, id: TargetId, known: &Known, problems: &mut Problems) -> Op
             };
             let column = public_text(column, "the name of a column", problems)?;
             Some(match made_by(path, id, known) {
-                Some(target) => AxisKind::From { target, read: Read::Csv(column) },
+                Some((target, output)) => AxisKind::From { target, read: Read::Csv(column), output },
                 None => AxisKind::Csv { path: path.to_owned(), column },
             })
         }
@@ -128,9 +128,9 @@ fn file_path(text: &str) -> &str {
     text.strip_prefix("./").unwrap_or(text)
 }
 
-/// The target, other than `id` itself, that has an output written just so.
-fn made_by(path: &str, id: TargetId, known: &Known) -> Option<TargetId> {
-    known.written.get(path).copied().filter(|maker| *maker != id)
+/// The target, other than `id` itself, that has an output written just so, and the place of that among its outputs.
+fn made_by(path: &str, id: TargetId, known: &Known) -> Option<(TargetId, usize)> {
+    known.written.get(path).copied().filter(|(maker, _)| *maker != id)
 }
 
 fn list(node: &Node, items: &[Node], problems: &mut Problems) -> Option<AxisKind> {
@@ -207,7 +207,7 @@ fn from(node: &Node, known: &Known, problems: &mut Problems) -> Option<AxisKind>
             );
             None
         }
-        Some(_) => Some(AxisKind::From { target, read }),
+        Some(_) => Some(AxisKind::From { target, read, output: 0 }),
     }
 }
 

@@ -32,25 +32,33 @@ pub(super) fn build(
             graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), edge);
         }
     };
+    // Who needs one step of a target, which it names by a path, does not need the others.
+    let mut needed: HashSet<TargetId> = HashSet::new();
     for (id, (target, wants)) in pipeline.targets.iter().zip(&wants).enumerate() {
         for axis in &target.axes {
             if let AxisKind::From { target: from, .. } = axis.kind {
                 add(from, id, Edge::Axis, axis.span);
+                needed.insert(from);
             }
         }
         for input in &wants.inputs {
             if let InputKind::Target { target: from, .. } = input.kind {
                 add(from, id, Edge::Input, input.span);
+                if input.path.is_none() || pipeline.targets[from].bindings.is_empty() {
+                    needed.insert(from);
+                }
             }
         }
-        wants.after.iter().for_each(|(from, span)| add(*from, id, Edge::After, *span));
+        wants.after.iter().for_each(|(from, span)| {
+            add(*from, id, Edge::After, *span);
+            needed.insert(*from);
+        });
     }
     circles(&graph, &places, &pipeline.targets, problems);
     pipeline.order = order(&graph);
     expand_groups(pipeline, wants);
-    pipeline.default = default.unwrap_or_else(|| {
-        graph.node_indices().filter(|n| graph.neighbors(*n).next().is_none()).map(NodeIndex::index).collect()
-    });
+    pipeline.default =
+        default.unwrap_or_else(|| (0..pipeline.targets.len()).filter(|id| !needed.contains(id)).collect());
     pipeline.default.dedup();
     pipeline.graph = graph;
 }

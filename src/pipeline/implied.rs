@@ -227,7 +227,7 @@ mod tests {
                     fresh: 24h, retries: 2, cache: false}\n";
         let pipeline = good(&file(text));
         let (t, list) = (target(&pipeline, "t"), target(&pipeline, "t.repo"));
-        let AxisKind::From { target, read: Read::Json(pointer) } = &t.axes[0].kind else { panic!("{:?}", t.axes) };
+        let AxisKind::From { target, read: Read::Json(pointer), .. } = &t.axes[0].kind else { panic!("{:?}", t.axes) };
         assert_eq!((*target, pointer.as_str(), pipeline.targets.len()), (1, "", 2));
         assert_eq!((list.rule.as_deref(), list.bindings.len()), (Some("repositories"), 0));
         let path = super::super::pattern::literal(&list.outputs[0].pattern);

@@ -13,8 +13,8 @@ pub struct Known<'a> {
     pub source: &'a str,
     pub names: &'a [(String, &'a Node)],
     pub ids: HashMap<&'a str, TargetId>,
-    /// The first target with an output that is written so, bindings and all.
-    pub written: HashMap<String, TargetId>,
+    /// The first target with an output that is written so, bindings and all, and the place of that among its outputs.
+    pub written: HashMap<String, (TargetId, usize)>,
 }
 
 impl Known<'_> {

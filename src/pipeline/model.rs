@@ -130,6 +130,8 @@ pub enum AxisKind {
     From {
         target: TargetId,
         read: Read,
+        /// The place of that output among those of the target.
+        output: usize,
     },
 }
 

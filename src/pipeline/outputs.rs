@@ -88,8 +88,8 @@ fn one(
     (problems.0.len() == before).then_some(Output { name: None, pattern, folder, span: node.span })
 }
 
-/// Outputs as they are written, and the first target with each.
-pub(super) fn written(entries: &[(Name, Node)]) -> HashMap<String, TargetId> {
+/// Outputs as they are written, and the first target with each, and its place there.
+pub(super) fn written(entries: &[(Name, Node)]) -> HashMap<String, (TargetId, usize)> {
     let mut out = HashMap::new();
     for (id, (_, node)) in entries.iter().enumerate() {
         let Some(output) = node.get("output") else { continue };
@@ -98,8 +98,9 @@ pub(super) fn written(entries: &[(Name, Node)]) -> HashMap<String, TargetId> {
             Value::Map(entries) => entries.iter().map(|(_, n)| n).collect(),
             _ => vec![output],
         };
-        for text in nodes.into_iter().filter_map(Node::as_public) {
-            out.entry(text.strip_prefix("./").unwrap_or(&text).to_owned()).or_insert(id);
+        for (place, node) in nodes.into_iter().enumerate() {
+            let Some(text) = node.as_public() else { continue };
+            out.entry(text.strip_prefix("./").unwrap_or(&text).to_owned()).or_insert((id, place));
         }
     }
     out

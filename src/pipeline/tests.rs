@@ -16,7 +16,7 @@ fn the_example_of_the_design() {
         pattern::fill(&layers.outputs[0].pattern, &["library/nginx", "1.20"]),
         "result/layers/library/nginx/1.20.json"
     );
-    assert!(matches!(&layers.axes[0].kind, AxisKind::From { target: 0, read: Read::Tags(Select::Latest) }));
+    assert!(matches!(&layers.axes[0].kind, AxisKind::From { target: 0, read: Read::Tags(Select::Latest), output: 0 }));
     assert_eq!(layers.keys.get("source").and_then(Node::as_public).as_deref(), Some("sample"));
     assert!(
         matches!(&target(&p, "stat_layer").inputs[0].kind, InputKind::Target { target: 1, on, partial: false } if on.is_empty())
@@ -201,8 +201,10 @@ fn axes() {
         kinds,
         [r#"List(["1.20", "x"])"#, r#"Lines("l.txt")"#, r#"Csv { path: "c.csv", column: "n" }"#, r#"Glob("g/*.x")"#]
     );
-    assert!(matches!(&target(&p, "u").axes[0].kind, AxisKind::From { target: 1, read: Read::Lines }));
-    assert!(matches!(&target(&p, "w").axes[0].kind, AxisKind::From { target: 1, read: Read::Csv(c) } if c == "k"));
+    assert!(matches!(&target(&p, "u").axes[0].kind, AxisKind::From { target: 1, read: Read::Lines, output: 0 }));
+    assert!(
+        matches!(&target(&p, "w").axes[0].kind, AxisKind::From { target: 1, read: Read::Csv(c), output: 0 } if c == "k")
+    );
     let x = target(&p, "x");
     let names: Vec<&str> = x.bindings.iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "d", "e"]);

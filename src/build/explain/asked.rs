@@ -129,9 +129,9 @@ impl Engine<'_> {
         let Binding { axis, parent: theirs, .. } = this.bindings[binding];
         match (&this.axes[axis].kind, theirs) {
             (AxisKind::From { target: parent, .. }, Some(theirs)) => self.known_values(*parent, theirs),
-            (AxisKind::From { target: parent, read }, None) => {
+            (AxisKind::From { target: parent, read, output }, None) => {
                 let steps = self.steps.rows[*parent].steps.iter();
-                let outputs = steps.filter_map(|&step| self.bytes_to_read(step)?.ok());
+                let outputs = steps.filter_map(|&step| self.bytes_to_read(step, *output)?.ok());
                 let values = outputs.filter_map(|bytes| read_values(read, &bytes).ok()).flatten();
                 Arc::new(values.map(|(value, _)| value).collect())
             }

@@ -49,8 +49,8 @@ impl Engine<'_> {
             (_, Some((parent, theirs))) if binding.parent.is_some() => {
                 self.each_value(parent, binding.parent.unwrap_or_default(), &theirs)
             }
-            (AxisKind::From { read, .. }, Some((parent, theirs))) => {
-                let file = self.outputs_to_come(parent, &theirs).into_iter().next().unwrap_or_default();
+            (AxisKind::From { read, output, .. }, Some((parent, theirs))) => {
+                let file = self.outputs_to_come(parent, &theirs).into_iter().nth(*output).unwrap_or_default();
                 match read {
                     model::Read::Tags(_) => format!("each tag that is chosen out of {file}"),
                     model::Read::Lines => format!("each line of {file}"),

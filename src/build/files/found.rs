@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use crate::pipeline::model::InputKind;
+use crate::pipeline::model::{Input, InputKind, TargetId};
 use crate::rules::{Failure, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
@@ -179,19 +179,24 @@ impl Engine<'_> {
         found.find_map(|file| {
             let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
-                Some((maker, _)) => {
-                    // Of several outputs, one that is declared does for all: they are made before this step.
+                Some((maker, path)) => {
                     let mut declared = false;
-                    self.each_input(id, &mut |_, input, _| declared |= self.paths(maker).any(|path| path == input));
+                    self.each_input(id, &mut |_, input, _| declared |= input == path);
                     if declared {
                         return None;
                     }
-                    (self.steps.label(maker), &self.steps.target(maker).name)
+                    (self.steps.label(maker), self.steps.step(maker).target as usize)
                 }
                 None => self.maker_elsewhere(file)?,
             };
+            // What names the target already names others of its steps, or of their outputs.
+            let names = |input: &Input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target);
+            let name = match self.steps.target(id).inputs.iter().any(names) {
+                true => file,
+                false => self.pipeline.targets[target].name.as_str(),
+            };
             Some(Failure {
-                help: Some(format!("add `{target}` to the `inputs` of this target")),
+                help: Some(format!("add `{name}` to the `inputs` of this target")),
                 ..Failure::new(format!("the command read {file}, which {maker} makes, and its target does not say so"))
             })
         })
@@ -199,12 +204,12 @@ impl Engine<'_> {
 
     /// The step that made a file in an earlier build, and its target, where this one was not asked for it: those that are
     /// asked for are known, or come to be.
-    fn maker_elsewhere(&self, path: &str) -> Option<(String, &String)> {
+    fn maker_elsewhere(&self, path: &str) -> Option<(String, TargetId)> {
         self.state.step(path)?;
         let mut makers = self.makers().of(path).into_iter();
         let (target, values) = makers
             .find(|(target, values)| !self.wanted[*target].takes_all(values) && self.may_have(*target, values))?;
-        Some((self.label_of(target, &values), &self.pipeline.targets[target].name))
+        Some((self.label_of(target, &values), target))
     }
 
     /// The step that makes this file, or a folder that it lies in; and that output's path.

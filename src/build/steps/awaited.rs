@@ -73,7 +73,7 @@ impl Engine<'_> {
 
     /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
     pub(crate) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
-        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step).is_some())
+        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step, 0).is_some())
     }
 
     /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.

@@ -201,19 +201,23 @@ impl Engine<'_> {
     /// The values that each reader of a row's target reads out of it.
     fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<Values> {
         let readers = self.readers[target].iter().filter(|&&r| parent_of(&self.pipeline.targets[r]).is_some());
-        let Some(bytes) = self.bytes_to_read(step) else { return Vec::new() };
-        readers
-            .map(|&reader| {
-                let values = match (&bytes, read_of(&self.pipeline.targets[reader], target)) {
-                    (Ok(bytes), Some(read)) => {
-                        axis::read_values(read, bytes).map_err(|e| format!("{}: {e}", self.path(step, 0)))
-                    }
-                    (Err(error), _) => Err(error.clone()),
-                    (_, None) => Ok(Vec::new()),
-                };
-                (reader, values)
-            })
-            .collect()
+        // Most read the same output.
+        let mut outputs: Vec<(usize, Option<Result<Vec<u8>, String>>)> = Vec::new();
+        let values = readers.filter_map(|&reader| {
+            let Some((read, output)) = read_of(&self.pipeline.targets[reader], target) else {
+                return Some((reader, Ok(Vec::new())));
+            };
+            let at = outputs.iter().position(|(place, _)| *place == output).unwrap_or_else(|| {
+                outputs.push((output, self.bytes_to_read(step, output)));
+                outputs.len() - 1
+            });
+            let values = match outputs[at].1.as_ref()? {
+                Ok(bytes) => axis::read_values(read, bytes).map_err(|e| format!("{}: {e}", self.path(step, output))),
+                Err(error) => Err(error.clone()),
+            };
+            Some((reader, values))
+        });
+        values.collect()
     }
 
     /// A row that no values can be read out of: its step failed, unless it is about to be made again anyway.
@@ -223,25 +227,25 @@ impl Engine<'_> {
         }
     }
 
-    /// What values are read out of: the output of a step that is built. Where nothing is run, what comes back from the
+    /// What values are read out of: an output of a step that is built, by its place. Where nothing is run, what comes back from the
     /// store, or what is still there as it was made; `None` where there is none of these.
-    pub(crate) fn bytes_to_read(&self, step: StepId) -> Option<Result<Vec<u8>, String>> {
+    pub(crate) fn bytes_to_read(&self, step: StepId, output: usize) -> Option<Result<Vec<u8>, String>> {
         let status = self.steps.step(step).status;
-        if let Some(stored) = self.steps.restores.get(&step).and_then(|stored| stored.first()) {
+        if let Some(stored) = self.steps.restores.get(&step).and_then(|stored| stored.get(output)) {
             return self.blobs.peek(&stored.blob).map(Ok);
         }
         let as_made = status == Status::Stale && self.look_at_outputs(step).off.is_empty();
         (status.has_outputs() || as_made).then(|| {
-            let path = self.path(step, 0);
+            let path = self.path(step, output);
             axis::read_file(&self.pipeline.root, path).map_err(|why| format!("cannot read {why}"))
         })
     }
 }
 
-/// How a target reads values out of the outputs of another.
-fn read_of(target: &Target, from: TargetId) -> Option<&Read> {
+/// How a target reads values out of the outputs of another, and out of which.
+fn read_of(target: &Target, from: TargetId) -> Option<(&Read, usize)> {
     target.axes.iter().find_map(|a| match &a.kind {
-        AxisKind::From { target, read } if *target == from => Some(read),
+        AxisKind::From { target, read, output } if *target == from => Some((read, *output)),
         _ => None,
     })
 }

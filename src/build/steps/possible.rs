@@ -81,10 +81,10 @@ impl Engine<'_> {
 
     /// The values that an axis of a target has by a step that is there to be read; of one that is absent, there are none.
     fn values_read_out_of(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
-        let AxisKind::From { read, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
+        let AxisKind::From { read, output, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
         let mut known = lock(&self.axis_values.read);
         let values = || {
-            let bytes = match self.bytes_to_read(step) {
+            let bytes = match self.bytes_to_read(step, *output) {
                 None => return (self.steps.step(step).status == Status::Absent).then(Known::default),
                 Some(bytes) => bytes.ok()?,
             };

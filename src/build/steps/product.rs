@@ -1,7 +1,7 @@
 //! Targets that read values from several others: they expand once all of those are done.
 
 use crate::pipeline::axis;
-use crate::pipeline::model::{AxisKind, Read, TargetId};
+use crate::pipeline::model::{AxisKind, TargetId};
 
 use super::Bound;
 use super::expand::parents_of;
@@ -52,11 +52,11 @@ impl Engine<'_> {
         let mut partial: Vec<Vec<Option<Bound>>> = vec![vec![None; this.bindings.len()]];
         for (position, axis) in this.axes.iter().enumerate() {
             let choices = match &axis.kind {
-                AxisKind::From { target: from, read } => {
+                AxisKind::From { target: from, .. } => {
                     let set = self.steps.group_set(*from, &[]);
                     let (group, _) = self.steps.group(*from, set, &[]);
                     groups.push(group);
-                    self.joined_choices(target, position, group, read)
+                    self.joined_choices(target, position, group)
                 }
                 _ => {
                     let values = self.static_values(axis).unwrap_or_default();
@@ -75,24 +75,21 @@ impl Engine<'_> {
     }
 
     /// Every value of one axis, with the bindings that come along from the row it was read from.
-    fn joined_choices(
-        &mut self,
-        target: TargetId,
-        axis: usize,
-        group: GroupId,
-        read: &Read,
-    ) -> Vec<Vec<(usize, Bound)>> {
-        let bindings = &self.pipeline.targets[target].bindings;
+    fn joined_choices(&mut self, target: TargetId, axis: usize, group: GroupId) -> Vec<Vec<(usize, Bound)>> {
+        let this = &self.pipeline.targets[target];
+        let AxisKind::From { read, output, .. } = &this.axes[axis].kind else { return Vec::new() };
         let mut choices = Vec::new();
         for step in self.steps.ordered(group) {
-            let Some(bytes) = self.bytes_to_read(step) else { continue };
-            let read =
-                |bytes: Vec<u8>| axis::read_values(read, &bytes).map_err(|e| format!("{}: {e}", self.path(step, 0)));
+            let Some(bytes) = self.bytes_to_read(step, *output) else { continue };
+            let read = |bytes: Vec<u8>| {
+                axis::read_values(read, &bytes).map_err(|e| format!("{}: {e}", self.path(step, *output)))
+            };
             match bytes.and_then(read) {
                 Err(message) => self.unreadable(step, message),
                 Ok(values) => {
                     for own in self.intern(&values) {
-                        let row = bindings
+                        let row = this
+                            .bindings
                             .iter()
                             .enumerate()
                             .filter(|(_, b)| b.axis == axis)

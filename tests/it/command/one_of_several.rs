@@ -87,15 +87,57 @@ fn of_values_read_while_building_one_of_several_outputs_is_read_alone() {
 }
 
 #[test]
-fn a_command_may_find_the_other_outputs_of_a_step_that_it_names_one_of() {
+fn what_a_command_read_of_the_other_outputs_is_to_be_named_too() {
     let p = parts(
         r#"  found: {rule: command, inputs: [o/x.bin], run: "cat o/x.bin o/x.size > {out}; echo 'x: o/x.size' > {out}.d", depfile: "{out}.d", output: o/found}
 "#,
     );
+    let said = p.run(&["build"]).exits(exit::FAILED);
+    said.says("the command read o/x.size, which both@n=x makes, and its target does not say so")
+        .says("help: add `o/x.size` to the `inputs` of this target");
+    p.edit("inputs: [o/x.bin], run: \"cat o/x.bin o", "inputs: [o/x.bin, o/x.size], run: \"cat o/x.bin o");
     p.build(&[]);
-    assert_eq!(p.read("o/found"), "x\nx size\n");
+    p.build(&[]).assert_nothing_done();
     p.write("size/x", "other\n");
     let built = p.build(&[]);
     assert_eq!(built.step("found").outcome, outcome::BUILT, "{}", built.listing());
     assert_eq!(p.read("o/found"), "x\nother\n");
+}
+
+#[test]
+fn values_are_read_out_of_the_output_that_is_named() {
+    let p = project(
+        r#"  want: {rule: command, inputs: [./list], run: "(echo name; cat {in}) > {out.all}; grep -v no {in} > {out.some}; (echo name; grep no {in}) > {out.rest}", output: {all: o/all, some: o/some, rest: o/rest.csv}}
+  some: {rule: command, foreach: {n: {lines: o/some}}, run: "echo {n} > {out}", output: "o/s/{n}"}
+  rest: {rule: command, foreach: {n: {csv: o/rest.csv, column: name}}, run: "echo {n} > {out}", output: "o/r/{n}"}
+  both: {rule: command, foreach: {n: {lines: o/some}, m: {lines: o/all}}, run: "echo {n} {m} > {out}", output: "o/b/{n}-{m}"}
+"#,
+    );
+    p.write("list", "a\nno-b\nc\n");
+    assert!(p.explain("some").contains("each line of o/some"), "{}", p.explain("some"));
+    p.build(&[]);
+    let files: Vec<String> =
+        p.snapshot().names().iter().filter(|n| n.starts_with("o/")).map(|n| n.to_string()).collect();
+    let under =
+        |folder: &str| files.iter().filter_map(|f| f.strip_prefix(folder).map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!([under("o/s/"), under("o/r/")], [vec!["a", "c"], vec!["no-b"]]);
+    assert_eq!(under("o/b/").len(), 2 * 4);
+    p.build(&[]).assert_nothing_done();
+    p.write("list", "a\nno-b\nno-c\n");
+    p.build(&[]);
+    let told = p.explain("some");
+    assert!(told.contains("some@n=a: up to date") && !told.contains("n=c: up to date"), "{told}");
+}
+
+/// Who reads one step of a target by its path needs that one alone.
+#[test]
+fn a_bare_build_makes_all_of_a_target_of_which_others_name_single_files() {
+    let p = parts("");
+    p.build(&[]);
+    p.edit("  whole: {rule: command, inputs: [both]", "  whole: {rule: command, inputs: [o/each/x]");
+    p.write("in/y", "other\n");
+    p.write("size/y", "other\n");
+    let built = p.build(&[]);
+    assert_eq!(built.step("both@n=y").outcome, outcome::BUILT, "{}", built.listing());
+    assert_eq!(p.read("o/each/y"), "other\n", "{}", built.listing());
 }
