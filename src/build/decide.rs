@@ -200,7 +200,7 @@ impl Engine<'_> {
         let is_key = || {
             record.key == self.key(id, compiled, answer.as_ref())
                 // Folders that are there as recorded were made as folders.
-                || outputs.off.is_empty() && self.was_key(record.key, id, compiled, answer.as_ref())
+                || outputs.off.is_empty() && self.was_key(&record, id, compiled, answer.as_ref())
         };
         let same = !asks && is_settled && is_whole && is_key();
         // What its source does not have it does not have for other parameters either.

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::pipeline::model::{Input, InputKind};
-use crate::pipeline::pattern;
 use crate::store::state::StepRecord;
 use crate::store::{Digest, Sha256};
 
@@ -46,7 +45,13 @@ impl Engine<'_> {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
         };
-        let (mut moved_entries, are_edited) = (changes.moved_entries(), changes.has_other_entries());
+        // Records of an earlier layermill tell the entry also of what is named by its path, where that waited for a group.
+        let by_steps =
+            |place: &u32| self.steps.target(id).inputs.get(*place as usize).is_none_or(|input| input.path.is_none());
+        let mut moved_entries: Vec<_> = changes.moved_entries();
+        moved_entries.iter_mut().for_each(|(_, places)| *places = places.map(|place| place.filter(by_steps)));
+        moved_entries.retain(|(_, [then, now])| then != now);
+        let are_edited = changes.has_other_entries();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
         found.extend(self.reordered_outputs(id, &outputs));
         found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
@@ -94,7 +99,7 @@ impl Engine<'_> {
         });
         // What was never made is in no key yet.
         self.each_open_input(id, &mut |path| is_as_recorded &= self.state.file(path).is_some());
-        let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record.key, id, compiled, answer);
+        let is_key = || record.key == self.key(id, compiled, answer) || self.was_key(record, id, compiled, answer);
         is_as_recorded && !is_key()
     }
 
@@ -134,13 +139,7 @@ impl Engine<'_> {
         let Some(input) = entry(place) else {
             return format!("{path} of no step of {}", entry(other).map_or("", target));
         };
-        let of = match &input.kind {
-            InputKind::Target { target: of, on, .. } if input.path.is_some() => {
-                let values = self.steps.values_of(id);
-                self.label_of(*of, &pattern::joined(on, &values))
-            }
-            _ => target(input).to_owned(),
-        };
+        let of = target(input);
         let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
         format!("{name}{path} of {of}")
     }

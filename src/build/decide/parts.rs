@@ -8,7 +8,7 @@ use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
 use crate::store::{Digest, Sha256};
 
-use super::key::{KeyMaker, Part, SetHasher, entry_part, input_name};
+use super::key::{KeyMaker, Part, SetHasher, crowd_name, entry_of, entry_part, input_name};
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::steps::StepId;
@@ -171,23 +171,51 @@ impl Engine<'_> {
     }
 
     pub(crate) fn key(&self, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
-        self.key_by(&compiled.template_digest, id, compiled, answer)
+        self.key_by(&compiled.template_digest, id, compiled, answer, &|_| false)
     }
 
-    /// Whether this is the key that a step which makes folders had before keys told these from files.
-    pub(super) fn was_key(&self, key: Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> bool {
-        compiled.template_before.is_some_and(|template| key == self.key_by(&template, id, compiled, answer))
+    /// Whether a record has the key that the step had before keys told folders from files, or before what is named by its
+    /// path was the same input whoever makes it: its steps were a set, of which records tell the entry.
+    pub(super) fn was_key(
+        &self,
+        record: &StepRecord,
+        id: StepId,
+        compiled: &Compiled,
+        answer: Option<&Sha256>,
+    ) -> bool {
+        let was_set = |position: usize| {
+            let is_of = |part: &KeyPart| entry_of(part).is_some_and(|(place, _)| place as usize == position);
+            record.parts.iter().any(|part| is_of(part) || part.name == crowd_name(position))
+        };
+        let named = self.steps.target(id).inputs.iter().enumerate().filter(|(_, input)| input.path.is_some());
+        let sets: Vec<usize> = named.map(|(position, _)| position).filter(|&position| was_set(position)).collect();
+        let is_by = |template: &Digest, sets: &[usize]| {
+            record.key == self.key_by(template, id, compiled, answer, &|position| sets.contains(&position))
+        };
+        let before = compiled.template_before;
+        before.is_some_and(|template| is_by(&template, &[]))
+            || !sets.is_empty()
+                && std::iter::once(compiled.template_digest).chain(before).any(|template| is_by(&template, &sets))
     }
 
-    fn key_by(&self, template: &Digest, id: StepId, compiled: &Compiled, answer: Option<&Sha256>) -> Digest {
+    /// The key by a template. `as_set` tells of which inputs that are named by a path the files are hashed as a set.
+    fn key_by(
+        &self,
+        template: &Digest,
+        id: StepId,
+        compiled: &Compiled,
+        answer: Option<&Sha256>,
+        as_set: &dyn Fn(usize) -> bool,
+    ) -> Digest {
         let mut maker = KeyMaker::new(template);
         self.each_own_part(id, compiled, answer, &mut |part| maker.add(part));
-        for (position, slot) in self.steps.inputs_of(id).iter().enumerate() {
+        let inputs = &self.steps.target(id).inputs;
+        for (position, (input, slot)) in inputs.iter().zip(self.steps.inputs_of(id)).enumerate() {
             let named = self.named_output(id, position, slot.wait);
+            let mut add_set = |content| maker.add(&Part::Set { input: &(position + 1).to_string(), content });
             match slot.wait {
-                Wait::Group(group) if named.is_none() => {
-                    maker.add(&Part::Set { input: &(position + 1).to_string(), content: self.set_digest(group) });
-                }
+                Wait::Group(group) if input.path.is_none() => add_set(self.set_digest(group)),
+                wait if named.is_none() && as_set(position) => add_set(self.digest_of(wait)),
                 wait => self.each_file_there(wait, named.as_deref(), &mut |path, content| {
                     maker.add(&Part::Input { path, content });
                 }),
@@ -204,13 +232,13 @@ impl Engine<'_> {
             let mut see = |part: Part<'_>, entry, is_to_come| see(&Recorded { part, entry, is_to_come });
             let named = self.named_output(id, position, slot.wait);
             match slot.wait {
-                Wait::Group(group) if named.is_none() && self.steps.groups[group as usize].is_crowded() => {
+                Wait::Group(group) if input.path.is_none() && self.steps.groups[group as usize].is_crowded() => {
                     let input = (position + 1).to_string();
                     see(Part::Set { input: &input, content: self.set_digest(group) }, None, false);
                 }
                 wait => {
-                    // All that one entry has is made by steps, unless it is named by a path.
-                    let is_told = matches!(wait, Wait::Group(_)) && (inputs.len() > 1 || input.path.is_some());
+                    // What is named by its path is of that entry, whoever makes it.
+                    let is_told = matches!(wait, Wait::Group(_)) && inputs.len() > 1 && input.path.is_none();
                     let entry = u32::try_from(position).ok().filter(|_| is_told);
                     self.each_file(wait, named.as_deref(), &mut |path, content| {
                         see(Part::Input { path, content: content.unwrap_or_default() }, entry, content.is_none());
@@ -225,11 +253,13 @@ impl Engine<'_> {
 
     /// The digest of all that a group's steps made: computed once, whoever asks.
     fn set_digest(&self, group: GroupId) -> Digest {
-        *self.steps.groups[group as usize].digest.get_or_init(|| {
-            let mut hasher = SetHasher::default();
-            self.each_file_there(Wait::Group(group), None, &mut |path, content| hasher.add(path, content));
-            hasher.digest()
-        })
+        *self.steps.groups[group as usize].digest.get_or_init(|| self.digest_of(Wait::Group(group)))
+    }
+
+    fn digest_of(&self, wait: Wait) -> Digest {
+        let mut hasher = SetHasher::default();
+        self.each_file_there(wait, None, &mut |path, content| hasher.add(path, content));
+        hasher.digest()
     }
 
     /// Shows the parts of a step's key that are no inputs, in order.

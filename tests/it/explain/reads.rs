@@ -162,19 +162,14 @@ targets:
     );
     project.write("g.txt", "a\nb\nc\n");
     project.build(&[]);
-    for (left, from, to) in
-        [("a\nc\n", "d/b of d@v=b", "d/b of no step of d"), ("a\n", "d/c of d@v=c", "d/c of no step of d")]
-    {
+    for (left, path) in [("a\nc\n", "d/b"), ("a\n", "d/c")] {
         project.write("g.txt", left);
-        let cause = format!("changed parameter: inputs, from {from:?} to {to:?}");
-        assert_eq!(project.build(&[]).step("r").reason(), cause);
         for _ in 0..2 {
+            assert_eq!(project.build(&[]).built, 1, "the list alone");
             let (told, plan) = (project.explain("r"), project.run(&["plan", "-v"]).stdout);
-            let path = to.split(' ').next().expect("a path");
             let line = told.lines().find(|line| line.contains(&format!("input     {path} ("))).expect(path);
             assert!(line.ends_with("), which no step makes any more"), "{told}");
             assert!(!told.contains("is gone") && !plan.contains("is gone"), "{told}{plan}");
-            assert_eq!(project.build(&[]).built, 1, "the list alone");
         }
     }
     assert_eq!(project.read("r.txt"), "b\nc\n");
