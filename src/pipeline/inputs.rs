@@ -147,6 +147,14 @@ fn path(
             .help(format!("name the target: `{maker}`"));
         return None;
     }
+    let writers = known.makers.writing_in(path);
+    if let Some(&writer) = writers.iter().find(|writer| **writer != id) {
+        let writer = &known.targets[writer].name;
+        problems
+            .at(node.span, format!("`{writer}` writes in `{path}`"), "would be read while it is written")
+            .help(format!("name the target: `{writer}`"));
+        return None;
+    }
     if folder {
         problems
             .at(node.span, "a folder that no target makes", "an input is a file")

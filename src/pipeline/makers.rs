@@ -55,6 +55,16 @@ impl<'a> Makers<'a> {
         targets
     }
 
+    /// The targets that are sure to write in a folder of this path.
+    pub fn writing_in(&self, path: &str) -> Vec<TargetId> {
+        let inside = format!("{path}/");
+        let found = longer(&self.outputs, &inside).flat_map(BTreeMap::values).flatten();
+        let mut targets: Vec<TargetId> = found.map(|(id, _)| *id).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets
+    }
+
     /// The targets that may make a file, with the values that their bindings have then.
     pub fn of(&self, path: &str) -> Vec<Maker> {
         let reversed: String = path.chars().rev().collect();

@@ -1,6 +1,6 @@
 //! Inputs of a step beyond those that it declares: what it found while it ran.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -132,6 +132,15 @@ impl Engine<'_> {
                 self.mark_perhaps(finder, self.is_in_doubt(maker));
             }
         }
+    }
+
+    /// What the last runs of steps that are told found, and no step makes.
+    pub(crate) fn found_by_commands(&self) -> BTreeSet<String> {
+        let finds = |target: &TargetId| self.rules[*target].as_ref().is_some_and(|rule| rule.rule.common().finds);
+        let steps = (0..self.rules.len()).filter(finds).flat_map(|target| &self.steps.rows[target].steps);
+        let records = steps.filter_map(|&step| self.state.step(self.path(step, 0)));
+        let found = records.flat_map(|record| paths(&record).map(str::to_owned).collect::<Vec<_>>());
+        found.filter(|path| self.maker_around(path).is_none()).collect()
     }
 
     /// Tells of steps that are up to date, where nothing is run, that they fail if what they found comes to be made.

@@ -34,12 +34,15 @@ pub struct Seen {
     pub stale: Vec<String>,
 }
 
-/// The pipeline file, the lists that values come from, and the inputs that no step makes, of what was asked for.
+/// The pipeline file, the lists that values come from, and the inputs that no step makes, of what was asked for: those, too,
+/// that commands found while they ran.
 pub fn look(session: &Session, order: &Order) -> Result<Seen, BuildError> {
     let (mut engine, _) = looked(session, order, &mut Silence)?;
     let mut items = lists(session, order);
     let inputs = engine.steps.files.iter().map(|&path| engine.state.path(path));
     items.extend(inputs.map(|path| Item::Path(session.pipeline.root.join(path))));
+    let found = engine.found_by_commands();
+    items.extend(found.iter().map(|path| Item::Path(session.pipeline.root.join(path))));
     let summary = engine.summary(std::time::Instant::now(), Vec::new());
     let stale = summary.accounts.iter().filter(|a| matches!(a.status, Status::Stale | Status::Failed));
     // That an answer grows older is no change of a file.

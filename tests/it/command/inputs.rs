@@ -102,3 +102,17 @@ fn an_input_that_was_changed_after_it_was_looked_at_is_told_as_changed_before_th
     assert!(!said.contains("must leave its inputs"), "{said}");
     assert!(!p.exists("o/t"));
 }
+
+#[test]
+fn a_folder_in_which_steps_write_is_no_input_but_their_target_is() {
+    let p = project(
+        r#"  part: {rule: command, foreach: {k: [a, b]}, run: "echo {k} > {out}", output: "r/parts/{k}"}
+  all: {rule: command, inputs: [./r/parts], run: "cat r/parts/* > {out}", output: r/all}
+"#,
+    );
+    let said = p.run(&["build"]).exits(exit::WRONG);
+    said.says("`part` writes in `r/parts`").says("name the target: `part`");
+    p.edit("[./r/parts]", "[part]");
+    p.build(&[]);
+    assert_eq!(p.read("r/all"), "a\nb\n");
+}

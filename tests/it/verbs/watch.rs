@@ -9,6 +9,25 @@ fn watching(project: &Project, args: &[&str]) -> Running {
     watch
 }
 
+#[test]
+fn a_watch_builds_again_as_what_a_command_found_changes() {
+    let project = Project::new(
+        r#"version: 1
+targets:
+  o: {rule: command, inputs: [./in], run: "cat {in} inc/h > {out}; echo {out}: inc/h > {out}.d", depfile: "{out}.d", output: r/o}
+"#,
+    );
+    project.write("in", "in\n");
+    project.write("inc/h", "1\n");
+    let mut watch = watching(&project, &[]);
+    for n in ["2\n", "3\n"] {
+        project.write("inc/h", n);
+        watch.until("it is built again", |_| (project.read("r/o") == format!("in\n{n}")).then_some(()));
+    }
+    watch.signal(Signal::INT);
+    watch.wait().exits(exit::DONE);
+}
+
 /// What the last line is, once it tells of this file.
 fn line_about(watch: &mut Running, file: &str) -> String {
     watch.until(file, |w| {
