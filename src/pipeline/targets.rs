@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use petgraph::algo::has_path_connecting;
+use petgraph::graph::NodeIndex;
+
 use super::axes::Resolved;
 use super::inputs::Made;
 use super::known::Known;
 use super::makers::Makers;
-use super::model::{Binding, Freshness, Name, Node, Pipeline, Target};
+use super::model::{Binding, Freshness, Name, Node, Part, Pattern, Pipeline, Target, TargetId, Text};
 use super::names::check_name;
 use super::node::without;
 use super::problem::{Problem, Problems, Span, suggest};
@@ -72,6 +75,35 @@ pub(super) fn check(
     }
     let default = default.map(|list| list.iter().filter_map(|(n, _)| known.ids.get(n.as_str()).copied()).collect());
     graph::build(pipeline, wants, default, problems);
+    check_made_sources(pipeline, entries, problems);
+}
+
+/// A source that lies where a target writes is read once that is built only by targets that wait for it.
+fn check_made_sources(pipeline: &Pipeline, entries: &[(Name, Node)], problems: &mut Problems) {
+    let makers = Makers::new(&pipeline.targets);
+    for (id, (_, node)) in entries.iter().enumerate() {
+        let Some((source, name)) = node.get("source").and_then(|node| Some((node, node.as_public()?))) else {
+            continue;
+        };
+        let entry = pipeline.sources.iter().find(|entry| entry.name == *name);
+        let Some(path) = entry.and_then(|entry| entry.keys.get("path")).and_then(Node::as_public) else { continue };
+        let (path, _) = outputs::path_of(&path);
+        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: source.span };
+        let made = makers.find(&pattern).map(|(maker, _)| maker);
+        let all = made.into_iter().chain(makers.folders_around(&pattern)).chain(makers.writing_in(path));
+        let waits =
+            |maker: TargetId| has_path_connecting(&pipeline.graph, NodeIndex::new(maker), NodeIndex::new(id), None);
+        if let Some(maker) = all.into_iter().find(|&maker| maker != id && !waits(maker)) {
+            let maker = &pipeline.targets[maker].name;
+            problems
+                .at(
+                    source.span,
+                    format!("`{maker}` writes `{path}`, which `{name}` reads"),
+                    "may be asked before that is done",
+                )
+                .help(format!("let this target wait for it: `after: [{maker}]`"));
+        }
+    }
 }
 
 /// Runs `work`; notes whether it reported anything.

@@ -167,3 +167,24 @@ fn a_binding_makes_a_layer_file_for_each_platform() {
     let report = project.build_exits(exit::FAILED, &["get_layer_all"]);
     assert!(report.listing().contains("`windows` is not a platform"), "{}", report.listing());
 }
+
+#[test]
+fn a_source_that_a_step_makes_is_read_by_targets_that_wait_for_it() {
+    let p = Project::new(
+        r#"version: 1
+sources: {s: {kind: oci-layout, path: r/lay}}
+targets:
+  made: {rule: command, inputs: [./lay.tar], run: "mkdir -p {out} && tar xf {in} -C {out}", output: r/lay/}
+  tags: {rule: tags, source: s, repo: library/busybox, output: r/tags.json}
+"#,
+    );
+    p.layout("lay", &crate::support::sample::images());
+    let tarred =
+        std::process::Command::new("tar").args(["cf", "lay.tar", "-C", "lay", "."]).current_dir(p.path(".")).status();
+    assert!(tarred.expect("tar runs").success());
+    let said = p.run(&["build"]).exits(exit::WRONG);
+    said.says("`made` writes `r/lay`, which `s` reads").says("`after: [made]`");
+    p.edit("repo: library/busybox,", "repo: library/busybox, after: [made],");
+    p.build(&[]);
+    assert!(p.read("r/tags.json").contains("\"1\""), "{}", p.read("r/tags.json"));
+}
