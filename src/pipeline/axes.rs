@@ -332,7 +332,7 @@ pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Pr
                 _ => continue,
             };
             let pattern = Pattern { parts: vec![Part::Text(Text::plain(path.as_str()))], span: axis.span };
-            let Some((maker, _)) = makers.find(&pattern).filter(|(maker, _)| *maker != id) else { continue };
+            let Some((maker, _)) = makers.find(&pattern, id).filter(|(maker, _)| *maker != id) else { continue };
             let maker = &targets[maker].name;
             problems
                 .at(axis.span, format!("`{path}` is made by a step of `{maker}`"), "reads the file of one step")

@@ -23,6 +23,7 @@ pub fn match_with_empty(
     let mut found = Vec::new();
     solve(pattern, &text, MAX_CAPTURES, may_be_empty, &mut |captures| {
         found.push(captures.iter().map(|(b, value)| (*b, value.iter().filter_map(Symbol::char).collect())).collect());
+        true
     });
     found
 }
@@ -31,19 +32,27 @@ pub fn match_with_empty(
 /// must be, over ours. `result/tags/library/{name}.json` joins `result/tags/{repo}.json` where `repo` is
 /// `library/{name}`. `None` where it does not fit.
 pub fn unify(path: &Pattern, output: &Pattern) -> Option<Vec<(usize, Pattern)>> {
+    let mut first = None;
+    each_unified(path, output, &mut |on| {
+        first = Some(on);
+        false
+    });
+    first
+}
+
+/// Shows every way in which it does, that of [`unify`] first, until `see` has seen enough.
+pub fn each_unified(path: &Pattern, output: &Pattern, see: &mut dyn FnMut(Vec<(usize, Pattern)>) -> bool) {
     let mut text = Vec::new();
     for part in &path.parts {
         match part {
             Part::Text(t) => text.extend(t.public().chars().map(Symbol::Char)),
             Part::Binding(b) => text.push(Symbol::Binding(*b)),
-            Part::Special(..) => return None,
+            Part::Special(..) => return,
         }
     }
-    let mut first = None;
-    solve(output, &text, 1, &|_| false, &mut |captures| {
-        first = Some(captures.iter().map(|(b, value)| (*b, from_symbols(value, path.span))).collect());
+    solve(output, &text, MAX_CAPTURES, &|_| false, &mut |captures| {
+        see(captures.iter().map(|(b, value)| (*b, from_symbols(value, path.span))).collect())
     });
-    first
 }
 
 /// A character of a path, or a binding that stands in it as a whole.
@@ -85,13 +94,14 @@ fn from_symbols(symbols: &[Symbol], span: Span) -> Pattern {
 /// Captures so far: a binding and the symbols that it stands for.
 type Captures<'a> = Vec<(usize, &'a [Symbol])>;
 
-/// Finds up to `most` ways in which `pattern` covers all of `text`, calling `found` with the captures of each.
+/// Finds up to `most` ways in which `pattern` covers all of `text`, calling `found` with the captures of each, which says
+/// whether more are wanted.
 fn solve<'a>(
     pattern: &Pattern,
     text: &'a [Symbol],
     most: usize,
     may_be_empty: &dyn Fn(usize) -> bool,
-    found: &mut dyn FnMut(&Captures<'a>),
+    found: &mut dyn FnMut(&Captures<'a>) -> bool,
 ) {
     let parts: Vec<Step> = pattern
         .parts
@@ -121,7 +131,7 @@ struct Search<'a, 'f> {
     tries: usize,
     left: usize,
     captures: Captures<'a>,
-    found: &'f mut dyn FnMut(&Captures<'a>),
+    found: &'f mut dyn FnMut(&Captures<'a>) -> bool,
 }
 
 impl<'a> Search<'a, '_> {
@@ -132,8 +142,7 @@ impl<'a> Search<'a, '_> {
         }
         match self.parts.get(part) {
             None if text.is_empty() => {
-                self.left -= 1;
-                (self.found)(&self.captures);
+                self.left = if (self.found)(&self.captures) { self.left - 1 } else { 0 };
             }
             None | Some(Step::Never) => {}
             Some(Step::Literal(literal)) => {

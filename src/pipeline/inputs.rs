@@ -137,7 +137,7 @@ fn path(
     if problems.0.len() > before {
         return None;
     }
-    if let Some((target, on)) = known.makers.find(&pattern) {
+    if let Some((target, on)) = known.makers.find(&pattern, id) {
         return Some((pattern, InputKind::Target { target, on, partial: false }));
     }
     if let Some(&maker) = known.makers.folders_around(&pattern).first() {

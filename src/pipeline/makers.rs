@@ -9,6 +9,7 @@ use std::ops::Bound;
 use super::backwards;
 use super::model::{AxisKind, Binding, Output, Part, Pattern, Read, Target, TargetId, Text};
 use super::pattern::{end_backwards, start};
+use super::values;
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
 pub struct Makers<'a> {
@@ -34,14 +35,40 @@ impl<'a> Makers<'a> {
     }
 
     /// The target that makes `path`, and what its bindings must be for that. Of several, the one that chooses the
-    /// least: what another makes, it makes, too.
-    pub fn find(&self, path: &Pattern) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
-        self.candidates(path)
-            .filter_map(|(id, output)| {
-                Some((self.targets[id].narrowness, id, backwards::unify(path, &output.pattern)?))
-            })
-            .min_by_key(|(narrow, id, _)| (*narrow, *id))
-            .map(|(_, id, on)| (id, on))
+    /// least: what another makes, it makes, too. What can be no step is taken only where nothing else fits, and a target
+    /// that reads the path, which would wait for itself, only where no other does.
+    pub fn find(&self, path: &Pattern, reader: TargetId) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
+        let found = self.candidates(path).filter_map(|(id, output)| {
+            let (rank, on) = self.likeliest(id, path, &output.pattern)?;
+            // What it cannot make itself, it may read.
+            let order = (rank.is_none(), id == reader, self.targets[id].narrowness, id);
+            (rank.is_some() || id != reader).then_some((order, on))
+        });
+        found.min_by_key(|(order, _)| *order).map(|((.., id), on)| (id, on))
+    }
+
+    /// How an output of a target is at `path`: of several ways, the first of those that are the likeliest, or, where no
+    /// step can be so, the first. With how likely that is.
+    fn likeliest(
+        &self,
+        target: TargetId,
+        path: &Pattern,
+        output: &Pattern,
+    ) -> Option<(Option<usize>, Vec<(usize, Pattern)>)> {
+        let mut best: Option<(Option<usize>, Vec<(usize, Pattern)>)> = None;
+        backwards::each_unified(path, output, &mut |on| {
+            let rank = values::rank(self.targets, target, &on);
+            let is_better = match (&best, rank) {
+                (None, _) | (Some((None, _)), Some(_)) => true,
+                (Some((Some(known), _)), Some(rank)) => rank < *known,
+                (Some(_), None) => false,
+            };
+            if is_better {
+                best = Some((rank, on));
+            }
+            rank != Some(0)
+        });
+        best
     }
 
     /// The targets that may make a folder in which `path` lies.
@@ -182,6 +209,100 @@ mod tests {
         };
         let targets: String = OUTPUTS.iter().copied().enumerate().map(target).collect();
         good(&format!("version: 1\ntargets:\n{targets}")).targets
+    }
+
+    /// Which target the first path of `reads` is taken for, and with which values.
+    fn taken(targets: &str) -> String {
+        let pipeline = good(&format!("version: 1\nsources: {{s: {{kind: dockerhub}}}}\ntargets:\n{targets}"));
+        let target = pipeline.targets.iter().find(|t| t.name == "reads").expect("it is there");
+        let crate::pipeline::model::InputKind::Target { target: of, on, .. } = &target.inputs[0].kind else {
+            return "a file".into();
+        };
+        let (theirs, ours) = (&pipeline.targets[*of], &target.bindings);
+        let on = on
+            .iter()
+            .map(|(b, value)| format!("{}={}", theirs.bindings[*b].name, super::super::pattern::template(value, ours)));
+        format!("{} {}", theirs.name, on.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_path_is_not_taken_for_a_step_that_can_never_be() {
+        const TAGS: &str = "  t: {rule: tags, source: s, foreach: {repo: {lines: l}}, output: 't/{repo}.json'}
+  c: {rule: tags, source: s, foreach: {repo: [team/app]}, output: 'c/{repo}.json'}\n";
+        const COVER: &str = "  cover: {rule: command, foreach: {lang: [en, de]}, run: x, output: 'r/{lang}.html'}\n";
+        const PAGE: &str = "  page: {rule: command, foreach: {lang: [en, de], ch: {lines: l}}, run: x, output: 'r/{lang}/{ch}.html'}\n";
+        let reads = |path: &str, more: &str| {
+            format!("  reads: {{rule: command, {more}inputs: ['{path}'], run: x, output: 'o{}'}}\n", {
+                if more.is_empty() { "" } else { "/{n}" }
+            })
+        };
+        let layers = |from: &str, select: &str, output: &str| {
+            let foreach = format!("foreach: {{tag: {{from: {from}, select: {select}}}}}");
+            format!("{TAGS}  l: {{rule: layers, source: s, {foreach}, output: 'l/{output}'}}\n")
+        };
+        let all = |output: &str| layers("t", "all", output).replace("}, output: 'l", "}, platform: all, output: 'l");
+        let each = "foreach: {n: [intro]}, ";
+        for (targets, path, more, says) in [
+            // A static list.
+            ([COVER, PAGE].concat(), "r/en/intro.html", "", "page lang=en ch=intro"),
+            ([COVER, PAGE].concat(), "r/en/{n}.html", each, "page lang=en ch={n}"),
+            ([COVER, PAGE].concat(), "r/{n}.html", each, "cover lang={n}"),
+            ([COVER, PAGE].concat(), "r/en/a/b.html", "", "page lang=en ch=a/b"),
+            // Of what none can be, the choice is as it was.
+            ([COVER, PAGE].concat(), "r/fr/intro.html", "", "cover lang=fr/intro"),
+            // The grammars of tags, of platforms and of repositories.
+            (
+                all("{repo}/{tag}/{platform}"),
+                "l/up/core/1.0/linux/amd64",
+                "",
+                "l repo=up/core tag=1.0 platform=linux/amd64",
+            ),
+            (
+                all("{repo}/{tag}/{platform}"),
+                "l/up/core/1.0/linux/arm/v7",
+                "",
+                "l repo=up/core tag=1.0 platform=linux/arm/v7",
+            ),
+            (all("{repo}/{tag}/{platform}"), "l/{n}/1.0/linux/amd64", each, "l repo={n} tag=1.0 platform=linux/amd64"),
+            (
+                all("{platform}/{repo}/{tag}"),
+                "l/linux/amd64/up/core/1.0",
+                "",
+                "l platform=linux/amd64 repo=up/core tag=1.0",
+            ),
+            (layers("t", "{glob: 'v*'}", "{repo}-{tag}"), "l/a-b-v1-2", "", "l repo=a-b tag=v1-2"),
+            (layers("t", "all", "{repo}{tag}"), "l/UP", "", "l repo=U tag=P"),
+            (layers("t", "all", "{repo}{tag}"), "l/upUP", "", "l repo=up tag=UP"),
+            // Values that come along from another target's list.
+            (
+                layers("c", "all", "{repo}/{tag}")
+                    + &layers("t", "all", "{repo}/{tag}")[TAGS.len()..].replace("  l:", "  m:"),
+                "l/up/core/1.0",
+                "",
+                "m repo=up/core tag=1.0",
+            ),
+        ] {
+            assert_eq!(taken(&format!("{targets}{}", reads(path, more))), says, "{path} of\n{targets}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_not_its_own_input_where_another_makes_the_path() {
+        for list in ["[en, de]", "{lines: l}"] {
+            let page = format!(
+                "  page: {{rule: command, foreach: {{lang: {list}, ch: {{lines: l}}}}, run: x, output: 'r/{{lang}}/{{ch}}.html'}}\n"
+            );
+            let reads = format!(
+                "  reads: {{rule: command, foreach: {{lang: {list}}}, inputs: [r/en/intro.html], run: x, output: 'r/{{lang}}.html'}}\n"
+            );
+            for targets in [[&*page, &reads].concat(), [&*reads, &page].concat()] {
+                assert_eq!(taken(&targets), "page lang=en ch=intro", "{targets}");
+            }
+        }
+        // What it can never make itself, it may read.
+        let alone =
+            "  reads: {rule: command, foreach: {lang: [en]}, inputs: [r/en/a.html], run: x, output: 'r/{lang}.html'}\n";
+        assert_eq!(taken(alone), "a file");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod shape;
 mod syntax;
 mod targets;
 pub mod text;
+mod values;
 
 pub use check::{Loaded, Options, load};
 pub use model::*;

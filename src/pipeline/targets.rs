@@ -89,7 +89,7 @@ fn check_made_sources(pipeline: &Pipeline, entries: &[(Name, Node)], problems: &
         let Some(path) = entry.and_then(|entry| entry.keys.get("path")).and_then(Node::as_public) else { continue };
         let (path, _) = outputs::path_of(&path);
         let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: source.span };
-        let made = makers.find(&pattern).map(|(maker, _)| maker);
+        let made = makers.find(&pattern, id).map(|(maker, _)| maker);
         let all = made.into_iter().chain(makers.folders_around(&pattern)).chain(makers.writing_in(path));
         let waits =
             |maker: TargetId| has_path_connecting(&pipeline.graph, NodeIndex::new(maker), NodeIndex::new(id), None);

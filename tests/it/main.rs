@@ -29,6 +29,7 @@ mod modes;
 mod names;
 mod once;
 mod outage;
+mod paths;
 mod platforms;
 mod reaching;
 mod refusals;

@@ -1,0 +1,128 @@
+//! Which values a binding cannot have, as far as the pipeline alone tells: a path that is read backwards is not taken for
+//! a step that can never be.
+
+use super::model::{AxisKind, Binding, Part, Pattern, Read, Select, Target, TargetId};
+
+/// What stands for a binding whose value is not known. No path has it.
+const UNKNOWN: char = '\0';
+
+/// How likely values are those of a step, the least first; `None` where no step can have them. They are over the bindings
+/// of the target that names the path.
+pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -> Option<usize> {
+    values.iter().map(|(binding, value)| of_binding(targets, target, *binding, &known(value))).sum()
+}
+
+/// A value as it is known.
+fn known(value: &Pattern) -> String {
+    let mut known = String::new();
+    for part in &value.parts {
+        match part {
+            Part::Text(text) => known.push_str(&text.public()),
+            Part::Binding(_) | Part::Special(..) => known.push(UNKNOWN),
+        }
+    }
+    known
+}
+
+/// The same of one value.
+fn of_binding(targets: &[Target], target: TargetId, binding: usize, value: &str) -> Option<usize> {
+    let (mut this, mut binding) = (targets.get(target)?, binding);
+    // Up to the target whose axis gives it. Of what is at fault, and has been reported, all may be.
+    loop {
+        let Some(Binding { axis, parent, .. }) = this.bindings.get(binding) else { return Some(0) };
+        if !may_be_in(this, binding, value) {
+            return None;
+        }
+        let Some(axis) = this.axes.get(*axis) else { return Some(0) };
+        match (&axis.kind, *parent) {
+            (AxisKind::From { target: of, .. }, Some(theirs)) => (this, binding) = (targets.get(*of)?, theirs),
+            (AxisKind::From { target: of, read, .. }, None) => {
+                return read_out(targets.get(*of)?.rule.as_deref(), read, value);
+            }
+            (AxisKind::List(values), _) => return values.iter().any(|listed| fits(listed, value)).then_some(0),
+            (AxisKind::Lines(_) | AxisKind::Csv { .. } | AxisKind::Glob(_), _) => return Some(0),
+        }
+    }
+}
+
+/// Whether a target of a rule that asks a registry takes a value, as its keys have it.
+fn may_be_in(target: &Target, binding: usize, value: &str) -> bool {
+    let (of_repository, of_tag) = match target.rule.as_deref() {
+        Some("tags") => (true, false),
+        Some("layers" | "platforms") => (true, true),
+        _ => (false, false),
+    };
+    let is = |key: &str| is_value_of(target, key, binding);
+    !(of_repository && is("repo") && !may_be_repository(value) || of_tag && is("tag") && !may_be_tag(value))
+}
+
+/// The same of what is read out of an output of a rule.
+fn read_out(rule: Option<&str>, read: &Read, value: &str) -> Option<usize> {
+    match (rule, read) {
+        (Some("tags"), Read::Tags(select)) => (may_be_tag(value) && may_be_chosen(select, value)).then_some(0),
+        (Some("platforms"), Read::Json(_)) => of_platform(value),
+        _ => Some(0),
+    }
+}
+
+/// Whether a rule's key is the value of a binding and nothing else, as it is unless said.
+fn is_value_of(target: &Target, key: &str, binding: usize) -> bool {
+    let name = &target.bindings[binding].name;
+    match target.keys.get(key) {
+        None => name == key,
+        Some(said) => said.as_public().is_some_and(|said| said == format!("{{{name}}}")),
+    }
+}
+
+/// Whether a value may be this one, whatever is not known of it.
+fn fits(value: &str, known: &str) -> bool {
+    match (known.split_once(UNKNOWN), known.rsplit_once(UNKNOWN)) {
+        (Some((start, _)), Some((_, end))) => {
+            value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
+        }
+        _ => value == known,
+    }
+}
+
+fn may_be_tag(value: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | UNKNOWN);
+    !value.starts_with(['.', '-']) && value.chars().all(fine)
+}
+
+fn may_be_repository(value: &str) -> bool {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | UNKNOWN);
+    let sign = ['.', '_', '-'];
+    let part = |part: &str| !part.is_empty() && !part.starts_with(sign) && !part.ends_with(sign);
+    value.split('/').all(|p| part(p) && p.chars().all(fine))
+}
+
+/// Only what is said by expressions: of the others it depends on which tags there are.
+fn may_be_chosen(select: &Select, tag: &str) -> bool {
+    match select {
+        _ if tag.contains(UNKNOWN) => true,
+        Select::Glob(glob) => glob.is_match(tag),
+        Select::Regex(regex) => regex.is_match(tag),
+        Select::All | Select::Latest | Select::Newest(_) | Select::Semver(_) => true,
+    }
+}
+
+/// `linux/amd64`, `linux/arm/v7`: of what may be read in several ways, that which is one by its words comes first.
+fn of_platform(value: &str) -> Option<usize> {
+    const SYSTEMS: [&str; 8] = ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "unknown"];
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | UNKNOWN);
+    let parts: Vec<&str> = value.split('/').collect();
+    let may_be = |part: &&str| !part.is_empty() && part.chars().all(fine);
+    // What is not known of it may have more parts.
+    let least = if value.contains(UNKNOWN) { 1 } else { 2 };
+    if !(least..=3).contains(&parts.len()) || !parts.iter().all(|part| may_be(part)) {
+        return None;
+    }
+    let is_variant =
+        |part: &&&str| part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let is_known = SYSTEMS.contains(&parts[0]) || parts[0].contains(UNKNOWN);
+    let of_parts = match parts.get(2) {
+        Some(variant) => 2 * usize::from(!is_variant(&variant)),
+        None => 1,
+    };
+    Some(3 * usize::from(!is_known) + of_parts)
+}
