@@ -52,6 +52,26 @@ impl Engine<'_> {
         roots.iter().map(fault).collect()
     }
 
+    /// The same of steps none of which can be built, each with what helps; nothing where some perhaps can.
+    pub(super) fn faults_behind(&self, steps: &[StepId]) -> Vec<String> {
+        let account = |id: StepId| self.accounts.get(&id);
+        let cannot = |id: &StepId| self.steps.step(*id).status.fails() && account(*id).is_some_and(|a| !a.perhaps);
+        if !steps.iter().all(cannot) {
+            return Vec::new();
+        }
+        let mut known = Known::new();
+        let mut roots: Vec<StepId> =
+            steps.iter().flat_map(|&id| self.roots_of(Node::Step(id), &mut known).to_vec()).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let fault = |root: StepId| {
+            let account = account(root)?;
+            let help = account.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            Some(format!("{}: {}{help}", self.steps.label(root), account.message.as_deref()?))
+        };
+        roots.into_iter().filter_map(fault).collect()
+    }
+
     fn all_blocked(&self) -> impl Iterator<Item = StepId> + '_ {
         (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX))
             .filter(|&id| self.steps.step(id).status == Status::Blocked)

@@ -216,7 +216,8 @@ impl Engine<'_> {
 
     /// A step that comes back once what its values are read out of is built.
     pub(crate) fn pending(&self, target: TargetId, values: &[(usize, String)], path: &str) -> Option<Explanation> {
-        let (parent, what, first) = self.awaited(target, values)?;
+        let (parent, what, step) = self.awaited(target, values)?;
+        let first = self.steps.label(step);
         let mut told = self.told_by_record(path)?;
         told.standing = Standing::Pending;
         told.step = self.label_of(target, values);
@@ -227,8 +228,8 @@ impl Engine<'_> {
         }
         self.tell_contents_of_record(path, &mut told);
         told.message = Some(format!("its values are read out of {parent}: {what}"));
-        told.help =
-            Some(format!("`layermill build {first}` builds that; then it is seen whether there still is such a step"));
+        let help = self.help_to_build(&[step], &first);
+        told.help = Some(format!("{help}; then it is seen whether there still is such a step"));
         told.again =
             vec![format!("what it reads or what it made was changed, which is seen only once {first} is built")];
         told.read_out_of = read_out_of(self.pipeline, target, values);

@@ -27,6 +27,29 @@ impl Engine<'_> {
         parents_of(&self.pipeline.targets[target]).find_map(behind)
     }
 
+    /// The steps that this is of.
+    fn unsettled_parents(&self, target: TargetId) -> Vec<StepId> {
+        let behind = |parent: TargetId| {
+            let steps = self.steps.rows[parent].steps.iter().copied();
+            let steps: Vec<StepId> = steps.filter(|&id| !self.is_settled(id)).collect();
+            if steps.is_empty() { self.unsettled_parents(parent) } else { steps }
+        };
+        let mut each = parents_of(&self.pipeline.targets[target]).map(behind);
+        each.find(|steps| !steps.is_empty()).unwrap_or_default()
+    }
+
+    /// How steps that are to be built first come to be built: where none of them can be, by mending what is at fault.
+    pub(super) fn help_to_build(&self, steps: &[StepId], asked: &str) -> String {
+        let build = format!("`layermill build {asked}`");
+        match self.faults_behind(steps).as_slice() {
+            [] => format!("{build} builds that"),
+            [first, others @ ..] => {
+                let more = if others.is_empty() { String::new() } else { format!(" (+{} more)", others.len()) };
+                format!("mend what is at fault, {first}{more}; then {build} builds that")
+            }
+        }
+    }
+
     fn unknown_behind(&self, target: TargetId, steps: &[StepId]) -> Option<Unknown> {
         let (first, more) = steps.split_first()?;
         let others = more.iter().take(Unknown::KEPT).map(|&step| self.steps.label(step)).collect();
@@ -56,7 +79,7 @@ impl Engine<'_> {
             let unknown = self.unknown(target, &|id| !self.is_settled(id))?;
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
-            let help = format!("`layermill build {}` builds that", first.unwrap_or(&unknown.because));
+            let help = self.help_to_build(&self.unsettled_parents(target), first.unwrap_or(&unknown.because));
             let this = &self.pipeline.targets[target];
             let (mut inputs, mut inputs_to_come) = (Vec::new(), Vec::new());
             for input in &this.inputs {

@@ -10,7 +10,7 @@ use crate::build::outcome::Status;
 impl Engine<'_> {
     /// What the values of a step are read out of that is still to be built, what there is to say of that, and what has to be
     /// built first, which is there to be built.
-    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String, String)> {
+    pub(crate) fn awaited(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String, StepId)> {
         if !self.may_have(target, values) {
             return None;
         }
@@ -24,12 +24,12 @@ impl Engine<'_> {
         let parent =
             axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
         if let Some(step) = parent {
-            let label = self.steps.label(step);
-            return Some((label.clone(), self.standing_of(step), label));
+            return Some((self.steps.label(step), self.standing_of(step), step));
         }
         // Of a parent that has no steps yet either, its own parent is what is to be built.
         let (parent, first) = axes.clone().find_map(|axis| self.unborn(target, axis, values))?;
-        let what = format!("whether there still is such a step is seen only once {first} is built");
+        let label = self.steps.label(first);
+        let what = format!("whether there still is such a step is seen only once {label} is built");
         Some((parent, what, first))
     }
 
@@ -76,13 +76,13 @@ impl Engine<'_> {
         self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step, 0).is_some())
     }
 
-    /// The label of what an axis reads out of, where that itself is still to come, and of what has to be built for that.
-    pub(crate) fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, String)> {
+    /// The label of what an axis reads out of, where that itself is still to come, and what has to be built for that.
+    fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, StepId)> {
         let (parent, theirs) = self.read_from(target, axis, values)?;
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {
             let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
-            step.map(|s| self.steps.label(s)).or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
+            step.or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
         })?;
         Some((self.label_of(parent, &theirs), first))
     }

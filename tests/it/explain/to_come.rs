@@ -336,3 +336,39 @@ targets:
     project.build(&["gen"]);
     assert_says(&project.explain("leaf/y/c"), &["leaf@k=y,v=c: orphan\n"]);
 }
+
+#[test]
+fn what_waits_for_a_list_that_cannot_be_made_is_helped_by_mending_what_is_at_fault() {
+    let project = Project::new(
+        "version: 1
+targets:
+  want: {rule: command, inputs: [./w], run: \"cp {in} {out}\", output: want.txt}
+  list: {rule: command, inputs: [want.txt], run: \"cp {in} {out}\", output: list.txt}
+  own: {rule: command, inputs: [./w, ./v], run: \"cat {in} > {out}\", output: own.txt}
+  burn: {rule: command, foreach: {k: {from: list, lines: true}}, run: \"echo {k} > {out}\", output: \"burn/{k}\"}
+  char: {rule: command, foreach: {k: {from: own, lines: true}}, run: \"echo {k} > {out}\", output: \"char/{k}\"}
+  leaf: {rule: command, foreach: {v: {from: burn, lines: true}}, run: \"echo > {out}\", output: \"leaf/{k}/{v}\"}
+",
+    );
+    project.write("w", "a\n");
+    project.write("v", "");
+    project.build(&[]);
+    project.remove("w");
+    let fault = |step: &str| {
+        format!(
+            "mend what is at fault, {step}: the input w is missing (no step makes it; put it there, or correct the path); "
+        )
+    };
+    let seen = "; then it is seen whether there still is such a step\n";
+    for (asked, step, build) in [("burn@k=a", "want", "list"), ("char/a", "own", "own"), ("leaf/a/a", "want", "list")] {
+        let help = format!("  help      {}then `layermill build {build}` builds that{seen}", fault(step));
+        assert_says(&project.explain(asked), &["pending\n", &help]);
+    }
+    // Also of those of which there is no record.
+    project.edit("burn/{k}", "burnt/{k}");
+    let help = format!("  help      {}then `layermill build list` builds that\n", fault("want"));
+    assert_says(&project.explain("burnt/b"), &["pending\n", &help]);
+    // What can be made is built.
+    project.write("w", "b\n");
+    assert_says(&project.explain("burnt/b"), &["pending\n", "  help      `layermill build list` builds that\n"]);
+}
