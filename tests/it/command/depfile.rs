@@ -180,3 +180,23 @@ fn a_found_file_that_a_target_has_come_to_make_fails_the_step_that_found_it_befo
     assert_eq!(p.read("out/o"), "made\n");
     p.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn a_plan_tells_no_run_for_what_a_step_brings_back_of_what_a_command_found() {
+    let p = project(
+        r#"  gen: {rule: command, inputs: [./in], run: "mkdir -p {out} && cp {in} {out}/h", output: gen/}
+  use: {rule: command, inputs: [gen], run: "cat gen/h > {out}; echo {out}: gen/h > {out}.d", depfile: "{out}.d", output: out/use}
+"#,
+    );
+    p.write("in", "1\n");
+    p.build(&[]);
+    p.build(&[]);
+    let spoil: [&dyn Fn(); 2] = [&|| p.write("gen/h", "mine\n"), &|| p.remove("gen/h")];
+    for spoil in spoil {
+        spoil();
+        let plan = p.plan(&[]);
+        let built = p.build(&[]);
+        built.assert_only(&["gen"]);
+        plan.assert_only(&["gen"]);
+    }
+}
