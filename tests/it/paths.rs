@@ -63,3 +63,15 @@ targets:
     project.build(&[]);
     assert_eq!(project.read("pick"), project.read("l/library/nginx/latest/linux/arm64.json"));
 }
+
+#[test]
+fn a_path_that_is_taken_for_another_target_s_says_which_one_to_name() {
+    let read = |text: &str| text.replace("[en, de]", "{lines: langs}");
+    let toc = "  toc: {rule: command, run: \"echo intro > {out}\", output: toc}\n";
+    let project = project(&[toc, &read(COVER), &read(&page("{from: toc, lines: true}")), HOME]);
+    project.write("langs", "en\nde\n");
+    let run = project.run(&["build"]).exits(exit::FAILED);
+    run.says("no step of `cover` makes it; where it is one of `page`, name that target");
+    project.edit("inputs: [r/en/intro.html]", "inputs: [page]");
+    assert_eq!(project.build(&[]).failed, 0);
+}

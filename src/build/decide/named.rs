@@ -105,6 +105,26 @@ impl Engine<'_> {
         None
     }
 
+    /// What to do about a file that is not there: its path may be meant to name another target than the one that it is
+    /// taken for, which has no such step.
+    pub(super) fn if_missing(&self, id: StepId, position: usize, path: &str) -> String {
+        let of = match self.steps.target(id).inputs.get(position).map(|input| &input.kind) {
+            Some(InputKind::Target { target, .. }) => Some(*target),
+            _ => None,
+        };
+        let name = |target: TargetId| &self.pipeline.targets[target].name;
+        let other = |of: TargetId| {
+            let makers = self.makers().of(path);
+            makers.into_iter().find(|(other, values)| *other != of && self.may_have(*other, values))
+        };
+        match of.and_then(|of| Some((of, other(of)?))) {
+            Some((of, (other, _))) => {
+                format!("no step of `{}` makes it; where it is one of `{}`, name that target", name(of), name(other))
+            }
+            None => "no step makes it; put it there, or correct the path".to_owned(),
+        }
+    }
+
     /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
     /// be named by, the pipeline's check has said so; this path might have been a folder itself.
     pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {

@@ -96,7 +96,9 @@ impl Engine<'_> {
                         }
                     }
                 }
-                Wait::File(file) => self.in_a_made_folder(id, position, file).or_else(|| self.check_file(file).err()),
+                Wait::File(file) => {
+                    self.in_a_made_folder(id, position, file).or_else(|| self.check_file(id, position, file).err())
+                }
             };
             let what = if only_waits { &mut upstream.held_back } else { &mut upstream.end };
             *what = worse(what.take(), end);
@@ -330,13 +332,13 @@ impl Engine<'_> {
     }
 
     /// A file that no step makes has to be there.
-    fn check_file(&self, file: u32) -> Result<(), Decision> {
+    fn check_file(&self, id: StepId, position: usize, file: u32) -> Result<(), Decision> {
         let path = || self.state.path(self.steps.files[file as usize]);
         match self.looks[file as usize] {
             Leaf::There => Ok(()),
             Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
                 message: format!("the input {} is missing", path()),
-                help: Some("no step makes it; put it there, or correct the path".to_owned()),
+                help: Some(self.if_missing(id, position, path())),
             }),
             Leaf::Unusable => {
                 let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
