@@ -322,16 +322,35 @@ fn leaves_out(kind: &AxisKind) -> bool {
     matches!(kind, AxisKind::From { read: Read::Tags(select), .. } if !matches!(select, Select::All))
 }
 
-/// Looks for axes that read a file which is the output of one of many steps.
+/// Looks for axes that read a file which is the output of one of many steps, or lies in a folder that a step makes.
 pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Problems, faulty: &mut [bool]) {
     for (id, target) in targets.iter().enumerate() {
         for axis in &target.axes {
-            let (path, way) = match &axis.kind {
-                AxisKind::Lines(path) => (path, "lines: true".to_owned()),
-                AxisKind::Csv { path, column } => (path, format!("csv: {column}")),
-                _ => continue,
+            let (path, way, of_file) = match &axis.kind {
+                AxisKind::Lines(path) => (path, "lines: true".to_owned(), "{lines: FILE}".to_owned()),
+                AxisKind::Csv { path, column } => {
+                    (path, format!("csv: {column}"), format!("{{csv: FILE, column: {column}}}"))
+                }
+                AxisKind::Glob(pattern) => {
+                    if let Some(maker) = made_folder(pattern, makers).filter(|maker| *maker != id) {
+                        let what = format!("`{pattern}` reaches into a folder that `{}` makes", targets[maker].name);
+                        read_too_early(axis, what, &targets[maker].name, "{lines: FILE}", problems);
+                        faulty[id] = true;
+                    }
+                    continue;
+                }
+                AxisKind::List(_) | AxisKind::From { .. } => continue,
             };
             let pattern = Pattern { parts: vec![Part::Text(Text::plain(path.as_str()))], span: axis.span };
+            let lies_in = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            let around = makers.known_folders(path).into_iter().find(|(maker, folder)| *maker != id && lies_in(folder));
+            if let Some((maker, _)) = around {
+                let maker = &targets[maker].name;
+                let what = format!("`{path}` lies in a folder that `{maker}` makes");
+                read_too_early(axis, what, maker, &of_file, problems);
+                faulty[id] = true;
+                continue;
+            }
             let Some((maker, _)) = makers.find(&pattern, id).filter(|(maker, _)| *maker != id) else { continue };
             let maker = &targets[maker].name;
             problems
@@ -340,4 +359,21 @@ pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Pr
             faulty[id] = true;
         }
     }
+}
+
+/// The first target that makes a folder of which a glob may match files. Of folders with bindings in their paths, which
+/// there are is seen by the steps.
+fn made_folder(pattern: &str, makers: &Makers) -> Option<TargetId> {
+    let folders = makers.known_folders(glob::fixed(pattern));
+    if folders.is_empty() {
+        return None;
+    }
+    let reach = glob::Reach::of(pattern);
+    folders.into_iter().find(|(_, folder)| reach.goes_into(folder)).map(|(id, _)| id)
+}
+
+fn read_too_early(axis: &Axis, what: String, maker: &str, way: &str, problems: &mut Problems) {
+    problems.at(axis.span, what, "is read before anything is made").help(format!(
+        "let `{maker}` write the list to an output of its own, outside of that folder: `{way}` is read once it is made"
+    ));
 }

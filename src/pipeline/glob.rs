@@ -3,6 +3,11 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use regex_automata::hybrid::dfa::DFA;
+use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input};
+
 /// The most values that one axis may have, files that match among them.
 pub const MAX_VALUES: usize = 10_000_000;
 
@@ -15,13 +20,58 @@ pub fn compile(pattern: &str) -> Result<globset::GlobMatcher, String> {
         .map_err(|e| e.kind().to_string())
 }
 
+/// The text before the first wildcard.
+pub fn fixed(pattern: &str) -> &str {
+    &pattern[..pattern.find(WILD).unwrap_or(pattern.len())]
+}
+
+const WILD: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
+
+/// Tells of folders whether a glob may match what is in them.
+pub struct Reach {
+    /// None of a pattern that it cannot tell of.
+    dfa: Option<DFA>,
+    fixed: String,
+}
+
+impl Reach {
+    pub fn of(pattern: &str) -> Self {
+        // As globs themselves are compiled: paths are bytes, and any of them may be in a name.
+        let dfa = compile(pattern).ok().and_then(|glob| {
+            DFA::builder()
+                .configure(DFA::config().skip_cache_capacity_check(true))
+                .syntax(syntax::Config::new().utf8(false).dot_matches_new_line(true))
+                .thompson(thompson::Config::new().utf8(false))
+                .build(glob.glob().regex())
+                .ok()
+        });
+        Self { dfa, fixed: fixed(pattern).to_owned() }
+    }
+
+    /// Whether some path below that folder matches.
+    pub fn goes_into(&self, folder: &str) -> bool {
+        let folder = format!("{folder}/");
+        let may = folder.starts_with(&self.fixed) || self.fixed.starts_with(&folder);
+        may && self.dfa.as_ref().is_some_and(|dfa| goes_on_after(dfa, &folder).unwrap_or(false))
+    }
+}
+
+/// Whether a text that begins so may match.
+fn goes_on_after(dfa: &DFA, begin: &str) -> Option<bool> {
+    let mut cache = dfa.create_cache();
+    let mut state = dfa.start_state_forward(&mut cache, &Input::new("").anchored(Anchored::Yes)).ok()?;
+    for byte in begin.bytes() {
+        state = dfa.next_state(&mut cache, state, byte).ok()?;
+    }
+    Some(!state.is_dead())
+}
+
 /// The files below `root` that match, as paths relative to it, sorted by bytes. Links to folders are not followed:
 /// they may lead out, or round in a circle. `.layermill` and `.git` are left out.
 pub fn walk(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
     let glob = compile(pattern)?;
     // Only what lies below the part without wildcards can match.
-    let fixed: Vec<&str> =
-        pattern.split('/').take_while(|s| !s.contains(['*', '?', '[', ']', '{', '}', '\\'])).collect();
+    let fixed: Vec<&str> = pattern.split('/').take_while(|s| !s.contains(WILD)).collect();
     let depth = fixed.len().min(pattern.split('/').count() - 1);
     let start = fixed[..depth].join("/");
     if !inside(root, &start) {
@@ -67,5 +117,49 @@ fn inside(root: &Path, folder: &str) -> bool {
     match (root.canonicalize(), root.join(folder).canonicalize()) {
         (Ok(root), Ok(folder)) => folder.starts_with(root),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_goes_into_the_folders_in_which_it_may_match() {
+        for pattern in [
+            "r/dir/*",
+            "r/dir/l",
+            "r/dir/a/b/*.x",
+            "r/*/x",
+            "r/**",
+            "**",
+            "**/*.md",
+            "r/d?r/*",
+            "*/*/*",
+            "{r,s}/{dir,x}/*",
+            "{r/dir,s}/*",
+            "r/[d]ir/x",
+            "**/dir/x",
+            "r/**/z/x",
+            "r/{dir/a,b}",
+        ] {
+            assert!(Reach::of(pattern).goes_into("r/dir"), "{pattern}");
+        }
+        for pattern in
+            ["r/*", "*", "r/dir", "r/dirs/*", "r/d/*", "s/**", "r/x*/y", "*/*", "{r,s}/x/*", "r/dir?x", "", "a[b"]
+        {
+            assert!(!Reach::of(pattern).goes_into("r/dir"), "{pattern}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_matches_in_a_folder_is_told_of_it(pattern in "[ab*?/{},\\[\\]!é-]{0,10}", path in "[abé]/[abé]{1,2}/[abé/]{1,3}") {
+            let (folder, _) = path.rsplit_once('/').unwrap();
+            let reach = Reach::of(&pattern);
+            if compile(&pattern).is_ok_and(|glob| glob.is_match(&path)) {
+                proptest::prop_assert!(reach.goes_into(folder));
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use super::backwards;
 use super::model::{AxisKind, Binding, Output, Part, Pattern, Read, Target, TargetId, Text};
-use super::pattern::{end_backwards, start};
+use super::pattern::{end_backwards, literal, start};
 use super::values;
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
@@ -90,6 +90,16 @@ impl<'a> Makers<'a> {
         targets.sort_unstable();
         targets.dedup();
         targets
+    }
+
+    /// The folders whose paths are known as they are written, of those that begin with a text, or that it begins with.
+    pub fn known_folders(&self, text: &str) -> Vec<(TargetId, String)> {
+        let all = shorter(&self.outputs, text).chain(longer(&self.outputs, text));
+        let folders = all.flat_map(BTreeMap::values).flatten().filter(|(_, output)| output.folder);
+        let mut known: Vec<_> = folders.filter_map(|(id, output)| Some((*id, literal(&output.pattern)?))).collect();
+        known.sort_unstable();
+        known.dedup();
+        known
     }
 
     /// The targets that may make a file, with the values that their bindings have then.

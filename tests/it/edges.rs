@@ -215,6 +215,63 @@ targets:
 }
 
 #[test]
+fn what_lies_in_a_folder_that_a_step_makes_is_no_list_and_among_no_files_that_an_axis_goes_over() {
+    let dir = "dir: {rule: command, inputs: [etc/l], run: \"mkdir -p {out}; cp {in} {out}/l\", output: r/dir/}";
+    let read_by = |axis: &str| {
+        Project::new(&format!(
+            "version: 1\ntargets:\n  {dir}\n  use: {{rule: command, foreach: {{v: {axis}}}, run: \"echo {{v}} > {{out}}\", \
+             output: \"use/{{v}}\"}}\n"
+        ))
+    };
+    let early = [
+        ("{lines: r/dir/l}", "`r/dir/l` lies in a folder that `dir` makes"),
+        ("{csv: r/dir/l, column: name}", "`r/dir/l` lies in a folder that `dir` makes"),
+        ("{glob: r/dir/*}", "`r/dir/*` reaches into a folder that `dir` makes"),
+        ("{glob: \"*/*/l\"}", "`*/*/l` reaches into a folder that `dir` makes"),
+        ("{glob: r/**}", "`r/**` reaches into a folder that `dir` makes"),
+    ];
+    for (axis, why) in early {
+        let project = read_by(axis);
+        project.write("etc/l", "en\n");
+        let run = project.run(&["build"]).exits(exit::WRONG).says(why);
+        run.says("let `dir` write the list to an output of its own");
+    }
+    for axis in ["{glob: \"q/*\"}", "{glob: etc/**}", "{lines: r/dirs/l}"] {
+        let project = read_by(axis);
+        project.write("etc/l", "en\n");
+        project.write("r/dirs/l", "en\n");
+        project.build(&[]);
+    }
+    // As the help says.
+    let project = read_by("{lines: r/list}");
+    project.edit("cp {in} {out}/l\", output: r/dir/", "cp {in} {out.list}\", output: {dir: r/dir/, list: r/list}");
+    project.edit("mkdir -p {out}", "mkdir -p {out.dir}");
+    project.write("etc/l", "en\n");
+    project.build(&[]).assert_only(&["dir", "use@v=en"]);
+    project.write("etc/l", "fr\n");
+    project.build(&[]).assert_only(&["dir", "use@v=fr"]);
+}
+
+#[test]
+fn a_folder_with_values_in_its_path_is_refused_where_an_axis_reads_what_is_in_it() {
+    let project = Project::new(
+        r#"
+version: 1
+targets:
+  dir: {rule: command, foreach: {n: [a, b]}, run: "mkdir -p {out}; echo {n} > {out}/l", output: "r/{n}/x/"}
+  use: {rule: command, foreach: {f: {glob: "r/a/x/*"}}, run: "echo {f} > {out}", output: "use/{f}"}
+"#,
+    );
+    let why = "the output r/a/x/ is a folder that an axis reaches into, {glob: \"r/a/x/*\"}";
+    project.run(&["build"]).exits(exit::FAILED).says(why);
+    assert!(project.exists("r/b/x/l") && !project.exists("r/a/x"));
+    project.write("r/a/x/l", "en\n");
+    project.edit("{glob: \"r/a/x/*\"}", "{lines: r/a/x/l}");
+    let why = "the output r/a/x/ is a folder around r/a/x/l, which the pipeline itself is read from";
+    project.run(&["build"]).exits(exit::FAILED).says(why);
+}
+
+#[test]
 fn a_list_that_is_no_file_is_refused_and_not_waited_for() {
     let project = Project::new(
         r#"

@@ -8,7 +8,7 @@ use crate::store::state::PathId;
 use super::graph::{Edge, Graph, Node, Reach};
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
-use crate::build::request::{self, Unknown};
+use crate::build::request::{self, Asked, Unknown};
 use crate::build::session::{BuildError, Order, Session, looked};
 use crate::build::steps::StepId;
 use crate::build::steps::expand::{parent_of, parents_of};
@@ -47,11 +47,12 @@ pub fn steps(session: &Session, order: &Order, around: &Neighbourhood) -> Result
         return Err(unknown.into());
     }
     let links = Links::of(&engine);
+    let is_under =
+        |id| around.under.as_ref().is_some_and(|folder| engine.paths(id).any(|path| lies_under(path, folder)));
     let mut start = Vec::new();
     for id in 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX) {
         let asked = order.asked.iter().any(|a| engine.is_asked(a, id));
-        let under = around.under.as_ref().is_some_and(|folder| engine.paths(id).any(|p| lies_under(p, folder)));
-        if asked || under {
+        if asked || is_under(id) {
             start.push(Spot::Step(id));
         }
     }
@@ -67,13 +68,39 @@ pub fn steps(session: &Session, order: &Order, around: &Neighbourhood) -> Result
         found.extend(walk(&start, around.reach.depth, |spot| links.needs(&engine, spot)));
     }
     if around.reach.needed_by {
-        found.extend(walk(&start, around.reach.depth, |spot| links.needed_by(spot)));
+        let depth = around.reach.depth;
+        let needed_by = |spot| links.needed_by(spot);
+        let by_paths: HashMap<StepId, HashSet<&str>> = start
+            .iter()
+            .filter_map(|&spot| match spot {
+                Spot::Step(id) if !is_under(id) => Some((id, outputs_asked(&engine, order, id)?)),
+                _ => None,
+            })
+            .collect();
+        let is_whole = |spot: &Spot| !matches!(spot, Spot::Step(id) if by_paths.contains_key(id));
+        let whole: Vec<Spot> = start.iter().copied().filter(is_whole).collect();
+        found.extend(walk(&whole, depth, needed_by));
+        if depth != Some(0) {
+            let readers = by_paths.iter().flat_map(|(&id, paths)| links.readers_of(&engine, id, paths));
+            found.extend(walk(&readers.collect::<Vec<_>>(), depth.map(|depth| depth - 1), needed_by));
+        }
     }
     Ok(drawn(&engine, &links, &found, &start.into_iter().collect()))
 }
 
 fn lies_under(path: &str, folder: &str) -> bool {
     folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Those of a step's several outputs that were asked for, where it was asked for by these alone.
+fn outputs_asked<'e>(engine: &'e Engine<'_>, order: &Order, id: StepId) -> Option<HashSet<&'e str>> {
+    let mut all = HashSet::new();
+    for asked in order.asked.iter().filter(|asked| engine.is_asked(asked, id)) {
+        let Asked::Output(path, _) = asked else { return None };
+        // Where it is not found, the step is taken as a whole: nothing is left out by mistake.
+        all.insert(engine.paths(id).find(|output| lies_under(path, output))?);
+    }
+    (engine.paths(id).nth(1).is_some() && !all.is_empty()).then_some(all)
 }
 
 /// All that is met from `start`, at most `depth` steps away.
@@ -179,6 +206,42 @@ impl Links {
             found.extend(readers.flatten().map(|&id| Spot::Step(id)));
         }
         found
+    }
+
+    /// What needs a step for some of its outputs: an input that is named by a path reads that one alone.
+    fn readers_of(&self, engine: &Engine<'_>, id: StepId, paths: &HashSet<&str>) -> Vec<Spot> {
+        let mut readers = self.needed_by(Spot::Step(id));
+        readers.retain(|&spot| match spot {
+            Spot::Step(reader) => self.reads(engine, reader, id, paths),
+            Spot::File(_) => true,
+        });
+        readers
+    }
+
+    fn reads(&self, engine: &Engine<'_>, reader: StepId, id: StepId, paths: &HashSet<&str>) -> bool {
+        let comes_by = |wait: Wait| match wait {
+            Wait::Step(step) => step == id,
+            Wait::Group(group) => self.groups_of.get(&id).is_some_and(|groups| groups.contains(&group)),
+            Wait::File(_) | Wait::None => false,
+        };
+        let reads_by = |position, wait| match engine.named_output(reader, position, wait) {
+            Some(path) => paths.contains(path.as_str()),
+            // Also what it waits for under `after`.
+            None => true,
+        };
+        let mut slots = engine.steps.slots_of(reader).iter().enumerate().map(|(position, slot)| (position, slot.wait));
+        let by_slot = slots.any(|(position, wait)| comes_by(wait) && reads_by(position, wait));
+        let is_axis = || self.axes.get(&reader).is_some_and(|axes| axes.contains(&Spot::Step(id)));
+        let by_axis = || {
+            let mut places = engine.steps.target(reader).axes.iter().filter_map(|axis| match axis.kind {
+                AxisKind::From { output, .. } => engine.paths(id).nth(output),
+                _ => None,
+            });
+            places.any(|path| paths.contains(path)) && is_axis()
+        };
+        // What a command found while running is named under `inputs`, too, where a step makes it: this was a file then.
+        let finds = || self.found.get(&reader).is_some_and(|found| found.contains(&Spot::Step(id)));
+        by_slot || by_axis() || finds()
     }
 }
 

@@ -91,7 +91,7 @@ impl Engine<'_> {
             }
             let this = &self.pipeline.targets[target];
             for output in &this.outputs {
-                let refused = |path: String| self.protected.refuses(&path, self.state.find(&path));
+                let refused = |path: String| self.protected.refuses(output, &path, self.state.find(&path));
                 if let Some(why) = pattern::literal(&output.pattern).and_then(refused) {
                     self.problem(output.span, "an output that the pipeline itself is read from", why);
                 }

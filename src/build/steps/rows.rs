@@ -153,7 +153,7 @@ impl Engine<'_> {
             paths::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
                 .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
             let path = rhythm.find(state, target, position, &scratch.path);
-            match protected.refuses(&scratch.path, Some(path)) {
+            match protected.refuses(output, &scratch.path, Some(path)) {
                 Some(why) => return Err(why),
                 None => paths.push(path),
             }

@@ -70,6 +70,46 @@ targets:
 }
 
 #[test]
+fn one_of_several_outputs_is_needed_by_what_reads_that_one() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, run: \"echo c > {out.c}; echo h > {out.h}\", output: {c: r/x.c, h: r/x.h}}
+  c: {rule: command, inputs: [r/x.c], run: \"cp {in} {out}\", output: r/c}
+  h: {rule: command, inputs: [r/x.h], run: \"cp {in} {out}\", output: r/h}
+  both: {rule: command, inputs: [gen], run: \"cat {in} > {out}\", output: r/both}
+  then: {rule: command, after: [gen], run: \"echo > {out}\", output: r/then}
+  each: {rule: command, foreach: {v: {from: gen, lines: true}}, run: \"echo {v} > {out}\", output: 'r/each/{v}'}
+  each_h: {rule: command, foreach: {v: {lines: r/x.h}}, run: \"echo {v} > {out}\", output: 'r/each_h/{v}'}
+  of_c: {rule: command, inputs: [r/c], run: \"cp {in} {out}\", output: r/of_c}
+  of_h: {rule: command, inputs: [r/h], run: \"cp {in} {out}\", output: r/of_h}
+",
+    );
+    project.build(&[]);
+    let needed_by = |args: &[&str]| {
+        let mut found = nodes(&project, &[args, &["--needed-by", "--steps"]].concat());
+        found.sort();
+        found
+    };
+    let whole = ["both", "gen", "then"];
+    let with = |more: &[&str]| {
+        let mut all: Vec<String> = whole.iter().chain(more).map(|name| (*name).to_owned()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(needed_by(&["r/x.h"]), with(&["each_h@v=h", "h", "of_h"]));
+    assert_eq!(needed_by(&["r/x.h", "--depth", "1"]), with(&["each_h@v=h", "h"]));
+    assert_eq!(needed_by(&["r/x.h", "--depth", "0"]), ["gen"]);
+    assert_eq!(needed_by(&["r/x.c", "--depth", "1"]), with(&["c", "each@v=c"]));
+    for all in [&["gen"][..], &["r/x.c", "r/x.h"], &["r/x.h", "gen"], &["r/x.h", "--under", "r"]] {
+        assert!(
+            with(&["c", "each@v=c", "h", "of_c", "of_h"]).iter().all(|name| needed_by(all).contains(name)),
+            "{all:?}"
+        );
+    }
+}
+
+#[test]
 fn targets_have_a_neighbourhood_as_well() {
     let project = project();
     assert_eq!(nodes(&project, &[]), ["part", "whole", "side"]);
