@@ -19,6 +19,9 @@ pub struct Makers<'a> {
 
 type Candidate<'a> = (TargetId, &'a Output);
 
+/// Bindings of a target, and what each must be for a path.
+pub type Join = Vec<(usize, Pattern)>;
+
 /// A target that may make a path, and the values that its bindings have then.
 pub type Maker = (TargetId, Vec<(usize, String)>);
 
@@ -37,7 +40,7 @@ impl<'a> Makers<'a> {
     /// The target that makes `path`, and what its bindings must be for that. Of several, the one that chooses the
     /// least: what another makes, it makes, too. What can be no step is taken only where nothing else fits, and a target
     /// that reads the path, which would wait for itself, only where no other does.
-    pub fn find(&self, path: &Pattern, reader: TargetId) -> Option<(TargetId, Vec<(usize, Pattern)>)> {
+    pub fn find(&self, path: &Pattern, reader: TargetId) -> Option<(TargetId, Join)> {
         let found = self.candidates(path).filter_map(|(id, output)| {
             let (rank, on) = self.likeliest(id, path, &output.pattern)?;
             // What it cannot make itself, it may read.
@@ -49,13 +52,8 @@ impl<'a> Makers<'a> {
 
     /// How an output of a target is at `path`: of several ways, the first of those that are the likeliest, or, where no
     /// step can be so, the first. With how likely that is.
-    fn likeliest(
-        &self,
-        target: TargetId,
-        path: &Pattern,
-        output: &Pattern,
-    ) -> Option<(Option<usize>, Vec<(usize, Pattern)>)> {
-        let mut best: Option<(Option<usize>, Vec<(usize, Pattern)>)> = None;
+    fn likeliest(&self, target: TargetId, path: &Pattern, output: &Pattern) -> Option<(Option<usize>, Join)> {
+        let mut best: Option<(Option<usize>, Join)> = None;
         backwards::each_unified(path, output, &mut |on| {
             let rank = values::rank(self.targets, target, &on);
             let is_better = match (&best, rank) {

@@ -114,7 +114,7 @@ fn of_platform(value: &str) -> Option<usize> {
     let may_be = |part: &&str| !part.is_empty() && part.chars().all(fine);
     // What is not known of it may have more parts.
     let least = if value.contains(UNKNOWN) { 1 } else { 2 };
-    if !(least..=3).contains(&parts.len()) || !parts.iter().all(|part| may_be(part)) {
+    if !(least..=3).contains(&parts.len()) || !parts.iter().all(may_be) {
         return None;
     }
     let is_variant =

@@ -202,7 +202,7 @@ impl Engine<'_> {
     fn read_row(&self, Pending { target, step, .. }: Pending) -> Vec<Values> {
         let readers = self.readers[target].iter().filter(|&&r| parent_of(&self.pipeline.targets[r]).is_some());
         // Most read the same output.
-        let mut outputs: Vec<(usize, Option<Result<Vec<u8>, String>>)> = Vec::new();
+        let mut outputs: Vec<(usize, Bytes)> = Vec::new();
         let values = readers.filter_map(|&reader| {
             let Some((read, output)) = read_of(&self.pipeline.targets[reader], target) else {
                 return Some((reader, Ok(Vec::new())));
@@ -229,7 +229,7 @@ impl Engine<'_> {
 
     /// What values are read out of: an output of a step that is built, by its place. Where nothing is run, what comes back from the
     /// store, or what is still there as it was made; `None` where there is none of these.
-    pub(crate) fn bytes_to_read(&self, step: StepId, output: usize) -> Option<Result<Vec<u8>, String>> {
+    pub(crate) fn bytes_to_read(&self, step: StepId, output: usize) -> Bytes {
         let status = self.steps.step(step).status;
         if let Some(stored) = self.steps.restores.get(&step).and_then(|stored| stored.get(output)) {
             return self.blobs.peek(&stored.blob).map(Ok);
@@ -241,6 +241,9 @@ impl Engine<'_> {
         })
     }
 }
+
+/// What is in a file that values are read out of, or why it cannot be read; `None` where there is none to read.
+type Bytes = Option<Result<Vec<u8>, String>>;
 
 /// How a target reads values out of the outputs of another, and out of which.
 fn read_of(target: &Target, from: TargetId) -> Option<(&Read, usize)> {
