@@ -7,7 +7,7 @@ mod doubt;
 pub(super) mod former;
 mod freshness;
 pub(super) mod key;
-mod left_out;
+pub(super) mod left_out;
 mod moved;
 mod named;
 mod outputs;

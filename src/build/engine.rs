@@ -98,8 +98,6 @@ pub(super) struct Engine<'p> {
     pub failures: Failures,
     /// The steps that those are of, once one is looked for.
     pub failed_steps: OnceLock<FailedSteps>,
-    /// Those that builds before this one have left, once something needs them.
-    pub failures_before: OnceLock<Failures>,
     /// Where those of this build are kept, once there is one.
     pub failure_log: Option<File>,
     /// Where the commands that this build begins are written down, once there is one.

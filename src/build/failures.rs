@@ -63,9 +63,6 @@ impl Failures {
         }
         let failed_before = failed.failed_before || failed.interrupted && before.is_some_and(Failed::may_recur);
         let before = before.filter(|before| before.step == failed.step);
-        // What was cut off came to nothing that can be told, but what it had come to before that.
-        let came_to = |before: &Failed| before.first.or((!before.interrupted).then_some((before.at, before.deferred)));
-        let first = failed.first.or_else(|| before.and_then(came_to));
         // What its source said holds until it is asked again.
         let heard = before.filter(|_| failed.is_silent());
         let put_off_before =
@@ -74,7 +71,7 @@ impl Failures {
             Some(before) => (before.told.clone(), before.told_at.or(before.told.as_ref().map(|_| before.at))),
             None => (failed.told.clone(), failed.told_at),
         };
-        self.0.insert(path, Failed { failed_before, put_off_before, first, told, told_at, ..failed });
+        self.0.insert(path, Failed { failed_before, put_off_before, told, told_at, ..failed });
     }
 
     /// As a file keeps it.
@@ -185,7 +182,6 @@ impl Engine<'_> {
             at: self.clock.now_ms(),
             message,
             deferred,
-            first: None,
             interrupted,
             over: false,
             failed_before: false,

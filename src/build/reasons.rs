@@ -159,11 +159,6 @@ pub(super) fn noted(why: String, notes: &[String]) -> String {
     Reasons::recorded(&why).into_iter().chain(notes).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a record tells of a first build.
-pub(super) fn is_first_build(why: &str) -> bool {
-    Reasons::recorded(why).first() == Some(&Reason::FirstBuild.to_string())
-}
-
 /// Why a source was asked, as records keep it, and what of the answer an earlier try was told.
 pub(super) fn told_earlier(reasons: &Reasons, earlier: Earlier) -> String {
     let mut lines = reasons.listed();

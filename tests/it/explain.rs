@@ -31,6 +31,7 @@ mod shown;
 mod sources;
 mod to_come;
 mod tried;
+mod unlisted;
 
 const PIPELINE: &str = "version: 1
 vars: {level: three}

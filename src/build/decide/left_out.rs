@@ -1,15 +1,13 @@
 //! Inputs that a step's last run did without, and that are there now.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::state::{KeyPart, StepRecord};
 
 use super::key::input_name;
 use crate::build::engine::Engine;
-use crate::build::failures::Failures;
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
-use crate::build::reasons::is_first_build;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::{Slot, Wait};
 
@@ -22,22 +20,45 @@ const LEFT_OUT: [(Status, [u8; 8]); 4] = [
     (Status::Interrupted, *b"cut off:"),
 ];
 
+/// The name of what stands before those that were left out since a list which their values were read out of could not be
+/// made: no step of theirs was known then. Its value is the name that the list would have as an input.
+const UNLISTED: [u8; 8] = *b"no list:";
+
 /// Whether a recorded part tells of an input that was left out.
 pub(super) fn is_left_out(part: &KeyPart) -> bool {
-    LEFT_OUT.iter().any(|(_, name)| *name == part.name)
+    part.name == UNLISTED || status_of(part).is_some()
 }
 
-/// Where the step of an input stood that a recorded run left out.
-fn left_out_as(record: &StepRecord, input: &str) -> Option<Status> {
-    let value = input_name(input);
-    let mut parts = record.parts.iter().filter(|part| part.value == value);
-    parts.find_map(|part| LEFT_OUT.iter().find(|(_, name)| *name == part.name).map(|(status, _)| *status))
+fn status_of(part: &KeyPart) -> Option<Status> {
+    LEFT_OUT.iter().find(|(_, name)| *name == part.name).map(|(status, _)| *status)
+}
+
+/// Where the step of an input stood that a recorded run left out, or the list that its values were read out of, and the name
+/// of that.
+fn left_out_as(record: &StepRecord, input: &str) -> Option<(Status, Option<[u8; 8]>)> {
+    let (value, mut list) = (input_name(input), None);
+    record.parts.iter().find_map(|part| {
+        if part.name == UNLISTED {
+            list = Some(part.value);
+        }
+        Some((status_of(part).filter(|_| part.value == value)?, list))
+    })
+}
+
+/// Whether a recorded run left an input out.
+pub(crate) fn was_left_out(record: &StepRecord, input: &str) -> bool {
+    left_out_as(record, input).is_some()
 }
 
 impl Engine<'_> {
     /// The steps of the `partial` inputs that a step has to do without.
     pub(crate) fn does_without(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
-        let slots = self.steps.slots_of(id).iter().enumerate().filter(move |(at, _)| self.goes_on_without(id, *at));
+        self.does_without_of(id, |_| true)
+    }
+
+    fn does_without_of(&self, id: StepId, is_meant: impl Fn(&Slot) -> bool) -> impl Iterator<Item = StepId> {
+        let slots = self.steps.slots_of(id).iter().enumerate();
+        let slots = slots.filter(move |(at, slot)| self.goes_on_without(id, *at) && is_meant(slot));
         let steps = slots.flat_map(|(_, slot)| match slot.wait {
             Wait::Step(step) => vec![step],
             Wait::Group(group) => {
@@ -53,18 +74,38 @@ impl Engine<'_> {
     /// The inputs that a step does without, as records keep them: once they come, that is to be told, whatever was built
     /// meanwhile. Of a crowd, records tell none by itself.
     pub(crate) fn left_out_parts(&self, id: StepId) -> Vec<KeyPart> {
-        let crowd = |(at, slot): (usize, &Slot)| match slot.wait {
-            Wait::Group(group) => self.goes_on_without(id, at) && self.steps.groups[group as usize].is_crowded(),
-            Wait::Step(_) | Wait::File(_) | Wait::None => false,
+        let is_told = |slot: &Slot| match slot.wait {
+            Wait::Group(group) => !self.steps.groups[group as usize].is_crowded(),
+            Wait::Step(_) | Wait::File(_) | Wait::None => true,
         };
-        if self.steps.slots_of(id).iter().enumerate().any(crowd) {
-            return Vec::new();
+        let part = |step: StepId, input: &str| {
+            let status = self.steps.step(step).status;
+            let (_, name) = LEFT_OUT.iter().find(|(of, _)| *of == status)?;
+            Some(KeyPart { name: *name, value: input_name(input) })
+        };
+        let without = self.does_without_of(id, is_told);
+        let mut parts: Vec<KeyPart> =
+            without.flat_map(|step| self.paths(step).filter_map(move |path| part(step, path))).collect();
+        for (list, inputs) in self.unlisted_inputs(id) {
+            parts.push(KeyPart { name: UNLISTED, value: input_name(self.path(list, 0)) });
+            parts.extend(inputs.iter().filter_map(|input| part(list, input)));
         }
-        let name = |status: Status| LEFT_OUT.iter().find(|(of, _)| *of == status).map(|(_, name)| *name);
-        let without = self.does_without(id).filter_map(|step| Some((step, name(self.steps.step(step).status)?)));
-        let parts = without
-            .flat_map(|(step, name)| self.paths(step).map(move |path| KeyPart { name, value: input_name(path) }));
-        parts.collect()
+        parts
+    }
+
+    /// What the last run of a step read, or left out, and no step of which is known now, by what keeps their lists from being
+    /// read.
+    fn unlisted_inputs(&self, id: StepId) -> BTreeMap<StepId, BTreeSet<String>> {
+        let mut unlisted: BTreeMap<StepId, BTreeSet<String>> = BTreeMap::new();
+        let record = Some(id).filter(|&id| self.lacks_lists(id)).and_then(|id| self.record_of(id));
+        for part in record.iter().flat_map(|record| &record.parts) {
+            let name = if is_left_out(part) { &part.value } else { &part.name };
+            let input = self.input_of(name).filter(|input| self.steps.find_path(&self.state, input).is_none());
+            if let Some((list, input)) = input.and_then(|input| Some((self.kept_away_by(id, &input)?, input))) {
+                unlisted.entry(list).or_default().insert(input);
+            }
+        }
+        unlisted
     }
 
     /// An input that a step's last run did not read: where it was left out then, or was not there, that is told.
@@ -75,38 +116,19 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether a `partial` input that a step's last run did not read was left out by that: what came to be since was not.
-    pub(crate) fn was_done_without(&self, id: StepId, record: &StepRecord, input: &str, maker: Option<StepId>) -> bool {
-        let at = record.last_made();
-        let root = maker.and_then(|maker| self.at_risk(maker));
-        root.is_some_and(|root| self.came_to_nothing(root, at).is_some())
-            || self.left_out_by_the_last_run(id, record, input).is_some()
-    }
-
-    fn left_out_by_the_last_run(&self, id: StepId, record: &StepRecord, input: &str) -> Option<String> {
-        let told = format!("left out: {input}, since ");
-        let mut causes = record.why.iter().flat_map(|why| why.lines());
-        if let Some(why) = causes.find_map(|cause| cause.strip_prefix(&told)) {
-            let was = |status: Status| {
-                Some(format!("{} was {}", why.strip_suffix(&format!(" is {}", status.word()))?, status.word()))
-            };
-            let was = [Status::Blocked, Status::Deferred, Status::Interrupted].into_iter().find_map(was);
-            return Some(format!("left out before, since {}", was.as_deref().unwrap_or(why)));
-        }
+    /// Why a `partial` input that a step's last run did not read was left out by that: what came to be since, or came into
+    /// its list, was not.
+    pub(crate) fn left_out_by_the_last_run(&self, id: StepId, record: &StepRecord, input: &str) -> Option<String> {
         let maker = self.steps.find_path(&self.state, input)?;
-        let recorded = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker));
-        if recorded.is_none() && self.became_an_output(maker, record.last_made(), input) {
-            return None;
-        }
-        if let Some((step, word)) =
-            self.came_to_nothing(maker, record.last_made()).filter(|_| self.reads_in_part(id, maker))
-        {
-            let was = if word == Status::Failed.word() { "" } else { "was " };
-            return Some(format!("left out before, since {} {was}{word}", self.steps.label(step)));
-        }
-        if let Some(status) = recorded {
+        if let Some((status, list)) = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker)) {
             let was = if status == Status::Failed { "" } else { "was " };
-            return Some(format!("left out before, since {} {was}{}", self.steps.label(maker), status.word()));
+            let by = match list.map(|list| self.input_of(&list)) {
+                None => self.steps.label(maker),
+                Some(list) => {
+                    list.map_or_else(|| "what its values are read out of".to_owned(), |list| self.maker_of(list))
+                }
+            };
+            return Some(format!("left out before, since {by} {was}{}", status.word()));
         }
         let made = self.record_of(maker).filter(|made| made.last_made() >= record.last_made())?;
         let was_absent = Reason::WasAbsent(String::new()).to_string();
@@ -114,76 +136,8 @@ impl Engine<'_> {
         made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(label)
     }
 
-    /// Whether a step that was made before a time had no output of this name then.
-    fn became_an_output(&self, maker: StepId, at: i64, output: &str) -> bool {
-        let Some((first, made)) = self.record_path(maker).zip(self.record_of(maker)) else { return false };
-        let named =
-            Reason::Parameter { name: "output".to_owned(), from: None, to: Some(output.to_owned()) }.to_string();
-        let is_named = |why: &String| made.last_made() >= at && why.lines().any(|cause| cause == named);
-        !self.outputs_of_record(first, &made).contains(&output) || made.why.as_ref().is_some_and(is_named)
-    }
-
-    /// What came to nothing when it was last tried before a time, so that a step was not to be had then: that itself, or
-    /// what its values are read out of, where it had been made before that.
-    fn came_to_nothing(&self, step: StepId, at: i64) -> Option<(StepId, &'static str)> {
-        let failures = self.failures_before.get_or_init(|| Failures::kept(&self.work_dir));
-        if failures.is_empty() {
-            return None;
-        }
-        if let Some(word) = self.word_then(failures, step, at) {
-            return Some((step, word));
-        }
-        if let Some(word) = self.waited_in_vain(failures, step, at) {
-            return Some((step, word));
-        }
-        if !self.was_made_by(step, at) {
-            return None;
-        }
-        let target = self.steps.step(step).target as usize;
-        self.parent_steps(target, step).find_map(|(_, parent)| self.came_to_nothing(parent, at))
-    }
-
-    fn word_then(&self, failures: &Failures, step: StepId, at: i64) -> Option<&'static str> {
-        failures.get(self.path(step, 0)).filter(|failed| !failed.interrupted)?.word_at(at)
-    }
-
-    /// The word for a step that waited then for what came to nothing: no attempt of it is kept.
-    fn waited_in_vain(&self, failures: &Failures, step: StepId, at: i64) -> Option<&'static str> {
-        let (mut open, mut seen) = (vec![step], HashSet::from([step]));
-        while let Some(reader) = open.pop() {
-            let was_there = self.was_made_by(reader, at);
-            let mut waits_for: Vec<StepId> = Vec::new();
-            for (position, slot) in self.steps.slots_of(reader).iter().enumerate() {
-                match slot.wait {
-                    _ if self.goes_on_without(reader, position) => {}
-                    Wait::Step(input) => waits_for.push(input),
-                    // A crowd is too much to go through for each of its readers.
-                    Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => {
-                        waits_for.extend(self.steps.ordered(group));
-                    }
-                    Wait::Group(_) | Wait::File(_) | Wait::None => {}
-                }
-            }
-            // What was never made may be new itself, unless that which it waits for is of the same values.
-            let values = self.steps.values_of(reader);
-            waits_for.retain(|&input| was_there || !values.is_empty() && self.steps.values_of(input) == values);
-            if reader != step {
-                let target = self.steps.step(reader).target as usize;
-                waits_for.extend(self.parent_steps(target, reader).map(|(_, parent)| parent));
-            }
-            waits_for.retain(|&input| seen.insert(input));
-            if let Some(word) = waits_for.iter().find_map(|&input| self.word_then(failures, input, at)) {
-                let deferred = Status::Deferred.word();
-                return Some(if word == deferred { deferred } else { Status::Blocked.word() });
-            }
-            open.append(&mut waits_for);
-        }
-        None
-    }
-
-    /// Whether a step had been made before a time, as far as its record tells.
-    fn was_made_by(&self, step: StepId, at: i64) -> bool {
-        let first_made = |made: StepRecord| made.last_made() > at && made.why.as_deref().is_some_and(is_first_build);
-        self.record_of(step).is_some_and(|made| !first_made(made))
+    /// The step that makes a file, or the file, where none does now.
+    fn maker_of(&self, path: String) -> String {
+        self.steps.find_path(&self.state, &path).map_or(path, |step| self.steps.label(step))
     }
 }

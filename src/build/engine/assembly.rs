@@ -74,7 +74,6 @@ pub(crate) fn engine<'p>(
             budgets: session.budgets.clone(),
             deferrals: Deferrals::default(),
             lacking: Vec::new(),
-            failures_before: OnceLock::new(),
             failed_steps: OnceLock::new(),
             failures: if mode == Mode::Look { Failures::load(&session.work_dir) } else { Failures::default() },
             failure_log: None,

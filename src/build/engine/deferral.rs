@@ -164,11 +164,6 @@ impl Engine<'_> {
     /// What the `partial` inputs of a step lack, in words.
     pub(crate) fn went_without(&self, id: StepId) -> Option<String> {
         let lacking: Vec<Status> = self.does_without(id).map(|step| self.steps.step(step).status).collect();
-        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
-        let unknown = self.steps.slots_of(id).iter().enumerate().any(|(position, slot)| match slot.wait {
-            Wait::Group(group) if self.goes_on_without(id, position) => self.sources(group).into_iter().any(is_blocked),
-            _ => false,
-        });
         let count = match lacking.len() {
             1 => "1 step".to_owned(),
             n => format!("{n} steps"),
@@ -181,9 +176,18 @@ impl Engine<'_> {
         let all = [Status::Failed, Status::Blocked, Status::Deferred, Status::Interrupted];
         let words: Vec<String> = all.into_iter().filter(|status| lacking.contains(status)).map(word).collect();
         let lacking = (!words.is_empty()).then(|| format!("{count} that {}", words.join(" or ")));
-        let unknown = unknown.then(|| "steps that cannot be told yet".to_owned());
+        let unknown = self.lacks_lists(id).then(|| "steps that cannot be told yet".to_owned());
         let without: Vec<String> = [lacking, unknown].into_iter().flatten().collect();
         (!without.is_empty()).then(|| format!("made without {}", without.join(", and without ")))
+    }
+
+    /// Whether lists could not be made which steps that it would read in part come of.
+    pub(crate) fn lacks_lists(&self, id: StepId) -> bool {
+        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
+        self.steps.slots_of(id).iter().enumerate().any(|(position, slot)| match slot.wait {
+            Wait::Group(group) if self.goes_on_without(id, position) => self.sources(group).into_iter().any(is_blocked),
+            _ => false,
+        })
     }
 
     /// What a step cannot be made without that only its source has, where that is not asked: `--offline`.

@@ -11,6 +11,7 @@ use super::reads::Read;
 use super::remembered::Recorded;
 use crate::build::decide::changes::recorded_inputs;
 use crate::build::decide::key::crowd_name;
+use crate::build::decide::left_out::was_left_out;
 use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
@@ -127,7 +128,7 @@ impl Engine<'_> {
     }
 
     /// What the last run of a step did without that had been made before, of targets that it reads in part, and is to come
-    /// again: no record of the step has it.
+    /// again.
     pub(crate) fn done_without_before(&self, id: StepId, record: &StepRecord, told: &[Read]) -> Vec<Read> {
         let told: HashSet<&str> = told.iter().map(|read| read.path.as_str()).collect();
         let (mut reads, values) = (Vec::new(), self.steps.values_of(id));
@@ -143,11 +144,11 @@ impl Engine<'_> {
             let joined = pattern::joined(on, &values);
             for Recorded { path, may_be } in self.records_of(&Asked::Steps(*target, joined)) {
                 let mut pending = may_be.iter().filter(|(target, values)| self.awaited(*target, values).is_some());
-                let made = self.state.step(&path).filter(|made| made.last_made() <= record.last_made());
-                let (Some((target, values)), Some(made)) = (pending.next(), made) else { continue };
+                let (Some((target, values)), Some(made)) = (pending.next(), self.state.step(&path)) else { continue };
                 let label = self.label_of(*target, &self.sure_values(&may_be, *target, values));
                 let outputs = std::iter::once(&path).chain(&made.more_outputs);
-                let left_out = outputs.filter(is_read).filter(|path| !told.contains(path.as_str()));
+                let left_out = outputs.filter(|path| is_read(path) && was_left_out(record, path));
+                let left_out = left_out.filter(|path| !told.contains(path.as_str()));
                 reads.extend(left_out.map(|path| Read {
                     name: input.name.clone(),
                     step: Some((label.clone(), Some(Standing::Pending.word().to_owned()))),

@@ -87,7 +87,7 @@ impl Engine<'_> {
                 read.left_out = is_told && was.is_none();
                 read.done_without = read.left_out
                     && self.goes_on_without(id, position)
-                    && record.is_some_and(|record| self.was_done_without(id, record, path, step));
+                    && record.is_some_and(|record| self.left_out_by_the_last_run(id, record, path).is_some());
                 reads.push(read);
             };
             let named = self.named_output(id, position, slot.wait);

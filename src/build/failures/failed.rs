@@ -41,9 +41,6 @@ pub struct Failed {
     /// It is no fault of the step's: its source had no more to give.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub deferred: bool,
-    /// When the first of those in a row came to nothing, where this is not it, and whether it was put off then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<(i64, bool)>,
     /// What it said, and when, where that was to a try before this one, which did not hear of it, or did not come to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
@@ -75,13 +72,6 @@ impl Failed {
             Self { deferred: true, .. } => "deferred",
             _ => "failed",
         }
-    }
-
-    /// The word for what an attempt of this row came to that was made no later than that, in milliseconds since 1970.
-    pub(in crate::build) fn word_at(&self, at: i64) -> Option<&'static str> {
-        let tries = [Some((self.at, self.deferred)), self.first];
-        let (_, deferred) = tries.into_iter().flatten().find(|(tried, _)| *tried <= at)?;
-        Some(if deferred { "deferred" } else { "failed" })
     }
 
     /// The same of a step in passing.
