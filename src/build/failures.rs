@@ -293,8 +293,12 @@ impl Engine<'_> {
 
     /// The same of a step that is to come, by the path of its first output.
     pub(super) fn failure_at(&self, path: &str, step: &str) -> Option<Failed> {
-        let failed = self.failures.get(path).filter(|failed| failed.step == step && failed.was_tried());
-        failed.filter(|failed| self.stands(path, failed)).cloned()
+        self.failure_of_any(path).filter(|failed| failed.step == step)
+    }
+
+    /// The same of whichever step was to make it.
+    pub(super) fn failure_of_any(&self, path: &str) -> Option<Failed> {
+        self.failures.get(path).filter(|failed| failed.was_tried() && self.stands(path, failed)).cloned()
     }
 
     /// The same of any step, but where what is told of the step tells it.

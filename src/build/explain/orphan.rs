@@ -72,6 +72,7 @@ impl Engine<'_> {
             }
         });
         told.read_out_of = then.unwrap_or_default();
+        self.tell_last_try_of_orphan(path, &mut told);
         let fate = match self.became_of(path) {
             Some(CHANGED) => "leaves it, since it was changed since it was made; with `--force`, it goes, too",
             Some(_) => "forgets it, and removes all others of its kind; `-n` lists them",

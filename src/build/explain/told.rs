@@ -129,10 +129,22 @@ impl Engine<'_> {
 
     /// What its command printed, where it left that.
     fn tell_log(&self, first: &str, compiled: &Compiled, told: &mut Explanation) {
+        if compiled.rule.common().lane == Lane::Process {
+            self.tell_printed(first, told);
+        }
+    }
+
+    /// How the step that no target has any more, and that made this, last failed, where it was tried in vain since.
+    pub(super) fn tell_last_try_of_orphan(&self, first: &str, told: &mut Explanation) {
+        told.last_failure = self.failure_of_any(first);
+        if told.last_failure.as_ref().is_some_and(|failed| failed.attempts > 0) {
+            self.tell_printed(first, told);
+        }
+    }
+
+    fn tell_printed(&self, first: &str, told: &mut Explanation) {
         let log = self.log_of(first);
-        if compiled.rule.common().lane == Lane::Process
-            && let Ok(meta) = std::fs::metadata(&log)
-        {
+        if let Ok(meta) = std::fs::metadata(&log) {
             told.log = Some(relative(&log, &self.pipeline.root));
             told.log_is_later = told.last_made.as_ref().is_some_and(|made| mtime(&meta) / 1_000_000 > made.at);
         }

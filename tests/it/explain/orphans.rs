@@ -1,4 +1,4 @@
-//! An output that its target would put somewhere else now is told as that of the step that made it.
+//! An output that no step makes any more is told as that of the step that made it, with how that last fared.
 
 use super::assert_says;
 use crate::support::project::Project;
@@ -52,4 +52,27 @@ targets:
     project.edit("  l: ", "  m: ");
     let gone = "no step makes it any more: there is no target l, which made it";
     assert_says(&project.explain("r/l/team/app.json"), &[gone, "made by   l@repo=team/app\n", "repo      team/app\n"]);
+}
+
+#[test]
+fn how_a_step_failed_is_told_also_once_its_value_left_the_list() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, foreach: {k: {lines: l}}, inputs: [\"etc/{k}\"], run: \"cat {in}; ! grep bad {in} && cp {in} {out}\", output: \"r/{k}\"}
+",
+    );
+    project.write("l", "x\ny\n");
+    ["etc/x", "etc/y"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    project.write("etc/y", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("l", "x\n");
+    project.build(&[]);
+    for asked in ["r/y", "m@k=y"] {
+        let told = project.explain(asked);
+        let ran = "            it ran because: changed input: etc/y, from ";
+        assert_says(&told, &["m@k=y: orphan\n", "\n  failed    ", ": the command failed: exit status: 1\n", ran]);
+        assert_says(&told, &["            what was made before stands\n", " (by the run that failed)\n"]);
+    }
 }
