@@ -262,6 +262,40 @@ impl std::fmt::Display for Empty {
     }
 }
 
+/// A step that reads outputs which no step makes any more: a fresh checkout does not have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReadsOrphans {
+    pub step: String,
+    pub files: Vec<OrphanRead>,
+}
+
+/// A file that is read, and the step that made it, where its record tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrphanRead {
+    pub file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+}
+
+impl ReadsOrphans {
+    /// What is to be done about it.
+    pub const HELP: &str = "`layermill clean --orphans` removes what no step makes any more; once it is edited, or moved to \
+                            where no step made it, it is a file of yours";
+}
+
+impl std::fmt::Display for ReadsOrphans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some((OrphanRead { file, made_by }, others)) = self.files.split_first() else { return Ok(()) };
+        let made_by = made_by.as_deref().unwrap_or("a step");
+        write!(f, "{} reads {file}, which {made_by} made and no step makes any more", self.step)?;
+        match others.len() {
+            0 => write!(f, ": a fresh checkout does not have it"),
+            1 => write!(f, ", and another such file: a fresh checkout does not have them"),
+            more => write!(f, ", and {more} more such files: a fresh checkout does not have them"),
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -278,6 +312,8 @@ pub struct Summary {
     pub unknown: Vec<Unknown>,
     /// Targets that were asked for, or are needed, and have no step; but not those whose values come of one of these.
     pub empty: Vec<Empty>,
+    /// Steps that read what no step makes any more.
+    pub reads_orphans: Vec<ReadsOrphans>,
     /// For each target, how many of its steps are up to date only if what their values were read out of, which is to be
     /// built again, still has them (only where nothing is run).
     pub in_doubt: Vec<usize>,

@@ -53,6 +53,14 @@ impl Asked {
         }
     }
 
+    /// The path of the file, where that is what was named.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Output(path, _) => Some(path),
+            Self::Target(_) | Self::Steps(..) => None,
+        }
+    }
+
     /// The targets that it may be of.
     pub fn targets(&self) -> Vec<TargetId> {
         match self {

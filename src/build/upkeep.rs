@@ -2,5 +2,6 @@
 
 pub mod damage;
 pub mod gc;
+mod orphan_inputs;
 pub mod orphans;
 pub mod watch;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write as _};
 
-use crate::build::upkeep::orphans::{Candidates, Fate, Removed, orphans, outputs_of, remove};
+use crate::build::upkeep::orphans::{Candidate, Candidates, Fate, Removed, orphans, outputs_of, remove};
 use crate::progress::counted;
 
 use super::error::Error;
@@ -50,8 +50,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
         if !agreed(to_go)? {
             return print("nothing was removed\n");
         }
-    } else if arguments.orphans && !global.quiet {
-        print(&listed(&found, arguments.force))?;
+    } else if !global.quiet {
+        // Of what was named it is told what goes with it.
+        let is_told = |candidate: &&Candidate| arguments.orphans || candidate.note.is_some();
+        let list = found.list.iter().filter(is_told).cloned().collect();
+        print(&listed(&Candidates { list, ..found.clone() }, arguments.force))?;
     }
     let removed = remove(&session, &order, &found, arguments.force).map_err(wrong)?;
     if global.quiet { Ok(exit::DONE) } else { print(&told(&removed, global.verbose)) }
@@ -68,10 +71,11 @@ fn goes(fate: &Fate, force: bool) -> bool {
 fn listed(found: &Candidates, force: bool) -> String {
     let mut text = String::new();
     for candidate in &found.list {
+        let note = candidate.note.as_ref().map(|note| format!(", {note}")).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = match &candidate.fate {
             Fate::Keep(why) if !force => writeln!(text, "keep    {}  {why}; --force removes it", candidate.path),
-            Fate::Remove | Fate::Keep(_) => writeln!(text, "remove  {}", candidate.path),
+            Fate::Remove | Fate::Keep(_) => writeln!(text, "remove  {}{note}", candidate.path),
             Fate::Forget => writeln!(text, "forget  {}  it is not there any more", candidate.path),
         };
     }

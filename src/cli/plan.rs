@@ -115,6 +115,12 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     for empty in words::empty(summary) {
         let _ = writeln!(text, "empty    {empty}");
     }
+    for reads in words::reads_orphans(summary) {
+        let _ = writeln!(text, "orphan   {reads}");
+    }
+    if let Some(help) = words::help_on_orphans(summary) {
+        let _ = writeln!(text, "           help: {help}");
+    }
     for pulls in &summary.pulls {
         let _ = writeln!(text, "pulls    {}", words::pulls(pulls));
     }

@@ -65,7 +65,9 @@ pub fn warning(what: &str) -> String {
 
 /// What is no error, and yet the build is not whole.
 pub fn warnings(summary: &Summary) -> String {
+    let help = words::help_on_orphans(summary).map(|help| format!("\nhelp: {help}")).unwrap_or_default();
     words::empty(summary)
+        .chain(words::some_reads_orphans(summary).map(|text| text + &help))
         .chain(words::deferred(summary).map(|text| format!("deferred {text}")))
         .map(|text| warning(&text))
         .collect()

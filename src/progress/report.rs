@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::build::outcome::{self, Account, Counts, Deferred, Empty, Summary};
+use crate::build::outcome::{self, Account, Counts, Deferred, Empty, ReadsOrphans, Summary};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
@@ -28,6 +28,8 @@ pub struct Totals<'a> {
     hosts: Vec<Host<'a>>,
     /// Targets without steps, and the list that has nothing.
     empty: &'a [Empty],
+    /// Steps that read what no step makes any more.
+    reads_orphans: &'a [ReadsOrphans],
 }
 
 /// What `--format json` prints of a build or a plan.
@@ -225,6 +227,7 @@ impl<'a> Totals<'a> {
             deferrals: summary.deferrals.iter().map(deferral).collect(),
             hosts: summary.hosts.iter().map(host).collect(),
             empty: &summary.empty,
+            reads_orphans: &summary.reads_orphans,
         }
     }
 }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::build::clock::whole_second;
 use crate::build::events::{Printed, Progress};
-use crate::build::outcome::{Account, Counts, Deferred, Pulls, Status, Summary};
+use crate::build::outcome::{Account, Counts, Deferred, Pulls, ReadsOrphans, Status, Summary};
 use crate::registry::HostNote;
 
 use super::escape;
@@ -27,11 +27,38 @@ pub fn summary(summary: &Summary) -> String {
     format!("{}{}{}{}\n", notes(summary), failures::failures(summary, Causes::First), warnings(summary), line(summary))
 }
 
-/// What is no failure, and yet the build is not whole: lists that have nothing; what sources had no more of, and when they
-/// have.
+/// What is no failure, and yet the build is not whole, or not what a fresh checkout would have: lists that have nothing;
+/// orphans that are read; what sources had no more of, and when they have.
 pub fn warnings(summary: &Summary) -> String {
-    let empty = empty(summary).map(|text| format!("{YELLOW}warning{YELLOW:#} {text}\n"));
-    empty.chain(deferred(summary).map(|text| format!("{YELLOW}deferred{YELLOW:#} {text}\n"))).collect()
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for warning in empty(summary).chain(some_reads_orphans(summary)) {
+        let _ = writeln!(text, "{YELLOW}warning{YELLOW:#} {warning}");
+    }
+    text.extend(help_on_orphans(summary).map(|help| format!("  help: {help}\n")));
+    for deferred in deferred(summary) {
+        let _ = writeln!(text, "{YELLOW}deferred{YELLOW:#} {deferred}");
+    }
+    text
+}
+
+/// Steps that read what no step makes any more, without a head, a line for each.
+pub fn reads_orphans(summary: &Summary) -> impl Iterator<Item = String> {
+    summary.reads_orphans.iter().map(|reads| escape::line(&reads.to_string()).into_owned())
+}
+
+/// The same of a build, where they may be many.
+pub fn some_reads_orphans(summary: &Summary) -> impl Iterator<Item = String> {
+    let more = summary.reads_orphans.len().saturating_sub(NAMED);
+    let read = if more == 1 { "reads" } else { "read" };
+    let more =
+        (more > 0).then(|| format!("{} {read} such files (layermill plan names them)", counted(more, "more step")));
+    reads_orphans(summary).take(NAMED).chain(more)
+}
+
+/// What is to be done about these.
+pub fn help_on_orphans(summary: &Summary) -> Option<&'static str> {
+    (!summary.reads_orphans.is_empty()).then_some(ReadsOrphans::HELP)
 }
 
 /// Targets without steps, without a head, a line for each list that has nothing.

@@ -18,6 +18,7 @@ mod clean;
 mod gc;
 mod graph;
 mod many;
+mod orphan_inputs;
 mod parts;
 mod verify;
 mod watch;

@@ -1,7 +1,7 @@
 //! Outputs that were another step's, or stood elsewhere in its list: records are kept by the first output, and a list may
 //! be put in another order, or lose one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::store::state::{PathId, StepRecord};
 
@@ -38,11 +38,19 @@ impl Engine<'_> {
 
     /// Whether steps of a target's name had several outputs when they were made.
     fn had_several_outputs(&self, id: StepId) -> bool {
-        let targets = self.had_several.get_or_init(|| {
+        self.had_several().contains(&self.steps.target(id).name)
+    }
+
+    /// Whether there is a record of a step that had several outputs.
+    pub(crate) fn have_several_outputs(&self) -> bool {
+        !self.had_several().is_empty()
+    }
+
+    fn had_several(&self) -> &HashSet<String> {
+        self.had_several.get_or_init(|| {
             let several = self.state.templates().filter_map(Template::parse).filter(|then| then.outputs.is_some());
             several.filter_map(|then| then.target).collect()
-        });
-        targets.contains(&self.steps.target(id).name)
+        })
     }
 
     /// The first output of the recorded step that made this one.

@@ -65,6 +65,7 @@ impl Engine<'_> {
             pulls: self.deferrals.pulls(&self.told_by_sources()),
             set_aside,
             empty: self.empty(),
+            reads_orphans: self.reads_of_orphans(),
             in_vain: self.in_vain(),
             ..Summary::default()
         };

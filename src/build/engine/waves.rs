@@ -86,7 +86,12 @@ impl Engine<'_> {
                 self.looks[file as usize] = match look {
                     None | Some(Look::Same(_)) => Leaf::There,
                     Some(Look::Hashed(record)) => {
-                        self.state.put_file_at(self.steps.files[file as usize], record);
+                        let path = self.steps.files[file as usize];
+                        let is_edited = self.state.file_at(path).is_some_and(|then| then.content != record.content);
+                        self.state.put_file_at(path, record);
+                        if is_edited {
+                            self.disown(path);
+                        }
                         Leaf::There
                     }
                     Some(Look::Missing) => Leaf::Missing,

@@ -156,7 +156,7 @@ impl Engine<'_> {
             None => hex(&then),
         });
         let step = self.maker_around(path);
-        let orphan = step.is_none() && known.is_some() && self.is_left_behind(path);
+        let orphan = step.is_none() && known.is_some() && self.left_behind_by(path).is_some();
         let step = step.map(|step| (self.steps.label(step), self.trouble(step)));
         Read {
             path: path.to_owned(),
@@ -169,11 +169,5 @@ impl Engine<'_> {
             done_without: false,
             orphan,
         }
-    }
-
-    /// Whether a file, or a folder that it lies in, is recorded as made by a step, and no step makes it now.
-    fn is_left_behind(&self, path: &str) -> bool {
-        let is_recorded = |path: &str| self.state.find(path).is_some_and(|path| self.kept_by(path).is_some());
-        folders::around(path).chain([path]).any(|path| is_recorded(path) && self.is_nobodys(path, None))
     }
 }

@@ -60,7 +60,7 @@ impl Engine<'_> {
     }
 
     /// Whether it is sure that no target has a step that makes a file which none makes now, but perhaps one of these values.
-    pub(super) fn is_nobodys(&self, path: &str, but: Option<(TargetId, &Values)>) -> bool {
+    pub(crate) fn is_nobodys(&self, path: &str, but: Option<(TargetId, &Values)>) -> bool {
         let is_excepted = |target: TargetId, values: &Values| {
             but.is_some_and(|(of, with)| of == target && with.iter().all(|value| values.contains(value)))
         };

@@ -12,7 +12,7 @@ use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
 use crate::build::files::mtime;
-use crate::build::outcome::Status;
+use crate::build::outcome::{ReadsOrphans, Status};
 use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
 use crate::build::steps::values::read_out_of;
@@ -49,6 +49,7 @@ impl Engine<'_> {
                     let why = "what it reads there is named by its digest: any other but imagelayers gives the same";
                     told.settings.push((SOURCE, format!("{source} ({why})")));
                 }
+                self.tell_orphans_read(&mut told);
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
             None => self.tell_group(id, &mut told),
@@ -111,6 +112,16 @@ impl Engine<'_> {
             told.inputs.extend(self.done_without_before(id, record, &told.inputs));
         }
         told.after = self.after_of(id).into_iter().map(|target| self.waited_for(target)).collect();
+    }
+
+    /// That it reads what no step makes any more.
+    fn tell_orphans_read(&self, told: &mut Explanation) {
+        let orphans = told.inputs.iter().filter(|read| read.orphan && read.there() == Some(true));
+        let files: Vec<_> = orphans.filter_map(|read| self.orphan_read(&read.path)).collect();
+        if !files.is_empty() {
+            let reads = ReadsOrphans { step: told.step.clone(), files };
+            told.notes.extend([format!("warning: {reads}"), ReadsOrphans::HELP.to_owned()]);
+        }
     }
 
     /// What its target says of how it is made.

@@ -1,6 +1,8 @@
 //! Outputs that are to go: those of the steps that were named, and those that no step makes any more. They are listed
 //! first, and what was listed is looked at again before it goes.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -14,9 +16,10 @@ use crate::store::state::{Access, FileRecord, State, StepRecord};
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
 use crate::build::files::place::Placer;
-use crate::build::files::{self, Look};
-use crate::build::request;
+use crate::build::files::{self, Look, folders};
+use crate::build::request::{self, Asked};
 use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
+use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 
 /// An output that has a record.
@@ -24,6 +27,8 @@ use crate::build::steps::expand::parents_of;
 pub struct Candidate {
     pub path: String,
     pub fate: Fate,
+    /// What is to be known before it goes.
+    pub note: Option<Note>,
     /// What the record said when it was listed; `None` where it told of no file.
     content: Option<Digest>,
 }
@@ -36,6 +41,26 @@ pub enum Fate {
     Forget,
     /// It is not what was recorded, so it may be someone's work: why.
     Keep(String),
+}
+
+/// What is to be known of an output before it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// It was not named, and is made together with this one, which was.
+    MadeWith(String),
+    /// The first step that reads it, and how many others do.
+    ReadBy(String, usize),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MadeWith(named) => write!(f, "which is made with {named}"),
+            Self::ReadBy(step, 0) => write!(f, "which {step} reads"),
+            Self::ReadBy(step, 1) => write!(f, "which {step} and another step read"),
+            Self::ReadBy(step, more) => write!(f, "which {step} and {more} more steps read"),
+        }
+    }
 }
 
 /// What may go.
@@ -67,14 +92,21 @@ pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildE
         return Err(unknown.into());
     }
     let ids = 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX);
-    let mut paths = Vec::new();
+    let (mut paths, mut made_with) = (Vec::new(), HashMap::new());
     for id in ids.filter(|&id| order.asked.iter().any(|a| engine.is_asked(a, id))) {
         // A file that was only just looked at, and has no record, is not ours to remove.
         let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_key_at(path).is_some());
         let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
-        paths.extend(files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()));
+        let files: Vec<String> = files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()).collect();
+        if let Some(named) = engine.named_by_path(order, id) {
+            made_with.extend(files.iter().map(|file| (file.clone(), Note::MadeWith(named.clone()))));
+        }
+        paths.extend(files);
     }
-    let list = judged(&session.pipeline.root, &engine.state, paths);
+    order.asked.iter().filter_map(Asked::path).for_each(|named| {
+        folders::around(named).chain([named]).for_each(|path| drop(made_with.remove(path)));
+    });
+    let list = judged(&session.pipeline.root, &engine.state, paths, made_with);
     Ok(Candidates { list, untold: Vec::new(), are_orphans: false })
 }
 
@@ -89,7 +121,9 @@ impl Engine<'_> {
     /// The same, where all targets were looked at.
     pub(crate) fn orphans(&self) -> Candidates {
         let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
-        let list = judged(&self.pipeline.root, &self.state, self.orphan_paths());
+        let paths = self.orphan_paths();
+        let read_by = self.readers_of_orphans(&paths);
+        let list = judged(&self.pipeline.root, &self.state, paths, read_by);
         Candidates { list, untold, are_orphans: true }
     }
 
@@ -118,6 +152,13 @@ impl Engine<'_> {
         }
         paths.retain(|path| is_orphan(path));
         paths
+    }
+
+    /// Where a step was asked for by a path alone: that.
+    fn named_by_path(&self, order: &Order, id: StepId) -> Option<String> {
+        let mut asked = order.asked.iter().filter(|asked| self.is_asked(asked, id));
+        let first = asked.next()?.path()?;
+        asked.all(|asked| asked.path().is_some()).then(|| first.to_owned())
     }
 
     /// The targets of which it is not told at all what steps there will be, by their number.
@@ -170,7 +211,7 @@ fn forget_file(state: &mut State, path: &str) {
 
 /// Forgets an output that no step makes, and not its name: what read it has only the hash of that, and is to tell what is
 /// gone.
-fn forget_orphan(state: &mut State, path: &str) {
+pub(super) fn forget_orphan(state: &mut State, path: &str) {
     let file = state.file(path);
     forget(state, path);
     if let Some(file) = file.filter(|_| state.step_key(path).is_none()) {
@@ -178,7 +219,7 @@ fn forget_orphan(state: &mut State, path: &str) {
     }
 }
 
-fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> {
+fn judged(root: &Path, state: &State, mut paths: Vec<String>, notes: HashMap<String, Note>) -> Vec<Candidate> {
     paths.sort();
     paths.dedup();
     paths
@@ -186,7 +227,7 @@ fn judged(root: &Path, state: &State, mut paths: Vec<String>) -> Vec<Candidate> 
         .map(|path| {
             let record = state.file(&path);
             let fate = record.map_or(Fate::Forget, |record| fate(root, &path, record));
-            Candidate { fate, content: record.map(|r| r.content), path }
+            Candidate { fate, content: record.map(|r| r.content), note: notes.get(&path).cloned(), path }
         })
         .collect()
 }

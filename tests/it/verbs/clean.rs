@@ -189,3 +189,25 @@ fn an_orphan_is_removed_by_what_its_explanation_says() {
     assert!(!project.exists(of_the_index));
     project.build(&[]).assert_nothing_done();
 }
+
+#[test]
+fn what_is_made_with_an_output_that_was_named_is_told_before_it_goes() {
+    let project = Project::new(
+        "version: 1
+targets:
+  two: {rule: command, foreach: {k: [x, y]}, run: \"echo 1 > {out.c}; echo 2 > {out.h}\", output: {c: \"r/{k}.c\", h: \"r/{k}.h\"}}
+",
+    );
+    project.build(&[]);
+    let both = "remove  r/x.c, which is made with r/x.h\nremove  r/x.h\n2 outputs would be removed\n";
+    assert_eq!(project.run(&["clean", "-n", "r/x.h"]).exits(exit::DONE).stdout, both);
+    let run = project.run(&["clean", "r/x.h"]).exits(exit::DONE);
+    assert!(run.stdout.starts_with("remove  r/x.c, which is made with r/x.h\n2 outputs"), "{run}");
+    project.build(&[]);
+    // Who names both, or the step, knows.
+    for named in [&["r/x.h", "r/x.c"][..], &["two@k=x"], &["two@k=x", "r/x.h"]] {
+        let run = project.run(&[&["clean", "-n"], named].concat()).exits(exit::DONE);
+        assert_eq!(run.stdout, "remove  r/x.c\nremove  r/x.h\n2 outputs would be removed\n");
+    }
+    assert!(project.exists("r/y.c") && project.exists("r/x.c"));
+}

@@ -1,0 +1,108 @@
+//! Outputs that no step makes any more and that steps read as files of the user's. They may be just that; a fresh checkout
+//! does not have them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use rayon::prelude::*;
+
+use super::orphans::{Note, forget_orphan};
+use crate::build::engine::{Engine, Leaf};
+use crate::build::files::folders;
+use crate::build::outcome::{OrphanRead, ReadsOrphans};
+use crate::build::steps::StepId;
+use crate::build::steps::values::label;
+use crate::build::steps::waits::{Slot, Wait};
+use crate::store::state::PathId;
+
+impl Engine<'_> {
+    /// The steps that read such files, each with those, in the order of the steps. Most often every record is of a step of
+    /// now: then nothing else is looked at.
+    pub(crate) fn reads_of_orphans(&self) -> Vec<ReadsOrphans> {
+        if self.state.step_ids().all(|id| self.steps.maker(id).is_some()) {
+            return Vec::new();
+        }
+        let files = self.steps.files.par_iter().zip(&self.looks).enumerate();
+        let there = files.filter(|(_, (_, look))| **look == Leaf::There);
+        let orphans: HashMap<u32, OrphanRead> = there
+            .filter_map(|(file, (path, _))| {
+                Some((u32::try_from(file).ok()?, self.orphan_read(self.state.path(*path))?))
+            })
+            .collect();
+        if orphans.is_empty() {
+            return Vec::new();
+        }
+        let readers = self.readers_of(|file| orphans.get(&file).cloned());
+        readers.into_iter().map(|(step, files)| ReadsOrphans { step: self.steps.label(step), files }).collect()
+    }
+
+    /// The steps that read files of a kind, each with what is told of those.
+    pub(super) fn readers_of<T>(&self, told: impl Fn(u32) -> Option<T>) -> Vec<(StepId, Vec<T>)> {
+        let mut ids: Vec<StepId> = (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).collect();
+        // A group reads nothing: what it names is read by those that name it.
+        ids.retain(|&id| self.rules[self.steps.step(id).target as usize].is_some());
+        ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
+        let read = |slot: &Slot| match slot.wait {
+            Wait::File(file) => told(file),
+            Wait::Step(_) | Wait::Group(_) | Wait::None => None,
+        };
+        let files = |id: StepId| self.steps.inputs_of(id).iter().filter_map(read).collect();
+        ids.into_iter().map(|id| (id, files(id))).filter(|(_, files): &(_, Vec<T>)| !files.is_empty()).collect()
+    }
+
+    /// By which steps these files, or files in these folders, are read.
+    pub(super) fn readers_of_orphans(&self, paths: &[String]) -> HashMap<String, Note> {
+        let orphans: HashSet<&str> = paths.iter().map(String::as_str).collect();
+        let mut read_by: HashMap<String, Note> = HashMap::new();
+        if orphans.is_empty() {
+            return read_by;
+        }
+        let orphan = |file: u32| {
+            let path = self.state.path(self.steps.files[file as usize]);
+            folders::around(path).chain([path]).find_map(|path| orphans.get(path).copied())
+        };
+        for (step, read) in self.readers_of(orphan) {
+            for orphan in BTreeSet::from_iter(read) {
+                match read_by.get_mut(orphan) {
+                    Some(Note::ReadBy(_, more)) => *more += 1,
+                    _ => drop(read_by.insert(orphan.to_owned(), Note::ReadBy(self.steps.label(step), 0))),
+                }
+            }
+        }
+        read_by
+    }
+
+    /// What made a file that no step makes any more, or a folder that it lies in.
+    pub(crate) fn orphan_read(&self, path: &str) -> Option<OrphanRead> {
+        let first = self.state.path(self.left_behind_by(path)?);
+        let template = self.state.step(first).and_then(|record| self.template_of(&record));
+        let made_by = template.and_then(|template| template.target).map(|name| label(&name, &self.values_in(first)));
+        Some(OrphanRead { file: path.to_owned(), made_by })
+    }
+
+    /// By which record a file, or a folder that it lies in, is an output of a step, where no step makes it now.
+    pub(crate) fn left_behind_by(&self, path: &str) -> Option<PathId> {
+        let recorded = |path: &str| {
+            let id = self.state.find(path)?;
+            // Who looks for further outputs goes through all records.
+            let may_be_kept = self.state.step_key_at(id).is_some() || self.have_several_outputs();
+            Some(id).filter(|_| may_be_kept).and_then(|id| self.kept_by(id))
+        };
+        let mut paths = folders::around(path).chain([path]);
+        paths.find_map(|path| recorded(path).filter(|_| self.is_nobodys(path, None)))
+    }
+
+    /// What is edited since it was made, and no step makes any more, is the user's own: the record of that step goes, and
+    /// with it what would let it be removed.
+    pub(crate) fn disown(&mut self, path: PathId) {
+        let name = self.state.path(path).to_owned();
+        let Some(first) = self.left_behind_by(&name) else { return };
+        if first == path {
+            forget_orphan(&mut self.state, &name);
+        } else if self.steps.maker(first).is_none()
+            && let Some(mut record) = self.state.step_at(first)
+        {
+            record.more_outputs.retain(|output| *output != name);
+            self.state.put_step_at(first, &record);
+        }
+    }
+}

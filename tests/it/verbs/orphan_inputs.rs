@@ -1,0 +1,121 @@
+//! Files that a step reads, that another one made, and that no step makes any more.
+
+use super::*;
+
+/// After a build of `m` of two values, one of which left the list then; `n` and `o` read what that made.
+fn read_by_others(of: &str) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+targets:
+  lst: {{rule: command, inputs: [etc/l], run: \"grep . {{in}} > {{out}}\", output: r/l}}
+  m: {{rule: command, foreach: {{k: {of}}}, inputs: [\"etc/{{k}}\"], run: \"cp {{in}} {{out.p}}; cp {{in}} {{out.q}}\", output: {{p: \"r/{{k}}.p\", q: \"r/{{k}}.q\"}}}}
+  n: {{rule: command, inputs: [r/y.p, etc/n], run: \"cat {{in}} > {{out}}\", output: r/n}}
+  o: {{rule: command, inputs: [r/y.p, r/y.q], run: \"cat {{in}} > {{out}}\", output: r/o}}
+"
+    ));
+    ["etc/x", "etc/y", "etc/n"].iter().for_each(|file| project.write(file, "1\n"));
+    project.write("etc/l", "x\ny\n");
+    project.build(&["lst", "m", "n", "o"]);
+    assert_eq!(warnings(&project.run(&["build", "lst", "m", "n", "o"])), [""; 0]);
+    project
+}
+
+fn warnings(run: &crate::support::project::Run) -> Vec<String> {
+    run.stderr.lines().filter_map(|line| line.strip_prefix("warning ").map(str::to_owned)).collect()
+}
+
+const N: &str = "n reads r/y.p, which m@k=y made and no step makes any more: a fresh checkout does not have it";
+const O: &str = "o reads r/y.p, which m@k=y made and no step makes any more, and another such file: a fresh checkout does not have them";
+
+#[test]
+fn what_reads_an_orphan_is_warned_of_for_a_fresh_checkout_does_not_have_that() {
+    for of in ["{lines: etc/l}", "{from: lst, lines: true}"] {
+        let project = read_by_others(of);
+        project.write("etc/l", "x\n");
+        for asked in [&["lst", "m", "n", "o"][..], &["n", "o"], &[]] {
+            let run = project.run(&[&["build"], asked].concat()).exits(exit::DONE);
+            assert_eq!(warnings(&run), [N, O], "{run}");
+            assert_eq!(run.stderr.matches("  help: `layermill clean --orphans` removes ").count(), 1, "{run}");
+        }
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert!(plan.contains(&format!("orphan   {N}\norphan   {O}\n           help: ")), "{plan}");
+        let told = project.explain("n");
+        assert!(told.contains(&format!("warning: {N}\n")) && told.contains("clean --orphans"), "{told}");
+        let told = project.run(&["build", "--format", "json"]).exits(exit::DONE).stdout;
+        let told: Value = serde_json::from_str(&told).expect("a report");
+        let file = |file: &str| serde_json::json!({"file": file, "made_by": "m@k=y"});
+        let both = serde_json::json!([
+            {"step": "n", "files": [file("r/y.p")]},
+            {"step": "o", "files": [file("r/y.p"), file("r/y.q")]},
+        ]);
+        assert_eq!(told["reads_orphans"], both);
+        let mut in_actions = project.command(&["build"]);
+        in_actions.env("GITHUB_ACTIONS", "true");
+        let run = Running::spawn(in_actions).wait().exits(exit::DONE);
+        assert!(run.stderr.contains(&format!("::warning title=layermill::{N}%0Ahelp: ")), "{run}");
+    }
+}
+
+#[test]
+fn what_may_still_be_made_is_no_orphan_that_is_read() {
+    let project = read_by_others("{from: lst, lines: true}");
+    project.remove("etc/l");
+    let run = project.run(&["build", "lst", "m", "n", "o"]).exits(exit::FAILED);
+    assert_eq!(warnings(&run), [""; 0], "{run}");
+    assert!(!project.run(&["plan"]).stdout.contains("orphan"));
+}
+
+#[test]
+fn an_orphan_that_was_edited_is_the_users_own_also_once_a_step_has_read_it() {
+    let project = read_by_others("{lines: etc/l}");
+    project.write("etc/l", "x\n");
+    for (file, left) in
+        [("r/y.q", "remove  r/y.p, which n and another step read\n1 output would"), ("r/y.p", "0 outputs would")]
+    {
+        project.write(file, "my own work\n");
+        // Who only looks says what a build then does.
+        let planned = project.run(&["plan"]).stdout.matches("orphan   ").count();
+        let run = project.run(&["build"]).exits(exit::DONE);
+        assert_eq!(warnings(&run).len(), planned, "{run}");
+        let listed = project.run(&["clean", "--orphans", "-n"]).stdout;
+        assert!(listed.starts_with(left), "{listed}");
+    }
+    assert_eq!(warnings(&project.run(&["build"])), [""; 0]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("r/y.p") && project.exists("r/y.q"));
+    project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn many_that_read_orphans_are_told_by_the_first_and_their_number() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, foreach: {k: {lines: l}}, run: \"echo {k} > {out}\", output: \"r/{k}.p\"}
+  n: {rule: command, foreach: {i: [a, b, c, d, e, f, g, h, i, j, k, l]}, inputs: [r/y.p], run: \"cp {in} {out}\", output: \"n/{i}\"}
+",
+    );
+    project.write("l", "x\ny\n");
+    project.build(&[]);
+    project.write("l", "x\n");
+    let run = project.run(&["build"]).exits(exit::DONE);
+    let told = warnings(&run);
+    assert_eq!(
+        (told.len(), told[10].as_str()),
+        (11, "2 more steps read such files (layermill plan names them)"),
+        "{run}"
+    );
+    assert_eq!(project.run(&["plan"]).stdout.matches("orphan   n@i=").count(), 12);
+}
+
+#[test]
+fn an_orphan_that_a_step_reads_is_marked_before_it_goes() {
+    let project = read_by_others("{lines: etc/l}");
+    project.write("etc/l", "x\n");
+    let list = "remove  r/y.p, which n and another step read\nremove  r/y.q, which o reads\n";
+    for flag in ["-n", "--yes"] {
+        let run = project.run(&["clean", "--orphans", flag]).exits(exit::DONE);
+        assert!(run.stdout.starts_with(list), "{run}");
+    }
+    assert!(!project.exists("r/y.p"));
+}
