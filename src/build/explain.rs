@@ -367,7 +367,7 @@ impl Engine<'_> {
     /// Every step that was asked for, in the order of the targets and their rows.
     fn explained(&self, asked: &[Asked]) -> Vec<(StepId, Explanation)> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_asked(a, id))).collect();
+        let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_named(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
         let mut known = Known::new();
         let tell = |id| {
@@ -380,7 +380,7 @@ impl Engine<'_> {
     /// A step of several targets goes by the name of the one that was asked for.
     fn named_as_asked(&self, id: StepId, asked: &[Asked], told: Explanation) -> Explanation {
         let own = self.steps.step(id).target as usize;
-        let targets: Vec<TargetId> = asked.iter().filter(|a| self.is_asked(a, id)).flat_map(Asked::targets).collect();
+        let targets: Vec<TargetId> = asked.iter().filter(|a| self.is_named(a, id)).flat_map(Asked::targets).collect();
         let other = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
         let Some(other) = other.into_iter().find(|other| targets.contains(other) && !targets.contains(&own)) else {
             return told;
@@ -393,6 +393,6 @@ impl Engine<'_> {
 
     /// Whether this is asked of any step that there is.
     fn has_step(&self, asked: &Asked) -> bool {
-        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).any(|id| self.is_asked(asked, id))
+        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).any(|id| self.is_named(asked, id))
     }
 }

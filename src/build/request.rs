@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::pipeline::backwards;
 use crate::pipeline::makers::{Maker, Makers};
-use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, StepsOf, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::{meant, nearest, suggest};
 
@@ -299,8 +299,8 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             makers.for_each(|values| want(pipeline, wanted, *of, &values));
         }
     }
-    for &of in &this.after {
-        want(pipeline, wanted, of, &[]);
+    for StepsOf { target: of, values } in &this.after {
+        want(pipeline, wanted, *of, values);
     }
     for (position, axis) in this.axes.iter().enumerate() {
         if let AxisKind::From { target: of, .. } = axis.kind {

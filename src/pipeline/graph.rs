@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::inputs::{Wants, join};
-use super::model::{AxisKind, Edge, Input, InputKind, Pipeline, Target, TargetId};
+use super::model::{AxisKind, Edge, Input, InputKind, Pipeline, StepsOf, Target, TargetId};
 use super::problem::{Problems, Span};
 
 /// Fills in the graph, the order, the default, and each target's inputs. Where there is a circle, it is reported, and
@@ -151,8 +151,12 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
                 InputKind::Target { target, partial, .. } if pipeline.targets[target].rule.is_none() => {
                     for member in &pipeline.targets[target].inputs {
                         let kind = match &member.kind {
-                            InputKind::Target { target, partial: theirs, .. } => {
-                                let on = join(&pipeline.targets[id], &pipeline.targets[*target]);
+                            InputKind::Target { target, on, partial: theirs } => {
+                                // What is named by its path is that step, whoever reads it: a group has no values.
+                                let on = match member.path {
+                                    Some(_) => on.clone(),
+                                    None => join(&pipeline.targets[id], &pipeline.targets[*target]),
+                                };
                                 InputKind::Target { target: *target, on, partial: partial || *theirs }
                             }
                             path => path.clone(),
@@ -167,11 +171,8 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
         let mut after = Vec::new();
         for (target, _) in own.after {
             match &pipeline.targets[target] {
-                Target { rule: None, inputs, .. } => after.extend(inputs.iter().filter_map(|i| match i.kind {
-                    InputKind::Target { target, .. } => Some(target),
-                    InputKind::Path(_) => None,
-                })),
-                _ => after.push(target),
+                group @ Target { rule: None, .. } => after.extend(group.members()),
+                _ => after.push(StepsOf { target, values: Vec::new() }),
             }
         }
         (pipeline.targets[id].inputs, pipeline.targets[id].after) = (inputs, after);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use petgraph::graph::DiGraph;
 
+use super::pattern::joined;
 use super::problem::Span;
 
 /// A position in [`Pipeline::targets`].
@@ -76,7 +77,7 @@ pub struct Target {
     /// How many axes leave something out, those of the targets that values are read from included.
     pub narrowness: usize,
     pub inputs: Vec<Input>,
-    pub after: Vec<TargetId>,
+    pub after: Vec<StepsOf>,
     pub outputs: Vec<Output>,
     pub fresh: Freshness,
     /// `missing: error`: an absent answer fails the step.
@@ -93,6 +94,18 @@ pub struct Target {
     pub faulty: bool,
     /// That is not in values of single keys alone, or in what its texts may name: its bindings, inputs and outputs.
     pub loose: bool,
+}
+
+impl Target {
+    /// What a group stands for, groups in it replaced by what these do; of what is no group, nothing.
+    pub fn members(&self) -> impl Iterator<Item = StepsOf> + '_ {
+        let inputs = if self.rule.is_none() { self.inputs.as_slice() } else { &[] };
+        inputs.iter().filter_map(|input| match &input.kind {
+            // A group has no values: a path in it is one file's.
+            InputKind::Target { target, on, .. } => Some(StepsOf { target: *target, values: joined(on, &[]) }),
+            InputKind::Path(_) => None,
+        })
+    }
 }
 
 /// A name that a target's steps are parametrised by.
@@ -199,6 +212,14 @@ pub enum InputKind {
     },
     /// A file that no target makes.
     Path(Pattern),
+}
+
+/// What a target names with others, in `after:` or as a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepsOf {
+    pub target: TargetId,
+    /// The values of the steps that are meant: of all of them, unless one was named by its path.
+    pub values: Vec<(usize, String)>,
 }
 
 /// One output of a target.

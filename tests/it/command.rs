@@ -1,6 +1,7 @@
 //! Commands: what they are given, what they may do, and what is kept of them.
 
 mod depfile;
+mod groups;
 mod inputs;
 mod one_of_several;
 mod places;

@@ -17,6 +17,7 @@ mod by_hand;
 mod clean;
 mod gc;
 mod graph;
+mod groups;
 mod many;
 mod orphan_inputs;
 mod parts;

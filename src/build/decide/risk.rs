@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::model::{InputKind, StepsOf, TargetId};
 use crate::pipeline::pattern;
 
 use crate::build::engine::Engine;
@@ -188,11 +188,12 @@ impl Engine<'_> {
         by.peek().is_some() && by.all(|position| self.goes_on_without(id, position))
     }
 
-    /// A target that is only waited for, and what is the matter with it.
-    pub(crate) fn waited_for(&self, target: TargetId) -> String {
-        let name = self.pipeline.targets[target].name.clone();
-        let trouble = || self.steps.rows[target].steps.iter().find_map(|&step| self.trouble(step));
-        let unknown = || self.unknown(target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
+    /// What is only waited for, and what is the matter with it.
+    pub(crate) fn waited_for(&self, StepsOf { target, values }: &StepsOf) -> String {
+        let name = self.label_of(*target, values);
+        let mut steps = self.steps.rows[*target].steps.iter().filter(|&&step| self.is_of(*target, values, step));
+        let mut trouble = || steps.find_map(|&step| self.trouble(step));
+        let unknown = || self.unknown(*target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
         match trouble().or_else(unknown) {
             Some(trouble) => format!("{name} ({trouble})"),
             None => name,

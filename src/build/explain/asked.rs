@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::pipeline::axis::read_values;
-use crate::pipeline::model::{Axis, AxisKind, Binding, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, Binding, Target, TargetId};
 use crate::pipeline::pattern::fill;
 use crate::pipeline::problem::{meant, nearest};
 
@@ -18,18 +18,29 @@ use crate::build::steps::values::{Values, list_of};
 use crate::build::steps::{StepId, printable};
 
 impl Engine<'_> {
-    /// Whether a step was asked for by name, and not only because something needs it.
+    /// Whether a step was asked for, and not only because something needs it: by its name, or by that of a group, which
+    /// stands for what it names.
     pub(crate) fn is_asked(&self, asked: &Asked, id: StepId) -> bool {
-        let rows = |target: usize| {
-            self.steps.step(id).target as usize == target
-                || self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target))
-        };
+        let stands_for_it = |group: &Target| group.members().any(|of| self.is_of(of.target, &of.values, id));
+        self.is_named(asked, id)
+            || matches!(asked, Asked::Target(target) if stands_for_it(&self.pipeline.targets[*target]))
+    }
+
+    /// Whether a step is one of a target with these values, also where it goes by another target that describes it.
+    pub(crate) fn is_of(&self, target: TargetId, values: &[(usize, String)], id: StepId) -> bool {
+        let own = self.steps.step(id).target as usize;
+        if own != target && !self.steps.shared.get(&id).is_some_and(|also| also.iter().any(|&(t, _)| t == target)) {
+            return false;
+        }
+        let bound = if values.is_empty() { Vec::new() } else { self.steps.values_of(id) };
+        values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
+    }
+
+    /// The same by its own name alone, for what tells of a group by itself.
+    pub(crate) fn is_named(&self, asked: &Asked, id: StepId) -> bool {
         match asked {
-            Asked::Target(target) => rows(*target),
-            Asked::Steps(target, values) => {
-                let bound = self.steps.values_of(id);
-                rows(*target) && values.iter().all(|(b, v)| bound.get(*b) == Some(&v.as_str()))
-            }
+            Asked::Target(target) => self.is_of(*target, &[], id),
+            Asked::Steps(target, values) => self.is_of(*target, values, id),
             Asked::Output(path, _) => self.maker_around(path).is_some_and(|maker| {
                 maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker))
             }),
@@ -164,7 +175,7 @@ impl Engine<'_> {
         });
         let told = named.filter_map(|(flag, asked)| {
             let why = match self.steps_asked(asked).as_slice() {
-                [] if asked.targets().into_iter().any(|target| self.may_get_steps(target)) => return None,
+                [] if self.targets_asked(asked).into_iter().any(|target| self.may_get_steps(target)) => return None,
                 [] => "it is not among what is built",
                 steps if flag == "--refresh" && !steps.iter().any(|&id| self.is_asked_anew(id)) => {
                     "it asks no source by itself; `--force` makes it again"
@@ -178,6 +189,13 @@ impl Engine<'_> {
 
     fn steps_asked(&self, asked: &Asked) -> Vec<StepId> {
         (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).filter(|&id| self.is_asked(asked, id)).collect()
+    }
+
+    /// The targets that what was asked for may be of, with those that a group stands for.
+    fn targets_asked(&self, asked: &Asked) -> Vec<TargetId> {
+        let named = asked.targets();
+        let members = named.iter().flat_map(|&target| self.pipeline.targets[target].members());
+        members.map(|of| of.target).chain(named.iter().copied()).collect()
     }
 
     fn may_get_steps(&self, target: TargetId) -> bool {

@@ -87,7 +87,7 @@ impl Engine<'_> {
     /// Whether it is worth going through all records: steps are still to come, or there is none of what was asked for.
     fn may_be_remembered(&self, asked: &Asked, orphans: bool) -> bool {
         let (Asked::Target(target) | Asked::Steps(target, _)) = asked else { return true };
-        let none = || !self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id));
+        let none = || !self.steps.rows[*target].steps.iter().any(|&id| self.is_named(asked, id));
         self.untold().contains(target) || orphans && none()
     }
 

@@ -4,7 +4,7 @@ use petgraph::algo::has_path_connecting;
 use petgraph::graph::NodeIndex;
 
 use crate::pipeline::makers::readings;
-use crate::pipeline::model::{InputKind, Pattern, TargetId};
+use crate::pipeline::model::{InputKind, Pattern, StepsOf, TargetId};
 use crate::pipeline::pattern;
 
 use super::again::fresh;
@@ -53,7 +53,9 @@ impl Engine<'_> {
             let others: Vec<String> = all.iter().filter_map(of).collect();
             held.extend((!others.is_empty()).then(|| format!("{value} holds, not {}", others.join(" or "))));
         }
-        let after = |target: TargetId| self.names(&self.pipeline.targets[target].after);
+        let after = |target: TargetId| -> Vec<String> {
+            self.pipeline.targets[target].after.iter().map(|after| self.label_of(after.target, &after.values)).collect()
+        };
         let mut union: Vec<String> = all.iter().flat_map(|&target| after(target)).collect();
         union.sort();
         union.dedup();
@@ -68,11 +70,11 @@ impl Engine<'_> {
         std::iter::once(self.steps.step(id).target as usize).chain(also).collect()
     }
 
-    /// The targets that a step only waits for: those of each target that describes it.
-    pub(crate) fn after_of(&self, id: StepId) -> Vec<TargetId> {
+    /// What a step only waits for: all that each target that describes it does.
+    pub(crate) fn after_of(&self, id: StepId) -> Vec<&StepsOf> {
         let mut after = Vec::new();
         for target in self.described_by(id) {
-            for &of in &self.pipeline.targets[target].after {
+            for of in &self.pipeline.targets[target].after {
                 if !after.contains(&of) {
                     after.push(of);
                 }
@@ -116,7 +118,7 @@ impl Engine<'_> {
             has_path_connecting(&self.pipeline.graph, NodeIndex::new(earlier), NodeIndex::new(later), None)
         };
         let mut after = targets.iter().flat_map(|&target| &self.pipeline.targets[target].after);
-        after.any(|&later| targets.iter().any(|&earlier| needs(later, earlier)))
+        after.any(|later| targets.iter().any(|&earlier| needs(later.target, earlier)))
     }
 
     /// Whether two targets describe the same steps, where they have the same values.

@@ -111,7 +111,7 @@ impl Engine<'_> {
             told.inputs.extend(self.read_before(id, record, &told.inputs));
             told.inputs.extend(self.done_without_before(id, record, &told.inputs));
         }
-        told.after = self.after_of(id).into_iter().map(|target| self.waited_for(target)).collect();
+        told.after = self.after_of(id).into_iter().map(|after| self.waited_for(after)).collect();
     }
 
     /// That it reads what no step makes any more.
@@ -167,7 +167,7 @@ impl Engine<'_> {
         told.notes = notes(compiled);
         told.settings = self.set_in_pipeline(target, self.settings[target]);
         told.fresh = Some(fresh(self.settings[target].fresh));
-        told.after = self.pipeline.targets[target].after.iter().map(|&t| self.waited_for(t)).collect();
+        told.after = self.pipeline.targets[target].after.iter().map(|after| self.waited_for(after)).collect();
         told.rivals = self.names(&self.rivals_to_come(target));
         told.last_failure = self.failure_at(first, &told.step);
         self.tell_log(first, compiled, told);

@@ -98,5 +98,5 @@ fn needed(target: &Target) -> impl Iterator<Item = TargetId> + '_ {
         InputKind::Target { target, .. } => Some(target),
         InputKind::Path(_) => None,
     });
-    inputs.chain(target.after.iter().copied()).chain(parents_of(target))
+    inputs.chain(target.after.iter().map(|after| after.target)).chain(parents_of(target))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::pipeline::model::{AxisKind, InputKind, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, StepsOf, TargetId};
 
 use super::StepId;
 use super::expand::{Pending, parent_of, parents_of};
@@ -24,8 +24,8 @@ impl Engine<'_> {
                     self.need_group_set(*of, &on.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
                 }
             }
-            for &of in &this.after {
-                self.need_group_set(of, &[]);
+            for StepsOf { target: of, values } in &this.after {
+                self.need_group_set(*of, &values.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
             }
             for of in parents_of(this).collect::<Vec<_>>() {
                 self.need_group_set(of, &[]);

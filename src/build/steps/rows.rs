@@ -1,6 +1,6 @@
 //! From a row's values to a step: its paths, what it waits on, and whether another target has described it already.
 
-use crate::pipeline::model::{Input, InputKind, Target, TargetId};
+use crate::pipeline::model::{Input, InputKind, StepsOf, Target, TargetId};
 use crate::pipeline::problem::Span;
 use crate::pipeline::{implied, paths, pattern};
 use crate::store::Sha256;
@@ -236,8 +236,8 @@ impl Engine<'_> {
                 (None, InputKind::Path(_)) => unreachable!("a path is direct"),
             }
         }
-        for &of in &this.after {
-            waits.push(self.join_group(of, &[]));
+        for StepsOf { target: of, values } in &this.after {
+            waits.push(self.join_group(*of, values));
         }
     }
 
