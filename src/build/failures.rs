@@ -278,17 +278,23 @@ impl Engine<'_> {
         let renamed = |step: &str| step.split('@').next().is_none_or(|target| self.is_renamed(target));
         let is_its_own = |failed: &&Failed| self.goes_by(id, &failed.step) || renamed(&failed.step);
         let path = self.paths(id).next()?;
-        let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?;
+        let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?.clone();
         let is_seen = self.steps.step(id).status == Status::Failed;
         // An absence that is a failure stands until its source is asked again.
         let is_kept = self.settings_of(id).missing_is_error && self.was_absent(id);
         if !failed.was_tried() && !is_seen && !is_kept {
-            // What is at fault before a step is tried is seen by looking: it is mended.
-            return None;
+            // What is at fault before a step is tried is seen by looking: it is mended, but for what may still come.
+            let message = self.lacks_as_before(id, &failed.message)?;
+            return Some(Failed { message, ..failed });
         }
-        let moved = self.has_moved(id, failed);
+        let moved = self.has_moved(id, &failed);
         let is_over = moved && self.steps.step(id).status.has_outputs();
-        (!is_over).then(|| Failed { moved, ..failed.clone() })
+        (!is_over).then_some(Failed { moved, ..failed })
+    }
+
+    /// Whether a step failed before it was tried, and may come to that again.
+    pub(super) fn may_not_be_tried(&self, id: StepId) -> bool {
+        !self.failures.is_empty() && self.failure_of(id, &self.failures).is_some_and(|failed| !failed.was_tried())
     }
 
     /// The same of a step that is to come, by the path of its first output.

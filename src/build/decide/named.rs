@@ -8,11 +8,16 @@ use super::Decision;
 use super::key::has_read;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Look, folders};
-use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
+use crate::build::steps::{StepId, printable};
 use crate::store::Digest;
 use crate::store::state::{PathId, StepRecord};
+
+/// What is said of a step whose input is not there.
+pub(super) fn missing(path: &str) -> String {
+    format!("the input {path} is missing")
+}
 
 impl Engine<'_> {
     /// An input that was named by a path, and that no step of its target makes, now that all of them are known, is a file
@@ -121,8 +126,49 @@ impl Engine<'_> {
             Some((of, (other, _))) => {
                 format!("no step of `{}` makes it; where it is one of `{}`, name that target", name(of), name(other))
             }
-            None => "no step makes it; put it there, or correct the path".to_owned(),
+            None => match of.and_then(|of| Some((of, self.lacks_value(of, path)?))) {
+                Some((of, lack)) => format!(
+                    "`{}` makes such files, but {lack}: have it there, or correct the path (a step may write \
+                     over what is put there by hand)",
+                    name(of)
+                ),
+                None => "no step makes it; put it there, or correct the path".to_owned(),
+            },
         }
+    }
+
+    /// What kept a step from being tried, of which it is not seen before a build whether it still does: inputs that are not
+    /// there, and that a step which is to come may make.
+    pub(crate) fn lacks_as_before(&self, id: StepId, message: &str) -> Option<String> {
+        let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs);
+        let lacked = slots.filter_map(|(slot, input)| {
+            let (Wait::Group(group), Some(path)) = (slot.wait, &input.path) else { return None };
+            let path = pattern::fill(path, &self.steps.values_of(id));
+            let lacks = missing(&path);
+            let is_unseen = self.is_held_up(group) && !self.pipeline.root.join(&path).exists();
+            (is_unseen && message.contains(&lacks)).then_some(lacks)
+        });
+        let lacked: Vec<String> = lacked.collect();
+        (!lacked.is_empty()).then(|| lacked.join("; "))
+    }
+
+    /// Which value a target would need to make a file, and where that is not.
+    fn lacks_value(&self, target: TargetId, path: &str) -> Option<String> {
+        let this = &self.pipeline.targets[target];
+        let makers = self.makers().of(path);
+        let (_, values) = makers.into_iter().find(|(maker, _)| *maker == target)?;
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        this.axes.iter().enumerate().find_map(|(position, axis)| {
+            let own = value(axis.binding)?;
+            let parent = self.parent_step(target, position, value);
+            let is_listed = || self.values_of_axis(target, position).is_none_or(|listed| listed.contains(own));
+            let lacks = match parent {
+                Some(_) => self.is_read_without(target, position, &values),
+                None => !is_listed(),
+            };
+            let place = self.where_read(&axis.kind, parent).filter(|_| lacks)?;
+            Some(format!("{} is not {place}", printable(own)))
+        })
     }
 
     /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may

@@ -11,6 +11,7 @@ use crate::store::state::StepRecord;
 use super::Decision;
 use super::changes::output_names;
 use super::key::{crowd_name, has_read, input_name};
+use super::named::missing;
 use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
@@ -207,7 +208,7 @@ impl Engine<'_> {
             Reason::Reordered { .. } => self.may_grow_inputs(id),
             cause => cause.is_uncertain(),
         };
-        reasons.all(hangs) || self.in_doubt(id).is_some()
+        reasons.all(hangs) || self.in_doubt(id).is_some() || self.may_not_be_tried(id)
     }
 
     /// Whether steps of a target may turn out absent: what is made of what a source has.
@@ -336,10 +337,9 @@ impl Engine<'_> {
         let path = || self.state.path(self.steps.files[file as usize]);
         match self.looks[file as usize] {
             Leaf::There => Ok(()),
-            Leaf::Unseen | Leaf::Missing => Err(Decision::Failed {
-                message: format!("the input {} is missing", path()),
-                help: Some(self.if_missing(id, position, path())),
-            }),
+            Leaf::Unseen | Leaf::Missing => {
+                Err(Decision::Failed { message: missing(path()), help: Some(self.if_missing(id, position, path())) })
+            }
             Leaf::Unusable => {
                 let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
                 Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })

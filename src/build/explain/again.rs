@@ -234,17 +234,7 @@ impl Engine<'_> {
         let mut ends = Vec::new();
         for (position, axis) in this.axes.iter().enumerate() {
             let parent = self.parent_step(target, position, |b| values.get(b).copied());
-            let made = || Some(format!("what {} makes", self.steps.label(parent?)));
-            let gone = match &axis.kind {
-                AxisKind::List(_) => None,
-                AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
-                AxisKind::From {
-                    read: Reads::Tags(Select::All) | Reads::Lines | Reads::Csv(_) | Reads::Json(_),
-                    ..
-                } => made().map(|made| format!("in {made}")),
-                AxisKind::From { read: Reads::Tags(_), .. } => made().map(|made| format!("chosen out of {made}")),
-                kind => list_of(kind).map(|list| format!("in {list}")),
-            };
+            let gone = self.where_read(&axis.kind, parent);
             if let Some(parent) = parent {
                 ends.extend(self.losses(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
             }
@@ -252,6 +242,21 @@ impl Engine<'_> {
             ends.extend(gone.map(|gone| format!("{value} is no more {gone}")));
         }
         ends
+    }
+
+    /// Where the values of an axis stand, as what follows "is not"; `parent` is the step that they are read out of. What the
+    /// pipeline file lists is edited there.
+    pub(crate) fn where_read(&self, axis: &AxisKind, parent: Option<StepId>) -> Option<String> {
+        let made = || Some(format!("what {} makes", self.steps.label(parent?)));
+        match axis {
+            AxisKind::List(_) => None,
+            AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
+            AxisKind::From {
+                read: Reads::Tags(Select::All) | Reads::Lines | Reads::Csv(_) | Reads::Json(_), ..
+            } => made().map(|made| format!("in {made}")),
+            AxisKind::From { read: Reads::Tags(_), .. } => made().map(|made| format!("chosen out of {made}")),
+            kind => list_of(kind).map(|list| format!("in {list}")),
+        }
     }
 
     /// The step out of whose output a value was first read: those in between only pass it on.

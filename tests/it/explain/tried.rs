@@ -1,7 +1,9 @@
 //! What is told of a step that was tried in vain, and of what reads what it makes.
 
 use super::assert_says;
+use crate::support::images::Format;
 use crate::support::project::Project;
+use crate::support::stock;
 use crate::support::words::exit;
 
 /// A step that fails where its input says so, and one that reads what it makes.
@@ -95,4 +97,62 @@ fn build_v_names_all_causes_of_a_step_that_failed() {
     let all = causes(&["-v"]);
     assert!(all.starts_with("changed parameter: run, ") && all.contains("; changed input: b.txt, from "), "{all}");
     assert!(!all.contains("more cause"), "{all}");
+}
+
+/// A step that reads the layers of one tag by their path; the list of tags is asked for in each build.
+fn of_a_tag_by_path() -> (Project, impl Fn(&Project, &[&str])) {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, repo: library/redis, output: r/tags.json, fresh: digest}
+  img: {rule: layers, source: shelf, repo: library/redis, foreach: {tag: {from: tags, select: all}}, output: \"r/img/{tag}.json\"}
+  cmp: {rule: command, inputs: [r/img/9.json], run: \"cp {in} {out}\", output: r/cmp}
+  rep: {rule: command, inputs: [{target: cmp, partial: true}, r/tags.json], run: \"cat {in} > {out}\", output: r/rep}
+",
+    );
+    let shelve = |project: &Project, tags: &[&str]| {
+        let _ = std::fs::remove_dir_all(project.path("images"));
+        let image = |tag: &&str| (format!("library/redis:{tag}"), stock::redis(tag).manifest(Format::Oci));
+        project.layout("images", &tags.iter().map(image).collect::<Vec<_>>());
+    };
+    (project, shelve)
+}
+
+#[test]
+fn a_file_that_was_missing_and_may_still_come_is_told_as_what_failed() {
+    let (project, shelve) = of_a_tag_by_path();
+    shelve(&project, &["7"]);
+    let failed = project.run(&["build"]).exits(exit::FAILED);
+    let help = "`img` makes such files, but 9 is not in what tags makes: have it there, or correct the path";
+    assert_says(&failed.stderr, &["failed cmp: the input r/img/9.json is missing\n", help]);
+    let plan = project.run(&["plan"]).stdout;
+    let risk = "cmp is tried again, and may fail or be put off as before; the last run did without r/cmp";
+    assert_says(
+        &plan,
+        &["run?     cmp  first build (failed when it was last tried)\n", "run?     rep  upstream: ", risk],
+    );
+    let told = project.explain("cmp");
+    assert_says(&told, &["cmp: failed\n", "  a build   may make it\n", "Z: the input r/img/9.json is missing\n"]);
+    assert_says(&project.explain("rep"), &[risk, " of cmp, failed when it was last tried\n"]);
+    let json = project.run(&["status", "cmp", "--format", "json"]).stdout;
+    let rows: serde_json::Value = serde_json::from_str(&json).expect("rows");
+    let row = rows.as_array().and_then(|rows| rows.iter().find(|row| row["target"] == "cmp")).expect("a row of cmp");
+    assert_eq!((&row["failed"], &row["missing"]), (&1.into(), &0.into()));
+    // Once it is there, nothing of that is told any more.
+    project.write("r/img/9.json", "by hand\n");
+    let plan = project.run(&["plan"]).stdout;
+    assert!(!plan.contains("failed when it was last tried"), "{plan}");
+    project.remove("r/img/9.json");
+    shelve(&project, &["7", "9"]);
+    project.build(&[]);
+    let told = project.explain("cmp");
+    assert!(!told.contains("failed"), "{told}");
+    // The same of one that was made before that.
+    shelve(&project, &["7"]);
+    std::fs::remove_dir_all(project.path("r")).expect("removed");
+    project.build_exits(exit::FAILED, &[]);
+    let told = project.explain("cmp");
+    assert_says(&told, &["cmp: failed\n", "  because   an input is gone: r/img/9.json\n", "r/img/9.json is missing\n"]);
+    assert!(!told.contains("has changed since"), "{told}");
 }
