@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::pipeline::makers::Makers;
@@ -136,6 +136,8 @@ pub(super) struct Engine<'p> {
     pub columns: HashMap<String, Vec<Bound>>,
     /// The values of targets that were not expanded.
     pub axis_values: AxisValues,
+    /// What keeps steps that need it from being settled before a build, of those that were looked at for that.
+    pub asked_behind: Mutex<HashMap<StepId, Option<StepId>>>,
     /// The outputs of all targets, once one is looked for.
     pub makers: OnceLock<Makers<'p>>,
     /// Targets whose folders may come to lie around what others name, once that is looked for.

@@ -12,6 +12,7 @@ use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parent_of;
 use crate::build::steps::waits::Wait;
+use crate::sync::lock;
 
 impl Engine<'_> {
     /// The step that has to be built before it is seen whether there still is this one.
@@ -102,6 +103,30 @@ impl Engine<'_> {
             Some(Account { status: Status::Stale, reasons: Some(reasons), .. }) => reasons.iter().all(always),
             _ => false,
         }
+    }
+
+    /// The step that is asked in each build, and keeps another from being settled before one: this itself, or what it needs,
+    /// where that is all for which it would run. Of several, one that asks no source, and so is run offline, too.
+    pub(crate) fn asked_behind(&self, id: StepId) -> Option<StepId> {
+        let needs = |Account { status, reasons, .. }: &Account| {
+            *status == Status::Stale && reasons.as_ref().is_some_and(|reasons| reasons.all(Reason::is_uncertain))
+        };
+        if self.is_always_asked(id) {
+            return Some(id);
+        }
+        self.accounts.get(&id).filter(|account| needs(account))?;
+        let known = lock(&self.asked_behind).get(&id).copied();
+        if let Some(known) = known {
+            return known;
+        }
+        let asked: Option<Vec<StepId>> =
+            self.upstream(id).stale.into_iter().map(|step| self.asked_behind(step)).collect();
+        let asked = asked.and_then(|asked| {
+            let by_source = |step: &&StepId| self.reads_a_source(self.steps.step(**step).target as usize);
+            asked.iter().find(|step| !by_source(step)).or(asked.first()).copied()
+        });
+        lock(&self.asked_behind).insert(id, asked);
+        asked
     }
 
     pub(crate) fn doubt_word(&self, id: StepId) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
@@ -101,6 +101,7 @@ pub(crate) fn engine<'p>(
             state,
             columns: HashMap::new(),
             axis_values: AxisValues::default(),
+            asked_behind: Mutex::default(),
             makers: OnceLock::new(),
             folders_to_come: OnceLock::new(),
             by_values: ByValues::default(),

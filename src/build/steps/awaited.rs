@@ -33,12 +33,13 @@ impl Engine<'_> {
         Some((parent, what, first))
     }
 
-    /// The step that a step's values, or those that they came with, are read out of, where that is asked in each build and
-    /// its last answer is there to be read: it will never be settled.
+    /// The step that is asked in each build, where a step's values, or those that they came with, are read out of that or of
+    /// what needs it, and what came of its last answer is there to be read: it will never be settled.
     pub(crate) fn always_asked(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         (0..self.pipeline.targets[target].axes.len()).find_map(|axis| {
-            let asked = self.parent_step(target, axis, value).filter(|&parent| self.is_read_as_of_last_build(parent));
+            let parent = self.parent_step(target, axis, value).filter(|&parent| self.is_read_as_of_last_build(parent));
+            let asked = parent.and_then(|parent| self.asked_behind(parent));
             // What it was read out of may itself be read out of such a list.
             asked.or_else(|| {
                 let (parent, theirs) = self.read_from(target, axis, values)?;
@@ -71,9 +72,9 @@ impl Engine<'_> {
         why.map_or_else(|| word.to_owned(), |why| format!("{is} {word} ({why})"))
     }
 
-    /// Whether its last answer is all that a build before the next one has of it: that there is nothing, too.
+    /// Whether what came of the last answer is all that there is of it before a build: that there is nothing, too.
     pub(crate) fn is_read_as_of_last_build(&self, step: StepId) -> bool {
-        self.is_always_asked(step) && (self.was_absent(step) || self.bytes_to_read(step, 0).is_some())
+        self.asked_behind(step).is_some() && (self.was_absent(step) || self.bytes_to_read(step, 0).is_some())
     }
 
     /// The label of what an axis reads out of, where that itself is still to come, and what has to be built for that.

@@ -682,3 +682,40 @@ targets:
         assert_eq!(inputs(&told), alone, "{other}");
     }
 }
+
+#[test]
+fn what_a_list_has_no_more_that_is_made_of_one_asked_in_each_build_is_an_orphan_as_of_the_last_build() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, repo: library/redis, output: r/tags.json, fresh: digest}
+  names: {rule: command, inputs: [tags], run: \"grep -o '[0-9]*\\\":' {in} | tr -d '\\\":' > {out}\", output: r/names}
+  sort: {rule: command, inputs: [names], run: \"sort {in} > {out}\", output: r/sorted}
+  per: {rule: command, foreach: {t: {lines: r/sorted}}, run: \"echo {t} > {out}\", output: \"r/per/{t}\"}
+  sub: {rule: command, foreach: {s: {from: per, lines: true}}, run: \"echo {t} > {out}\", output: \"r/sub/{t}/{s}\"}
+",
+    );
+    let shelve = |kept: &dyn Fn(&str) -> bool| {
+        let _ = std::fs::remove_dir_all(project.path("images"));
+        project.layout("images", &sample::images().into_iter().filter(|(name, _)| kept(name)).collect::<Vec<_>>());
+    };
+    shelve(&|_| true);
+    project.build(&[]);
+    assert!(project.exists("r/sub/6/6"));
+    shelve(&|name| name != "library/redis:6");
+    project.build(&[]);
+    let asked = "as of the last build: tags is asked in each\n";
+    let help = "  help      `layermill clean --orphans --offline` goes by the last answer and removes it";
+    for gone in ["per@t=6", "r/per/6", "sub@t=6,s=6"] {
+        assert_says(&project.explain(gone), &[": orphan\n", asked, help]);
+    }
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("r/per/6"));
+    // Once the list is to be made for a reason of its own, it is seen then.
+    project.edit("sort {in}", "sort -u {in}");
+    assert_says(&project.explain("per@t=6"), &["per@t=6: pending\n", "`layermill build sort` builds that"]);
+    project.build(&[]);
+    project.run(&["clean", "--orphans", "--offline", "--yes"]).exits(exit::DONE);
+    assert!(!project.exists("r/per/6") && !project.exists("r/sub/6/6"));
+}
