@@ -1,7 +1,6 @@
 //! The same of pipelines of commands: lists that are built, products of them, folders, joins, what waits for what.
 
-use std::path::Path;
-
+use super::edits::{self, Edit, Edited, Read};
 use super::told::{misled, unlike};
 use super::*;
 use crate::build::look;
@@ -20,9 +19,20 @@ struct Drawn {
     missing: bool,
 }
 
-const NAMES: [&str; 3] = ["x", "y", "z"];
+const READ: Read = Read {
+    listed: &["x", "y", "z"],
+    files: &["t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "gone.txt"],
+    flags: &["no-list", "no-other", "no-x", "no-y", "t.txt", "in/x.txt", "gone.txt"],
+};
 
-impl Drawn {
+impl Edited for Drawn {
+    /// All of it is drawn anew.
+    type Piece = Box<Self>;
+
+    fn edit(&mut self, now: &Box<Self>) {
+        *self = (**now).clone();
+    }
+
     fn text(&self) -> String {
         let cache = |n: usize| if self.cached[n] { "" } else { "cache: false, " };
         let fresh = |n: usize| if self.fresh[n] { "fresh: always, " } else { "" };
@@ -66,19 +76,6 @@ targets:
     }
 }
 
-#[derive(Clone, Debug)]
-enum Edit {
-    List(&'static str, Vec<&'static str>),
-    Write(&'static str, u8),
-    Fail(&'static str),
-    Work(&'static str),
-    Remove(prop::sample::Index),
-    Spoil(prop::sample::Index),
-    Pipeline(Box<Drawn>),
-    Build(prop::sample::Index),
-    Stopped(usize),
-}
-
 fn drawn() -> impl Strategy<Value = Drawn> {
     let some = || prop::bool::weighted(0.3);
     (any::<[bool; 3]>(), [some(), some(), some()], any::<[bool; 2]>(), 0..2u8, 0..5u8, 0..6u8, some()).prop_map(
@@ -94,89 +91,18 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     )
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
-    let index = any::<prop::sample::Index>;
-    let names = || prop::sample::subsequence(NAMES.to_vec(), 1..=NAMES.len());
-    let files = prop::sample::select(vec!["t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "gone.txt"]);
-    let flags = || prop::sample::select(vec!["no-list", "no-other", "no-x", "no-y", "t.txt", "in/x.txt", "gone.txt"]);
-    prop_oneof![
-        3 => (prop::sample::select(vec!["l.txt", "m.txt"]), names()).prop_map(|(list, names)| Edit::List(list, names)),
-        2 => (files, 0..2u8).prop_map(|(file, n)| Edit::Write(file, n)),
-        2 => flags().prop_map(Edit::Fail),
-        2 => flags().prop_map(Edit::Work),
-        2 => index().prop_map(Edit::Remove),
-        2 => index().prop_map(Edit::Spoil),
-        3 => drawn().prop_map(|d| Edit::Pipeline(Box::new(d))),
-        2 => index().prop_map(Edit::Build),
-        1 => (0..30usize).prop_map(Edit::Stopped),
-    ]
-}
-
 /// What is edited before a build, and the target that is forced then.
-type Round = (Vec<Edit>, Option<prop::sample::Index>);
+type Round = (Vec<Edit<Box<Drawn>>>, Option<prop::sample::Index>);
 
 fn forced() -> impl Strategy<Value = Option<prop::sample::Index>> {
     prop::option::weighted(0.2, any::<prop::sample::Index>())
 }
 
-/// A step fails where its file is there, and an input that is to be there is taken away; the other way round it works.
-pub(super) fn set(root: &Path, name: &str, works: bool) {
-    let path = root.join(name);
-    if name.starts_with("no-") != works {
-        std::fs::write(path, "1").unwrap();
-    } else if path.exists() {
-        std::fs::remove_file(path).unwrap();
-    }
-}
-
-fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
-    let root = bed.dir.path();
-    let mut made: Vec<_> = super::super::files::files_in(&root.join("o")).into_iter().flatten().collect();
-    made.retain(|(_, meta)| meta.is_file());
-    made.sort_by(|a, b| a.0.cmp(&b.0));
-    let chosen =
-        |i: &prop::sample::Index| (!made.is_empty()).then(|| root.join("o").join(&made[i.index(made.len())].0));
-    match edit {
-        Edit::List(list, names) => bed.write(list, (names.join("\n") + "\n").as_bytes()),
-        Edit::Write(file, n) => bed.write(file, &[b'0' + n, b'\n']),
-        Edit::Fail(name) => set(root, name, false),
-        Edit::Work(name) => set(root, name, true),
-        Edit::Remove(i) => chosen(i).iter().for_each(|path| std::fs::remove_file(path).unwrap()),
-        Edit::Spoil(i) => chosen(i).iter().for_each(|path| std::fs::write(path, "spoilt").unwrap()),
-        Edit::Pipeline(now) => *drawn = (**now).clone(),
-        Edit::Build(i) => {
-            let session = bed.session(&drawn.text());
-            let target = i.index(session.pipeline.targets.len());
-            build_anyway(&session, vec![request::Asked::Target(target)], &mut Silence, watch::channel(false));
-        }
-        Edit::Stopped(at) => {
-            let (send, stop) = watch::channel(false);
-            let session = bed.session(&drawn.text());
-            let everything = request::everything(&session.pipeline);
-            build_anyway(&session, everything, &mut StopAt(*at, send.clone()), (send, stop));
-        }
-    }
-}
-
-/// Builds this, whatever comes of it.
-pub(super) fn build_anyway(
-    session: &Session,
-    asked: Vec<request::Asked>,
-    listener: &mut dyn Listener,
-    (_keep, stop): (watch::Sender<bool>, watch::Receiver<bool>),
-) {
-    let order = Order { asked, jobs: 2, ..Order::default() };
-    let _ = build(session, &order, stop, listener);
-}
-
 fn told_history(mut drawn: Drawn, rounds: &[Round], one: &prop::sample::Index) -> Result<(), TestCaseError> {
-    let bed = Bed::new(Arc::new(Fake::default()));
-    std::fs::create_dir(bed.dir.path().join("in")).unwrap();
-    ["l.txt", "m.txt"].iter().for_each(|list| bed.write(list, b"x\ny\n"));
-    ["t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "gone.txt"].iter().for_each(|file| bed.write(file, b"1\n"));
+    let bed = edits::bed(&READ);
     for (edits, forced) in rounds {
         for edit in edits {
-            apply(&bed, edit, &mut drawn);
+            edits::apply(&bed, edit, &mut drawn);
         }
         let session = bed.session(&drawn.text());
         let targets = session.pipeline.targets.len();
@@ -203,7 +129,7 @@ proptest! {
     #[test]
     fn what_a_plan_says_of_commands_is_what_the_build_after_it_does(
         drawn in drawn(),
-        rounds in prop::collection::vec((prop::collection::vec(edit(), 1..5), forced()), 1..6),
+        rounds in prop::collection::vec((prop::collection::vec(edits::edit(3, drawn().prop_map(Box::new), &READ), 1..5), forced()), 1..6),
         one in any::<prop::sample::Index>(),
     ) {
         told_history(drawn, &rounds, &one)?;

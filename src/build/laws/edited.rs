@@ -1,8 +1,6 @@
 //! The same of a pipeline that is edited a piece at a time: what steps wait for, how outputs are named, which axes there are.
 
-use std::path::Path;
-
-use super::commands::{build_anyway, set};
+use super::edits::{self, Edit, Edited, Read, made};
 use super::told::{Told, misled, unlike};
 use super::*;
 use crate::build::look;
@@ -10,7 +8,24 @@ use crate::build::look;
 /// What the pipeline has of each piece: its number among those that there are of that kind.
 type Drawn = [u8; 12];
 
-const LISTED: [&str; 4] = ["x", "y", "z", "x-y"];
+const READ: Read = Read {
+    listed: &["x", "y", "z", "x-y"],
+    files: &["g.txt", "t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "in/x-y.txt"],
+    flags: &["no-gate", "no-gate", "no-list", "no-multi", "no-x", "g.txt", "in/x.txt"],
+};
+
+impl Edited for Drawn {
+    /// The piece, and its number from now on.
+    type Piece = (usize, u8);
+
+    fn text(&self) -> String {
+        text(self)
+    }
+
+    fn edit(&mut self, &(piece, now): &(usize, u8)) {
+        self[piece] = now;
+    }
+}
 
 fn text(drawn: &Drawn) -> String {
     let of = |piece: usize, all: &[&str]| all[usize::from(drawn[piece]) % all.len()].to_owned();
@@ -56,72 +71,6 @@ targets:
     )
 }
 
-#[derive(Clone, Debug)]
-enum Edit {
-    Piece(usize, u8),
-    List(&'static str, Vec<&'static str>),
-    Write(&'static str, u8),
-    Fail(&'static str),
-    Work(&'static str),
-    Remove(prop::sample::Index),
-    Spoil(prop::sample::Index),
-    Build(prop::sample::Index),
-    Stopped(usize),
-}
-
-fn edit() -> impl Strategy<Value = Edit> {
-    let index = any::<prop::sample::Index>;
-    let names = || prop::sample::subsequence(LISTED.to_vec(), 1..=LISTED.len());
-    let files = prop::sample::select(vec!["g.txt", "t.txt", "in/x.txt", "in/y.txt"]);
-    let flags = || prop::sample::select(vec!["no-gate", "no-gate", "no-list", "no-multi", "no-x", "g.txt", "in/x.txt"]);
-    prop_oneof![
-        5 => (0..12usize, 0..60u8).prop_map(|(piece, now)| Edit::Piece(piece, now)),
-        2 => (prop::sample::select(vec!["l.txt", "m.txt"]), names()).prop_map(|(list, names)| Edit::List(list, names)),
-        2 => (files, 0..2u8).prop_map(|(file, n)| Edit::Write(file, n)),
-        3 => flags().prop_map(Edit::Fail),
-        2 => flags().prop_map(Edit::Work),
-        1 => index().prop_map(Edit::Remove),
-        1 => index().prop_map(Edit::Spoil),
-        1 => index().prop_map(Edit::Build),
-        1 => (0..30usize).prop_map(Edit::Stopped),
-    ]
-}
-
-fn apply(bed: &Bed, edit: &Edit, drawn: &mut Drawn) {
-    let root = bed.dir.path();
-    let made = made(root);
-    let chosen = |i: &prop::sample::Index| (!made.is_empty()).then(|| root.join(&made[i.index(made.len())]));
-    match edit {
-        Edit::Piece(piece, now) => drawn[*piece] = *now,
-        Edit::List(list, names) => bed.write(list, (names.join("\n") + "\n").as_bytes()),
-        Edit::Write(file, n) => bed.write(file, &[b'0' + n, b'\n']),
-        Edit::Fail(name) => set(root, name, false),
-        Edit::Work(name) => set(root, name, true),
-        Edit::Remove(i) => chosen(i).iter().for_each(|path| std::fs::remove_file(path).unwrap()),
-        Edit::Spoil(i) => chosen(i).iter().for_each(|path| std::fs::write(path, "spoilt").unwrap()),
-        Edit::Build(i) => {
-            let session = bed.session(&text(drawn));
-            let target = i.index(session.pipeline.targets.len());
-            build_anyway(&session, vec![request::Asked::Target(target)], &mut Silence, watch::channel(false));
-        }
-        Edit::Stopped(at) => {
-            let session = bed.session(&text(drawn));
-            let (send, stop) = watch::channel(false);
-            let everything = request::everything(&session.pipeline);
-            build_anyway(&session, everything, &mut StopAt(*at, send.clone()), (send, stop));
-        }
-    }
-}
-
-/// The files that steps made, by path.
-fn made(root: &Path) -> Vec<String> {
-    let mut made: Vec<_> = super::super::files::files_in(&root.join("o")).into_iter().flatten().collect();
-    made.retain(|(_, meta)| meta.is_file());
-    let mut paths: Vec<String> = made.into_iter().map(|(path, _)| format!("o/{path}")).collect();
-    paths.sort();
-    paths
-}
-
 /// What each command of a build was given to read, by the step's name: the last, where it ran more often.
 fn given(bed: &Bed) -> BTreeMap<String, Vec<String>> {
     let log = std::fs::read_to_string(bed.dir.path().join("log.txt")).unwrap_or_default();
@@ -129,17 +78,15 @@ fn given(bed: &Bed) -> BTreeMap<String, Vec<String>> {
     log.lines().filter_map(|line| line.split_once(':')).map(|(out, rest)| (out.to_owned(), words(rest))).collect()
 }
 
-fn edited_history(mut drawn: Drawn, rounds: &[Vec<Edit>], one: &prop::sample::Index) -> Result<(), TestCaseError> {
-    let bed = Bed::new(Arc::new(Fake::default()));
-    std::fs::create_dir(bed.dir.path().join("in")).unwrap();
-    bed.write("l.txt", b"x\ny\n");
-    bed.write("m.txt", b"y\nx\n");
-    ["g.txt", "t.txt", "in/x.txt", "in/y.txt", "in/z.txt", "in/x-y.txt"]
-        .iter()
-        .for_each(|file| bed.write(file, b"1\n"));
+fn edited_history(
+    mut drawn: Drawn,
+    rounds: &[Vec<Edit<(usize, u8)>>],
+    one: &prop::sample::Index,
+) -> Result<(), TestCaseError> {
+    let bed = edits::bed(&READ);
     for edits in rounds {
         for edit in edits {
-            apply(&bed, edit, &mut drawn);
+            edits::apply(&bed, edit, &mut drawn);
         }
         let session = bed.session(&text(&drawn));
         let order = Order { asked: request::everything(&session.pipeline), jobs: 2, ..Order::default() };
@@ -166,7 +113,7 @@ proptest! {
     #[test]
     fn what_is_told_of_a_pipeline_that_is_edited_piece_by_piece_is_what_its_builds_do(
         drawn in any::<Drawn>(),
-        rounds in prop::collection::vec(prop::collection::vec(edit(), 1..5), 1..6),
+        rounds in prop::collection::vec(prop::collection::vec(edits::edit(6, (0..12usize, 0..60u8), &READ), 1..5), 1..6),
         one in any::<prop::sample::Index>(),
     ) {
         edited_history(drawn, &rounds, &one)?;

@@ -4,6 +4,7 @@ mod clock;
 mod commands;
 mod drawn;
 mod edited;
+mod edits;
 mod source;
 mod told;
 
