@@ -1,7 +1,7 @@
 //! The same of a pipeline that is edited a piece at a time: what steps wait for, how outputs are named, which axes there are.
 
 use super::edits::{self, Edit, Edited, Read, made};
-use super::told::{Told, misled, unlike};
+use super::told::{Told, misled, never_left_out, unlike, unwarned};
 use super::*;
 use crate::build::look;
 
@@ -84,7 +84,10 @@ fn edited_history(
     one: &prop::sample::Index,
 ) -> Result<(), TestCaseError> {
     let bed = edits::bed(&READ);
+    // What the steps of the builds before make, as long as all of these were builds of everything.
+    let mut known = Some(BTreeSet::new());
     for edits in rounds {
+        known = known.filter(|_| !edits.iter().any(|edit| matches!(edit, Edit::Build(_) | Edit::Stopped(_))));
         for edit in edits {
             edits::apply(&bed, edit, &mut drawn);
         }
@@ -102,6 +105,12 @@ fn edited_history(
         prop_assert_eq!(misled(&plan, &built), Vec::<String>::new());
         let after = Told::of(&session, &order, &[]);
         prop_assert_eq!(told.belied_by(&built, &after), Vec::<String>::new());
+        prop_assert_eq!(unwarned(&plan, &built), Vec::<String>::new());
+        if let Some(known) = &mut known {
+            prop_assert_eq!(never_left_out(&plan, known), Vec::<String>::new());
+            prop_assert_eq!(never_left_out(&built, known), Vec::<String>::new());
+            known.extend(after.outputs().cloned());
+        }
         prop_assert_eq!(after.misread(&built, &given(&bed)), Vec::<String>::new());
     }
     Ok(())

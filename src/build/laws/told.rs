@@ -118,8 +118,13 @@ fn is_same(told: &Reason, done: &Reason) -> bool {
 /// That a step did not go wrong of which that was told.
 fn not_wrong(told: &Account, done: Option<&Account>) -> Option<String> {
     let came = done.map(|done| done.status);
-    // What is absent cannot be made either.
-    let also = told.status == Status::Blocked && came == Some(Status::Absent);
+    // What is absent cannot be made either; that an input is missing, too, may be seen once lists are built.
+    let is_blocked_too = |done: &Account| done.message.as_ref().is_some_and(|why| why.contains("it is blocked by "));
+    let cannot_be = |done: &Account| match done.status {
+        Status::Absent => true,
+        status => status == Status::Failed && is_blocked_too(done),
+    };
+    let also = told.status == Status::Blocked && done.is_some_and(cannot_be);
     let word = told.status.word();
     (came != Some(told.status) && !also)
         .then(|| format!("not {word}: {} ({:?}), but {came:?}", told.step, told.message))
@@ -162,7 +167,31 @@ pub(super) struct Told {
     orphans: BTreeSet<String>,
 }
 
+/// The inputs that are told to have been left out before, of steps that there never were. `known` is what those of before make.
+pub(super) fn never_left_out(summary: &Summary, known: &BTreeSet<String>) -> Vec<String> {
+    let causes = |account: &Account| account.reasons.iter().flat_map(Reasons::iter).cloned().collect::<Vec<_>>();
+    let all = summary.accounts.iter().flat_map(|account| causes(account).into_iter().map(|why| (&account.step, why)));
+    let is_new = |why: &Reason| matches!(why, Reason::BackInput { input, .. } if !known.contains(input));
+    all.filter(|(_, why)| is_new(why)).map(|(step, why)| format!("never left out: {step}: {why}")).collect()
+}
+
+/// The reads of orphans that were told before a build and are not, after it; or the other way round where all was known.
+pub(super) fn unwarned(plan: &Summary, built: &Summary) -> Vec<String> {
+    let reads = |summary: &Summary| {
+        let all = summary.reads_orphans.iter();
+        all.flat_map(|reads| reads.files.iter().map(|file| format!("{}: {}", reads.step, file.file))).collect()
+    };
+    let (told, warned): (BTreeSet<String>, BTreeSet<String>) = (reads(plan), reads(built));
+    let untold = warned.difference(&told).filter(|_| plan.unknown.is_empty()).map(|read| format!("untold: {read}"));
+    told.difference(&warned).map(|read| format!("not warned of: {read}")).chain(untold).collect()
+}
+
 impl Told {
+    /// What the steps make.
+    pub fn outputs(&self) -> impl Iterator<Item = &String> {
+        self.steps.iter().flat_map(|told| &told.outputs)
+    }
+
     pub fn of(session: &Session, order: &Order, files: &[String]) -> Self {
         let mut steps = explain(session, order, Vec::new()).map(|(told, _)| told).unwrap_or_default();
         steps.retain(|told| matches!(told.standing, Standing::Step(_)) && told.rule.0 != "group");
