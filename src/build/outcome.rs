@@ -262,7 +262,7 @@ impl std::fmt::Display for Empty {
     }
 }
 
-/// A step that reads outputs which no step makes any more: a fresh checkout does not have them.
+/// A step that reads outputs which no step makes any more, or a target whose list is one: a fresh checkout does not have them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReadsOrphans {
     pub step: String,

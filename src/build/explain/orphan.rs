@@ -110,7 +110,7 @@ impl Engine<'_> {
     }
 
     /// Whether a recorded output is not what it was.
-    fn became_of(&self, path: &str) -> Option<&'static str> {
+    pub(crate) fn became_of(&self, path: &str) -> Option<&'static str> {
         let full = self.pipeline.root.join(path);
         let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
         let known = self.state.file(path);

@@ -10,7 +10,7 @@ use crate::build::engine::{Engine, Leaf};
 use crate::build::files::folders;
 use crate::build::outcome::{OrphanRead, ReadsOrphans};
 use crate::build::steps::StepId;
-use crate::build::steps::values::label;
+use crate::build::steps::values::{label, list_of};
 use crate::build::steps::waits::{Slot, Wait};
 use crate::store::state::PathId;
 
@@ -28,11 +28,26 @@ impl Engine<'_> {
                 Some((u32::try_from(file).ok()?, self.orphan_read(self.state.path(*path))?))
             })
             .collect();
-        if orphans.is_empty() {
-            return Vec::new();
+        // A list that was edited is the user's own.
+        let as_made = |(_, list): &(&str, &str)| self.became_of(list).is_none();
+        let lists = self.lists_read().filter_map(|(target, list)| Some(((target, list), self.orphan_read(list)?)));
+        let lists = lists.filter(|(list, _)| as_made(list));
+        let mut reads: Vec<ReadsOrphans> =
+            lists.map(|((target, _), file)| ReadsOrphans { step: target.to_owned(), files: vec![file] }).collect();
+        if !orphans.is_empty() {
+            let readers = self.readers_of(|file| orphans.get(&file).cloned()).into_iter();
+            reads.extend(readers.map(|(step, files)| ReadsOrphans { step: self.steps.label(step), files }));
         }
-        let readers = self.readers_of(|file| orphans.get(&file).cloned());
-        readers.into_iter().map(|(step, files)| ReadsOrphans { step: self.steps.label(step), files }).collect()
+        reads
+    }
+
+    /// The targets whose values are those of a list in a file that no step makes, each with that.
+    fn lists_read(&self) -> impl Iterator<Item = (&str, &str)> {
+        let wanted = self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted());
+        wanted.flat_map(|&target| {
+            let target = &self.pipeline.targets[target];
+            target.axes.iter().filter_map(|axis| Some((target.name.as_str(), list_of(&axis.kind)?)))
+        })
     }
 
     /// The steps that read files of a kind, each with what is told of those.
@@ -56,15 +71,14 @@ impl Engine<'_> {
         if orphans.is_empty() {
             return read_by;
         }
-        let orphan = |file: u32| {
-            let path = self.state.path(self.steps.files[file as usize]);
-            folders::around(path).chain([path]).find_map(|path| orphans.get(path).copied())
-        };
-        for (step, read) in self.readers_of(orphan) {
+        let orphan = |path: &str| folders::around(path).chain([path]).find_map(|path| orphans.get(path).copied());
+        let by_list = self.lists_read().filter_map(|(target, list)| Some((target.to_owned(), vec![orphan(list)?])));
+        let by_step = self.readers_of(|file| orphan(self.state.path(self.steps.files[file as usize]))).into_iter();
+        for (reader, read) in by_list.chain(by_step.map(|(step, read)| (self.steps.label(step), read))) {
             for orphan in BTreeSet::from_iter(read) {
                 match read_by.get_mut(orphan) {
                     Some(Note::ReadBy(_, more)) => *more += 1,
-                    _ => drop(read_by.insert(orphan.to_owned(), Note::ReadBy(self.steps.label(step), 0))),
+                    _ => drop(read_by.insert(orphan.to_owned(), Note::ReadBy(reader.clone(), 0))),
                 }
             }
         }

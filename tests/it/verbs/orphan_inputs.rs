@@ -119,3 +119,23 @@ fn an_orphan_that_a_step_reads_is_marked_before_it_goes() {
     }
     assert!(!project.exists("r/y.p"));
 }
+
+#[test]
+fn a_list_that_no_step_makes_any_more_is_warned_of_until_it_is_edited() {
+    let list = "  lst: {rule: command, run: \"echo x > {out}\", output: r/l.txt}\n";
+    let project = Project::new(&format!(
+        "version: 1
+targets:
+{list}  m: {{rule: command, foreach: {{k: {{lines: r/l.txt}}}}, run: \"echo {{k}} > {{out}}\", output: \"r/{{k}}.p\"}}
+"
+    ));
+    project.build(&[]);
+    project.edit(list, "");
+    let told = "m reads r/l.txt, which lst made and no step makes any more: a fresh checkout does not have it";
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told]);
+    assert!(project.run(&["plan"]).stdout.contains(&format!("orphan   {told}\n")));
+    let listed = project.run(&["clean", "--orphans", "-n"]).stdout;
+    assert!(listed.starts_with("remove  r/l.txt, which m reads\n"), "{listed}");
+    project.write("r/l.txt", "x\ny\n");
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [""; 0]);
+}
