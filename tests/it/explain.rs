@@ -20,6 +20,7 @@ mod lists;
 mod lost;
 mod manifests;
 mod offline;
+mod one_of_several;
 mod order;
 mod orphans;
 mod past;

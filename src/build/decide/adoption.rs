@@ -80,7 +80,7 @@ impl Engine<'_> {
     fn is_older(&self, id: StepId, view: &StepView, written: i64) -> bool {
         let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));
         let with_digest = (0..view.fingerprints.len()).filter(|&binding| view.fingerprints[binding].is_some());
-        let tellers = with_digest.filter_map(|binding| self.teller(target, binding, &values));
+        let tellers = with_digest.filter_map(|binding| Some(self.teller(target, binding, &values)?.0));
         let mut records = tellers.filter_map(|teller| self.record_of(teller));
         records.any(|told| told.why.is_some() && told.last_made() > written)
     }

@@ -166,7 +166,7 @@ impl Engine<'_> {
                 Some(_) => self.is_read_without(target, position, &values),
                 None => !is_listed(),
             };
-            let place = self.where_read(&axis.kind, parent).filter(|_| lacks)?;
+            let place = self.where_read(target, position, parent).filter(|_| lacks)?;
             Some(format!("{} is not {place}", printable(own)))
         })
     }

@@ -135,8 +135,9 @@ impl Engine<'_> {
         let mut moves = Vec::new();
         // The digest of a value that is not read is no part of the key.
         for (binding, (_, value, digest)) in told.values.iter().enumerate().filter(|(b, _)| reads.contains(b)) {
-            let teller = self.teller(target, binding, &values).map(|step| self.steps.label(step));
-            let file = teller.map(|step| format!(" in what {step} makes")).unwrap_or_default();
+            let teller = self.teller(target, binding, &values);
+            let list = teller.map(|(step, target, axis)| format!(" in {}", self.in_list(step, target, axis)));
+            let file = list.unwrap_or_default();
             moves.extend(digest.as_ref().map(|_| format!("the tag {value} has another digest{file}")));
         }
         moves.extend(self.ends(id));
@@ -234,7 +235,7 @@ impl Engine<'_> {
         let mut ends = Vec::new();
         for (position, axis) in this.axes.iter().enumerate() {
             let parent = self.parent_step(target, position, |b| values.get(b).copied());
-            let gone = self.where_read(&axis.kind, parent);
+            let gone = self.where_read(target, position, parent);
             if let Some(parent) = parent {
                 ends.extend(self.losses(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
             }
@@ -246,9 +247,9 @@ impl Engine<'_> {
 
     /// Where the values of an axis stand, as what follows "is not"; `parent` is the step that they are read out of. What the
     /// pipeline file lists is edited there.
-    pub(crate) fn where_read(&self, axis: &AxisKind, parent: Option<StepId>) -> Option<String> {
-        let made = || Some(format!("what {} makes", self.steps.label(parent?)));
-        match axis {
+    pub(crate) fn where_read(&self, target: TargetId, axis: usize, parent: Option<StepId>) -> Option<String> {
+        let made = || Some(self.in_list(parent?, target, axis));
+        match &self.pipeline.targets[target].axes[axis].kind {
             AxisKind::List(_) => None,
             AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
             AxisKind::From {
@@ -259,13 +260,19 @@ impl Engine<'_> {
         }
     }
 
-    /// The step out of whose output a value was first read: those in between only pass it on.
-    pub(crate) fn teller(&self, target: TargetId, binding: usize, values: &[&str]) -> Option<StepId> {
+    /// The step out of whose output a value was first read, and the axis that reads it, by its target and its place there:
+    /// those in between only pass it on.
+    pub(crate) fn teller(
+        &self,
+        target: TargetId,
+        binding: usize,
+        values: &[&str],
+    ) -> Option<(StepId, TargetId, usize)> {
         let this = &self.pipeline.targets[target];
         let Binding { axis, parent: theirs, .. } = this.bindings[binding];
         let AxisKind::From { target: parent, .. } = this.axes[axis].kind else { return None };
         let step = self.parent_step(target, axis, |b| values.get(b).copied())?;
-        theirs.map_or(Some(step), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
+        theirs.map_or(Some((step, target, axis)), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
     }
 }
 

@@ -13,8 +13,7 @@ use crate::build::files::folders;
 use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::session::Order;
-use crate::build::steps::expand::parents_of;
-use crate::build::steps::values::{Values, list_of};
+use crate::build::steps::values::{Values, each_once, list_of, made_list};
 use crate::build::steps::{StepId, printable};
 
 impl Engine<'_> {
@@ -227,8 +226,29 @@ impl Engine<'_> {
                 },
             }),
         };
-        let parents: Vec<&str> = parents_of(this).map(|parent| self.pipeline.targets[parent].name.as_str()).collect();
-        let unread = || (!parents.is_empty()).then(|| format!("no value is read out of {}", parents.join(" and ")));
+        let unread = || {
+            let lists = self.lists_without_values(target);
+            (!lists.is_empty()).then(|| format!("no value is read out of {}", lists.join(" and ")))
+        };
         this.axes.iter().enumerate().find_map(none_of).or_else(unread)
+    }
+
+    /// What a target without steps reads values out of, each once: of several lists, those that have none.
+    fn lists_without_values(&self, target: TargetId) -> Vec<String> {
+        let has_none = |(axis, parent): &(usize, TargetId)| {
+            let mut steps = self.steps.rows[*parent].steps.iter();
+            steps.all(|&step| self.values_read_out_of(step, target, *axis).is_some_and(|values| values.is_empty()))
+        };
+        let axes = self.pipeline.targets[target].axes.iter().enumerate();
+        let mut read: Vec<(usize, TargetId)> = axes
+            .filter_map(|(position, axis)| match axis.kind {
+                AxisKind::From { target: parent, .. } => Some((position, parent)),
+                _ => None,
+            })
+            .collect();
+        if read.len() > 1 && read.iter().any(has_none) {
+            read.retain(has_none);
+        }
+        each_once(read.into_iter().filter_map(|(axis, _)| made_list(self.pipeline, target, axis, &[])))
     }
 }

@@ -15,20 +15,14 @@ use crate::build::decide::left_out::was_left_out;
 use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
-use crate::build::steps::values::Values;
+use crate::build::steps::values::{Values, partly_filled};
 
 /// Values of some bindings of a target.
 type Known<'v> = &'v [(usize, String)];
 
 impl Engine<'_> {
-    /// A pattern, filled as far as the values are known.
     fn partly_filled(&self, target: TargetId, of: &Pattern, known: Known<'_>) -> String {
-        let value = |binding: usize| {
-            let known = known.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.clone());
-            known.unwrap_or_else(|| format!("{{{}}}", self.pipeline.targets[target].bindings[binding].name))
-        };
-        let values: Vec<String> = (0..self.pipeline.targets[target].bindings.len()).map(value).collect();
-        pattern::fill(of, &values.iter().map(String::as_str).collect::<Vec<_>>())
+        partly_filled(self.pipeline, target, of, known)
     }
 
     pub(crate) fn outputs_to_come(&self, target: TargetId, known: Known<'_>) -> Vec<String> {

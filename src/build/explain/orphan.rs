@@ -6,7 +6,7 @@ use super::{Explanation, Standing};
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
-use crate::build::steps::values::{Value, Values, filled, label, read_out_of};
+use crate::build::steps::values::{Value, Values, each_once, filled, label, read_out_of};
 
 /// What is said of an output that is not what was made.
 const CHANGED: &str = "changed since";
@@ -101,7 +101,8 @@ impl Engine<'_> {
     /// What the values of a recorded step were read out of when it was last made, where the record tells.
     fn lists_then(&self, path: &str, values: &[Value]) -> Option<Vec<String>> {
         let template = self.template_of(&self.state.step(path)?)?;
-        Some(template.lists?.iter().map(|list| filled(list, values)).collect())
+        // Records of an earlier layermill name a step once for each of its files that is read.
+        Some(each_once(template.lists?.iter().map(|list| filled(list, values))))
     }
 
     /// A recorded output, and what became of it.

@@ -15,7 +15,7 @@ use crate::build::files::mtime;
 use crate::build::outcome::{ReadsOrphans, Status};
 use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
-use crate::build::steps::values::read_out_of;
+use crate::build::steps::values::{each_once, read_out_of};
 use crate::build::steps::{Bound, StepId};
 use crate::store::state::StepRecord;
 
@@ -91,9 +91,8 @@ impl Engine<'_> {
         told.values = self.values(id);
         let values: Vec<(usize, String)> =
             self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-        for read in self.described_by(id).into_iter().flat_map(|target| read_out_of(self.pipeline, target, &values)) {
-            told.read_out_of.extend(Some(read).filter(|read| !told.read_out_of.contains(read)));
-        }
+        let targets = self.described_by(id).into_iter();
+        told.read_out_of = each_once(targets.flat_map(|target| read_out_of(self.pipeline, target, &values)));
         told.list_failures = self.list_failures(id);
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
     }

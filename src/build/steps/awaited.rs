@@ -4,6 +4,7 @@
 use crate::pipeline::model::TargetId;
 
 use super::StepId;
+use super::values::made_list;
 use crate::build::engine::Engine;
 use crate::build::outcome::Status;
 
@@ -21,10 +22,9 @@ impl Engine<'_> {
         if tells_all && axes.clone().any(|axis| self.is_read_without(target, axis, values)) {
             return None;
         }
-        let parent =
-            axes.clone().filter_map(|axis| self.parent_step(target, axis, value)).find(|&s| self.is_to_come(s));
-        if let Some(step) = parent {
-            return Some((self.steps.label(step), self.standing_of(step), step));
+        let mut parents = axes.clone().filter_map(|axis| Some((axis, self.parent_step(target, axis, value)?)));
+        if let Some((axis, step)) = parents.find(|&(_, step)| self.is_to_come(step)) {
+            return Some((self.list_in(step, target, axis), self.standing_of(step), step));
         }
         // Of a parent that has no steps yet either, its own parent is what is to be built.
         let (parent, first) = axes.clone().find_map(|axis| self.unborn(target, axis, values))?;
@@ -77,7 +77,7 @@ impl Engine<'_> {
         self.asked_behind(step).is_some() && (self.was_absent(step) || self.bytes_to_read(step, 0).is_some())
     }
 
-    /// The label of what an axis reads out of, where that itself is still to come, and what has to be built for that.
+    /// The name of what an axis reads out of, where that itself is still to come, and what has to be built for that.
     fn unborn(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<(String, StepId)> {
         let (parent, theirs) = self.read_from(target, axis, values)?;
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
@@ -85,6 +85,6 @@ impl Engine<'_> {
             let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
             step.or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
         })?;
-        Some((self.label_of(parent, &theirs), first))
+        Some((made_list(self.pipeline, target, axis, values)?, first))
     }
 }

@@ -80,7 +80,7 @@ impl Engine<'_> {
     }
 
     /// The values that an axis of a target has by a step that is there to be read; of one that is absent, there are none.
-    fn values_read_out_of(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
+    pub(crate) fn values_read_out_of(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
         let AxisKind::From { read, output, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
         let mut known = lock(&self.axis_values.read);
         let values = || {

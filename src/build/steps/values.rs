@@ -1,8 +1,9 @@
 //! The values that targets have, as paths and records tell them: their names, and what they are read out of.
 
-use crate::pipeline::model::{AxisKind, Pipeline, TargetId};
+use crate::pipeline::model::{AxisKind, Binding, Pattern, Pipeline, TargetId};
+use crate::pipeline::pattern;
 
-use super::printable;
+use super::{StepId, printable};
 use crate::build::engine::Engine;
 
 /// The values of a target's bindings, as a path tells them.
@@ -11,7 +12,7 @@ pub(crate) type Values = Vec<(usize, String)>;
 /// A binding's name, its value, and the digest that came with that.
 pub(crate) type Value = (String, String, Option<String>);
 
-/// What values of a target are read out of, each list or step once.
+/// What values of a target are read out of, each list once: of a step that makes several files, each of these.
 pub(crate) fn read_out_of(pipeline: &Pipeline, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
     let this = &pipeline.targets[target];
     let lists = this.axes.iter().filter_map(|axis| match &axis.kind {
@@ -20,10 +21,44 @@ pub(crate) fn read_out_of(pipeline: &Pipeline, target: TargetId, values: &[(usiz
         kind => list_of(kind).map(str::to_owned),
     });
     // There may be no such step any more.
-    let parents = (0..this.axes.len()).filter_map(|axis| read_from(pipeline, target, axis, values));
-    let labels =
-        parents.map(|(parent, theirs)| label(&pipeline.targets[parent].name, &named(pipeline, parent, &theirs)));
-    lists.chain(labels).collect()
+    let made = (0..this.axes.len()).filter_map(|axis| made_list(pipeline, target, axis, values));
+    each_once(lists.chain(made))
+}
+
+/// The few that there are, each once, in their order.
+pub(crate) fn each_once(lists: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    lists.for_each(|list| all.extend(Some(list).filter(|list| !all.contains(list))));
+    all
+}
+
+/// What an axis reads out of, by the name of the step that makes it; where that makes several files, with the one that is
+/// read. In both, `{name}` stands for a value that is not known.
+pub(crate) fn made_list(
+    pipeline: &Pipeline,
+    target: TargetId,
+    axis: usize,
+    values: &[(usize, String)],
+) -> Option<String> {
+    let AxisKind::From { output, .. } = pipeline.targets[target].axes[axis].kind else { return None };
+    let (parent, theirs) = read_from(pipeline, target, axis, values)?;
+    let step = label(&pipeline.targets[parent].name, &named(pipeline, parent, &theirs));
+    Some(match pipeline.targets[parent].outputs.as_slice() {
+        several @ [_, _, ..] => {
+            format!("{} of {step}", partly_filled(pipeline, parent, &several[output].pattern, &theirs))
+        }
+        _ => step,
+    })
+}
+
+/// A pattern of a target's bindings, filled as far as their values are known.
+pub(crate) fn partly_filled(pipeline: &Pipeline, target: TargetId, of: &Pattern, known: &[(usize, String)]) -> String {
+    let value = |(at, binding): (usize, &Binding)| {
+        let known = known.iter().find(|(b, _)| *b == at).map(|(_, value)| value.clone());
+        known.unwrap_or_else(|| format!("{{{}}}", binding.name))
+    };
+    let values: Vec<String> = pipeline.targets[target].bindings.iter().enumerate().map(value).collect();
+    pattern::fill(of, &values.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// The same of any values of a target, as records keep it: with the names of the bindings for their values.
@@ -93,6 +128,23 @@ impl Engine<'_> {
         values: &[(usize, String)],
     ) -> Option<(TargetId, Values)> {
         read_from(self.pipeline, target, axis, values)
+    }
+
+    /// The step that an axis of a target reads out of; where it makes several files, with the one that is read.
+    pub(crate) fn list_in(&self, step: StepId, target: TargetId, axis: usize) -> String {
+        self.one_of_several(step, target, axis).unwrap_or_else(|| self.steps.label(step))
+    }
+
+    /// The same as a place where values are.
+    pub(crate) fn in_list(&self, step: StepId, target: TargetId, axis: usize) -> String {
+        let all = || format!("what {} makes", self.steps.label(step));
+        self.one_of_several(step, target, axis).unwrap_or_else(all)
+    }
+
+    fn one_of_several(&self, step: StepId, target: TargetId, axis: usize) -> Option<String> {
+        let AxisKind::From { output, .. } = self.pipeline.targets[target].axes[axis].kind else { return None };
+        let several = self.paths(step).len() > 1;
+        several.then(|| format!("{} of {}", self.path(step, output), self.steps.label(step)))
     }
 
     pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {
