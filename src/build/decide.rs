@@ -188,7 +188,7 @@ impl Engine<'_> {
         let Some(record) = record else {
             let work =
                 if question.is_some() { Work::Ask } else { self.make_or_restore(id, compiled, None, !is_settled) };
-            let reasons = self.unrecorded(id, &outputs, not_adopted, &work);
+            let reasons = self.unrecorded(id, &outputs, not_adopted);
             return run(reasons, work, self.keyed(id, fresh_record, None));
         };
         let answer = record.answer.filter(|_| Some(record.question) == question);

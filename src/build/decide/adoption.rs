@@ -6,7 +6,7 @@ use crate::store::{Digest, Sha256};
 
 use super::parts::made_part;
 use super::upstream::Upstream;
-use super::{Decision, Outputs, Work};
+use super::{Decision, Outputs};
 use crate::build::clock;
 use crate::build::engine::{Compiled, Engine, Mode};
 use crate::build::files::{self, Look};
@@ -85,20 +85,13 @@ impl Engine<'_> {
         records.any(|told| told.why.is_some() && told.last_made() > written)
     }
 
-    /// Why a step runs of which there is no record: what is there all the same, and why that is not taken over.
-    pub(crate) fn unrecorded(&self, id: StepId, outputs: &Outputs, why: Option<String>, work: &Work) -> Reasons {
+    /// Why a step runs of which there is no record: what is there all the same, and why that is not taken over. Whether the
+    /// store has what it makes is no cause, and not always known before.
+    pub(crate) fn unrecorded(&self, id: StepId, outputs: &Outputs, why: Option<String>) -> Reasons {
         let there = outputs.looks.iter().find(|(_, look)| !matches!(look, Look::Missing));
-        let missing = match there {
-            Some((path, _)) => {
-                let why = why.unwrap_or_else(|| UNTOLD.to_owned());
-                Reason::MissingRecord { what: self.state.path(*path).to_owned(), why }
-            }
-            None if matches!(work, Work::Restore(_)) => {
-                Reason::MissingRecord { what: "what it makes".to_owned(), why: "in the store".to_owned() }
-            }
-            None => return Reason::FirstBuild.into(),
-        };
-        let mut reasons = Reasons::from(missing);
+        let Some((path, _)) = there else { return Reason::FirstBuild.into() };
+        let why = why.unwrap_or_else(|| UNTOLD.to_owned());
+        let mut reasons = Reasons::from(Reason::MissingRecord { what: self.state.path(*path).to_owned(), why });
         if self.forced(id) {
             reasons.add(Reason::Forced);
         }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::store::state::{PathId, StepRecord};
 
-use super::key::Template;
+use super::key::{Template, input_name};
+use super::parts::made_name;
 use crate::build::engine::Engine;
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
@@ -94,7 +95,11 @@ impl Engine<'_> {
     }
 
     /// That a step's outputs stand in another order than in its record.
-    pub(crate) fn reordered_outputs(&self, id: StepId, were: &[&str]) -> Option<Reason> {
+    pub(crate) fn reordered_outputs(&self, id: StepId, record: &StepRecord, were: &[&str]) -> Option<Reason> {
+        // A record that lost its first output to `clean` is kept by another one; its parts stand as they were made.
+        let place = |path: &&str| record.parts.iter().position(|part| part.name == made_name(input_name(path)));
+        let mut were = were.to_vec();
+        were.sort_by_key(|path| place(path).unwrap_or(usize::MAX));
         let are: Vec<&str> = self.paths(id).collect();
         let same = are.len() == were.len() && are.iter().all(|path| were.contains(path));
         let (from, to) = (Some(were.join(", ")), Some(are.join(", ")));

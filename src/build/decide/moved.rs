@@ -53,7 +53,7 @@ impl Engine<'_> {
         moved_entries.retain(|(_, [then, now])| then != now);
         let are_edited = changes.has_other_entries();
         let mut found = changes.finish(&outputs, |hash| self.input_of(hash));
-        found.extend(self.reordered_outputs(id, &outputs));
+        found.extend(self.reordered_outputs(id, record, &outputs));
         found.extend(old.as_ref().into_iter().flat_map(|old| self.turned_outputs(id, old, &compiled.template)));
         if are_edited && !std::mem::take(&mut moved_entries).is_empty() && !found.iter().any(tells_inputs) {
             found.push(rearranged(old.as_ref(), &compiled.template));

@@ -115,15 +115,37 @@ targets:
     assert_says(&project.run(&["plan"]).stdout, &[&format!("run      some@n=one  {says}"), "n=two  first build"]);
     let report = project.build(&[]);
     assert_eq!(report.step("some@n=one").reason(), says);
-    // What was forgotten with its record comes back from the store.
+    // What was forgotten with its record comes back from the store, which is no cause.
     project.edit("[one, two]", "[one]");
     project.run(&["clean", "--orphans", "--yes"]);
     project.edit("[one]", "[one, two]");
-    let says = "missing record: what it makes is there, in the store";
-    assert_says(&project.run(&["plan"]).stdout, &[&format!("restore  some@n=two  {says}")]);
+    assert_says(&project.run(&["plan"]).stdout, &["restore  some@n=two  first build"]);
     let report = project.build(&[]);
     assert_eq!(report.step("some@n=two").outcome, outcome::RESTORED);
-    assert_eq!(report.step("some@n=two").reason(), says);
+    assert_eq!(report.step("some@n=two").reason(), "first build");
+}
+
+#[test]
+fn a_step_that_comes_back_while_its_input_is_made_again_has_one_cause_before_and_after() {
+    let project = Project::new(
+        "version: 1
+targets:
+  n: {rule: command, inputs: [list.txt], run: \"wc -l < {in} > {out}\", output: n, cache: false}
+  t: {rule: command, foreach: {k: {lines: list.txt}}, inputs: [n], run: \"cat {in} > {out}\", output: \"t/{k}\"}
+",
+    );
+    project.write("list.txt", "a\nb\n");
+    project.build(&[]);
+    project.write("list.txt", "a\n");
+    project.build(&[]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    project.write("list.txt", "a\nb\n");
+    assert_says(&project.run(&["plan"]).stdout, &["run      t@k=b  first build\n"]);
+    let report = project.build(&[]);
+    assert_eq!(report.step("t@k=b").outcome, outcome::RESTORED);
+    assert_eq!(report.step("t@k=b").reason(), "first build");
+    let told = "  last made first build\n            restored from the store, without being run\n";
+    assert_says(&project.explain("t@k=b"), &[told]);
 }
 
 #[test]

@@ -211,3 +211,28 @@ targets:
     }
     assert!(project.exists("r/y.c") && project.exists("r/x.c"));
 }
+
+#[test]
+fn what_was_kept_of_several_outputs_since_it_was_edited_is_told_as_that_once_its_step_is_back() {
+    let project = Project::new(
+        "version: 1
+targets:
+  p: {rule: command, foreach: {k: {lines: list.txt}}, run: \"echo {k} | tee {out.l} > {out.n}\", output: {l: \"r/{k}.l\", n: \"r/{k}.n\"}}
+",
+    );
+    project.write("list.txt", "a\nb\n");
+    project.build(&[]);
+    project.write("r/b.n", "by hand\n");
+    project.write("list.txt", "a\n");
+    project.build(&[]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(!project.exists("r/b.l") && project.exists("r/b.n"));
+    project.write("list.txt", "a\nb\n");
+    let told = project.explain("p@k=b");
+    assert!(told.contains("  because   missing output: r/b.l\n  because   changed output: r/b.n, "), "{told}");
+    assert!(!told.contains("changed parameter"), "{told}");
+    // That its list is in another order is told as that, all the same.
+    project.edit("{l: \"r/{k}.l\", n: \"r/{k}.n\"}", "{n: \"r/{k}.n\", l: \"r/{k}.l\"}");
+    let told = project.explain("p@k=b");
+    assert!(told.contains("changed parameter: output, from \"r/b.l, r/b.n\" to \"r/b.n, r/b.l\""), "{told}");
+}
