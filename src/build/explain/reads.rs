@@ -116,7 +116,7 @@ impl Engine<'_> {
     }
 
     /// The files that a step makes, or would make if another one did not, too.
-    fn files_of(&self, step: StepId) -> Vec<String> {
+    pub(crate) fn files_of(&self, step: StepId) -> Vec<String> {
         if !self.clashes.contains_key(&step) || !self.steps.outputs(step).is_empty() {
             return self.paths(step).map(str::to_owned).collect();
         }

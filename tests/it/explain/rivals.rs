@@ -260,3 +260,26 @@ targets:
     assert_says(&told, &["again if  q is no more in etc/one: then there is no such step\n"]);
     assert!(!told.contains("etc/two"), "{told}");
 }
+
+#[test]
+fn what_two_steps_come_to_make_is_not_gone_for_what_reads_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [./in.txt], run: \"cp {in} {out}\", output: list.txt}
+  p: {rule: command, foreach: {k: {from: list, lines: true}}, run: \"echo p > {out}\", output: \"r/{k}\"}
+  q: {rule: command, run: \"echo q > {out}\", output: r/c}
+  use: {rule: command, inputs: [r/c], run: \"cp {in} {out}\", output: use.txt}
+  all: {rule: command, inputs: [q], run: \"cat {in} > {out}\", output: all.txt}
+",
+    );
+    project.write("in.txt", "a\n");
+    project.build(&[]);
+    project.write("in.txt", "a\nc\n");
+    project.build_exits(exit::FAILED, &[]);
+    for reader in ["use", "all"] {
+        let told = project.explain(reader);
+        assert_says(&told, &[": blocked\n", "two steps for one file: r/c", "  input     r/c ("]);
+        assert!(!told.contains("an input is gone"), "{told}");
+    }
+}
