@@ -10,6 +10,8 @@ use crate::build::steps::values::{Value, Values, each_once, filled, label, read_
 
 /// What is said of an output that is not what was made.
 const CHANGED: &str = "changed since";
+/// The same of one that is not there.
+const GONE: &str = "gone";
 
 impl Engine<'_> {
     /// A record that no target's output is of.
@@ -110,13 +112,20 @@ impl Engine<'_> {
         self.became_of(path).map_or_else(|| path.to_owned(), |fate| format!("{path} ({fate})"))
     }
 
+    /// The recorded outputs of a step that are not there any more.
+    pub(super) fn missing_of(&self, path: &str) -> Vec<String> {
+        let record = self.state.step(path).filter(|record| record.absent.is_none());
+        let outputs = record.into_iter().flat_map(|record| std::iter::once(path.to_owned()).chain(record.more_outputs));
+        outputs.filter(|output| self.became_of(output) == Some(GONE)).collect()
+    }
+
     /// Whether a recorded output is not what it was.
     pub(crate) fn became_of(&self, path: &str) -> Option<&'static str> {
         let full = self.pipeline.root.join(path);
         let folder = std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_dir());
         let known = self.state.file(path);
         match (files::look_at_output(&full, known, folder), known) {
-            (Look::Missing, _) => Some("gone"),
+            (Look::Missing, _) => Some(GONE),
             (Look::Same(_), _) => None,
             (Look::Hashed(now), Some(known)) if now.content == known.content => None,
             (Look::Hashed(_) | Look::Unusable(_), _) => Some(CHANGED),

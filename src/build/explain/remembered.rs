@@ -13,6 +13,7 @@ use super::record::may_have_had;
 use super::{Explanation, Standing};
 use crate::build::decide::key::has_read;
 use crate::build::engine::Engine;
+use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::steps::values::{Values, label, read_out_of};
 
@@ -239,6 +240,8 @@ impl Engine<'_> {
         told.list_failures = self.list_failures_of(target);
         if let Some(compiled) = &self.rules[target] {
             told.tell_as_it_is_now(&compiled.template);
+            let missing = self.missing_of(path);
+            told.reasons.extend(missing.into_iter().map(Reason::MissingOutput));
             self.tell_to_come(target, compiled, &mut told, path);
         }
         Some(told)

@@ -372,3 +372,26 @@ targets:
     project.write("w", "b\n");
     assert_says(&project.explain("burnt/b"), &["pending\n", "  help      `layermill build list` builds that\n"]);
 }
+
+#[test]
+fn a_pending_step_tells_which_of_its_outputs_are_gone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [./in.txt], run: \"cp {in} {out}\", output: list.txt}
+  p: {rule: command, foreach: {k: {from: list, lines: true}}, run: \"echo {k} | tee {out.l} > {out.n}\", output: {l: \"r/{k}.l\", n: \"r/{k}.n\"}}
+",
+    );
+    project.write("in.txt", "a\nb\n");
+    project.build(&[]);
+    project.write("in.txt", "b\na\n");
+    project.edit("cp {in}", "cat {in} >");
+    project.remove("list.txt");
+    project.remove("r/b.n");
+    assert_says(&project.explain("p@k=b"), &["p@k=b: pending\n  because   missing output: r/b.n\n  says "]);
+    let told = project.explain("p@k=a");
+    assert!(told.contains("p@k=a: pending\n") && !told.contains("because"), "{told}");
+    project.edit("echo {k} |", "echo {k}. |");
+    let causes = "  because   changed parameter: run, from \"echo {k} ";
+    assert_says(&project.explain("p@k=b"), &[causes, "\n  because   missing output: r/b.n\n"]);
+}
