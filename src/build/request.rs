@@ -53,14 +53,6 @@ impl Asked {
         }
     }
 
-    /// The path of the file, where that is what was named.
-    pub fn path(&self) -> Option<&str> {
-        match self {
-            Self::Output(path, _) => Some(path),
-            Self::Target(_) | Self::Steps(..) => None,
-        }
-    }
-
     /// The targets that it may be of.
     pub fn targets(&self) -> Vec<TargetId> {
         match self {
@@ -299,7 +291,7 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             makers.for_each(|values| want(pipeline, wanted, *of, &values));
         }
     }
-    for StepsOf { target: of, values } in &this.after {
+    for StepsOf { target: of, values, .. } in &this.after {
         want(pipeline, wanted, *of, values);
     }
     for (position, axis) in this.axes.iter().enumerate() {

@@ -172,7 +172,7 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
         for (target, _) in own.after {
             match &pipeline.targets[target] {
                 group @ Target { rule: None, .. } => after.extend(group.members()),
-                _ => after.push(StepsOf { target, values: Vec::new() }),
+                _ => after.push(StepsOf { target, values: Vec::new(), path: None }),
             }
         }
         (pipeline.targets[id].inputs, pipeline.targets[id].after) = (inputs, after);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use petgraph::graph::DiGraph;
 
-use super::pattern::joined;
+use super::pattern::{fill, joined};
 use super::problem::Span;
 
 /// A position in [`Pipeline::targets`].
@@ -102,7 +102,11 @@ impl Target {
         let inputs = if self.rule.is_none() { self.inputs.as_slice() } else { &[] };
         inputs.iter().filter_map(|input| match &input.kind {
             // A group has no values: a path in it is one file's.
-            InputKind::Target { target, on, .. } => Some(StepsOf { target: *target, values: joined(on, &[]) }),
+            InputKind::Target { target, on, .. } => Some(StepsOf {
+                target: *target,
+                values: joined(on, &[]),
+                path: input.path.as_ref().map(|path| fill(path, &[])),
+            }),
             InputKind::Path(_) => None,
         })
     }
@@ -218,8 +222,9 @@ pub enum InputKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepsOf {
     pub target: TargetId,
-    /// The values of the steps that are meant: of all of them, unless one was named by its path.
+    /// The values of the steps that are meant: of all of them, unless one was named by the path of a file that it makes.
     pub values: Vec<(usize, String)>,
+    pub path: Option<String>,
 }
 
 /// One output of a target.

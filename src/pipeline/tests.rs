@@ -182,7 +182,7 @@ fn groups() {
         })
         .collect();
     assert_eq!(kinds, ["Some(\"x\") tags 1", "Some(\"x\") one 0", "Some(\"x\") f"]);
-    assert_eq!(all.after, [StepsOf { target: 3, values: vec![] }]);
+    assert_eq!(all.after, [StepsOf { target: 3, values: vec![], path: None }]);
     // Nothing waits for the last one alone.
     assert_eq!(p.default, [4]);
     assert!(first("  g: {inputs: [./f], output: x}\n").starts_with("`output` in a target without a rule @ output & g"));
@@ -350,7 +350,7 @@ fn inputs() {
             "dir [] false"
         ]
     );
-    assert_eq!(t.after, [StepsOf { target: 2, values: vec![] }]);
+    assert_eq!(t.after, [StepsOf { target: 2, values: vec![], path: None }]);
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl Engine<'_> {
     }
 
     /// What is only waited for, and what is the matter with it.
-    pub(crate) fn waited_for(&self, StepsOf { target, values }: &StepsOf) -> String {
+    pub(crate) fn waited_for(&self, StepsOf { target, values, .. }: &StepsOf) -> String {
         let name = self.label_of(*target, values);
         let mut steps = self.steps.rows[*target].steps.iter().filter(|&&step| self.is_of(*target, values, step));
         let mut trouble = || steps.find_map(|&step| self.trouble(step));

@@ -25,6 +25,22 @@ impl Engine<'_> {
             || matches!(asked, Asked::Target(target) if stands_for_it(&self.pipeline.targets[*target]))
     }
 
+    /// The paths by which alone a step was asked for, or a group names it; `None` where it is asked for as a whole.
+    pub(crate) fn paths_asked(&self, asked: &[Asked], id: StepId) -> Option<Vec<String>> {
+        let by_path = |asked: &Asked| -> Option<Vec<String>> {
+            match asked {
+                Asked::Output(path, _) => Some(vec![path.clone()]),
+                Asked::Target(group) if !self.is_named(asked, id) => {
+                    let members = self.pipeline.targets[*group].members();
+                    members.filter(|of| self.is_of(of.target, &of.values, id)).map(|of| of.path).collect()
+                }
+                Asked::Target(_) | Asked::Steps(..) => None,
+            }
+        };
+        let paths: Option<Vec<_>> = asked.iter().filter(|asked| self.is_asked(asked, id)).map(by_path).collect();
+        Some(paths?.concat())
+    }
+
     /// Whether a step is one of a target with these values, also where it goes by another target that describes it.
     pub(crate) fn is_of(&self, target: TargetId, values: &[(usize, String)], id: StepId) -> bool {
         let own = self.steps.step(id).target as usize;
@@ -175,6 +191,9 @@ impl Engine<'_> {
         let told = named.filter_map(|(flag, asked)| {
             let why = match self.steps_asked(asked).as_slice() {
                 [] if self.targets_asked(asked).into_iter().any(|target| self.may_get_steps(target)) => return None,
+                [] if self.targets_asked(asked).iter().all(|&target| self.rules[target].is_none()) => {
+                    "no step makes what it names"
+                }
                 [] => "it is not among what is built",
                 steps if flag == "--refresh" && !steps.iter().any(|&id| self.is_asked_anew(id)) => {
                     "it asks no source by itself; `--force` makes it again"
@@ -186,8 +205,11 @@ impl Engine<'_> {
         told.collect()
     }
 
+    /// The steps that were asked for, without those of groups, which make nothing.
     fn steps_asked(&self, asked: &Asked) -> Vec<StepId> {
-        (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).filter(|&id| self.is_asked(asked, id)).collect()
+        let makes = |id: &StepId| self.rules[self.steps.step(*id).target as usize].is_some();
+        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        ids.filter(makes).filter(|&id| self.is_asked(asked, id)).collect()
     }
 
     /// The targets that what was asked for may be of, with those that a group stands for.

@@ -8,7 +8,7 @@ use crate::store::state::PathId;
 use super::graph::{Edge, Graph, Node, Reach};
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
-use crate::build::request::{self, Asked, Unknown};
+use crate::build::request::{self, Unknown};
 use crate::build::session::{BuildError, Order, Session, looked};
 use crate::build::steps::StepId;
 use crate::build::steps::expand::{parent_of, parents_of};
@@ -94,12 +94,10 @@ fn lies_under(path: &str, folder: &str) -> bool {
 
 /// Those of a step's several outputs that were asked for, where it was asked for by these alone.
 fn outputs_asked<'e>(engine: &'e Engine<'_>, order: &Order, id: StepId) -> Option<HashSet<&'e str>> {
-    let mut all = HashSet::new();
-    for asked in order.asked.iter().filter(|asked| engine.is_asked(asked, id)) {
-        let Asked::Output(path, _) = asked else { return None };
-        // Where it is not found, the step is taken as a whole: nothing is left out by mistake.
-        all.insert(engine.paths(id).find(|output| lies_under(path, output))?);
-    }
+    let named = engine.paths_asked(&order.asked, id)?;
+    // Where one is not found, the step is taken as a whole: nothing is left out by mistake.
+    let outputs = named.iter().map(|path| engine.paths(id).find(|output| lies_under(path, output)));
+    let all: HashSet<&str> = outputs.collect::<Option<_>>()?;
     (engine.paths(id).nth(1).is_some() && !all.is_empty()).then_some(all)
 }
 

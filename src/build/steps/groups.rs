@@ -24,7 +24,7 @@ impl Engine<'_> {
                     self.need_group_set(*of, &on.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
                 }
             }
-            for StepsOf { target: of, values } in &this.after {
+            for StepsOf { target: of, values, .. } in &this.after {
                 self.need_group_set(*of, &values.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
             }
             for of in parents_of(this).collect::<Vec<_>>() {

@@ -236,7 +236,7 @@ impl Engine<'_> {
                 (None, InputKind::Path(_)) => unreachable!("a path is direct"),
             }
         }
-        for StepsOf { target: of, values } in &this.after {
+        for StepsOf { target: of, values, .. } in &this.after {
             waits.push(self.join_group(*of, values));
         }
     }

@@ -17,9 +17,8 @@ use crate::build::engine::Engine;
 use crate::build::events::Silence;
 use crate::build::files::place::Placer;
 use crate::build::files::{self, Look, folders};
-use crate::build::request::{self, Asked};
+use crate::build::request;
 use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
-use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 
 /// An output that has a record.
@@ -98,14 +97,14 @@ pub fn outputs_of(session: &Session, order: &Order) -> Result<Candidates, BuildE
         let recorded = engine.steps.outputs(id).first().is_some_and(|&path| engine.state.step_key_at(path).is_some());
         let files = engine.steps.outputs(id).iter().filter(|&&path| engine.state.file_at(path).is_some());
         let files: Vec<String> = files.filter(|_| recorded).map(|&path| engine.state.path(path).to_owned()).collect();
-        if let Some(named) = engine.named_by_path(order, id) {
-            made_with.extend(files.iter().map(|file| (file.clone(), Note::MadeWith(named.clone()))));
+        let named = engine.paths_asked(&order.asked, id).unwrap_or_default();
+        let is_named =
+            |file: &str| named.iter().any(|path| folders::around(path).chain([path.as_str()]).any(|p| p == file));
+        for file in files.iter().filter(|file| !is_named(file)) {
+            made_with.extend(named.first().map(|first| (file.clone(), Note::MadeWith(first.clone()))));
         }
         paths.extend(files);
     }
-    order.asked.iter().filter_map(Asked::path).for_each(|named| {
-        folders::around(named).chain([named]).for_each(|path| drop(made_with.remove(path)));
-    });
     let list = judged(&session.pipeline.root, &engine.state, paths, made_with);
     Ok(Candidates { list, untold: Vec::new(), are_orphans: false })
 }
@@ -152,13 +151,6 @@ impl Engine<'_> {
         }
         paths.retain(|path| is_orphan(path));
         paths
-    }
-
-    /// Where a step was asked for by a path alone: that.
-    fn named_by_path(&self, order: &Order, id: StepId) -> Option<String> {
-        let mut asked = order.asked.iter().filter(|asked| self.is_asked(asked, id));
-        let first = asked.next()?.path()?;
-        asked.all(|asked| asked.path().is_some()).then(|| first.to_owned())
     }
 
     /// The targets of which it is not told at all what steps there will be, by their number.

@@ -59,6 +59,9 @@ fn force_makes_again_what_a_group_names() {
         assert_eq!(built.step("part@n=1").reason(), "forced by hand");
     }
     project.build(&["--force=inner", "part"]).assert_only(&MEMBERS[1..]);
+    project.edit("targets:\n", "targets:\n  files: {inputs: [text.txt]}\n");
+    let run = project.run(&["plan", "--force=files", "files", "note"]).exits(exit::DONE);
+    assert!(run.stdout.contains("`--force=files` does nothing: no step makes what it names"), "{run}");
     let run = project.run(&["plan", "--force=inner", "note"]).exits(exit::DONE);
     assert!(run.stdout.contains("`--force=inner` does nothing: it is not among what is built"), "{run}");
 }
@@ -101,4 +104,26 @@ fn the_other_verbs_take_a_group_for_what_it_names() {
     assert!(!told.contains("r/part/2"), "{told}");
     let run = project.run(&["graph", "release", "--steps", "--needed-by"]).exits(exit::DONE);
     assert!(run.stdout.contains("pub") && !run.stdout.contains("part@n=2"), "{run}");
+}
+
+#[test]
+fn of_several_outputs_a_group_names_the_one_whose_path_is_in_it() {
+    let project = Project::new(
+        "version: 1
+targets:
+  both: {rule: command, run: \"echo h > {out.h}; echo c > {out.c}\", output: {h: r/x.h, c: r/x.c}}
+  heads: {inputs: [r/x.h]}
+  whole: {inputs: [heads, both]}
+  reads_h: {rule: command, inputs: [r/x.h], run: \"cp {in} {out}\", output: r/h}
+  reads_c: {rule: command, inputs: [r/x.c], run: \"cp {in} {out}\", output: r/c}
+",
+    );
+    project.build(&["reads_h", "reads_c", "whole"]);
+    let clean = |asked: &str| project.run(&["clean", "-n", asked]).exits(exit::DONE).stdout;
+    let others = "remove  r/x.c, which is made with r/x.h\nremove  r/x.h\n2 outputs would be removed\n";
+    assert_eq!([clean("heads"), clean("r/x.h")], [others; 2]);
+    assert_eq!(clean("whole"), "remove  r/x.c\nremove  r/x.h\n2 outputs would be removed\n");
+    let needed_by = |asked| nodes(&project, &["--steps", "--needed-by", asked]);
+    assert!(needed_by("heads").contains(&"reads_h".to_owned()) && !needed_by("heads").contains(&"reads_c".to_owned()));
+    assert!(needed_by("whole").contains(&"reads_c".to_owned()));
 }
