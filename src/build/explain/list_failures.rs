@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use crate::pipeline::model::TargetId;
 
 use crate::build::engine::Engine;
+use crate::build::failures::Failed;
+use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::steps::StepId;
 use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::Wait;
@@ -45,7 +47,7 @@ impl Engine<'_> {
     /// How a step failed, or all that it waits for.
     fn failures_behind(&self, step: StepId) -> Vec<String> {
         let told = |root: StepId| {
-            let failed = self.failure_of(root, &self.failures)?;
+            let failed = self.failure_of(root, &self.failures).filter(|failed| self.tries_again(root, failed))?;
             let label = self.steps.label(root);
             Some(match failed.running {
                 true => format!("{label}: {}", failed.message),
@@ -54,6 +56,17 @@ impl Engine<'_> {
         };
         let roots = if self.at_risk(step).is_some() { self.roots_at_risk(vec![step]) } else { vec![step] };
         roots.into_iter().filter_map(told).collect()
+    }
+
+    /// Whether the next build comes to do what failed: a list that stands as it was made, or is made again from the answer
+    /// that it has, asks no source for it.
+    fn tries_again(&self, step: StepId, failed: &Failed) -> bool {
+        let work = self.accounts.get(&step).and_then(|account| account.work);
+        match self.steps.step(step).status {
+            Status::Stale if failed.asked() => work == Some(ASK),
+            Status::Stale => work != Some(RESTORE),
+            status => status.blocks(),
+        }
     }
 
     /// The steps that failed, or were put off, when they were last tried, and without which a build does not come to what a

@@ -214,12 +214,22 @@ targets:
     registry.stop();
     project.build_exits(exit::FAILED, &[]);
     ["tags@repo=library/redis", layers].iter().for_each(|step| failed(step, "repos"));
-    // A list of tags is one, too; what is to be read again waits for it.
+    // A list of tags is one, too, where it is to be asked for again.
+    let list = "tags@repo=library/redis";
     project.edit("repo: {from: repos, json: ''}", "repo: [library/redis]");
     project.build_exits(exit::FAILED, &["tags", "--refresh=tags"]);
-    failed(layers, "tags@repo=library/redis");
+    let refreshed = project.run(&["explain", layers, "--refresh"]).exits(exit::DONE).stdout;
+    assert_says(&refreshed, &[&format!("            {list} failed when it was last tried: {url} cannot be reached")]);
+    // One that stands, or is made again from its answer, is not.
+    let unasked = || {
+        let told = project.explain(layers);
+        assert!(!told.contains("failed when it was last tried"), "{told}");
+    };
+    unasked();
     project.remove("tags/library/redis.json");
-    failed(layers, "tags@repo=library/redis");
+    unasked();
+    project.edit("output: \"tags/", "fresh: digest, output: \"tags/");
+    failed(layers, list);
 }
 
 #[test]
