@@ -32,7 +32,6 @@ use self::schedule::Schedule;
 use self::settings::Settings;
 use super::clock::Clock;
 use super::decide::Run;
-use super::decide::around::FoldersToCome;
 use super::decide::key::Template;
 use super::decide::risk::FailedSteps;
 use super::events::{Event, Listener, Progress};
@@ -140,8 +139,6 @@ pub(super) struct Engine<'p> {
     pub asked_behind: Mutex<HashMap<StepId, Option<StepId>>>,
     /// The outputs of all targets, once one is looked for.
     pub makers: OnceLock<Makers<'p>>,
-    /// Targets whose folders may come to lie around what others name, once that is looked for.
-    pub folders_to_come: OnceLock<FoldersToCome>,
     /// The steps that values were read out of.
     pub by_values: ByValues,
     /// Paths by the hashes that records have of them, once one is asked for.

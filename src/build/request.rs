@@ -291,6 +291,14 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             makers.for_each(|values| want(pipeline, wanted, *of, &values));
         }
     }
+    for other in this.inputs.iter().flat_map(|input| &input.others) {
+        let known = |(b, mine): &(usize, Pattern)| Some((*b, fill_known(mine, &value_of)?));
+        let theirs: Vec<(usize, String)> = other.on.iter().filter_map(known).collect();
+        // All steps of a target are not made for what may be one of them.
+        if !theirs.is_empty() || pipeline.targets[other.target].bindings.is_empty() {
+            want(pipeline, wanted, other.target, &theirs);
+        }
+    }
     for StepsOf { target: of, values, .. } in &this.after {
         want(pipeline, wanted, *of, values);
     }

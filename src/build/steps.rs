@@ -204,6 +204,11 @@ impl<'p> Steps<'p> {
         self.makers.get(path.index()).map(|m| m.0).filter(|m| m & Maker::FILE == 0)
     }
 
+    /// A step of which an output lies in a folder at this path.
+    pub fn writing_in(&self, path: PathId) -> Option<StepId> {
+        self.folders.get(&path).copied()
+    }
+
     /// Whether a step makes or reads what lies at a path.
     pub fn is_known(&self, path: PathId) -> bool {
         self.makers.get(path.index()).is_some_and(|&maker| maker != Maker::UNKNOWN)

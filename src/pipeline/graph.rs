@@ -3,19 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
-use petgraph::algo::kosaraju_scc;
+use petgraph::algo::{DfsSpace, has_path_connecting, kosaraju_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::inputs::{Wants, join};
-use super::model::{AxisKind, Edge, Input, InputKind, Pipeline, StepsOf, Target, TargetId};
+use super::model::{AxisKind, Edge, Input, InputKind, Meets, Pipeline, StepsOf, Target, TargetId};
 use super::problem::{Problems, Span};
 
 /// Fills in the graph, the order, the default, and each target's inputs. Where there is a circle, it is reported, and
 /// the order is that of the file.
 pub(super) fn build(
     pipeline: &mut Pipeline,
-    wants: Vec<Wants>,
+    mut wants: Vec<Wants>,
     default: Option<Vec<TargetId>>,
     problems: &mut Problems,
 ) {
@@ -55,12 +55,40 @@ pub(super) fn build(
         });
     }
     circles(&graph, &places, &pipeline.targets, problems);
+    other_ways(&mut graph, &mut wants, &pipeline.targets);
     pipeline.order = order(&graph);
     expand_groups(pipeline, wants);
     pipeline.default =
         default.unwrap_or_else(|| (0..pipeline.targets.len()).filter(|id| !needed.contains(id)).collect());
     pipeline.default.dedup();
     pipeline.graph = graph;
+}
+
+/// Adds what has to come first where a path may be made in several ways: the target that makes it, or what it is seen by
+/// whether there is a folder. What needs the target that names the path cannot come before that, and is no way.
+fn other_ways(graph: &mut DiGraph<TargetId, Edge>, wants: &mut [Wants], targets: &[Target]) {
+    let mut space = DfsSpace::new(&*graph);
+    for (id, wants) in wants.iter_mut().enumerate() {
+        let this = NodeIndex::new(id);
+        for input in &mut wants.inputs {
+            input.others.retain(|other| {
+                let first: Vec<NodeIndex> = match other.meets {
+                    Meets::AsOne => vec![NodeIndex::new(other.target)],
+                    Meets::InFolder => targets[other.target].parents().map(NodeIndex::new).collect(),
+                };
+                let comes_later =
+                    first.iter().any(|&first| has_path_connecting(&*graph, this, first, Some(&mut space)));
+                if !comes_later {
+                    for &first in &first {
+                        if !graph.contains_edge(first, this) {
+                            graph.add_edge(first, this, Edge::Perhaps);
+                        }
+                    }
+                }
+                !comes_later
+            });
+        }
+    }
 }
 
 /// Reports a circle for each knot of targets that wait for each other.
@@ -161,8 +189,8 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
                             }
                             path => path.clone(),
                         };
-                        let path = member.path.clone();
-                        inputs.push(Input { name: input.name.clone(), path, kind, span: input.span });
+                        let (path, others) = (member.path.clone(), member.others.clone());
+                        inputs.push(Input { name: input.name.clone(), path, kind, others, span: input.span });
                     }
                 }
                 _ => inputs.push(input),

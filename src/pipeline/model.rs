@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use petgraph::graph::DiGraph;
+use petgraph::algo::has_path_connecting;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeFiltered;
 
 use super::pattern::{fill, joined};
 use super::problem::Span;
@@ -35,6 +37,14 @@ pub struct Pipeline {
     pub order: Vec<TargetId>,
 }
 
+impl Pipeline {
+    /// Whether a target is sure to be made after another, whatever paths turn out to be.
+    pub fn comes_after(&self, later: TargetId, earlier: TargetId) -> bool {
+        let sure = EdgeFiltered::from_fn(&self.graph, |edge| *edge.weight() != Edge::Perhaps);
+        has_path_connecting(&sure, NodeIndex::new(earlier), NodeIndex::new(later), None)
+    }
+}
+
 /// Why one target waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
@@ -44,6 +54,8 @@ pub enum Edge {
     Axis,
     /// `after:` orders and is not hashed.
     After,
+    /// What the producer makes may turn out to be a path that the consumer names, or to be around or in it.
+    Perhaps,
 }
 
 /// An entry under `sources:`.
@@ -100,14 +112,24 @@ impl Target {
     /// What a group stands for, groups in it replaced by what these do; of what is no group, nothing.
     pub fn members(&self) -> impl Iterator<Item = StepsOf> + '_ {
         let inputs = if self.rule.is_none() { self.inputs.as_slice() } else { &[] };
-        inputs.iter().filter_map(|input| match &input.kind {
+        inputs.iter().flat_map(|input| {
+            let meant = match &input.kind {
+                InputKind::Target { target, on, .. } => Some((target, on)),
+                InputKind::Path(_) => None,
+            };
+            let others = input.others.iter().filter(|other| other.meets == Meets::AsOne);
+            let all = meant.into_iter().chain(others.map(|other| (&other.target, &other.on)));
             // A group has no values: a path in it is one file's.
-            InputKind::Target { target, on, .. } => Some(StepsOf {
-                target: *target,
-                values: joined(on, &[]),
-                path: input.path.as_ref().map(|path| fill(path, &[])),
-            }),
-            InputKind::Path(_) => None,
+            let path = input.path.as_ref().map(|path| fill(path, &[]));
+            all.map(move |(&target, on)| StepsOf { target, values: joined(on, &[]), path: path.clone() })
+        })
+    }
+
+    /// The targets that its axes read values from.
+    pub fn parents(&self) -> impl Iterator<Item = TargetId> + '_ {
+        self.axes.iter().filter_map(|axis| match axis.kind {
+            AxisKind::From { target, .. } => Some(target),
+            _ => None,
         })
     }
 }
@@ -201,7 +223,27 @@ pub struct Input {
     /// The path that it was named by, also where some target makes that.
     pub path: Option<Pattern>,
     pub kind: InputKind,
+    /// What else the path may turn out to be: which it is, is seen by the lists of values.
+    pub others: Vec<Other>,
     pub span: Span,
+}
+
+/// Another way in which steps of a target may come to make a path that is named as an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub target: TargetId,
+    /// The values that such a step has, as far as the path tells them.
+    pub on: Vec<(usize, Pattern)>,
+    pub meets: Meets,
+}
+
+/// How an output and a path that is named meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meets {
+    /// They are one file.
+    AsOne,
+    /// The path lies in a folder that is the output, or the output in a folder at the path.
+    InFolder,
 }
 
 #[derive(Clone, Debug)]

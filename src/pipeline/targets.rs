@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use petgraph::algo::has_path_connecting;
-use petgraph::graph::NodeIndex;
-
 use super::axes::Resolved;
 use super::inputs::Made;
 use super::known::Known;
 use super::makers::Makers;
-use super::model::{Binding, Freshness, Name, Node, Part, Pattern, Pipeline, Target, TargetId, Text};
+use super::model::{Binding, Freshness, Name, Node, Part, Pattern, Pipeline, Target, Text};
 use super::names::check_name;
 use super::node::without;
 use super::problem::{Problem, Problems, Span, suggest};
@@ -91,9 +88,7 @@ fn check_made_sources(pipeline: &Pipeline, entries: &[(Name, Node)], problems: &
         let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: source.span };
         let made = makers.find(&pattern, id).map(|(maker, _)| maker);
         let all = made.into_iter().chain(makers.folders_around(&pattern)).chain(makers.writing_in(path));
-        let waits =
-            |maker: TargetId| has_path_connecting(&pipeline.graph, NodeIndex::new(maker), NodeIndex::new(id), None);
-        if let Some(maker) = all.into_iter().find(|&maker| maker != id && !waits(maker)) {
+        if let Some(maker) = all.into_iter().find(|&maker| maker != id && !pipeline.comes_after(id, maker)) {
             let maker = &pipeline.targets[maker].name;
             problems
                 .at(

@@ -12,6 +12,22 @@ pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -
     values.iter().map(|(binding, value)| of_binding(targets, target, *binding, &known(value))).sum()
 }
 
+/// Whether a target is sure to have a step of these values: all of them stand in the pipeline.
+pub fn is_sure(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -> bool {
+    let bindings = targets.get(target).map_or(0, |target| target.bindings.len());
+    (0..bindings).all(|binding| {
+        let value = values.iter().find(|(b, _)| *b == binding).map(|(_, value)| known(value));
+        value.is_some_and(|value| stands_in_a_list(targets, target, binding, &value))
+    })
+}
+
+/// Whether a value is one of those that the pipeline itself gives a binding.
+fn stands_in_a_list(targets: &[Target], target: TargetId, binding: usize, value: &str) -> bool {
+    let axis = targets.get(target).and_then(|target| target.axes.get(target.bindings.get(binding)?.axis));
+    // What a value came with may have none of its own.
+    matches!(axis.map(|axis| &axis.kind), Some(AxisKind::List(values)) if values.iter().any(|listed| listed == value))
+}
+
 /// A value as it is known.
 fn known(value: &Pattern) -> String {
     let mut known = String::new();

@@ -1,86 +1,71 @@
-//! Files that are named in a folder which another target may make than the one that their path is taken for: what it is
-//! seen by whether there is such a step comes first.
-
-use std::collections::HashMap;
-
-use petgraph::algo::has_path_connecting;
-use petgraph::graph::NodeIndex;
+//! Paths that may turn out to be something else than what they are taken for: what it is seen by comes first.
 
 use crate::build::engine::Engine;
-use crate::build::files::folders;
 use crate::build::steps::StepId;
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::Wait;
-use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::model::{Meets, TargetId};
+use crate::pipeline::pattern;
 
-/// For each target, the others that may make folders around files which it names, and whose values may be read before it.
-pub(crate) type FoldersToCome = HashMap<TargetId, Vec<TargetId>>;
+type Values = Vec<(usize, String)>;
 
 impl Engine<'_> {
-    /// What has to be made before it is seen whether a step of another target than `of` makes a folder around a path that a
-    /// step names: what the values of such a step are read out of.
-    pub(super) fn list_of_folder_around(&self, id: StepId, of: TargetId, path: &str) -> Option<StepId> {
-        let targets = &self.pipeline.targets;
-        let others = self.folders_to_come().get(&(self.steps.step(id).target as usize))?;
-        let makers = others
-            .iter()
-            .filter(|&&other| other != of)
-            .flat_map(|&other| folders::makers_around(&targets[other], path).map(move |values| (other, values)));
-        let mut makers = makers.filter(|(other, values)| self.may_have(*other, values));
-        makers.find_map(|(other, values)| self.list_to_come(other, &values))
+    /// What has to be made before it is seen what the path at a place of a step's inputs is: what the values of a step are
+    /// read out of that may make it, or a folder around or in it.
+    pub(super) fn list_of_other(&self, id: StepId, position: usize) -> Option<StepId> {
+        let (values, input) = (self.steps.values_of(id), &self.steps.target(id).inputs[position]);
+        // What lies there as a file is no folder.
+        let is_file =
+            || input.path.as_ref().is_some_and(|path| self.pipeline.root.join(pattern::fill(path, &values)).is_file());
+        let may_be_folder = input.others.iter().any(|other| other.meets == Meets::InFolder) && !is_file();
+        let others = input.others.iter().filter(|other| other.meets == Meets::AsOne || may_be_folder);
+        let others = others.map(|other| (other.target, pattern::joined(&other.on, &values)));
+        let may_be =
+            |(target, theirs): &(TargetId, Values)| self.wanted[*target].is_wanted() && self.may_have(*target, theirs);
+        let others: Vec<_> = others.filter(may_be).collect();
+        let first =
+            |is: &dyn Fn(StepId) -> bool| others.iter().find_map(|(target, theirs)| self.list_of(*target, theirs, is));
+        // What cannot be had is met only once nothing else is to come.
+        first(&|list| !self.steps.step(list).status.is_done()).or_else(|| first(&|list| !self.is_settled(list)))
     }
 
-    /// Whether a list tells what folders there are around files that a step names.
-    pub(super) fn tells_folders(&self, id: StepId, list: StepId) -> bool {
-        let lists = |&other: &TargetId| parents_of(&self.pipeline.targets[other]);
-        let others = self.folders_to_come().get(&(self.steps.step(id).target as usize)).into_iter().flatten();
-        others.flat_map(lists).any(|target| target == self.steps.step(list).target as usize)
+    /// Whether a list tells what a path is that a step names.
+    pub(super) fn tells_what_is_named(&self, id: StepId, list: StepId) -> bool {
+        let list = self.steps.step(list).target as usize;
+        let mut others = self.steps.target(id).inputs.iter().flat_map(|input| &input.others);
+        others.any(|other| self.hangs_on(other.target, list))
     }
 
-    /// Whether it is still to be seen what folders there are around files that a step names.
-    pub(crate) fn waits_for_folders(&self, id: StepId) -> bool {
-        let is_open = |list| self.steps.is_open(list) && self.tells_folders(id, list);
+    /// Whether it is still to be seen what a path is that a step names.
+    pub(crate) fn waits_for_names(&self, id: StepId) -> bool {
+        let is_open = |list| self.steps.is_open(list) && self.tells_what_is_named(id, list);
         self.steps.slots_of(id).iter().any(|slot| matches!(slot.wait, Wait::Step(list) if is_open(list)))
     }
 
-    /// A step that is to be made before it is seen whether a target has a step of these values.
-    fn list_to_come(&self, target: TargetId, values: &[(usize, String)]) -> Option<StepId> {
+    /// Whether the values of a target, or those that they come with, are read out of steps of another.
+    fn hangs_on(&self, target: TargetId, list: TargetId) -> bool {
+        self.pipeline.targets[target].parents().any(|parent| parent == list || self.hangs_on(parent, list))
+    }
+
+    /// A step of this kind that is made before it is seen whether a target has a step of these values.
+    fn list_of(&self, target: TargetId, values: &[(usize, String)], is: &dyn Fn(StepId) -> bool) -> Option<StepId> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| match self.parent_step(target, axis, value) {
-            Some(list) => (!self.is_settled(list)).then_some(list),
-            None => {
-                let (parent, theirs) = self.read_from(target, axis, values)?;
-                self.list_to_come(parent, &theirs)
-            }
+        (0..self.pipeline.targets[target].axes.len()).find_map(|axis| {
+            let (parent, theirs) = self.read_from(target, axis, values)?;
+            let is_one = theirs.len() == self.pipeline.targets[parent].bindings.len();
+            let list = match is_one {
+                true => self.parent_step(target, axis, value).filter(|&list| is(list)),
+                false => self.steps.rows[parent]
+                    .steps
+                    .iter()
+                    .copied()
+                    .find(|&list| self.has_values(list, &theirs) && is(list)),
+            };
+            list.or_else(|| self.list_of(parent, &theirs, is))
         })
     }
 
-    fn folders_to_come(&self) -> &FoldersToCome {
-        self.folders_to_come.get_or_init(|| {
-            let targets = &self.pipeline.targets;
-            let mut graph = self.pipeline.graph.map(|_, _| (), |_, _| ());
-            let mut to_come = FoldersToCome::new();
-            let is_read = |target: TargetId| parents_of(&targets[target]).next().is_some();
-            for (id, target) in targets.iter().enumerate() {
-                let named = target.inputs.iter().filter_map(|input| match (&input.path, &input.kind) {
-                    (Some(path), InputKind::Target { target: of, .. }) if is_read(*of) => Some((path, *of)),
-                    _ => None,
-                });
-                for (path, of) in named {
-                    let others = self.makers().folders_around(path);
-                    for other in others.into_iter().filter(|&other| other != of && is_read(other)) {
-                        let lists: Vec<NodeIndex> = parents_of(&targets[other]).map(NodeIndex::new).collect();
-                        let this = NodeIndex::new(id);
-                        // What needs this target cannot come before it.
-                        if lists.iter().any(|&list| has_path_connecting(&graph, this, list, None)) {
-                            continue;
-                        }
-                        graph.extend_with_edges(lists.iter().map(|&list| (list, this)));
-                        to_come.entry(id).or_default().push(other);
-                    }
-                }
-            }
-            to_come
-        })
+    fn has_values(&self, id: StepId, values: &[(usize, String)]) -> bool {
+        let own = self.steps.values_of(id);
+        values.iter().all(|(binding, value)| own[*binding] == value)
     }
 }

@@ -27,18 +27,31 @@ impl Engine<'_> {
         for &id in &ready {
             let target = self.steps.target(id);
             for (position, input) in target.inputs.iter().enumerate() {
-                let (Some(path), Wait::Group(waited), InputKind::Target { target: of, on, .. }) =
-                    (&input.path, self.steps.inputs_of(id)[position].wait, &input.kind)
-                else {
-                    continue;
+                let (waited, of, on) = match (self.steps.inputs_of(id)[position].wait, &input.kind) {
+                    (Wait::Group(group), InputKind::Target { target, on, .. }) => (group, target, on),
+                    (Wait::File(_), InputKind::Path(_)) => {
+                        waits |= !input.others.is_empty() && self.wait_for_list(id, position);
+                        continue;
+                    }
+                    _ => continue,
                 };
+                let Some(path) = &input.path else { continue };
                 let makes_folders = self.pipeline.targets[*of].outputs.iter().any(|output| output.folder);
                 let has_rows = !self.steps.groups[waited as usize].rows.is_empty();
-                if has_rows && !makes_folders || self.is_held_up(waited) {
+                if has_rows && !makes_folders {
                     continue;
                 }
                 let values = self.steps.values_of(id);
                 let path = pattern::fill(path, &values);
+                // Of what another makes, nothing hangs on a list that cannot be had.
+                let other = self.steps.find_path(&self.state, &path).filter(|_| !has_rows);
+                if let Some(step) = other {
+                    waits |= self.steps.set_wait(id, position, Wait::Step(step));
+                    continue;
+                }
+                if self.is_held_up(waited) {
+                    continue;
+                }
                 let joined = pattern::joined(on, &values);
                 // The step that it waits for may also be one that makes a folder around it.
                 if has_rows && self.join_group(*of, &joined) == Wait::Group(waited) {
@@ -46,14 +59,11 @@ impl Engine<'_> {
                 }
                 let wait = match self.around_it(*of, &joined, &path) {
                     Some(group) => Wait::Group(group),
+                    None if self.wait_for_list(id, position) => {
+                        waits = true;
+                        continue;
+                    }
                     None => {
-                        if let Some(list) = self.list_of_folder_around(id, *of, &path) {
-                            self.steps.wait_also(id, &[Wait::Step(list)]);
-                            if !self.steps.step(list).status.is_done() {
-                                waits = true;
-                                continue;
-                            }
-                        }
                         let path = self.state.intern(&path);
                         self.steps.wait_for_path(path)
                     }
@@ -65,6 +75,13 @@ impl Engine<'_> {
             ready.retain(|&id| self.steps.step(id).pending == 0);
         }
         ready
+    }
+
+    /// Lets a step wait for what it is seen by what a path is that it names; whether that is still to be made.
+    fn wait_for_list(&mut self, id: StepId, position: usize) -> bool {
+        let Some(list) = self.list_of_other(id, position) else { return false };
+        self.steps.wait_also(id, &[Wait::Step(list)]);
+        !self.steps.step(list).status.is_done()
     }
 
     /// The file that an entry of `inputs:` names, where a step may come to make it and none does as of the last build. What
@@ -175,6 +192,16 @@ impl Engine<'_> {
     /// be named by, the pipeline's check has said so; this path might have been a folder itself.
     pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
         let input = self.steps.target(id).inputs.get(position)?;
+        let folder = self.steps.files[file as usize];
+        if let Some(writer) =
+            self.steps.writing_in(folder).filter(|&writer| self.steps.step(writer).target != self.steps.step(id).target)
+        {
+            let (folder, target) = (self.state.path(folder), &self.steps.target(writer).name);
+            return Some(Decision::Failed {
+                message: format!("the input {folder} is a folder that {} writes in", self.steps.label(writer)),
+                help: Some(format!("name the target, `{target}`, and what else is read in there")),
+            });
+        }
         if !matches!(input.kind, InputKind::Target { .. }) {
             return None;
         }

@@ -66,7 +66,7 @@ impl Engine<'_> {
             let deferred = if only_waits { &mut held_back_by } else { &mut deferred };
             let end = match slot.wait {
                 Wait::Step(step) => {
-                    let decides = || reads || self.tells_folders(id, step);
+                    let decides = || reads || self.tells_what_is_named(id, step);
                     upstream.stale.extend(Some(step).filter(|&step| self.steps.is_open(step) && decides()));
                     match self.steps.step(step).status {
                         status if status.fails() && !partial => Some(self.blocked(step)),

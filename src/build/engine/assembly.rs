@@ -103,7 +103,6 @@ pub(crate) fn engine<'p>(
             axis_values: AxisValues::default(),
             asked_behind: Mutex::default(),
             makers: OnceLock::new(),
-            folders_to_come: OnceLock::new(),
             by_values: ByValues::default(),
             input_names: OnceLock::new(),
             stored: OnceLock::new(),

@@ -141,7 +141,7 @@ impl Engine<'_> {
             }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, kept_from, Some(message), help);
-                self.mark_perhaps(id, self.is_in_doubt(id) || self.waits_for_folders(id));
+                self.mark_perhaps(id, self.is_in_doubt(id) || self.waits_for_names(id));
                 self.keep_failure(id, None, false);
                 self.settle_told(id, Status::Failed, listener);
             }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use petgraph::Direction;
+use petgraph::visit::EdgeRef;
 
 use crate::pipeline::model::{Edge as TargetEdge, Pipeline, TargetId};
 use crate::pipeline::pattern;
@@ -93,6 +94,7 @@ pub fn targets(session: &Session, order: &Order, reach: Reach) -> Graph {
                 TargetEdge::Input => "input",
                 TargetEdge::Axis => "axis",
                 TargetEdge::After => "after",
+                TargetEdge::Perhaps => continue,
             };
             graph.edges.push(Edge { from, to, kind });
         }
@@ -112,7 +114,11 @@ fn walk(
     let mut left = depth.unwrap_or(usize::MAX);
     while !ring.is_empty() && left > 0 {
         let near = |target: TargetId| {
-            let near = pipeline.graph.neighbors_directed(petgraph::graph::NodeIndex::new(target), direction);
+            let edges = pipeline.graph.edges_directed(petgraph::graph::NodeIndex::new(target), direction);
+            let near = edges.filter(|edge| *edge.weight() != TargetEdge::Perhaps).map(|edge| match direction {
+                Direction::Outgoing => edge.target(),
+                Direction::Incoming => edge.source(),
+            });
             near.map(|node| pipeline.graph[node]).collect::<Vec<_>>()
         };
         ring = ring.into_iter().flat_map(near).filter(|&target| met.insert(target)).collect();

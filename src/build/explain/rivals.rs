@@ -1,8 +1,5 @@
 //! Several targets that make one file: those that describe the same step, and those that undo each other's work.
 
-use petgraph::algo::has_path_connecting;
-use petgraph::graph::NodeIndex;
-
 use crate::pipeline::makers::readings;
 use crate::pipeline::model::{InputKind, Pattern, StepsOf, TargetId};
 use crate::pipeline::pattern;
@@ -114,11 +111,8 @@ impl Engine<'_> {
 
     /// Whether a step that all of these describe would wait for itself: one of them is only made after what needs another.
     pub(crate) fn wait_for_each_other(&self, targets: &[TargetId]) -> bool {
-        let needs = |later: TargetId, earlier: TargetId| {
-            has_path_connecting(&self.pipeline.graph, NodeIndex::new(earlier), NodeIndex::new(later), None)
-        };
         let mut after = targets.iter().flat_map(|&target| &self.pipeline.targets[target].after);
-        after.any(|later| targets.iter().any(|&earlier| needs(later.target, earlier)))
+        after.any(|later| targets.iter().any(|&earlier| self.pipeline.comes_after(later.target, earlier)))
     }
 
     /// Whether two targets describe the same steps, where they have the same values.

@@ -123,7 +123,9 @@ impl Engine<'_> {
         for (path, output) in self.paths(maker).zip(&self.steps.target(maker).outputs) {
             let inside = format!("{path}/");
             let within = self.finders.by_path.range(inside.clone()..).take_while(|(path, _)| path.starts_with(&inside));
-            let found = self.finders.by_path.get_key_value(path).into_iter().chain(within.filter(|_| output.folder));
+            let around = folders::around(path).filter_map(|folder| self.finders.by_path.get_key_value(folder));
+            let found = self.finders.by_path.get_key_value(path).into_iter();
+            let found = found.chain(within.filter(|_| output.folder)).chain(around);
             refused.extend(found.flat_map(|(path, finders)| finders.iter().map(move |&finder| (finder, path.clone()))));
         }
         for (finder, path) in refused {
@@ -196,7 +198,10 @@ impl Engine<'_> {
                     }
                     (self.steps.label(maker), self.steps.step(maker).target as usize)
                 }
-                None => self.maker_elsewhere(file)?,
+                None => match self.writer_in(id, file) {
+                    Some(writer) => (self.steps.label(writer), self.steps.step(writer).target as usize),
+                    None => self.maker_elsewhere(file)?,
+                },
             };
             // What names the target already names others of its steps, or of their outputs.
             let names = |input: &Input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target);
@@ -209,6 +214,14 @@ impl Engine<'_> {
                 ..Failure::new(format!("the command read {file}, which {maker} makes, and its target does not say so"))
             })
         })
+    }
+
+    /// A step that writes in a folder, of which another one does not read anything there by its inputs.
+    fn writer_in(&self, id: StepId, folder: &str) -> Option<StepId> {
+        let writer = self.steps.writing_in(self.state.find(folder)?).filter(|&writer| writer != id)?;
+        let mut declared = false;
+        self.each_input(id, &mut |_, input, _| declared |= folders::around(input).any(|around| around == folder));
+        (!declared).then_some(writer)
     }
 
     /// The step that made a file in an earlier build, and its target, where this one was not asked for it: those that are

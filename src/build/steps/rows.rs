@@ -249,6 +249,8 @@ impl Engine<'_> {
             .map(|target| {
                 let path = |input: &Input| match &input.kind {
                     InputKind::Path(path) => Some(path.clone()),
+                    // What else it may be is seen only while building.
+                    InputKind::Target { .. } if !input.others.is_empty() => None,
                     InputKind::Target { target: of, on, .. } if self.joins_directly(target, *of, on.len()) => {
                         let by = |b: usize| on.iter().find(|(theirs, _)| *theirs == b).map(|(_, mine)| mine);
                         pattern::compose(&self.pipeline.targets[*of].outputs[0].pattern, by)
