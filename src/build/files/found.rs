@@ -188,6 +188,10 @@ impl Engine<'_> {
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
     pub(crate) fn undeclared<'f>(&self, id: StepId, mut found: impl Iterator<Item = &'f str>) -> Option<Failure> {
         found.find_map(|file| {
+            if let Some(writer) = self.writer_in(id, file) {
+                let (label, name) = (self.steps.label(writer), &self.steps.target(writer).name);
+                return Some(not_said(&format!("{file}, in which {label} writes"), name));
+            }
             let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
                 Some((maker, path)) => {
@@ -198,10 +202,7 @@ impl Engine<'_> {
                     }
                     (self.steps.label(maker), self.steps.step(maker).target as usize)
                 }
-                None => match self.writer_in(id, file) {
-                    Some(writer) => (self.steps.label(writer), self.steps.step(writer).target as usize),
-                    None => self.maker_elsewhere(file)?,
-                },
+                None => self.maker_elsewhere(file)?,
             };
             // What names the target already names others of its steps, or of their outputs.
             let names = |input: &Input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target);
@@ -209,10 +210,7 @@ impl Engine<'_> {
                 true => file,
                 false => self.pipeline.targets[target].name.as_str(),
             };
-            Some(Failure {
-                help: Some(format!("add `{name}` to the `inputs` of this target")),
-                ..Failure::new(format!("the command read {file}, which {maker} makes, and its target does not say so"))
-            })
+            Some(not_said(&format!("{file}, which {maker} makes"), name))
         })
     }
 
@@ -279,5 +277,13 @@ impl Engine<'_> {
             std::iter::once(Reason::ChangedInput { input: path.clone(), from, to }).chain(inside).collect()
         });
         changed.collect()
+    }
+}
+
+/// What a command read is made by what its target does not name.
+fn not_said(read: &str, add: &str) -> Failure {
+    Failure {
+        help: Some(format!("add `{add}` to the `inputs` of this target")),
+        ..Failure::new(format!("the command read {read}, and its target does not say so"))
     }
 }

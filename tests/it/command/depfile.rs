@@ -200,3 +200,29 @@ fn a_plan_tells_no_run_for_what_a_step_brings_back_of_what_a_command_found() {
         plan.assert_only(&["gen"]);
     }
 }
+
+#[test]
+fn a_found_folder_in_which_another_step_writes_has_to_be_declared() {
+    for list in ["[a, b]", "{lines: names}", "{from: list, lines: true}"] {
+        let gen_ = format!(
+            "  gen: {{rule: command, foreach: {{k: {list}}}, inputs: [\"in/{{k}}\"], run: \"sleep 0.1; cp {{in}} {{out}}\", output: \"gen/{{k}}/x\"}}\n"
+        );
+        let p = project(&format!(
+            r#"  list: {{rule: command, inputs: [./names], run: "cp {{in}} {{out}}", output: list}}
+{gen_}  dep: {{rule: command, inputs: [./src], run: "cat gen/a/* > {{out}}; echo 'x: gen/a' > {{out}}.d", depfile: "{{out}}.d", output: dep}}
+"#
+        ));
+        p.write("names", "a\nb\n");
+        ["in/a", "in/b", "src"].iter().for_each(|path| p.write(path, "1\n"));
+        p.build(&["gen"]);
+        let report = p.build_exits(exit::FAILED, &[]);
+        let says = report.step("dep").message.clone().unwrap_or_default();
+        assert!(says.contains("the command read gen/a, in which gen@k=a writes"), "{list}: {says}");
+        p.edit("inputs: [./src]", "inputs: [./src, gen]");
+        p.build(&[]);
+        p.write("in/a", "2\n");
+        p.build(&[]);
+        assert_eq!(p.read("dep"), "2\n", "{list}");
+        p.build(&[]).assert_nothing_done();
+    }
+}
