@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::backwards;
-use super::model::{AxisKind, Binding, InputKind, Meets, Other, Output, Part, Pattern, Read, Target, TargetId, Text};
+use super::model::{AxisKind, Binding, Output, Pattern, Read, Target, TargetId};
+use super::others::below;
 use super::pattern::{end_backwards, literal, start};
 use super::values;
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
 pub struct Makers<'a> {
-    targets: &'a [Target],
-    outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate<'a>>>>,
+    pub(super) targets: &'a [Target],
+    pub(super) outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate<'a>>>>,
 }
 
 type Candidate<'a> = (TargetId, &'a Output);
@@ -48,54 +49,6 @@ impl<'a> Makers<'a> {
             (rank.is_some() || id != reader).then_some((order, on))
         });
         found.min_by_key(|(order, _)| *order).map(|((.., id), on)| (id, on))
-    }
-
-    /// What else the path of an input may turn out to be, where it is not sure to be what it is taken for: other files, or
-    /// the same one by other values, and what lies around or in it.
-    pub fn others(&self, path: &Pattern, reader: TargetId, taken_for: &InputKind) -> Vec<Other> {
-        let taken_for = match taken_for {
-            InputKind::Target { target, on, .. } if values::is_sure(self.targets, *target, on) => return Vec::new(),
-            InputKind::Target { target, on, .. } => Some((*target, on)),
-            InputKind::Path(_) => None,
-        };
-        let mut others = Vec::new();
-        let mut add = |target: TargetId, on: Join, meets: Meets| {
-            let is_known = taken_for.is_some_and(|(known, by)| known == target && *by == on && meets == Meets::AsOne);
-            let other = Other { target, on, meets };
-            if target != reader && !is_known && !others.contains(&other) {
-                others.push(other);
-            }
-        };
-        let may_be = |target: TargetId, on: &Join| values::rank(self.targets, target, on).is_some();
-        for (target, output) in self.candidates(path) {
-            backwards::each_unified(path, &output.pattern, &mut |on| {
-                if may_be(target, &on) {
-                    add(target, on, Meets::AsOne);
-                }
-                true
-            });
-        }
-        let inside = below(path);
-        let mut in_folder = |target: TargetId, path: &Pattern, output: &Pattern| {
-            backwards::each_unified(path, output, &mut |mut on| {
-                if may_be(target, &on) {
-                    on.retain(|(binding, _)| *binding != REST);
-                    // Of a value that goes on below the folder, no more is known than that.
-                    let goes_on = on.iter().any(|(_, value)| value.parts.contains(&Part::Binding(REST)));
-                    add(target, if goes_on { Vec::new() } else { on }, Meets::InFolder);
-                }
-                true
-            });
-        };
-        for (target, output) in shorter(&self.outputs, &start(path)).flat_map(BTreeMap::values).flatten() {
-            if output.folder {
-                in_folder(*target, path, &below(&output.pattern));
-            }
-            folders_of(&output.pattern).iter().for_each(|folder| in_folder(*target, path, folder));
-            // A value may hold a `/`, and go on below the folder.
-            up_to_values(&output.pattern).for_each(|value| in_folder(*target, &inside, &value));
-        }
-        others
     }
 
     /// How an output of a target is at `path`: of several ways, the first of those that are the likeliest, or, where no
@@ -187,7 +140,7 @@ impl<'a> Makers<'a> {
     }
 
     /// The outputs that start and end as `path` does.
-    fn candidates(&self, path: &Pattern) -> impl Iterator<Item = Candidate<'a>> {
+    pub(super) fn candidates(&self, path: &Pattern) -> impl Iterator<Item = Candidate<'a>> {
         let (start, end) = (start(path), end_backwards(path));
         let found: Vec<Candidate> =
             shorter(&self.outputs, &start).flat_map(|ends| shorter(ends, &end)).flatten().copied().collect();
@@ -212,7 +165,7 @@ fn may_be_empty(targets: &[Target], target: TargetId, binding: usize) -> bool {
 }
 
 /// What is kept under a text that this one begins with.
-fn shorter<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item = &'m T> {
+pub(super) fn shorter<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item = &'m T> {
     let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     ends.filter_map(|end| map.get(&text[..end])).collect::<Vec<_>>().into_iter()
 }
@@ -224,39 +177,9 @@ fn longer<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
-/// A binding of nobody's stands for the rest of a path.
-const REST: usize = usize::MAX;
-
 /// Whether a path may lie below a file.
 fn lies_in(inner: &Pattern, file: &Pattern) -> bool {
     backwards::unify(inner, &below(file)).is_some()
-}
-
-/// What lies below a path.
-fn below(path: &Pattern) -> Pattern {
-    let mut below = path.clone();
-    below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(REST)]);
-    below
-}
-
-/// The folders that a file lies in, whose ends stand in its pattern.
-fn folders_of(file: &Pattern) -> Vec<Pattern> {
-    let mut folders = Vec::new();
-    for (at, part) in file.parts.iter().enumerate() {
-        let Part::Text(text) = part else { continue };
-        let text = text.public();
-        for (end, _) in text.match_indices('/') {
-            let parts = file.parts[..at].iter().cloned().chain([Part::Text(Text::plain(&text[..end]))]);
-            folders.push(Pattern { parts: parts.collect(), span: file.span });
-        }
-    }
-    folders
-}
-
-/// A file's path up to the end of each value in it.
-fn up_to_values(file: &Pattern) -> impl Iterator<Item = Pattern> {
-    let ends = file.parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Binding(_))).map(|(at, _)| at);
-    ends.map(|end| Pattern { parts: file.parts[..=end].to_vec(), span: file.span })
 }
 
 /// Each once, in their order, without the target itself.

@@ -20,6 +20,7 @@ pub mod makers;
 pub mod model;
 mod names;
 pub mod node;
+mod others;
 mod outputs;
 pub mod paths;
 pub mod pattern;

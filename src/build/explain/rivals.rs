@@ -17,12 +17,9 @@ impl Engine<'_> {
         let makers = self.paths(id).flat_map(|path| self.makers().of(path));
         let shared: Vec<TargetId> =
             self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target).collect();
-        // Where its steps are all told, and it has not this one, it does not describe it.
-        let has_none = |target: TargetId, values: &[(usize, String)]| {
-            !shared.contains(&target) && self.describes(target, id) && self.is_sure_not_to_make(target, values)
-        };
+        // Where its steps are all told, and it has not this one, it does not make it.
         let may_make = |(target, values): &(TargetId, Vec<(usize, String)>)| {
-            self.may_have(*target, values) && !has_none(*target, values)
+            shared.contains(target) || !self.is_sure_not_to_make(*target, values)
         };
         let mut others: Vec<TargetId> = makers.filter(may_make).map(|(target, _)| target).collect();
         others.sort_unstable();

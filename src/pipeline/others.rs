@@ -1,0 +1,140 @@
+//! What else a path may turn out to be that is named as an input: which it is, is seen by the lists of values.
+
+use std::collections::BTreeMap;
+
+use super::backwards;
+use super::makers::{Join, Makers, shorter};
+use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
+use super::pattern::start;
+use super::values;
+
+/// A binding of nobody's stands for the rest of a path.
+const REST: usize = usize::MAX;
+
+impl Makers<'_> {
+    /// What else the path of an input may turn out to be, where it is not sure to be what it is taken for: other files, or
+    /// the same one by other values, and what lies around or in it.
+    pub fn others(&self, path: &Pattern, reader: TargetId, taken_for: &InputKind) -> Vec<Other> {
+        let taken_for = match taken_for {
+            InputKind::Target { target, on, .. } if values::is_sure(self.targets, *target, on) => return Vec::new(),
+            InputKind::Target { target, on, .. } => Some((*target, on)),
+            InputKind::Path(_) => None,
+        };
+        let mut others = Vec::new();
+        let mut add = |target: TargetId, on: Join, meets: Meets| {
+            let is_known = taken_for.is_some_and(|(known, by)| known == target && *by == on && meets == Meets::AsOne);
+            let other = Other { target, on, meets };
+            if target != reader && !is_known && !others.contains(&other) {
+                others.push(other);
+            }
+        };
+        let may_be = |target: TargetId, on: &Join| values::rank(self.targets, target, on).is_some();
+        for (target, output) in self.candidates(path) {
+            backwards::each_unified(path, &output.pattern, &mut |on| {
+                if may_be(target, &on) {
+                    add(target, on, Meets::AsOne);
+                }
+                true
+            });
+        }
+        let inside = below(path);
+        let mut in_folder = |target: TargetId, path: &Pattern, output: &Pattern| {
+            backwards::each_unified(path, output, &mut |mut on| {
+                if may_be(target, &on) {
+                    on.retain(|(binding, _)| *binding != REST);
+                    // Of a value that goes on below the folder, no more is known than that.
+                    let goes_on = on.iter().any(|(_, value)| value.parts.contains(&Part::Binding(REST)));
+                    add(target, if goes_on { Vec::new() } else { on }, Meets::InFolder);
+                }
+                true
+            });
+        };
+        for (target, output) in shorter(&self.outputs, &start(path)).flat_map(BTreeMap::values).flatten() {
+            if output.folder {
+                in_folder(*target, path, &below(&output.pattern));
+            }
+            folders_of(&output.pattern).iter().for_each(|folder| in_folder(*target, path, folder));
+            // A value may hold a `/`, and go on below the folder.
+            up_to_values(&output.pattern).for_each(|value| in_folder(*target, &inside, &value));
+        }
+        others
+    }
+}
+
+/// What lies below a path.
+pub(super) fn below(path: &Pattern) -> Pattern {
+    let mut below = path.clone();
+    below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(REST)]);
+    below
+}
+
+/// The folders that a file lies in, whose ends stand in its pattern.
+fn folders_of(file: &Pattern) -> Vec<Pattern> {
+    let mut folders = Vec::new();
+    for (at, part) in file.parts.iter().enumerate() {
+        let Part::Text(text) = part else { continue };
+        let text = text.public();
+        for (end, _) in text.match_indices('/') {
+            let parts = file.parts[..at].iter().cloned().chain([Part::Text(Text::plain(&text[..end]))]);
+            folders.push(Pattern { parts: parts.collect(), span: file.span });
+        }
+    }
+    folders
+}
+
+/// A file's path up to the end of each value in it.
+fn up_to_values(file: &Pattern) -> impl Iterator<Item = Pattern> {
+    let ends = file.parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Binding(_))).map(|(at, _)| at);
+    ends.map(|end| Pattern { parts: file.parts[..=end].to_vec(), span: file.span })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn what_else_a_path_may_turn_out_to_be_is_found() {
+        let others = |targets: &str, path: &str| {
+            let reads = format!("  reads: {{rule: command, inputs: ['{path}'], run: x, output: o}}\n");
+            let pipeline = good(&format!("version: 1\ntargets:\n{targets}{reads}"));
+            let of = pipeline.targets.iter().find(|t| t.name == "reads").expect("it is there");
+            let told = of.inputs[0].others.iter().map(|other| {
+                let theirs = &pipeline.targets[other.target];
+                let on = other.on.iter().map(|(b, value)| {
+                    format!(" {}={}", theirs.bindings[*b].name, super::super::pattern::template(value, &of.bindings))
+                });
+                let meets = if other.meets == Meets::AsOne { "" } else { " around or in it" };
+                format!("{}{}{meets}", theirs.name, on.collect::<String>())
+            });
+            told.collect::<Vec<_>>()
+        };
+        let target = |name: &str, list: &str, output: &str| {
+            format!("  {name}: {{rule: command, foreach: {{a: {list}, b: {list}}}, run: x, output: '{output}'}}\n")
+        };
+        let (read, written) = ("{lines: l}", "[x, y, z, x-y, y/z]");
+        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x-y-z"), ["t a=x b=y-z", "t around or in it"]);
+        let none: [&str; 0] = [];
+        assert_eq!(others(&target("t", written, "r/{a}-{b}"), "r/x-y-z"), none, "it is sure to be a=x-y b=z");
+        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x"), ["t around or in it"]);
+        let two = target("t", read, "r/{a}.{b}.t") + &target("u", read, "r/{a}.{b}");
+        let told = others(&two, "r/x.y.t");
+        assert_eq!(told, ["u a=x.y b=t", "u a=x b=y.t", "u around or in it", "t around or in it"]);
+        let folder = target("t", read, "r/{a}/{b}/") + &target("u", read, "r/{a}/{b}.t");
+        assert!(others(&folder, "r/x/y/z.t").contains(&"t a=x b=y around or in it".to_owned()));
+        let told = others(&target("t", read, "r/{a}/{b}/c"), "r/x/y");
+        assert_eq!(told, ["t a=x/y around or in it", "t a=x b=y around or in it", "t around or in it"]);
+        assert_eq!(others(&target("t", written, "r/{a}/{b}/c"), "r/x/w"), none);
+        assert_eq!(others(&target("t", read, "q/{a}/{b}"), "r/x/y"), none);
+    }
+
+    #[test]
+    fn what_needs_the_reader_of_a_path_is_no_way_to_make_it() {
+        let pipeline = good(
+            "version: 1\ntargets:\n  a: {rule: command, foreach: {n: {lines: l}}, run: x, output: 'r/{n}.t'}
+  b: {rule: command, foreach: {n: {lines: l}}, inputs: [reads], run: x, output: 'r/x/{n}.t'}
+  reads: {rule: command, inputs: [r/x/y.t], run: x, output: o}\n",
+        );
+        assert!(target(&pipeline, "reads").inputs[0].others.iter().all(|other| other.meets == Meets::InFolder));
+    }
+}
