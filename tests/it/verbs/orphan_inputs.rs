@@ -121,6 +121,25 @@ fn an_orphan_that_a_step_reads_is_marked_before_it_goes() {
 }
 
 #[test]
+fn an_output_that_its_step_has_no_more_is_an_orphan_that_is_read_before_that_is_made_again_too() {
+    let project = Project::new(
+        "version: 1
+targets:
+  two: {rule: command, run: \"echo 1 > {out.p}; echo 2 > {out.q}\", output: {p: r/p, q: r/q}}
+  n: {rule: command, inputs: [r/q], run: \"cp {in} {out}\", output: r/n}
+",
+    );
+    project.build(&[]);
+    project.edit("q: r/q", "q: r/q2");
+    let told = "n reads r/q, which two made and no step makes any more: a fresh checkout does not have it";
+    for _ in 0..2 {
+        assert!(project.run(&["plan"]).stdout.contains(&format!("orphan   {told}\n")));
+        assert!(project.explain("n").contains(told));
+        assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told]);
+    }
+}
+
+#[test]
 fn a_list_that_no_step_makes_any_more_is_warned_of_until_it_is_edited() {
     let list = "  lst: {rule: command, run: \"echo x > {out}\", output: r/l.txt}\n";
     let project = Project::new(&format!(
