@@ -70,8 +70,8 @@ fn other_causes(told: &Account, done: Option<&Account>, all_known: bool) -> Vec<
     // A `partial` input that was to come may have failed.
     let lacks = done.message.as_ref().is_some_and(|message| message.contains("made without"));
     let is_certain = |why: &&Reason| match why {
-        Reason::NewInput(_) | Reason::BackInput { .. } => all_known && !lacks,
-        Reason::Reordered { .. } | Reason::ChangedInputs { .. } | Reason::ChangedInput { .. } => all_known,
+        Reason::NewInput(_) | Reason::BackInput { .. } | Reason::Reordered { .. } => all_known && !lacks,
+        Reason::ChangedInputs { .. } | Reason::ChangedInput { .. } => all_known,
         why => !why.is_uncertain(),
     };
     let certain = told.reasons.iter().flat_map(Reasons::iter).filter(is_certain);

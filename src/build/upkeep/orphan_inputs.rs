@@ -18,9 +18,9 @@ impl Engine<'_> {
     /// The steps that read such files, each with those, in the order of the steps. Most often every record is of a step of
     /// now, and none has an output more than that: then nothing else is looked at.
     pub(crate) fn reads_of_orphans(&self) -> Vec<ReadsOrphans> {
-        let leaves_some = |&id: &StepId| !self.left_behind(id).is_empty();
-        let any_is_free = || self.state.step_ids().any(|id| self.steps.maker(id).is_none());
-        if !any_is_free() && !(self.have_several_outputs() && self.accounts.keys().any(leaves_some)) {
+        let is_free = |id| self.steps.maker(id).is_none();
+        let leaves_some = |&id: &StepId| self.have_several_outputs() && !self.left_behind(id).is_empty();
+        if !self.state.step_ids().any(is_free) && !self.accounts.keys().any(leaves_some) {
             return Vec::new();
         }
         let files = self.steps.files.par_iter().zip(&self.looks).enumerate();
