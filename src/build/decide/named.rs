@@ -1,7 +1,7 @@
 //! Inputs that are named by a path and turn out to be no step's of the target that may make it: files, and those that lie
 //! in a folder that a step makes.
 
-use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, TargetId};
 use crate::pipeline::pattern;
 
 use super::Decision;
@@ -171,19 +171,30 @@ impl Engine<'_> {
 
     /// Which value a target would need to make a file, and where that is not.
     fn lacks_value(&self, target: TargetId, path: &str) -> Option<String> {
-        let this = &self.pipeline.targets[target];
         let makers = self.makers().of(path);
         let (_, values) = makers.into_iter().find(|(maker, _)| *maker == target)?;
+        self.lacks_value_of(target, &values)
+    }
+
+    fn lacks_value_of(&self, target: TargetId, values: &[(usize, String)]) -> Option<String> {
+        let this = &self.pipeline.targets[target];
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         this.axes.iter().enumerate().find_map(|(position, axis)| {
-            let own = value(axis.binding)?;
             let parent = self.parent_step(target, position, value);
+            if let (None, Some((of, theirs))) = (parent, self.read_from(target, position, values)) {
+                return self.lacks_value_of(of, &theirs);
+            }
+            let own = value(axis.binding)?;
             let is_listed = || self.values_of_axis(target, position).is_none_or(|listed| listed.contains(own));
             let lacks = match parent {
-                Some(_) => self.is_read_without(target, position, &values),
+                Some(_) => self.is_read_without(target, position, values),
                 None => !is_listed(),
             };
-            let place = self.where_read(target, position, parent).filter(|_| lacks)?;
+            let place = match axis.kind {
+                AxisKind::List(_) => Some(format!("in the list of `{}`", this.bindings[axis.binding].name)),
+                _ => self.where_read(target, position, parent),
+            };
+            let place = place.filter(|_| lacks)?;
             Some(format!("{} is not {place}", printable(own)))
         })
     }

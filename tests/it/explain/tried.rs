@@ -156,3 +156,33 @@ fn a_file_that_was_missing_and_may_still_come_is_told_as_what_failed() {
     assert_says(&told, &["cmp: failed\n", "  because   an input is gone: r/img/9.json\n", "r/img/9.json is missing\n"]);
     assert!(!told.contains("has changed since"), "{told}");
 }
+
+#[test]
+fn what_makes_such_files_as_are_missing_is_named_with_the_list_that_lacks_the_value() {
+    let project = Project::new(
+        "version: 1
+targets:
+  t: {rule: command, foreach: {k: {lines: list.txt}}, run: \"echo {k} > {out}\", output: \"t/{k}\"}
+  d: {rule: command, foreach: {k: {lines: made.txt}, j: [p, q]}, run: \"echo {k} > {out}\", output: \"d/{k}/{j}\"}
+  e: {rule: command, foreach: {v: {from: d, lines: true}}, run: \"echo {v} > {out}\", output: \"e/{k}/{j}/{v}\"}
+  l: {rule: command, run: \"echo a > {out}\", output: made.txt}
+  use: {rule: command, inputs: [t/z], run: \"cp {in} {out}\", output: use.txt}
+",
+    );
+    project.write("list.txt", "a\n");
+    let cases = [
+        ("t/z", "`t` makes such files, but z is not in list.txt: "),
+        ("d/z/p", "`d` makes such files, but z is not in what l makes: "),
+        ("d/a/z", "`d` makes such files, but z is not in the list of `j`: "),
+        ("e/a/p/z", "`e` makes such files, but z is not in what d@k=a,j=p makes: "),
+        ("e/z/p/a", "`e` makes such files, but z is not in what l makes: "),
+        ("own/z", "no step makes it; put it there, or correct the path\n"),
+    ];
+    let mut before = "t/z";
+    for (path, help) in cases {
+        project.edit(&format!("inputs: [{before}]"), &format!("inputs: [{path}]"));
+        before = path;
+        let failed = project.run(&["build"]).exits(exit::FAILED);
+        assert_says(&failed.stderr, &[&format!("failed use: the input {path} is missing\n  help: {help}")]);
+    }
+}
