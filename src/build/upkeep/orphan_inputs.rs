@@ -19,8 +19,7 @@ impl Engine<'_> {
     /// now, and none has an output more than that: then nothing else is looked at.
     pub(crate) fn reads_of_orphans(&self) -> Vec<ReadsOrphans> {
         let is_free = |id| self.steps.maker(id).is_none();
-        let leaves_some = |&id: &StepId| self.have_several_outputs() && !self.left_behind(id).is_empty();
-        if !self.state.step_ids().any(is_free) && !self.accounts.keys().any(leaves_some) {
+        if !self.state.step_ids().any(is_free) && !self.leave_outputs_behind() {
             return Vec::new();
         }
         let files = self.steps.files.par_iter().zip(&self.looks).enumerate();
@@ -41,6 +40,11 @@ impl Engine<'_> {
             reads.extend(readers.map(|(step, files)| ReadsOrphans { step: self.steps.label(step), files }));
         }
         reads
+    }
+
+    /// Whether steps that are not simply up to date made more outputs than they have now.
+    pub(super) fn leave_outputs_behind(&self) -> bool {
+        self.have_several_outputs() && self.accounts.keys().any(|&id| !self.left_behind(id).is_empty())
     }
 
     /// The targets whose values are those of a list in a file that no step makes, each with that.

@@ -142,7 +142,8 @@ impl Engine<'_> {
         let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
         let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();
         // Most often every file is a step's first output, or read: then no record has to be read for further ones.
-        let further = self.state.live_ids().any(|id| is_free(id) && !self.steps.is_known(id));
+        let is_unread = |id| is_free(id) && !self.steps.is_known(id);
+        let further = self.state.live_ids().any(is_unread) || self.leave_outputs_behind();
         let mut paths = Vec::new();
         for id in self.state.step_ids() {
             paths.extend(self.steps.maker(id).is_none().then(|| self.state.path(id).to_owned()));

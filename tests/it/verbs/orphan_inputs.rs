@@ -135,6 +135,8 @@ targets:
     for _ in 0..2 {
         assert!(project.run(&["plan"]).stdout.contains(&format!("orphan   {told}\n")));
         assert!(project.explain("n").contains(told));
+        let listed = project.run(&["clean", "--orphans", "-n"]).stdout;
+        assert_eq!(listed, "remove  r/q, which n reads\n1 output would be removed\n");
         assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told]);
     }
 }
