@@ -285,10 +285,6 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             let theirs: Vec<(usize, String)> =
                 on.iter().filter_map(|(b, mine)| Some((*b, fill_known(mine, &value_of)?))).collect();
             want(pipeline, wanted, *of, &theirs);
-            // Another step of that target may make a folder that the file lies in.
-            let path = input.path.as_ref().and_then(|path| fill_known(path, &value_of)).unwrap_or_default();
-            let makers = folders::makers_around(&pipeline.targets[*of], &path);
-            makers.for_each(|values| want(pipeline, wanted, *of, &values));
         }
     }
     for other in this.inputs.iter().flat_map(|input| &input.others) {

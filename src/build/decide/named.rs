@@ -27,8 +27,8 @@ impl Engine<'_> {
         for &id in &ready {
             let target = self.steps.target(id);
             for (position, input) in target.inputs.iter().enumerate() {
-                let (waited, of, on) = match (self.steps.inputs_of(id)[position].wait, &input.kind) {
-                    (Wait::Group(group), InputKind::Target { target, on, .. }) => (group, target, on),
+                let waited = match (self.steps.inputs_of(id)[position].wait, &input.kind) {
+                    (Wait::Group(group), InputKind::Target { .. }) => group,
                     (Wait::File(_), InputKind::Path(_)) => {
                         waits |= !input.others.is_empty() && self.wait_for_list(id, position);
                         continue;
@@ -36,29 +36,14 @@ impl Engine<'_> {
                     _ => continue,
                 };
                 let Some(path) = &input.path else { continue };
-                let makes_folders = self.pipeline.targets[*of].outputs.iter().any(|output| output.folder);
-                let has_rows = !self.steps.groups[waited as usize].rows.is_empty();
-                if has_rows && !makes_folders {
+                if !self.steps.groups[waited as usize].rows.is_empty() {
                     continue;
                 }
-                let values = self.steps.values_of(id);
-                let path = pattern::fill(path, &values);
+                let path = pattern::fill(path, &self.steps.values_of(id));
                 // Of what another makes, nothing hangs on a list that cannot be had.
-                let other = self.steps.find_path(&self.state, &path).filter(|_| !has_rows);
-                if let Some(step) = other {
-                    waits |= self.steps.set_wait(id, position, Wait::Step(step));
-                    continue;
-                }
-                if self.is_held_up(waited) {
-                    continue;
-                }
-                let joined = pattern::joined(on, &values);
-                // The step that it waits for may also be one that makes a folder around it.
-                if has_rows && self.join_group(*of, &joined) == Wait::Group(waited) {
-                    continue;
-                }
-                let wait = match self.around_it(*of, &joined, &path) {
-                    Some(group) => Wait::Group(group),
+                let wait = match self.steps.find_path(&self.state, &path) {
+                    Some(step) => Wait::Step(step),
+                    None if self.is_held_up(waited) => continue,
                     None if self.wait_for_list(id, position) => {
                         waits = true;
                         continue;
@@ -109,22 +94,6 @@ impl Engine<'_> {
     fn is_held_up(&self, group: GroupId) -> bool {
         let group = &self.steps.groups[group as usize];
         group.rows.is_empty() && (group.blocked_by.is_some() || group.stale.is_some())
-    }
-
-    /// The group of a step of a target that would make a folder in which a path lies, where it is still to be seen whether
-    /// there is that step. `joined` has the bindings that the target's groups go by, in their order.
-    fn around_it(&mut self, of: TargetId, joined: &[(usize, String)], path: &str) -> Option<GroupId> {
-        for values in folders::makers_around(&self.pipeline.targets[of], path) {
-            let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.clone());
-            let all: Option<Vec<(usize, String)>> = joined.iter().map(|(b, _)| Some((*b, value(*b)?))).collect();
-            let Some(Wait::Group(group)) = all.map(|all| self.join_group(of, &all)) else { continue };
-            // Of a step that is there it is known that it makes the folder, whatever becomes of it.
-            let is_there = !self.steps.groups[group as usize].rows.is_empty();
-            if !is_there && (!self.steps.is_complete(group) || self.is_held_up(group)) {
-                return Some(group);
-            }
-        }
-        None
     }
 
     /// What to do about a file that is not there: its path may be meant to name another target than the one that it is

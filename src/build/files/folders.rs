@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::path::Path;
 
-use crate::pipeline::backwards;
-use crate::pipeline::model::{Input, InputKind, Pipeline, Target};
+use crate::pipeline::model::{Input, InputKind, Pipeline};
 use crate::rules::Job;
 use crate::store::state::{FoundInput, StepRecord};
 use crate::store::{Digest, hex};
@@ -112,12 +111,6 @@ impl Inside {
 /// The folders that a path lies in, the outermost first.
 pub(crate) fn around(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
-}
-
-/// The steps, of now or not, by which a target makes a folder that a path lies in: their values.
-pub(crate) fn makers_around<'p>(target: &'p Target, path: &'p str) -> impl Iterator<Item = Vec<(usize, String)>> + 'p {
-    let outputs = target.outputs.iter().filter(|output| output.folder);
-    outputs.flat_map(move |output| around(path).flat_map(|folder| backwards::match_path(&output.pattern, folder)))
 }
 
 /// Whether an input that a record names lies in a folder that is an input itself: it is told, and is no cause by itself.
