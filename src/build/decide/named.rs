@@ -8,7 +8,6 @@ use super::Decision;
 use super::key::has_read;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Look, folders};
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::{GroupId, Wait};
 use crate::build::steps::{StepId, printable};
 use crate::store::Digest;
@@ -187,7 +186,7 @@ impl Engine<'_> {
         }
         let path = self.state.path(self.steps.files[file as usize]);
         let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
-            parents_of(&self.pipeline.targets[*target]).next().is_none() && self.may_have(*target, values)
+            self.pipeline.targets[*target].parents().next().is_none() && self.may_have(*target, values)
         };
         // Of values that are read out of an output, its steps tell, which are there by now.
         let by_step =

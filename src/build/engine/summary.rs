@@ -7,7 +7,6 @@ use super::Engine;
 use crate::build::explain::blame::Roots;
 use crate::build::outcome::{Counts, Empty, HeldUp, Standings, Status, Summary};
 use crate::build::steps::StepId;
-use crate::build::steps::expand::parents_of;
 use crate::pipeline::model::TargetId;
 
 impl Engine<'_> {
@@ -29,7 +28,7 @@ impl Engine<'_> {
             let this = &self.pipeline.targets[target];
             let is_read = |id: &StepId| self.steps.step(*id).status.has_outputs();
             let read = |parent: TargetId| !has_none(parent) && self.steps.rows[parent].steps.iter().all(is_read);
-            if self.rules[target].is_none() || !parents_of(this).all(read) {
+            if self.rules[target].is_none() || !this.parents().all(read) {
                 continue;
             }
             let Some(because) = self.why_none(target) else { continue };

@@ -9,7 +9,6 @@ use crate::pipeline::model::{AxisKind, TargetId};
 use crate::build::engine::Engine;
 use crate::build::outcome::Status;
 use crate::build::steps::StepId;
-use crate::build::steps::expand;
 use crate::build::steps::waits::{GroupId, Wait};
 
 /// What may be held up.
@@ -168,9 +167,9 @@ impl Engine<'_> {
         let this = &self.steps.groups[group as usize];
         match this.read_out_of {
             Some(from) => vec![from],
-            None => expand::parents_of(&self.pipeline.targets[this.target])
-                .filter_map(|parent| self.steps.whole(parent))
-                .collect(),
+            None => {
+                self.pipeline.targets[this.target].parents().filter_map(|parent| self.steps.whole(parent)).collect()
+            }
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::build::engine::Engine;
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::steps::StepId;
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::waits::Wait;
 
 impl Engine<'_> {
@@ -36,7 +35,7 @@ impl Engine<'_> {
             let mut each = self.steps.rows[parent].steps.iter().map(|&step| self.failures_behind(step));
             each.find(|told| !told.is_empty()).unwrap_or_default()
         };
-        let parents = parents_of(&self.pipeline.targets[target]);
+        let parents = self.pipeline.targets[target].parents();
         let mut told: Vec<String> =
             parents.flat_map(|parent| first(parent).into_iter().chain(self.list_failures_of(parent))).collect();
         told.sort();

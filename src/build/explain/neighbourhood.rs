@@ -11,7 +11,7 @@ use crate::build::events::Silence;
 use crate::build::request::{self, Unknown};
 use crate::build::session::{BuildError, Order, Session, looked};
 use crate::build::steps::StepId;
-use crate::build::steps::expand::{parent_of, parents_of};
+use crate::build::steps::expand::parent_of;
 use crate::build::steps::values::list_of;
 use crate::build::steps::waits::{GroupId, Wait};
 
@@ -252,7 +252,7 @@ struct Joined {
 
 impl Joined {
     fn all(engine: &Engine<'_>, target: &Target) -> Vec<Self> {
-        if parents_of(target).next().is_none() {
+        if target.parents().next().is_none() {
             return Vec::new();
         }
         let axes = target.axes.iter().enumerate().filter_map(|(position, axis)| match axis.kind {

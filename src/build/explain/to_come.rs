@@ -8,7 +8,6 @@ use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::values::joined_words;
 use crate::build::steps::waits::{GroupId, Wait};
 
@@ -24,7 +23,7 @@ impl Engine<'_> {
                 steps => self.unknown_behind(target, steps),
             }
         };
-        parents_of(&self.pipeline.targets[target]).find_map(behind)
+        self.pipeline.targets[target].parents().find_map(behind)
     }
 
     /// The steps that this is of.
@@ -34,7 +33,7 @@ impl Engine<'_> {
             let steps: Vec<StepId> = steps.filter(|&id| !self.is_settled(id)).collect();
             if steps.is_empty() { self.unsettled_parents(parent) } else { steps }
         };
-        let mut each = parents_of(&self.pipeline.targets[target]).map(behind);
+        let mut each = self.pipeline.targets[target].parents().map(behind);
         each.find(|steps| !steps.is_empty()).unwrap_or_default()
     }
 

@@ -9,7 +9,6 @@ use super::{Explanation, Standing};
 use crate::build::engine::Engine;
 use crate::build::request::Asked;
 use crate::build::session::{BuildError, Order, Session, looked_through, unlooked};
-use crate::build::steps::expand::parents_of;
 use crate::build::steps::values::read_out_of;
 
 /// Whose steps are kept from being told, by target.
@@ -43,7 +42,7 @@ impl Engine<'_> {
             let this = &targets[target];
             let mut lists = (0..this.axes.len()).filter(|&a| !matches!(this.axes[a].kind, AxisKind::From { .. }));
             kept.by_own[target] = lists.any(|axis| self.values_of_axis(target, axis).is_none())
-                || parents_of(this).any(|parent| kept.by_own[parent]);
+                || this.parents().any(|parent| kept.by_own[parent]);
             kept.at_all[target] = kept.by_own[target] || needed(this).any(|needed| kept.at_all[needed]);
         }
         kept
@@ -98,5 +97,5 @@ fn needed(target: &Target) -> impl Iterator<Item = TargetId> + '_ {
         InputKind::Target { target, .. } => Some(target),
         InputKind::Path(_) => None,
     });
-    inputs.chain(target.after.iter().map(|after| after.target)).chain(parents_of(target))
+    inputs.chain(target.after.iter().map(|after| after.target)).chain(target.parents())
 }

@@ -19,17 +19,9 @@ use crate::build::outcome::Status;
 /// The one target that a target's rows are read out of, where there is one. A target that reads from several expands
 /// once all of them are done, and its rows have no parent.
 pub fn parent_of(target: &Target) -> Option<TargetId> {
-    let mut parents = parents_of(target);
+    let mut parents = target.parents();
     let first = parents.next()?;
     parents.next().is_none().then_some(first)
-}
-
-/// The targets that a target's axes read from.
-pub fn parents_of(target: &Target) -> impl Iterator<Item = TargetId> + '_ {
-    target.axes.iter().filter_map(|a| match a.kind {
-        AxisKind::From { target, .. } => Some(target),
-        _ => None,
-    })
 }
 
 /// What waits to be expanded: a row of a target that others read values from.
@@ -100,7 +92,7 @@ impl Engine<'_> {
                 // Read before anything runs: a list that is missing is told first, and is the same for all rows.
                 self.static_values(axis);
             }
-            if parents_of(this).next().is_none() {
+            if this.parents().next().is_none() {
                 self.expand_product(target, &[], None);
                 self.close_target(target, &[]);
             } else if parent_of(&self.pipeline.targets[target]).is_none() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::pipeline::model::{AxisKind, InputKind, StepsOf, TargetId};
 
 use super::StepId;
-use super::expand::{Pending, parent_of, parents_of};
+use super::expand::{Pending, parent_of};
 use super::intern::Id;
 use super::waits::{Group, GroupId, Risk, Wait};
 use crate::build::engine::Engine;
@@ -27,7 +27,7 @@ impl Engine<'_> {
             for StepsOf { target: of, values, .. } in &this.after {
                 self.need_group_set(*of, &values.iter().map(|(theirs, _)| *theirs).collect::<Vec<_>>());
             }
-            for of in parents_of(this).collect::<Vec<_>>() {
+            for of in this.parents().collect::<Vec<_>>() {
                 self.need_group_set(of, &[]);
                 self.readers[of].push(target);
             }

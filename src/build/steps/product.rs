@@ -4,14 +4,13 @@ use crate::pipeline::axis;
 use crate::pipeline::model::{AxisKind, TargetId};
 
 use super::Bound;
-use super::expand::parents_of;
 use super::waits::GroupId;
 use crate::build::engine::Engine;
 
 impl Engine<'_> {
     /// A target that reads from several others waits until all of them are done.
     pub(crate) fn wait_for_parents(&mut self, target: TargetId) {
-        let parents: Vec<TargetId> = parents_of(&self.pipeline.targets[target]).collect();
+        let parents: Vec<TargetId> = self.pipeline.targets[target].parents().collect();
         for parent in parents {
             let set = self.steps.group_set(parent, &[]);
             let group = self.group(parent, set, &[]);
@@ -28,9 +27,9 @@ impl Engine<'_> {
             .waiting
             .iter()
             .copied()
-            .filter(|&t| parents_of(&self.pipeline.targets[t]).any(|p| p == parent))
+            .filter(|&t| self.pipeline.targets[t].parents().any(|p| p == parent))
             .filter(|&t| {
-                parents_of(&self.pipeline.targets[t]).collect::<Vec<_>>().into_iter().all(|p| {
+                self.pipeline.targets[t].parents().collect::<Vec<_>>().into_iter().all(|p| {
                     let set = self.steps.group_set(p, &[]);
                     let (group, _) = self.steps.group(p, set, &[]);
                     self.steps.is_complete(group)

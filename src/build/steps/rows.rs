@@ -6,7 +6,7 @@ use crate::pipeline::{implied, paths, pattern};
 use crate::store::Sha256;
 use crate::store::state::PathId;
 
-use super::expand::{parent_of, parents_of};
+use super::expand::parent_of;
 use super::intern::Id;
 use super::waits::Wait;
 use super::{Bound, Clash, NONE, StepId, printable};
@@ -270,6 +270,6 @@ impl Engine<'_> {
         let same_parent = parent_of(of) == parent_of(this) && axes(of) == axes(this);
         on == of.bindings.len()
             && !of.outputs.is_empty()
-            && (parents_of(of).next().is_none() || same_parent && parent_of(of).is_some())
+            && (of.parents().next().is_none() || same_parent && parent_of(of).is_some())
     }
 }

@@ -19,7 +19,6 @@ use crate::build::files::place::Placer;
 use crate::build::files::{self, Look, folders};
 use crate::build::request;
 use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
-use crate::build::steps::expand::parents_of;
 
 /// An output that has a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +160,7 @@ impl Engine<'_> {
             let mut rows = self.steps.rows[target].steps.iter();
             unread[target] = self.waiting.contains(&target)
                 || self.rules[target].is_some() && rows.any(|&id| self.steps.outputs(id).is_empty())
-                || parents_of(&self.pipeline.targets[target]).any(|parent| unread[parent]);
+                || self.pipeline.targets[target].parents().any(|parent| unread[parent]);
         }
         unread
     }
@@ -171,7 +170,8 @@ impl Engine<'_> {
         let mut untold = self.unread();
         for &target in &self.pipeline.order {
             let rows = |t: TargetId| self.steps.rows[t].steps.iter().copied();
-            let from_afar = parents_of(&self.pipeline.targets[target])
+            let from_afar = self.pipeline.targets[target]
+                .parents()
                 .any(|parent| untold[parent] || rows(parent).any(|id| !self.is_settled(id)));
             untold[target] |= from_afar;
         }
