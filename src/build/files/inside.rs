@@ -102,7 +102,11 @@ pub(super) fn stored(folder: &Sha256, blobs: &Blobs, most: usize, bytes: u64) ->
         return None;
     }
     let inside = |file: &Listed| {
-        let content = Digest::of(&blobs.peek(&blob(file)?)?);
+        // An empty folder is told by its name, with the blob of an empty file.
+        let content = match file.path.ends_with('/') {
+            true => files::of_empty_folder(),
+            false => Digest::of(&blobs.peek(&blob(file)?)?),
+        };
         Some((file.path.clone(), Inside { content, executable: file.executable }))
     };
     listing.files.iter().map(inside).collect()

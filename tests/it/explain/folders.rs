@@ -428,6 +428,27 @@ fn a_folder_that_comes_back_from_the_store_is_told_alike_before_and_after() {
 }
 
 #[test]
+fn an_empty_folder_that_comes_back_within_another_is_told_as_it_was() {
+    let project = Project::new(
+        "version: 1
+targets:
+  made: {rule: command, inputs: [a.txt], run: \"mkdir {out}/empty; cp {in} {out}/f\", output: made/}
+  reads: {rule: command, inputs: [made/], run: \"find {in} | sort > {out}; cat {in}/f >> {out}\", output: reads.txt}
+",
+    );
+    for seed in ["1\n", "2\n"] {
+        project.write("a.txt", seed);
+        project.build(&[]);
+    }
+    project.write("a.txt", "1\n");
+    for told in [project.run(&["plan", "-v"]).stdout, project.explain("reads")] {
+        assert_says(&told, &["changed input: made, from ", "changed input: made/f, from "]);
+        assert!(!told.contains("empty"), "{told}");
+    }
+    assert_eq!(project.build(&[]).restored, 2);
+}
+
+#[test]
 fn of_a_folder_that_holds_too_much_to_be_told_by_its_files_none_is_told_as_gone() {
     let project = project();
     (0..1000).for_each(|n| project.write(&format!("src/new/{n}"), ""));
