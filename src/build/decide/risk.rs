@@ -104,23 +104,34 @@ impl Engine<'_> {
         if self.failures.is_empty() {
             return None;
         }
-        let (target, values) = (self.steps.target(id), self.steps.values_of(id));
         self.waits_of(id, runs).find_map(|(position, wait)| {
             let Wait::Group(group) = wait else { return None };
             let group = &self.steps.groups[group as usize];
             let failed = self.failed_steps().get(&group.target).filter(|_| group.stale.is_some())?;
-            let on = match target.inputs.get(position).map(|input| &input.kind) {
-                Some(InputKind::Target { on, .. }) => on.as_slice(),
-                _ => &[],
+            let meant = self.values_waited_for(id, position, group.target);
+            let is_read = |values: &Values| meant.iter().any(|meant| meant.iter().all(|value| values.contains(value)));
+            // What the list had no more when it was last built hardly comes back.
+            let is_pending = |values: &Values| {
+                self.awaited(group.target, values).is_some() && !self.was_read_without(group.target, values)
             };
-            let joined = pattern::joined(on, &values);
-            let is_read = |values: &Values| joined.iter().all(|value| values.contains(value));
-            let is_pending = |values: &Values| self.awaited(group.target, values).is_some();
             let mut failed = failed.iter().filter(|failed| self.steps.find_path(&self.state, &failed.path).is_none());
             failed
                 .find(|failed| is_read(&failed.values) && is_pending(&failed.values))
                 .map(|failed| failed.step.as_str())
         })
+    }
+
+    /// The values of the steps of a target that a step waits for by a slot: any of these are meant.
+    fn values_waited_for(&self, id: StepId, position: usize, of: TargetId) -> Vec<Values> {
+        match self.steps.target(id).inputs.get(position).map(|input| &input.kind) {
+            Some(InputKind::Target { on, .. }) => vec![pattern::joined(on, &self.steps.values_of(id))],
+            Some(InputKind::Path(_)) => Vec::new(),
+            // What another target that describes the step too names under `after:` has a slot as well.
+            None => {
+                let after = self.after_of(id).into_iter().filter(|after| after.target == of);
+                after.map(|after| after.values.clone()).collect()
+            }
+        }
     }
 
     /// What failed when it was last tried, by the targets whose steps it may be of.

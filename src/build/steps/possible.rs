@@ -71,12 +71,27 @@ impl Engine<'_> {
             (Some((parent, theirs)), None) => {
                 !self.may_still_come(parent, &theirs) && !self.may_come_when_asked(parent, &theirs)
             }
-            (Some(_), Some(step)) if !self.is_settled(step) => false,
-            (Some(_), Some(step)) => match (self.values_read_out_of(step, target, axis), own) {
-                (Some(read), Some(own)) => !read.contains(own),
-                _ => false,
-            },
+            (Some(_), Some(step)) => self.is_settled(step) && self.has_not(step, target, axis, own),
         }
+    }
+
+    /// Whether what a step's values were read out of, or those that they came with, is there as it was last built, and did
+    /// not have them.
+    pub(crate) fn was_read_without(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        self.pipeline.targets[target].axes.iter().enumerate().any(|(axis, of)| {
+            match (self.read_from(target, axis, values), self.parent_step(target, axis, value)) {
+                (None, _) => false,
+                (Some((parent, theirs)), None) => self.was_read_without(parent, &theirs),
+                (Some(_), Some(step)) => self.has_not(step, target, axis, value(of.binding)),
+            }
+        })
+    }
+
+    /// Whether what an axis reads out of a step is there to be read, and does not have this value.
+    fn has_not(&self, step: StepId, target: TargetId, axis: usize, value: Option<&str>) -> bool {
+        let read = self.values_read_out_of(step, target, axis);
+        read.zip(value).is_some_and(|(read, value)| !read.contains(value))
     }
 
     /// The values that an axis of a target has by a step that is there to be read; of one that is absent, there are none.

@@ -252,3 +252,56 @@ targets:
     assert_says(&told, &[&failed("data"), &failed("ops")]);
     assert!(!told.contains("r@t=web"), "{told}");
 }
+
+/// Steps whose values are read out of a list, of which `b` has failed and is in the list no more, and what waits for some.
+fn left_list() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: r/list}
+  m: {rule: command, foreach: {k: {lines: r/list}}, inputs: [\"etc/{k}\"], run: \"grep -v bad {in} > {out}\", output: \"r/m/{k}\"}
+  one: {inputs: [r/m/c]}
+  own: {rule: command, inputs: [h.txt], after: [one], run: \"cat {in} > {out}\", output: r/own}
+  any: {rule: command, inputs: [h.txt], after: [m], run: \"cat {in} > {out}\", output: r/any}
+  all: {rule: command, inputs: [m, h.txt], run: \"cat {in} > {out}\", output: r/all}
+",
+    );
+    ["etc/a", "etc/b", "etc/c", "h.txt"].iter().for_each(|file| project.write(file, "1\n"));
+    project.write("l.txt", "b\nc\n");
+    project.build(&[]);
+    project.write("etc/b", "bad\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("l.txt", "c\n");
+    project.build(&[]);
+    assert_says(&project.explain("r/m/b"), &["m@k=b: orphan\n"]);
+    project.write("l.txt", "c\na\n");
+    project.write("h.txt", "2\n");
+    project
+}
+
+#[test]
+fn what_failed_and_left_the_list_that_was_built_since_is_no_risk() {
+    let project = left_list();
+    for told in [project.run(&["plan", "-v"]).stdout, project.run(&["explain", "own", "any", "all"]).stdout] {
+        assert_says(&told, &["changed input: h.txt"]);
+        assert!(!told.contains("blocked?") && !told.contains("m@k=b"), "{told}");
+    }
+    project.build(&[]);
+}
+
+#[test]
+fn what_waits_for_one_step_of_a_target_by_a_group_is_at_no_risk_by_another_that_is_pending() {
+    let project = left_list();
+    // Nothing tells what was in the list.
+    project.remove("r/list");
+    let risk = "blocked? m@k=b is pending, and may fail or be put off as before";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let cause = "changed input: h.txt";
+    for step in ["any", "all"] {
+        let line = plan.lines().find(|line| line.contains(&format!(" {step}  "))).unwrap_or_else(|| panic!("{plan}"));
+        assert!(line.ends_with(&format!("({risk})")), "{plan}");
+    }
+    let line = plan.lines().find(|line| line.starts_with("run      own  ")).unwrap_or_else(|| panic!("{plan}"));
+    assert!(line.contains(cause) && !line.contains("blocked?"), "{plan}");
+    assert!(!project.explain("own").contains("blocked?"));
+}
