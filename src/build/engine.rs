@@ -190,6 +190,8 @@ pub(super) enum Leaf {
     Unseen,
     /// It is there, and the state has its record.
     There,
+    /// The same, and it is a folder.
+    Folder,
     Missing,
     /// [`Engine::unusable`] says why.
     Unusable,

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
-use petgraph::algo::{DfsSpace, has_path_connecting, kosaraju_scc};
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
+use petgraph::visit::{Dfs, EdgeRef, VisitMap};
 
 use super::inputs::{Wants, join};
 use super::model::{AxisKind, Edge, Input, InputKind, Meets, Pipeline, StepsOf, Target, TargetId};
@@ -67,25 +67,28 @@ pub(super) fn build(
 /// Adds what has to come first where a path may be made in several ways: the target that makes it, or what it is seen by
 /// whether there is a folder. What needs the target that names the path cannot come before that, and is no way.
 fn other_ways(graph: &mut DiGraph<TargetId, Edge>, wants: &mut [Wants], targets: &[Target]) {
-    let mut space = DfsSpace::new(&*graph);
     for (id, wants) in wants.iter_mut().enumerate() {
+        if wants.inputs.iter().all(|input| input.others.is_empty()) {
+            continue;
+        }
         let this = NodeIndex::new(id);
+        // What is added is before this target: what comes after it stays the same.
+        let mut later = Dfs::new(&*graph, this);
+        while later.next(&*graph).is_some() {}
+        let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
         for input in &mut wants.inputs {
             input.others.retain(|other| {
                 let first: Vec<NodeIndex> = match other.meets {
                     Meets::AsOne => vec![NodeIndex::new(other.target)],
                     Meets::InFolder => targets[other.target].parents().map(NodeIndex::new).collect(),
                 };
-                let comes_later =
-                    first.iter().any(|&first| has_path_connecting(&*graph, this, first, Some(&mut space)));
-                if !comes_later {
-                    for &first in &first {
-                        if !graph.contains_edge(first, this) {
-                            graph.add_edge(first, this, Edge::Perhaps);
-                        }
+                let is_way = first.iter().all(|first| !later.discovered.is_visited(first));
+                for &first in first.iter().filter(|_| is_way) {
+                    if earlier.insert(first) {
+                        graph.add_edge(first, this, Edge::Perhaps);
                     }
                 }
-                !comes_later
+                is_way
             });
         }
     }

@@ -16,9 +16,11 @@ use super::values;
 pub struct Makers<'a> {
     pub(super) targets: &'a [Target],
     pub(super) outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate<'a>>>>,
+    /// Those of targets whose values are read out of outputs, by the text before their first binding.
+    pub(super) read_out: BTreeMap<String, Vec<Candidate<'a>>>,
 }
 
-type Candidate<'a> = (TargetId, &'a Output);
+pub(super) type Candidate<'a> = (TargetId, &'a Output);
 
 /// Bindings of a target, and what each must be for a path.
 pub type Join = Vec<(usize, Pattern)>;
@@ -29,13 +31,17 @@ pub type Maker = (TargetId, Vec<(usize, String)>);
 impl<'a> Makers<'a> {
     pub fn new(targets: &'a [Target]) -> Self {
         let mut outputs: BTreeMap<String, BTreeMap<String, Vec<Candidate>>> = BTreeMap::new();
+        let mut read_out: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (id, target) in targets.iter().enumerate() {
             for output in &target.outputs {
                 let (start, end) = (start(&output.pattern), end_backwards(&output.pattern));
+                if target.parents().next().is_some() {
+                    read_out.entry(start.clone()).or_default().push((id, output));
+                }
                 outputs.entry(start).or_default().entry(end).or_default().push((id, output));
             }
         }
-        Self { targets, outputs }
+        Self { targets, outputs, read_out }
     }
 
     /// The target that makes `path`, and what its bindings must be for that. Of several, the one that chooses the

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::backwards;
-use super::makers::{Join, Makers, shorter};
+use super::makers::{Join, Maker, Makers, shorter};
 use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
-use super::pattern::start;
+use super::pattern::{joined, start};
+use super::problem::Span;
 use super::values;
+
+/// So many outputs are tried that may lie around or in a path: of more, it is seen only once their steps are there.
+const MOST_AROUND: usize = 100;
 
 /// A binding of nobody's stands for the rest of a path.
 const REST: usize = usize::MAX;
@@ -24,40 +28,59 @@ impl Makers<'_> {
         let mut add = |target: TargetId, on: Join, meets: Meets| {
             let is_known = taken_for.is_some_and(|(known, by)| known == target && *by == on && meets == Meets::AsOne);
             let other = Other { target, on, meets };
-            if target != reader && !is_known && !others.contains(&other) {
+            // Those of one target come together.
+            let is_there =
+                others.iter().rev().take_while(|known: &&Other| known.target == target).any(|known| *known == other);
+            if target != reader && !is_known && !is_there {
                 others.push(other);
             }
         };
-        let may_be = |target: TargetId, on: &Join| values::rank(self.targets, target, on).is_some();
         for (target, output) in self.candidates(path) {
-            backwards::each_unified(path, &output.pattern, &mut |on| {
-                if may_be(target, &on) {
-                    add(target, on, Meets::AsOne);
-                }
-                true
-            });
+            self.ways(target, path, &output.pattern).into_iter().for_each(|on| add(target, on, Meets::AsOne));
         }
-        let inside = below(path);
-        let mut in_folder = |target: TargetId, path: &Pattern, output: &Pattern| {
-            backwards::each_unified(path, output, &mut |mut on| {
-                if may_be(target, &on) {
-                    on.retain(|(binding, _)| *binding != REST);
-                    // Of a value that goes on below the folder, no more is known than that.
-                    let goes_on = on.iter().any(|(_, value)| value.parts.contains(&Part::Binding(REST)));
-                    add(target, if goes_on { Vec::new() } else { on }, Meets::InFolder);
-                }
-                true
-            });
-        };
-        for (target, output) in shorter(&self.outputs, &start(path)).flat_map(BTreeMap::values).flatten() {
-            if output.folder {
-                in_folder(*target, path, &below(&output.pattern));
-            }
-            folders_of(&output.pattern).iter().for_each(|folder| in_folder(*target, path, folder));
-            // A value may hold a `/`, and go on below the folder.
-            up_to_values(&output.pattern).for_each(|value| in_folder(*target, &inside, &value));
+        // Of values that stand in the pipeline or in files, the steps tell, which are all there.
+        let start = start(path);
+        for &(target, output) in shorter(&self.read_out, &start).flatten().take(MOST_AROUND) {
+            let around = if output.folder { self.ways(target, path, &below(&output.pattern)) } else { Vec::new() };
+            let inside = self.inside(target, path, &output.pattern);
+            around.into_iter().chain(inside).for_each(|on| add(target, on, Meets::InFolder));
         }
         others
+    }
+
+    /// The steps that write in a folder at this path, as far as it tells their values.
+    pub fn writing_below(&self, path: &str) -> Vec<Maker> {
+        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
+        let all = shorter(&self.outputs, path).flat_map(BTreeMap::values).flatten();
+        let found = all.flat_map(|&(target, output)| {
+            let ways = self.inside(target, &pattern, &output.pattern).into_iter();
+            ways.map(move |on| (target, joined(&on, &[])))
+        });
+        found.collect()
+    }
+
+    /// The values by which an output of a target lies in a folder at `path`.
+    fn inside(&self, target: TargetId, path: &Pattern, output: &Pattern) -> Vec<Join> {
+        let whole = folders_of(output).into_iter().flat_map(|folder| self.ways(target, path, &folder));
+        let inside = below(path);
+        // A value may hold a `/`, and go on below the folder.
+        let goes_on = up_to_values(output).flat_map(|value| self.ways(target, &inside, &value));
+        whole.chain(goes_on).collect()
+    }
+
+    /// The values by which a target may have an output of this pattern at `path`; of one that goes on below a folder, no more
+    /// is known than that.
+    fn ways(&self, target: TargetId, path: &Pattern, output: &Pattern) -> Vec<Join> {
+        let mut ways = Vec::new();
+        backwards::each_unified(path, output, &mut |mut on| {
+            if values::rank(self.targets, target, &on).is_some() {
+                on.retain(|(binding, _)| *binding != REST);
+                let goes_on = on.iter().any(|(_, value)| value.parts.contains(&Part::Binding(REST)));
+                ways.push(if goes_on { Vec::new() } else { on });
+            }
+            true
+        });
+        ways
     }
 }
 
@@ -97,7 +120,8 @@ mod tests {
     fn what_else_a_path_may_turn_out_to_be_is_found() {
         let others = |targets: &str, path: &str| {
             let reads = format!("  reads: {{rule: command, inputs: ['{path}'], run: x, output: o}}\n");
-            let pipeline = good(&format!("version: 1\ntargets:\n{targets}{reads}"));
+            let list = "  list: {rule: command, run: x, output: list}\n";
+            let pipeline = good(&format!("version: 1\ntargets:\n{list}{targets}{reads}"));
             let of = pipeline.targets.iter().find(|t| t.name == "reads").expect("it is there");
             let told = of.inputs[0].others.iter().map(|other| {
                 let theirs = &pipeline.targets[other.target];
@@ -112,14 +136,14 @@ mod tests {
         let target = |name: &str, list: &str, output: &str| {
             format!("  {name}: {{rule: command, foreach: {{a: {list}, b: {list}}}, run: x, output: '{output}'}}\n")
         };
-        let (read, written) = ("{lines: l}", "[x, y, z, x-y, y/z]");
+        let (read, written) = ("{from: list, lines: true}", "[x, y, z, x-y, y/z]");
         assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x-y-z"), ["t a=x b=y-z", "t around or in it"]);
         let none: [&str; 0] = [];
         assert_eq!(others(&target("t", written, "r/{a}-{b}"), "r/x-y-z"), none, "it is sure to be a=x-y b=z");
         assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x"), ["t around or in it"]);
         let two = target("t", read, "r/{a}.{b}.t") + &target("u", read, "r/{a}.{b}");
         let told = others(&two, "r/x.y.t");
-        assert_eq!(told, ["u a=x.y b=t", "u a=x b=y.t", "u around or in it", "t around or in it"]);
+        assert_eq!(told, ["u a=x.y b=t", "u a=x b=y.t", "t around or in it", "u around or in it"]);
         let folder = target("t", read, "r/{a}/{b}/") + &target("u", read, "r/{a}/{b}.t");
         assert!(others(&folder, "r/x/y/z.t").contains(&"t a=x b=y around or in it".to_owned()));
         let told = others(&target("t", read, "r/{a}/{b}/c"), "r/x/y");

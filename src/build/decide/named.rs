@@ -1,12 +1,13 @@
 //! Inputs that are named by a path and turn out to be no step's of the target that may make it: files, and those that lie
 //! in a folder that a step makes.
 
+use crate::pipeline::makers::Maker;
 use crate::pipeline::model::{AxisKind, InputKind, TargetId};
 use crate::pipeline::pattern;
 
 use super::Decision;
 use super::key::has_read;
-use crate::build::engine::Engine;
+use crate::build::engine::{Engine, Leaf};
 use crate::build::files::{self, Look, folders};
 use crate::build::steps::waits::{GroupId, Wait};
 use crate::build::steps::{StepId, printable};
@@ -167,17 +168,33 @@ impl Engine<'_> {
         })
     }
 
+    /// A step that writes in a folder whether or not this build was asked for it: its values are told without an output.
+    fn writing_below(&self, folder: &str) -> Option<(TargetId, String)> {
+        let mut writers = self.makers().writing_below(folder).into_iter();
+        let is_sure = |(target, values): &Maker| {
+            let this = &self.pipeline.targets[*target];
+            let is_told = !values.is_empty() || this.bindings.is_empty();
+            is_told && this.parents().next().is_none() && self.may_have(*target, values)
+        };
+        writers.find(is_sure).map(|(target, values)| (target, self.label_of(target, &values)))
+    }
+
     /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
     /// be named by, the pipeline's check has said so; this path might have been a folder itself.
     pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
         let input = self.steps.target(id).inputs.get(position)?;
         let folder = self.steps.files[file as usize];
-        if let Some(writer) =
-            self.steps.writing_in(folder).filter(|&writer| self.steps.step(writer).target != self.steps.step(id).target)
-        {
-            let (folder, target) = (self.state.path(folder), &self.steps.target(writer).name);
+        let may_be_folder = || self.looks[file as usize] != Leaf::There;
+        let own = self.steps.step(id).target as usize;
+        let told = self
+            .steps
+            .writing_in(folder)
+            .map(|writer| (self.steps.step(writer).target as usize, self.steps.label(writer)));
+        let writer = told.or_else(|| may_be_folder().then(|| self.writing_below(self.state.path(folder))).flatten());
+        if let Some((target, writer)) = writer.filter(|(target, _)| *target != own) {
+            let (folder, target) = (self.state.path(folder), &self.pipeline.targets[target].name);
             return Some(Decision::Failed {
-                message: format!("the input {folder} is a folder that {} writes in", self.steps.label(writer)),
+                message: format!("the input {folder} is a folder that {writer} writes in"),
                 help: Some(format!("name the target, `{target}`, and what else is read in there")),
             });
         }

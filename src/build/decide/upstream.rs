@@ -336,7 +336,7 @@ impl Engine<'_> {
     fn check_file(&self, id: StepId, position: usize, file: u32) -> Result<(), Decision> {
         let path = || self.state.path(self.steps.files[file as usize]);
         match self.looks[file as usize] {
-            Leaf::There => Ok(()),
+            Leaf::There | Leaf::Folder => Ok(()),
             Leaf::Unseen | Leaf::Missing => {
                 Err(Decision::Failed { message: missing(path()), help: Some(self.if_missing(id, position, path())) })
             }

@@ -83,16 +83,22 @@ impl Engine<'_> {
             let seen: Vec<Option<Look>> =
                 due.par_iter().with_min_len(PARALLEL_FROM).map(|&file| this.look_at_file(file)).collect();
             for (&file, look) in due.iter().zip(seen) {
+                let path = self.steps.files[file as usize];
+                // Of what is as it was, folders alone are looked at that closely.
+                let there = |this: &Self| match this.pipeline.root.join(this.state.path(path)).is_dir() {
+                    true => Leaf::Folder,
+                    false => Leaf::There,
+                };
                 self.looks[file as usize] = match look {
-                    None | Some(Look::Same(_)) => Leaf::There,
+                    None => Leaf::There,
+                    Some(Look::Same(_)) => there(self),
                     Some(Look::Hashed(record)) => {
-                        let path = self.steps.files[file as usize];
                         let is_edited = self.state.file_at(path).is_some_and(|then| then.content != record.content);
                         self.state.put_file_at(path, record);
                         if is_edited {
                             self.disown(path);
                         }
-                        Leaf::There
+                        there(self)
                     }
                     Some(Look::Missing) => Leaf::Missing,
                     Some(Look::Unusable(why)) => {

@@ -23,7 +23,7 @@ impl Engine<'_> {
             return Vec::new();
         }
         let files = self.steps.files.par_iter().zip(&self.looks).enumerate();
-        let there = files.filter(|(_, (_, look))| **look == Leaf::There);
+        let there = files.filter(|(_, (_, look))| matches!(look, Leaf::There | Leaf::Folder));
         let orphans: HashMap<u32, OrphanRead> = there
             .filter_map(|(file, (path, _))| {
                 Some((u32::try_from(file).ok()?, self.orphan_read(self.state.path(*path))?))
