@@ -20,7 +20,7 @@ pub mod makers;
 pub mod model;
 mod names;
 pub mod node;
-mod others;
+pub mod others;
 mod outputs;
 pub mod paths;
 pub mod pattern;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::backwards;
-use super::makers::{Join, Maker, Makers, shorter};
+use super::makers::{Join, Makers, shorter};
 use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
 use super::pattern::{joined, start};
 use super::problem::Span;
@@ -42,46 +42,55 @@ impl Makers<'_> {
         let start = start(path);
         for &(target, output) in shorter(&self.read_out, &start).flatten().take(MOST_AROUND) {
             let around = if output.folder { self.ways(target, path, &below(&output.pattern)) } else { Vec::new() };
-            let inside = self.inside(target, path, &output.pattern);
+            let folders = folders_of(&output.pattern);
+            let inside = folders.iter().flat_map(|folder| self.ways(target, path, folder));
             around.into_iter().chain(inside).for_each(|on| add(target, on, Meets::InFolder));
         }
         others
     }
 
     /// The steps that write in a folder at this path, as far as it tells their values.
-    pub fn writing_below(&self, path: &str) -> Vec<Maker> {
-        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
+    pub fn writing_below(&self, path: &str) -> Vec<Writer> {
+        let at = |path: &str| Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
+        let (folder, inside) = (at(path), below(&at(path)));
         let all = shorter(&self.outputs, path).flat_map(BTreeMap::values).flatten();
         let found = all.flat_map(|&(target, output)| {
-            let ways = self.inside(target, &pattern, &output.pattern).into_iter();
-            ways.map(move |on| (target, joined(&on, &[])))
+            let folders = folders_of(&output.pattern).into_iter().flat_map(|of| self.ways(target, &folder, &of));
+            // A value may hold a `/`, and go on below the folder.
+            let values = up_to_values(&output.pattern).flat_map(|of| self.ways(target, &inside, &of));
+            folders.chain(values).map(move |on| writer(target, &on)).collect::<Vec<_>>()
         });
         found.collect()
     }
 
-    /// The values by which an output of a target lies in a folder at `path`.
-    fn inside(&self, target: TargetId, path: &Pattern, output: &Pattern) -> Vec<Join> {
-        let whole = folders_of(output).into_iter().flat_map(|folder| self.ways(target, path, &folder));
-        let inside = below(path);
-        // A value may hold a `/`, and go on below the folder.
-        let goes_on = up_to_values(output).flat_map(|value| self.ways(target, &inside, &value));
-        whole.chain(goes_on).collect()
-    }
-
-    /// The values by which a target may have an output of this pattern at `path`; of one that goes on below a folder, no more
-    /// is known than that.
+    /// The values by which a target may have an output of this pattern at `path`.
     fn ways(&self, target: TargetId, path: &Pattern, output: &Pattern) -> Vec<Join> {
         let mut ways = Vec::new();
         backwards::each_unified(path, output, &mut |mut on| {
             if values::rank(self.targets, target, &on).is_some() {
                 on.retain(|(binding, _)| *binding != REST);
-                let goes_on = on.iter().any(|(_, value)| value.parts.contains(&Part::Binding(REST)));
-                ways.push(if goes_on { Vec::new() } else { on });
+                ways.push(on);
             }
             true
         });
         ways
     }
+}
+
+/// A target of which steps may write in a folder.
+pub struct Writer {
+    pub target: TargetId,
+    /// The values that such a step has.
+    pub values: Vec<(usize, String)>,
+    /// What a value of it begins with that holds a `/` and goes on below the folder.
+    pub begins: Option<(usize, String)>,
+}
+
+fn writer(target: TargetId, on: &Join) -> Writer {
+    let (rest, whole): (Join, Join) =
+        on.iter().cloned().partition(|(_, value)| value.parts.contains(&Part::Binding(REST)));
+    let begins = rest.into_iter().next().map(|(binding, value)| (binding, start(&value)));
+    Writer { target, values: joined(&whole, &[]), begins }
 }
 
 /// What lies below a path.
@@ -137,17 +146,17 @@ mod tests {
             format!("  {name}: {{rule: command, foreach: {{a: {list}, b: {list}}}, run: x, output: '{output}'}}\n")
         };
         let (read, written) = ("{from: list, lines: true}", "[x, y, z, x-y, y/z]");
-        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x-y-z"), ["t a=x b=y-z", "t around or in it"]);
+        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x-y-z"), ["t a=x b=y-z"]);
         let none: [&str; 0] = [];
         assert_eq!(others(&target("t", written, "r/{a}-{b}"), "r/x-y-z"), none, "it is sure to be a=x-y b=z");
-        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x"), ["t around or in it"]);
+        assert_eq!(others(&target("t", read, "r/{a}-{b}"), "r/x"), none);
         let two = target("t", read, "r/{a}.{b}.t") + &target("u", read, "r/{a}.{b}");
         let told = others(&two, "r/x.y.t");
-        assert_eq!(told, ["u a=x.y b=t", "u a=x b=y.t", "t around or in it", "u around or in it"]);
+        assert_eq!(told, ["u a=x.y b=t", "u a=x b=y.t"]);
         let folder = target("t", read, "r/{a}/{b}/") + &target("u", read, "r/{a}/{b}.t");
         assert!(others(&folder, "r/x/y/z.t").contains(&"t a=x b=y around or in it".to_owned()));
         let told = others(&target("t", read, "r/{a}/{b}/c"), "r/x/y");
-        assert_eq!(told, ["t a=x/y around or in it", "t a=x b=y around or in it", "t around or in it"]);
+        assert_eq!(told, ["t a=x/y around or in it", "t a=x b=y around or in it"]);
         assert_eq!(others(&target("t", written, "r/{a}/{b}/c"), "r/x/w"), none);
         assert_eq!(others(&target("t", read, "q/{a}/{b}"), "r/x/y"), none);
     }

@@ -176,3 +176,27 @@ fn a_folder_in_which_a_step_writes_is_no_input_wherever_its_values_come_from() {
         assert_eq!(project.read("mine"), "env\nsvc\n");
     }
 }
+
+#[test]
+fn a_folder_of_steps_is_no_input_either_where_its_path_fits_a_pattern_or_ends_within_a_value() {
+    for kind in ["written", "file", "made"] {
+        let (makers, svc, _) = lists(kind);
+        let project = Project::new(&format!(
+            "version: 1\ntargets:\n{makers}  bin: {{rule: command, foreach: {{svc: {svc}, platform: [linux/amd64, linux/arm64]}}, \
+             inputs: [etc/text], run: \"cp {{in}} {{out}}\", output: \"r/{{svc}}/{{platform}}\"}}
+  use: {{rule: command, inputs: [r/web/linux], run: \"cat {{in}}/* > {{out}}\", output: use}}\n"
+        ));
+        project.write("etc/svc", "web-front\nweb\n");
+        project.write("etc/env", "");
+        project.write("etc/text", "1\n");
+        // Who reads it alone is told the same as who builds all.
+        for asked in [&["bin"][..], &["use"], &[], &["use"]] {
+            let report = project.run(&[&["build"], asked].concat());
+            if asked != ["bin"] {
+                let folder = "the input r/web/linux is a folder that bin@svc=web,platform=linux/amd64 writes in";
+                report.exits(exit::FAILED).says(folder);
+                assert!(project.explain("use").contains(folder), "{kind}");
+            }
+        }
+    }
+}

@@ -19,8 +19,7 @@ impl Engine<'_> {
         let may_be_folder = input.others.iter().any(|other| other.meets == Meets::InFolder) && !is_file();
         let others = input.others.iter().filter(|other| other.meets == Meets::AsOne || may_be_folder);
         let others = others.map(|other| (other.target, pattern::joined(&other.on, &values)));
-        let may_be =
-            |(target, theirs): &(TargetId, Values)| self.wanted[*target].is_wanted() && self.may_have(*target, theirs);
+        let may_be = |(target, theirs): &(TargetId, Values)| self.may_have(*target, theirs);
         let others: Vec<_> = others.filter(may_be).collect();
         let first =
             |is: &dyn Fn(StepId) -> bool| others.iter().find_map(|(target, theirs)| self.list_of(*target, theirs, is));

@@ -3,6 +3,7 @@
 
 use crate::pipeline::makers::Maker;
 use crate::pipeline::model::{AxisKind, InputKind, TargetId};
+use crate::pipeline::others::Writer;
 use crate::pipeline::pattern;
 
 use super::Decision;
@@ -168,15 +169,53 @@ impl Engine<'_> {
         })
     }
 
-    /// A step that writes in a folder whether or not this build was asked for it: its values are told without an output.
-    fn writing_below(&self, folder: &str) -> Option<(TargetId, String)> {
-        let mut writers = self.makers().writing_below(folder).into_iter();
-        let is_sure = |(target, values): &Maker| {
-            let this = &self.pipeline.targets[*target];
-            let is_told = !values.is_empty() || this.bindings.is_empty();
-            is_told && this.parents().next().is_none() && self.may_have(*target, values)
-        };
-        writers.find(is_sure).map(|(target, values)| (target, self.label_of(target, &values)))
+    /// A step that writes in a folder, whether or not this build was asked for it: as its lists tell, or as it did before.
+    fn writing_below(&self, folder: &str, own: TargetId) -> Option<(TargetId, String)> {
+        let writers: Vec<Writer> =
+            self.makers().writing_below(folder).into_iter().filter(|w| w.target != own).collect();
+        if writers.is_empty() {
+            return None;
+        }
+        let listed = writers.into_iter().find_map(|writer| self.listed_step(writer));
+        let (target, values) = listed.or_else(|| self.recorded_below(folder, own))?;
+        Some((target, self.label_of(target, &values)))
+    }
+
+    /// The values of a step that writes in a folder, where the lists of its target are there to be read and have them.
+    fn listed_step(&self, Writer { target, mut values, begins }: Writer) -> Option<Maker> {
+        for (position, axis) in self.pipeline.targets[target].axes.iter().enumerate() {
+            let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+            let listed = match axis.kind {
+                AxisKind::From { .. } => {
+                    self.values_read_out_of(self.parent_step(target, position, value)?, target, position)?
+                }
+                _ => self.values_of_axis(target, position)?,
+            };
+            let start = begins.as_ref().filter(|(binding, _)| *binding == axis.binding).map(|(_, start)| start);
+            let is_it = |listed: &&String| match (start, value(axis.binding)) {
+                (Some(start), _) => listed.starts_with(start),
+                (None, Some(own)) => *listed == own,
+                (None, None) => true,
+            };
+            let found = listed.iter().filter(is_it).min()?.clone();
+            if start.is_some() {
+                values.push((axis.binding, found));
+            }
+        }
+        // What its values came with is told by them alone.
+        let is_whole = begins.is_none_or(|(binding, _)| values.iter().any(|(b, _)| *b == binding));
+        is_whole.then_some((target, values))
+    }
+
+    /// A step that made a file in a folder in an earlier build, and may make it still.
+    fn recorded_below(&self, folder: &str, own: TargetId) -> Option<Maker> {
+        let files = files::files_in(&self.pipeline.root.join(folder)).ok()?;
+        files.into_iter().find_map(|(name, _)| {
+            let path = format!("{folder}/{name}");
+            let is_recorded = self.kept_by(self.state.find(&path)?).is_some();
+            let mut makers = self.makers().of(&path).into_iter().filter(|_| is_recorded);
+            makers.find(|(target, values)| *target != own && !self.is_sure_not_to_make(*target, values))
+        })
     }
 
     /// A file that is named in a folder that a step makes: nothing would come before that step is done. Of what no step may
@@ -190,7 +229,8 @@ impl Engine<'_> {
             .steps
             .writing_in(folder)
             .map(|writer| (self.steps.step(writer).target as usize, self.steps.label(writer)));
-        let writer = told.or_else(|| may_be_folder().then(|| self.writing_below(self.state.path(folder))).flatten());
+        let writer =
+            told.or_else(|| may_be_folder().then(|| self.writing_below(self.state.path(folder), own)).flatten());
         if let Some((target, writer)) = writer.filter(|(target, _)| *target != own) {
             let (folder, target) = (self.state.path(folder), &self.pipeline.targets[target].name);
             return Some(Decision::Failed {

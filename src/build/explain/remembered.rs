@@ -71,7 +71,7 @@ impl Engine<'_> {
 
     /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step
     /// makes, and none is to come.
-    pub(super) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+    pub(crate) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let looked_at = self.wanted[target].takes_all(values);
         !self.may_have(target, values) || looked_at && self.awaited(target, values).is_none()
     }
