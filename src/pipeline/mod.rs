@@ -34,7 +34,7 @@ pub mod shape;
 mod syntax;
 mod targets;
 pub mod text;
-mod values;
+pub mod values;
 
 pub use check::{Loaded, Options, load};
 pub use model::*;

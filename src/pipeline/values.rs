@@ -12,6 +12,11 @@ pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -
     values.iter().map(|(binding, value)| of_binding(targets, target, *binding, &known(value))).sum()
 }
 
+/// Whether a target may have a step of these values, as far as the pipeline alone tells.
+pub fn may_be(targets: &[Target], target: TargetId, values: &[(usize, String)]) -> bool {
+    values.iter().all(|(binding, value)| of_binding(targets, target, *binding, value).is_some())
+}
+
 /// Whether a target is sure to have a step of these values: all of them stand in the pipeline.
 pub fn is_sure(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -> bool {
     let bindings = targets.get(target).map_or(0, |target| target.bindings.len());

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use crate::pipeline::makers::readings;
 use crate::pipeline::model::{self, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern::fill;
+use crate::pipeline::values;
 use crate::store::state::StepRecord;
 
 use super::record::may_have_had;
@@ -72,8 +73,31 @@ impl Engine<'_> {
     /// Whether a target never has a step of these values, or was looked at for one that would make a file that no step
     /// makes, and none is to come.
     pub(crate) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
-        let looked_at = self.wanted[target].takes_all(values);
-        !self.may_have(target, values) || looked_at && self.awaited(target, values).is_none()
+        let looked_at = || self.wanted[target].takes_all(values) && self.awaited(target, values).is_none();
+        !values::may_be(&self.pipeline.targets, target, values)
+            || !self.may_have(target, values)
+            || looked_at()
+            || self.lacks_a_list_for(target, values)
+    }
+
+    /// Whether a list that was looked at for other steps tells that a target has none of these values: it is there without
+    /// theirs, or there is no such list.
+    fn lacks_a_list_for(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        self.pipeline.targets[target].axes.iter().enumerate().any(|(position, axis)| {
+            let Some((parent, theirs)) = self.read_from(target, position, values) else { return false };
+            // By some of its values alone, it may be any of several.
+            if theirs.len() < self.pipeline.targets[parent].bindings.len() {
+                return false;
+            }
+            match (self.parent_step(target, position, value), value(axis.binding)) {
+                (None, _) => self.is_sure_not_to_make(parent, &theirs),
+                (Some(list), Some(own)) if !self.is_to_come(list) => {
+                    self.values_read_out_of(list, target, position).is_some_and(|read| !read.contains(own))
+                }
+                _ => false,
+            }
+        })
     }
 
     /// Whether a record is told of any of this, or of these paths that no target makes: then what else is recorded, and made,

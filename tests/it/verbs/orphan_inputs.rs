@@ -160,3 +160,65 @@ targets:
     project.write("r/l.txt", "x\ny\n");
     assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [""; 0]);
 }
+
+#[test]
+fn what_reads_an_orphan_is_warned_of_whatever_is_named_beside_it() {
+    let project = Project::new(
+        "version: 1
+sources: {s: {kind: oci-layout, path: images}}
+targets:
+  repos: {rule: command, inputs: [etc/repos], run: \"cp {in} {out}\", output: r/repos}
+  tags: {rule: tags, source: s, foreach: {repo: {lines: r/repos}}, output: \"r/tags/{repo}.json\", fresh: digest}
+  img: {rule: layers, source: s, foreach: {tag: {from: tags, select: all}}, output: \"r/img/{repo}/{tag}.json\"}
+  pin: {rule: command, inputs: [r/img/t/a/1.json], run: \"cat {in} > {out}\", output: r/pin}
+  as: {rule: command, inputs: [etc/as], run: \"cp {in} {out}\", output: r/as}
+  bs: {rule: command, inputs: [etc/bs], run: \"cp {in} {out}\", output: r/bs}
+  ab: {rule: command, foreach: {a: {from: as, lines: true}, b: {from: bs, json: \"\"}}, run: \"echo {a} {b} > {out}\", output: \"r/ab/{a}{b}\"}
+  two: {rule: command, inputs: [r/ab/xy], run: \"cat {in} > {out}\", output: r/two}
+",
+    );
+    // `t` has no tag `a/1`, and `as` not the value `xy`, which an empty one of `bs` would make the path with.
+    project.write("etc/repos", "t\nt/a\n");
+    project.write("etc/as", "x\n");
+    project.write("etc/bs", "[\"y\"]\n");
+    let image = |name: &str| (name.to_owned(), stock::redis("7.4.1").manifest(Format::Oci));
+    project.layout("images", &[image("t:1"), image("t/a:1"), image("t/a:2")]);
+    project.build(&[]);
+    fs::remove_dir_all(project.path("images")).expect("removed");
+    project.layout("images", &[image("t:1"), image("t/a:2")]);
+    project.write("etc/bs", "[\"z\"]\n");
+    let of_pin = "pin reads r/img/t/a/1.json, which img@repo=t/a,tag=1 made and no step makes any more: a fresh checkout does not have it";
+    let of_two =
+        "two reads r/ab/xy, which ab@a=x,b=y made and no step makes any more: a fresh checkout does not have it";
+    for (step, told) in [("pin", of_pin), ("two", of_two)] {
+        for _ in 0..2 {
+            assert_eq!(warnings(&project.run(&["build", step]).exits(exit::DONE)), [told]);
+        }
+        let told = format!("warning: {told}\n");
+        let explained = project.explain(step);
+        assert!(explained.contains(&told) && explained.contains("), which no step makes any more"), "{explained}");
+    }
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [of_pin, of_two]);
+    // Who goes by the lists that are there plans so, too.
+    for (step, told) in [("pin", of_pin), ("two", of_two)] {
+        let plan = project.run(&["plan", "--offline", step]).exits(exit::DONE).stdout;
+        assert!(plan.contains(&format!("orphan   {told}\n")), "{plan}");
+    }
+}
+
+#[test]
+fn a_first_output_that_was_edited_is_no_orphan_of_the_record_that_goes_on_beside_it() {
+    let project = read_by_others("{lines: etc/l}");
+    project.write("etc/l", "x\n");
+    project.write("r/y.p", "my own work\n");
+    project.build(&["n"]);
+    // By the second further output, all records are gone through.
+    project
+        .edit("targets:", "targets:\n  w: {rule: command, run: \"touch {out.a} {out.b}\", output: {a: r/wa, b: r/wb}}");
+    project.build(&["w"]);
+    project.edit("b: r/wb", "b: r/wc");
+    let listed = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
+    assert_eq!(listed, "remove  r/wb\nremove  r/y.q, which o reads\n2 outputs would be removed\n");
+    let run = project.run(&["build", "n"]).exits(exit::DONE);
+    assert_eq!(warnings(&run), [""; 0], "{run}");
+}
