@@ -119,7 +119,9 @@ impl Engine<'_> {
             let made = self.outputs_of_record(first, &record).into_iter().filter_map(|path| self.state.find(path));
             let gone = made.filter(|path| !outputs.contains(path) && self.steps.maker(*path).is_none());
             let is_free = |path| self.state.step_key_at(path).is_none() && self.state.file_at(path).is_some();
-            let free = gone.filter(|&path| path == first || is_free(path));
+            // Of what was cleaned, the name is kept.
+            let is_there = |path| self.pipeline.root.join(self.state.path(path)).symlink_metadata().is_ok();
+            let free = gone.filter(|&path| path == first || is_free(path) && is_there(path));
             left.extend(free.map(|path| (path, StepRecord { more_outputs: Vec::new(), ..record.clone() })));
         }
         left

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::orphans::{Note, forget_orphan};
+use super::orphans::{Note, forget_step};
 use crate::build::engine::{Engine, Leaf};
 use crate::build::files::folders;
 use crate::build::outcome::{OrphanRead, ReadsOrphans};
 use crate::build::steps::StepId;
 use crate::build::steps::values::{label, list_of};
 use crate::build::steps::waits::{Slot, Wait};
-use crate::store::state::PathId;
+use crate::store::state::{PathId, StepRecord};
 
 impl Engine<'_> {
     /// The steps that read such files, each with those, in the order of the steps. Most often every record is of a step of
@@ -115,14 +115,20 @@ impl Engine<'_> {
     /// with it what would let it be removed.
     pub(crate) fn disown(&mut self, path: PathId) {
         let name = self.state.path(path).to_owned();
-        let Some(first) = self.left_behind_by(&name) else { return };
+        let Some(first) = self.left_behind_by(&name).filter(|&first| self.steps.maker(first).is_none()) else { return };
+        let Some(record) = self.state.step_at(first) else { return };
+        // What has a record of its own meanwhile is that step's.
+        let is_its = |&output: &&str| {
+            let id = self.state.find(output).filter(|&id| self.state.file_at(id).is_some());
+            id.is_some_and(|id| id != path && (id == first || self.state.step_key_at(id).is_none()))
+        };
+        let others = self.outputs_of_record(first, &record).into_iter().filter(is_its);
+        let others: Vec<String> = others.map(str::to_owned).collect();
         if first == path {
-            forget_orphan(&mut self.state, &name);
-        } else if self.steps.maker(first).is_none()
-            && let Some(mut record) = self.state.step_at(first)
-        {
-            record.more_outputs.retain(|output| *output != name);
-            self.state.put_step_at(first, &record);
+            forget_step(&mut self.state, &name);
+        }
+        if let [first, more @ ..] = others.as_slice() {
+            self.state.put_step(first, &StepRecord { more_outputs: more.to_vec(), ..record });
         }
     }
 }

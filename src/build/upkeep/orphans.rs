@@ -1,7 +1,7 @@
 //! Outputs that are to go: those of the steps that were named, and those that no step makes any more. They are listed
 //! first, and what was listed is looked at again before it goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -121,8 +121,21 @@ impl Engine<'_> {
         let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
         let paths = self.orphan_paths();
         let read_by = self.readers_of_orphans(&paths);
-        let list = judged(&self.pipeline.root, &self.state, paths, read_by);
+        let mut list = judged(&self.pipeline.root, &self.state, paths, read_by);
+        let going = list.iter().filter(|candidate| candidate.fate == Fate::Remove);
+        let going: HashSet<String> = going.map(|candidate| candidate.path.clone()).collect();
+        list.retain(|candidate| candidate.fate != Fate::Forget || !self.is_outlived(&candidate.path, &going));
         Candidates { list, untold, are_orphans: true }
+    }
+
+    /// Whether anything that was made with an output stays: then so does their record, and there is nothing to forget.
+    fn is_outlived(&self, path: &str, going: &HashSet<String>) -> bool {
+        let first = self.state.find(path).and_then(|id| self.kept_by(id));
+        let record = first.and_then(|first| Some((first, self.state.step_at(first)?)));
+        record.is_some_and(|(first, record)| {
+            let mut outputs = self.outputs_of_record(first, &record).into_iter();
+            outputs.any(|output| !going.contains(output) && is_there(&self.pipeline.root, output))
+        })
     }
 
     /// The recorded outputs that no step makes, where all targets were looked at.
@@ -202,14 +215,30 @@ fn forget_file(state: &mut State, path: &str) {
     step.iter().for_each(|step| state.put_step(path, step));
 }
 
-/// Forgets an output that no step makes, and not its name: what read it has only the hash of that, and is to tell what is
-/// gone.
-pub(super) fn forget_orphan(state: &mut State, path: &str) {
-    let file = state.file(path);
-    forget(state, path);
-    if let Some(file) = file.filter(|_| state.step_key(path).is_none()) {
-        state.put_file(path, file);
+/// Forgets outputs that no step makes, and not their names: what read them has only the hash of those, and is to tell what
+/// is gone. The record of their step stays as long as anything that it made is there, and tells that it made these, too.
+fn forget_orphans(root: &Path, state: &mut State, paths: &[String]) {
+    for path in paths {
+        let Some(step) = state.step(path) else { continue };
+        forget_step(state, path);
+        let others = step.more_outputs.iter().filter(|other| state.step_key(other).is_none());
+        let (there, gone): (Vec<&String>, Vec<&String>) = others.partition(|other| is_there(root, other));
+        if let [first, more @ ..] = there.as_slice() {
+            let more_outputs = more.iter().chain(&gone).copied().chain([path]).cloned().collect();
+            state.put_step(first, &StepRecord { more_outputs, ..step.clone() });
+        }
     }
+}
+
+/// Forgets a step, and not the file that its record is kept by.
+pub(super) fn forget_step(state: &mut State, first: &str) {
+    let file = state.file(first);
+    state.remove(first);
+    file.into_iter().for_each(|file| state.put_file(first, file));
+}
+
+fn is_there(root: &Path, path: &str) -> bool {
+    root.join(path).symlink_metadata().is_ok()
 }
 
 fn judged(root: &Path, state: &State, mut paths: Vec<String>, notes: HashMap<String, Note>) -> Vec<Candidate> {
@@ -249,8 +278,7 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
     let (_, never) = watch::channel(false);
     let _lock = take_lock(session, order, &never, &mut Silence)?;
     let (mut state, _) = session.open_state(Access::Write)?;
-    let forget = if candidates.are_orphans { forget_orphan } else { forget_file };
-    let mut failed = None;
+    let (mut gone, mut failed) = (Vec::new(), None);
     for candidate in &candidates.list {
         let path = &candidate.path;
         let record = state.file(path);
@@ -259,23 +287,28 @@ pub fn remove(session: &Session, order: &Order, candidates: &Candidates, force: 
             continue;
         }
         match record.map_or(Fate::Forget, |record| fate(root, path, record)) {
-            Fate::Keep(why) if !force => done.kept.push((path.clone(), why)),
-            Fate::Forget => {
-                forget(&mut state, path);
-                done.forgotten += 1;
+            Fate::Keep(why) if !force => {
+                done.kept.push((path.clone(), why));
+                continue;
             }
+            Fate::Forget => done.forgotten += 1,
             Fate::Remove | Fate::Keep(_) => {
                 if let Err(source) = placer.remove(path) {
                     failed = Some(BuildError::Io { action: "remove", path: path.clone(), source });
                     break;
                 }
-                forget(&mut state, path);
                 done.removed.push(path.clone());
             }
         }
+        gone.push(path.clone());
     }
     done.folders = placer.remove_empty(&done.removed);
     // What is gone is forgotten, also where the rest could not be removed.
+    if candidates.are_orphans {
+        forget_orphans(root, &mut state, &gone);
+    } else {
+        gone.iter().for_each(|path| forget_file(&mut state, path));
+    }
     state.close()?;
     failed.map_or(Ok(done), Err)
 }

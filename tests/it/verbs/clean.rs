@@ -236,3 +236,46 @@ targets:
     let told = project.explain("p@k=b");
     assert!(told.contains("changed parameter: output, from \"r/b.l, r/b.n\" to \"r/b.n, r/b.l\""), "{told}");
 }
+
+#[test]
+fn of_an_orphan_of_several_outputs_nothing_is_left_once_they_are_gone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  p: {rule: command, foreach: {k: {lines: list.txt}}, run: \"echo {k} | tee {out.l} {out.m} > {out.n}\", output: {l: \"r/{k}.l\", m: \"r/{k}.m\", n: \"r/{k}.n\"}}
+  q: {rule: command, run: \"echo 1 | tee {out.a} > {out.b}\", output: {a: r/q.a, b: r/q.b}}
+",
+    );
+    project.write("list.txt", "a\nb\n");
+    project.build(&[]);
+    project.write("list.txt", "a\n");
+    project.edit("b: r/q.b", "b: r/q.c");
+    project.write("r/b.n", "by hand\n");
+    let clean =
+        |flags: &[&str]| project.run(&[&["clean", "--orphans", "--yes"], flags].concat()).exits(exit::DONE).stdout;
+    let gone =
+        "remove  r/b.l\nremove  r/b.m\nkeep    r/b.n  changed since it was made; --force removes it\nremove  r/q.b\n";
+    let told = clean(&[]);
+    assert!(told.starts_with(gone) && told.ends_with("\n3 outputs removed\n"), "{told}");
+    // What is forgotten is not listed again, neither beside what is kept nor beside what its step still makes.
+    let told = clean(&[]);
+    assert!(told.starts_with("keep    r/b.n  changed") && told.ends_with("\n0 outputs removed\n"), "{told}");
+    assert!(project.explain("r/b.l").contains("p@k=b: orphan"), "{}", project.explain("r/b.l"));
+    assert!(project.explain("q").contains("removed parameter: output, was \"r/q.b\""), "{}", project.explain("q"));
+    let told = clean(&["--force"]);
+    assert!(told.starts_with("remove  r/b.n") && told.ends_with("\n1 output removed\n"), "{told}");
+    assert_eq!(clean(&[]), "0 outputs removed\n");
+    for path in ["r/b.l", "r/b.m", "r/b.n"] {
+        let run = project.run(&["explain", path]).exits(exit::WRONG);
+        assert!(run.stderr.contains(&format!("no step makes {path}")), "{run}");
+    }
+    project.write("list.txt", "a\nb\n");
+    let told = project.explain("p@k=b");
+    assert!(told.contains("  because   first build\n"), "{told}");
+    // So it is of what a person has removed.
+    project.build(&[]);
+    project.write("list.txt", "a\n");
+    ["r/b.l", "r/b.m", "r/b.n"].iter().for_each(|path| project.remove(path));
+    assert!(clean(&[]).ends_with("\n0 outputs, 3 records of what is not there removed\n"));
+    assert_eq!(clean(&[]), "0 outputs removed\n");
+}
