@@ -8,8 +8,7 @@ use std::ops::Bound;
 
 use super::backwards;
 use super::model::{AxisKind, Binding, Output, Pattern, Read, Target, TargetId};
-use super::others::below;
-use super::pattern::{end_backwards, literal, start};
+use super::pattern::{below, end_backwards, literal, start};
 use super::values;
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.

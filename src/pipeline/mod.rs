@@ -11,6 +11,7 @@ pub mod backwards;
 pub mod check;
 pub mod glob;
 mod graph;
+mod group;
 pub mod implied;
 mod inputs;
 pub mod keys;

@@ -8,7 +8,6 @@ use petgraph::algo::has_path_connecting;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeFiltered;
 
-use super::pattern::{fill, joined};
 use super::problem::Span;
 
 /// A position in [`Pipeline::targets`].
@@ -109,22 +108,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// What a group stands for, groups in it replaced by what these do; of what is no group, nothing.
-    pub fn members(&self) -> impl Iterator<Item = StepsOf> + '_ {
-        let inputs = if self.rule.is_none() { self.inputs.as_slice() } else { &[] };
-        inputs.iter().flat_map(|input| {
-            let meant = match &input.kind {
-                InputKind::Target { target, on, .. } => Some((target, on)),
-                InputKind::Path(_) => None,
-            };
-            let others = input.others.iter().filter(|other| other.meets == Meets::AsOne);
-            let all = meant.into_iter().chain(others.map(|other| (&other.target, &other.on)));
-            // A group has no values: a path in it is one file's.
-            let path = input.path.as_ref().map(|path| fill(path, &[]));
-            all.map(move |(&target, on)| StepsOf { target, values: joined(on, &[]), path: path.clone() })
-        })
-    }
-
     /// The targets that its axes read values from.
     pub fn parents(&self) -> impl Iterator<Item = TargetId> + '_ {
         self.axes.iter().filter_map(|axis| match axis.kind {

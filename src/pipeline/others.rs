@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use super::backwards;
 use super::makers::{Join, Makers, shorter};
 use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
-use super::pattern::{joined, start};
+use super::pattern::{REST, below, joined, start};
 use super::problem::Span;
 use super::values;
 
 /// So many outputs are tried that may lie around or in a path: of more, it is seen only once their steps are there.
 const MOST_AROUND: usize = 100;
-
-/// A binding of nobody's stands for the rest of a path.
-const REST: usize = usize::MAX;
 
 impl Makers<'_> {
     /// What else the path of an input may turn out to be, where it is not sure to be what it is taken for: other files, or
@@ -91,13 +88,6 @@ fn writer(target: TargetId, on: &Join) -> Writer {
         on.iter().cloned().partition(|(_, value)| value.parts.contains(&Part::Binding(REST)));
     let begins = rest.into_iter().next().map(|(binding, value)| (binding, start(&value)));
     Writer { target, values: joined(&whole, &[]), begins }
-}
-
-/// What lies below a path.
-pub(super) fn below(path: &Pattern) -> Pattern {
-    let mut below = path.clone();
-    below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(REST)]);
-    below
 }
 
 /// The folders that a file lies in, whose ends stand in its pattern.

@@ -182,6 +182,16 @@ pub fn template(pattern: &Pattern, bindings: &[Binding]) -> String {
     out
 }
 
+/// A binding of nobody's stands for the rest of a path.
+pub const REST: usize = usize::MAX;
+
+/// What lies below a path.
+pub fn below(path: &Pattern) -> Pattern {
+    let mut below = path.clone();
+    below.parts.extend([Part::Text(Text::plain("/")), Part::Binding(REST)]);
+    below
+}
+
 /// The text, where nothing is to be filled in.
 pub fn literal(pattern: &Pattern) -> Option<String> {
     pattern.parts.iter().all(|p| matches!(p, Part::Text(_))).then(|| fill(pattern, &[]))
