@@ -9,13 +9,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-pub use self::failed::Failed;
+pub use self::failed::{Answered, Failed};
 use super::clock::time_to_come;
+use super::decide::{Run, Work};
 use super::engine::{Engine, Mode};
 use super::execute::started;
-use super::outcome::{ASK, Status, Told};
+use super::outcome::{Status, Told};
+use super::reason::Reason;
 use super::reasons::Reasons;
 use super::steps::StepId;
+use crate::store::Sha256;
 
 const FILE: &str = "failures.json";
 /// Bytes. What is longer was not written by a build.
@@ -71,7 +74,8 @@ impl Failures {
             Some(before) => (before.told.clone(), before.told_at.or(before.told.as_ref().map(|_| before.at))),
             None => (failed.told.clone(), failed.told_at),
         };
-        self.0.insert(path, Failed { failed_before, put_off_before, told, told_at, ..failed });
+        let answered = failed.answered.or_else(|| heard.and_then(|before| before.answered.clone()));
+        self.0.insert(path, Failed { failed_before, put_off_before, told, told_at, answered, ..failed });
     }
 
     /// As a file keeps it.
@@ -160,7 +164,7 @@ impl Engine<'_> {
 
     /// Keeps that a step failed, or was put off, at once: a build may be killed before its end. `unheard`: its source was not
     /// to be reached.
-    pub(super) fn keep_failure(&mut self, id: StepId, work: Option<&str>, unheard: bool) {
+    pub(super) fn keep_failure(&mut self, id: StepId, run: Option<&Run>, unheard: bool) {
         let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
         // That another step makes its file, too, is no attempt of its own.
         if self.clashes.contains_key(&id) {
@@ -190,11 +194,12 @@ impl Engine<'_> {
             running: false,
             told,
             told_at: None,
-            because: account.reasons.as_ref().map(|reasons| match work {
-                Some(ASK) => Reasons::of_asking(&reasons.to_record()).join("; "),
+            because: account.reasons.as_ref().map(|reasons| match run {
+                Some(Run { work: Work::Ask, .. }) => Reasons::of_asking(&reasons.to_record()).join("; "),
                 _ => reasons.listed().join("; "),
             }),
-            work: work.map(str::to_owned),
+            work: run.map(|run| run.work.word().to_owned()),
+            answered: run.and_then(|run| self.answered_otherwise(path, run)),
             attempts: account.attempts,
             key: self.plain_key(id),
             moved: false,
@@ -208,6 +213,20 @@ impl Engine<'_> {
             // The next one begins a line anew.
             self.failure_log = None;
         }
+    }
+
+    /// What its source answered a step, where that is not what is recorded of it.
+    fn answered_otherwise(&self, path: &str, run: &Run) -> Option<Answered> {
+        let before = self.state.step(path).and_then(|record| record.answer);
+        let digest = run.record.answer.filter(|now| run.work == Work::Ask && Some(*now) != before)?;
+        let is_change = |cause: &&Reason| matches!(cause, Reason::ChangedAnswer { .. });
+        let change = run.reasons.iter().find(is_change).map(ToString::to_string);
+        Some(Answered { digest: digest.to_string(), change })
+    }
+
+    /// What its source answered the last try of a step, which it put off then, by the digest of that.
+    pub(super) fn answered_in_vain(&self, id: StepId) -> Option<Sha256> {
+        self.failure_of(id, &self.failures).filter(|last| last.deferred)?.answered?.digest.parse().ok()
     }
 
     /// Keeps that a step came to its end whose answer is older than what was begun: a build may be killed before its own.
@@ -307,13 +326,13 @@ impl Engine<'_> {
         self.failures.get(path).filter(|failed| failed.was_tried() && self.stands(path, failed)).cloned()
     }
 
-    /// The same of any step, but where what is told of the step tells it.
+    /// How any step failed, or was put off, when it was last tried, but where what is told of the step tells it.
     pub(super) fn earlier_failure(&self, id: StepId) -> Option<Failed> {
         let (status, account) = (self.steps.step(id).status, self.accounts.get(&id));
         let message = account.and_then(|account| account.message.as_ref());
         // That it was put off before, too, tells nothing of one that is put off; nor does what is at fault now as then.
         let is_told = |last: &Failed| match status {
-            Status::Deferred => last.deferred,
+            Status::Deferred => last.deferred && last.change().is_none(),
             Status::Failed => !last.was_tried() || message == Some(&last.message),
             _ => false,
         };

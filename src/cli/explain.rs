@@ -162,6 +162,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(failed.word(), format!("{}{attempts}: {}", time(failed.at), failed.message));
         let tried = if failed.asked() { "it was asked because" } else { "it ran because" };
         lines.all("", failed.because.as_ref().map(|why| format!("{tried}: {why}")));
+        lines.all("", failed.change().map(|change| format!("its source told: {change}")));
         lines.all("", failed.had_failed());
         lines.all("", failed.moved.then_some("what it is made from has changed since"));
         let answered = failed.asked() || found.standing == Standing::Step(Status::Absent);

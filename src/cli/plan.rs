@@ -72,8 +72,10 @@ fn told(account: &Account, detail: Detail) -> String {
         (message, reasons) => reasons.or_else(|| message.clone()),
     };
     let why = why.or_else(|| (account.status == Status::Adopted).then(|| "what is there is taken over".to_owned()));
+    let last = account.last_failure.as_ref();
+    let change = last.and_then(|last| last.change()).map(|change| format!("its source told that try: {change}"));
     let past: Vec<String> =
-        account.last_failure.iter().map(|last| last.last()).chain(account.earlier.clone()).collect();
+        last.map(|last| last.last()).into_iter().chain(change).chain(account.earlier.clone()).collect();
     let past = (!past.is_empty()).then(|| format!(" ({})", past.join("; ")));
     let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
     let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));

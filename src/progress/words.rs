@@ -92,8 +92,9 @@ pub fn pulls(p: &Pulls) -> String {
         // Writing to a String cannot fail.
         let are = if f.left == 1 { "is" } else { "are" };
         let _ = write!(text, "; {} of its budget of {} {are} left", f.left, f.allowance);
-        if p.needed > f.left {
-            let _ = write!(text, "; done at {} at the soonest", moment(f.done));
+        if p.needed.max(1) > f.left {
+            let done = if p.needed == 0 { "one more" } else { "done" };
+            let _ = write!(text, "; {done} at {} at the soonest", moment(f.done));
         }
     }
     if let Some(told) = &p.told {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::registry::{Allowance, Budget, Deferral};
-use crate::rules::Failure;
+use crate::rules::{Failure, Pull};
 
 use super::results::End;
 use super::{Engine, Mode};
@@ -86,7 +86,8 @@ impl Deferrals {
         let pulls = |needed: &Needed| Pulls {
             source: needed.budget.name().to_owned(),
             needed: needed.things.len(),
-            forecast: needed.budget.forecast(needed.things.len()),
+            // Where none is sure to be needed, when there is one more.
+            forecast: needed.budget.forecast(needed.things.len().max(1)),
             told: told.get(needed.budget.name()).cloned(),
         };
         self.needed.values().map(pulls).collect()
@@ -107,9 +108,8 @@ impl Engine<'_> {
         if let Some(account) = self.accounts.get(&id) {
             listener.hear(&Event::Finished { id, account });
         }
-        let work = run.work.word();
+        self.keep_failure(id, Some(&run), false);
         self.deferrals.waiting.push(Waiting { id, run: Box::new(run), deferral });
-        self.keep_failure(id, Some(work), false);
     }
 
     /// Once nothing else is left to do, takes up what was put off and has all that it needs in the store now; where
@@ -139,7 +139,7 @@ impl Engine<'_> {
                     let gives = self.budgets.of(&deferral.source, None).announced();
                     self.deferrals.add(id, &deferral, gives);
                     self.stats.ran += 1;
-                    self.keep_failure(id, Some(run.work.word()), false);
+                    self.keep_failure(id, Some(&run), false);
                     self.finish(id, Status::Deferred);
                 }
             }
@@ -209,23 +209,37 @@ impl Engine<'_> {
 
     /// Counts what a step would fetch; why it would be deferred, where the budget is spent before its turn comes.
     pub(crate) fn puts_off(&mut self, id: StepId, run: &Run) -> Option<PutOff> {
-        let made_from = match run.work {
-            Work::Restore(_) => return None,
-            // What was absent most likely still is, and costs nothing.
-            Work::Ask if run.reasons.iter().all(Reason::only_asks) && self.was_absent(id) => return None,
-            Work::Ask | Work::Make(None) => run.record.answer,
-            Work::Make(answer) => answer,
-        };
         if self.mode != Mode::Look || self.offline {
             return None;
         }
+        let only_asks = || run.reasons.iter().all(Reason::only_asks);
+        let made_from = match run.work {
+            Work::Restore(_) => return None,
+            Work::Ask => match self.answered_in_vain(id) {
+                Some(answer) => Some(answer),
+                // What was absent most likely still is, and costs nothing.
+                None if self.was_absent(id) && only_asks() => return None,
+                None => run.record.answer,
+            },
+            Work::Make(None) => run.record.answer,
+            Work::Make(answer) => answer,
+        };
         let rule = &self.rules[self.steps.step(id).target as usize].as_ref().filter(|c| c.by_source)?.rule;
         let answer = made_from.and_then(|digest| self.blobs.peek(&digest));
-        let pull = rule.pull(&self.view(id), answer.as_deref(), &self.blobs)?;
-        let needed = self.deferrals.needed.entry(pull.budget.name().to_owned()).or_insert_with(|| {
-            let left = pull.budget.forecast(0).map(|forecast| forecast.left);
-            Needed { budget: pull.budget, left, things: HashMap::new(), served: Vec::new() }
+        let view = self.view(id);
+        let pull = rule.pull(&view, answer.as_deref(), &self.blobs);
+        // Most are answered as before, and need none; where the budget is spent, the others would be put off.
+        let is_spent = |pull: &Pull| pull.budget.forecast(0).is_some_and(|forecast| forecast.left == 0);
+        let otherwise = || (run.work == Work::Ask).then(|| rule.pull(&view, None, &self.blobs)).flatten();
+        let budget = match &pull {
+            Some(pull) => pull.budget.clone(),
+            None => otherwise().filter(is_spent)?.budget,
+        };
+        let needed = self.deferrals.needed.entry(budget.name().to_owned()).or_insert_with(|| {
+            let left = budget.forecast(0).map(|forecast| forecast.left);
+            Needed { budget, left, things: HashMap::new(), served: Vec::new() }
         });
+        let pull = pull?;
         let next = needed.things.len();
         let place = *needed.things.entry(pull.what).or_insert(next);
         let left = needed.left?;

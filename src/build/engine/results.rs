@@ -250,7 +250,7 @@ impl Engine<'_> {
         if self.resumed.contains(&id) && !status.blocks() {
             self.keep_end(id);
         }
-        self.keep_failure(id, Some(run.work.word()), unheard);
+        self.keep_failure(id, Some(&run), unheard);
         self.settle_told(id, status, listener);
     }
 

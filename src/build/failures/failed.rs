@@ -52,6 +52,9 @@ pub struct Failed {
     /// What was tried first: `ask`, `make` or `restore`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<String>,
+    /// What its source answered, where that is not what is recorded of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Answered>,
     /// How often its command was run, where it was.
     #[serde(default)]
     pub attempts: u32,
@@ -63,7 +66,22 @@ pub struct Failed {
     pub moved: bool,
 }
 
+/// An answer of which nothing came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The digest of what it is in the store.
+    pub digest: String,
+    /// In what it differs from the one before, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
 impl Failed {
+    /// In what the answer that it was given differs from the one of before.
+    pub fn change(&self) -> Option<&str> {
+        self.answered.as_ref()?.change.as_deref()
+    }
+
     /// The word for what it came to.
     pub fn word(&self) -> &'static str {
         match self {

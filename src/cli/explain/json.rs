@@ -120,6 +120,8 @@ struct JsonFailed<'a> {
     message: &'a str,
     /// Why it ran, where it did.
     because: Option<&'a str>,
+    /// In what the answer of its source, of which nothing came, differs from the one before.
+    answered: Option<&'a str>,
     /// How often its command was run.
     attempts: u32,
     /// What it is made from is not what it was then.
@@ -187,6 +189,7 @@ pub fn of(found: &Explanation) -> Json<'_> {
             outcome: f.word(),
             message: &f.message,
             because: f.because.as_deref(),
+            answered: f.change(),
             attempts: f.attempts,
             other_inputs: f.moved,
             failed_before: f.had_failed().is_some(),

@@ -144,3 +144,71 @@ fn a_failure_since_a_step_was_put_off_is_told_and_so_is_what_it_was_left_out_for
     let why = format!("new input: {file} (left out before, since {late} was deferred)");
     assert_eq!(report.step("all").reason(), why);
 }
+
+#[test]
+fn a_moved_tag_that_the_budget_did_not_reach_is_told_until_it_is_made_and_so_is_when_to_build_again() {
+    let registry = Registry::start();
+    let image = |n: &str| stock::busybox().env("N", n).manifest(Format::Oci);
+    registry.push("a:1", &image("1"));
+    let project = project(&registry, "'1'");
+    project.edit("repo: a,", "repo: a, fresh: digest,");
+    project.build(&[]);
+    // Most are answered as before: what is asked for is not put off, and what is left is told.
+    let spent =
+        format!("pulls    0 or more of {}; 0 of its budget of 1 pull in 1h are left; one more at ", registry.url());
+    assert_says(&project.run(&["plan"]).stdout, &["run      one@tag=1  freshness: asked each time (digest)\n", &spent]);
+    registry.push("a:1", &image("2"));
+    let moved = format!("(the tag moved from {} to {})", image("1").digest(), image("2").digest());
+    let put_off = || {
+        let run = project.run(&["build", "-v"]).exits(exit::DEFERRED);
+        assert_says(&run.stderr, &["deferred one@tag=1 (changed answer: ", &moved]);
+        run.stderr
+    };
+    let again = again_at(&put_off());
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["deferred? one@tag=1  http", "deferred? copy@tag=1  one@tag=1", "pulls    1 or more of "]);
+    let told = "(deferred when it was last tried; its source told that try: changed answer: from ";
+    assert_says(&plan, &["(freshness: asked each time (digest))", told, &moved]);
+    let explained = project.explain("one@tag=1");
+    assert_says(
+        &explained,
+        &[
+            "one@tag=1: deferred\n",
+            "because   freshness: asked each time (digest)\n",
+            "a build   may make it all the same",
+            "it was asked because: freshness: asked each time (digest)\n            its source told: changed answer: from ",
+            &moved,
+        ],
+    );
+    let times = [&plan, &explained].map(|text| again_at(text));
+    assert!(times.iter().all(|time| *time == again), "{times:?} {again}");
+    put_off();
+    // Where there is more again, it runs, and what it was told stays told.
+    project.edit("budget: 1/1h", "budget: 2/1h");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      one@tag=1  ", told, &moved, "pulls    1 or more of "]);
+    project.build(&[]).assert_only(&["one@tag=1", "copy@tag=1"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(!plan.contains("deferred") && !plan.contains("changed answer"), "{plan}");
+}
+
+#[test]
+fn what_the_store_has_by_now_of_a_moved_tag_that_was_put_off_is_put_off_no_more() {
+    let registry = Registry::start();
+    let image = |n: &str| stock::busybox().env("N", n).manifest(Format::Oci);
+    ["1", "2"].iter().for_each(|n| registry.push(&format!("a:{n}"), &image("1")));
+    let project = project(&registry, "'1', '2'");
+    project.edit("repo: a,", "repo: a, fresh: digest,");
+    project.build(&[]);
+    // Both have moved to the same: that is one pull.
+    ["1", "2"].iter().for_each(|n| registry.push(&format!("a:{n}"), &image("2")));
+    project.build_exits(exit::DEFERRED, &[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["deferred? one@tag=1  http", "deferred? one@tag=2  http", "pulls    1 or more of "]);
+    project.edit("budget: 1/1h", "budget: 2/1h");
+    project.build(&["one@tag=1"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      one@tag=2  freshness: asked each time (digest) (deferred when it was last tried; "]);
+    assert!(!plan.contains("deferred?"), "{plan}");
+    project.build(&["one"]);
+}
