@@ -204,6 +204,7 @@ targets:
         let plan = project.run(&["plan", "--offline", step]).exits(exit::DONE).stdout;
         assert!(plan.contains(&format!("orphan   {told}\n")), "{plan}");
     }
+    assert!(!project.run(&["plan", "pin"]).exits(exit::DONE).stdout.contains("orphan"));
 }
 
 #[test]
