@@ -224,9 +224,10 @@ impl Engine<'_> {
         Some(Answered { digest: digest.to_string(), change })
     }
 
-    /// What its source answered the last try of a step, which it put off then, by the digest of that.
+    /// What its source answered the last try of a step that heard of it, which it put off then, by the digest of that.
     pub(super) fn answered_in_vain(&self, id: StepId) -> Option<Sha256> {
-        self.failure_of(id, &self.failures).filter(|last| last.deferred)?.answered?.digest.parse().ok()
+        let last = self.failure_of(id, &self.failures);
+        last.filter(|last| last.deferred || last.put_off_before)?.answered?.digest.parse().ok()
     }
 
     /// Keeps that a step came to its end whose answer is older than what was begun: a build may be killed before its own.

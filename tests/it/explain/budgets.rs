@@ -147,11 +147,11 @@ fn a_failure_since_a_step_was_put_off_is_told_and_so_is_what_it_was_left_out_for
 
 #[test]
 fn a_moved_tag_that_the_budget_did_not_reach_is_told_until_it_is_made_and_so_is_when_to_build_again() {
-    let registry = Registry::start();
+    let mut registry = Registry::start();
     let image = |n: &str| stock::busybox().env("N", n).manifest(Format::Oci);
     registry.push("a:1", &image("1"));
     let project = project(&registry, "'1'");
-    project.edit("repo: a,", "repo: a, fresh: digest,");
+    project.edit("repo: a,", "repo: a, fresh: digest, retries: 0,");
     project.build(&[]);
     // Most are answered as before: what is asked for is not put off, and what is left is told.
     let spent =
@@ -182,6 +182,16 @@ fn a_moved_tag_that_the_budget_did_not_reach_is_told_until_it_is_made_and_so_is_
     );
     let times = [&plan, &explained].map(|text| again_at(text));
     assert!(times.iter().all(|time| *time == again), "{times:?} {again}");
+    put_off();
+    // A try that hears nothing of its source leaves it at that.
+    registry.stop();
+    project.build_exits(exit::FAILED, &[]);
+    registry.resume();
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["deferred? one@tag=1  http", "it had been put off before that", &moved, "pulls    1 or more of "],
+    );
     put_off();
     // Where there is more again, it runs, and what it was told stays told.
     project.edit("budget: 1/1h", "budget: 2/1h");
