@@ -95,6 +95,8 @@ pub(super) struct Engine<'p> {
     pub lacking: Vec<Lacking>,
     /// What failed when it was last tried (only where nothing is run).
     pub failures: Failures,
+    /// The path by which each of those is kept, by each output that it had then, once one is looked for.
+    pub failed_by_output: OnceLock<HashMap<String, String>>,
     /// The steps that those are of, once one is looked for.
     pub failed_steps: OnceLock<FailedSteps>,
     /// Where those of this build are kept, once there is one.

@@ -184,15 +184,17 @@ fn around<'p>(session: &'p Session, order: &Order, paths: &[(String, Unknown)]) 
         looked => looked?,
     };
     let targets = 0..session.pipeline.targets.len();
-    let more: Vec<Asked> = if looked.tells_of_records(&order.asked, paths) {
+    let mut more = looked.may_make_what_was_found();
+    if looked.tells_of_records(&order.asked, paths) {
         // Who makes what a record names may be any of them, or none any more.
-        targets.map(Asked::Target).collect()
+        more = targets.map(Asked::Target).collect();
     } else if looked.draws_on_a_budget() {
         // What is left of it goes to all who need it.
-        targets.filter(|&target| looked.reads_a_source(target)).map(Asked::Target).collect()
-    } else {
+        more.extend(targets.filter(|&target| looked.reads_a_source(target)).map(Asked::Target));
+    }
+    if more.is_empty() {
         return Ok(looked);
-    };
+    }
     let asked = asked.into_iter().chain(more).collect();
     match looked_through(session, &Order { asked, ..order.clone() }) {
         Err(BuildError::Pipeline(_)) => Ok(looked),

@@ -1,6 +1,7 @@
 //! The steps that failed, or were put off by their source, when they were last tried: kept beside the state, for those who look.
 
 mod failed;
+mod of_step;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -112,6 +113,16 @@ impl Failures {
         self.0.iter().filter(|(_, failed)| failed.may_recur()).map(|(path, _)| path)
     }
 
+    /// The first output of those that failed by each that they had then.
+    fn by_output(&self) -> HashMap<String, String> {
+        let all = self.0.iter().filter(|(_, failed)| !failed.more_outputs.is_empty());
+        let outputs = all.flat_map(|(first, failed)| {
+            let outputs = std::iter::once(first).chain(&failed.more_outputs);
+            outputs.map(move |output| (output.clone(), first.clone()))
+        });
+        outputs.collect()
+    }
+
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }
@@ -183,6 +194,7 @@ impl Engine<'_> {
         told = told.filter(|told| !self.is_spent_by_us(&told.source));
         let mut failed = Failed {
             step: self.steps.label(id),
+            more_outputs: self.paths(id).skip(1).map(str::to_owned).collect(),
             at: self.clock.now_ms(),
             message,
             deferred,
@@ -226,7 +238,7 @@ impl Engine<'_> {
 
     /// What its source answered the last try of a step that heard of it, which it put off then, by the digest of that.
     pub(super) fn answered_in_vain(&self, id: StepId) -> Option<Sha256> {
-        let last = self.failure_of(id, &self.failures);
+        let last = self.failure_of(id);
         last.filter(|last| last.deferred || last.put_off_before)?.answered?.digest.parse().ok()
     }
 
@@ -244,14 +256,14 @@ impl Engine<'_> {
         let before = Failures::kept(&self.work_dir);
         let mut now = before.clone().standing();
         now.0.retain(|path, failed| {
-            self.steps.find_path(&self.state, path).is_none_or(|id| match self.steps.step(id).status {
+            self.step_that_failed(path, failed).is_none_or(|id| match self.steps.step(id).status {
                 // That what it needs was not there says nothing of a step that is absent.
-                Status::Absent => failed.because.is_some() && self.stands(path, failed),
+                Status::Absent => failed.because.is_some() && failed.stands(self.record_of(id).as_ref()),
                 // Of what is well as it is, one that was of other inputs tells nothing, but where another target makes it so,
                 // as one of another pipeline file does.
                 status if status.has_outputs() => {
                     let is_mended = self.has_moved(id, failed) && self.goes_by(id, &failed.step);
-                    self.stands(path, failed) && !is_mended && !self.resumed.contains(&id)
+                    failed.stands(self.record_of(id).as_ref()) && !is_mended && !self.resumed.contains(&id)
                 }
                 _ => true,
             })
@@ -281,7 +293,7 @@ impl Engine<'_> {
     pub(super) fn told_by_sources(&self) -> HashMap<String, Told> {
         let mut latest: HashMap<String, (i64, Told)> = HashMap::new();
         let open = self.accounts.iter().filter(|(_, a)| matches!(a.status, Status::Stale | Status::Deferred));
-        for failed in open.filter_map(|(&id, _)| self.failure_of(id, &self.failures)) {
+        for failed in open.filter_map(|(&id, _)| self.failure_of(id)) {
             let at = failed.told_at.unwrap_or(failed.at);
             let holds = |told: &Told| (at..told.until.unwrap_or(i64::MAX)).contains(&self.now_ms);
             let Some(told) = failed.told.clone().filter(holds) else { continue };
@@ -294,17 +306,16 @@ impl Engine<'_> {
     }
 
     /// How a step failed, or was put off, when it was last tried.
-    pub(super) fn failure_of(&self, id: StepId, failures: &Failures) -> Option<Failed> {
-        let renamed = |step: &str| step.split('@').next().is_none_or(|target| self.is_renamed(target));
-        let is_its_own = |failed: &&Failed| self.goes_by(id, &failed.step) || renamed(&failed.step);
-        let path = self.paths(id).next()?;
-        let failed = failures.get(path).filter(is_its_own).filter(|failed| self.stands(path, failed))?.clone();
+    pub(super) fn failure_of(&self, id: StepId) -> Option<Failed> {
+        let failed = self.kept_of(id)?.1.clone();
         let is_seen = self.steps.step(id).status == Status::Failed;
         // An absence that is a failure stands until its source is asked again.
         let is_kept = self.settings_of(id).missing_is_error && self.was_absent(id);
         if !failed.was_tried() && !is_seen && !is_kept {
-            // What is at fault before a step is tried is seen by looking: it is mended, but for what may still come.
-            let message = self.lacks_as_before(id, &failed.message)?;
+            // What is at fault before a step is tried is seen by looking: it is mended, but for what may still come, and for
+            // what its command read, where it runs for another cause.
+            let message =
+                self.lacks_as_before(id, &failed.message).or_else(|| self.reads_as_before(id, &failed.message))?;
             return Some(Failed { message, ..failed });
         }
         let moved = self.has_moved(id, &failed);
@@ -314,7 +325,8 @@ impl Engine<'_> {
 
     /// Whether a step failed before it was tried, and may come to that again.
     pub(super) fn may_not_be_tried(&self, id: StepId) -> bool {
-        !self.failures.is_empty() && self.failure_of(id, &self.failures).is_some_and(|failed| !failed.was_tried())
+        let lacks = |failed: &Failed| !failed.was_tried() && self.lacks_as_before(id, &failed.message).is_some();
+        self.failure_of(id).as_ref().is_some_and(lacks)
     }
 
     /// The same of a step that is to come, by the path of its first output.
@@ -337,7 +349,7 @@ impl Engine<'_> {
             Status::Failed => !last.was_tried() || message == Some(&last.message),
             _ => false,
         };
-        self.failure_of(id, &self.failures).filter(|last| !is_told(last))
+        self.failure_of(id).filter(|last| !is_told(last))
     }
 
     /// Whether a step was made from something else when it failed than it would be now. Of what waits for others, that is

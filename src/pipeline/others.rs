@@ -1,9 +1,9 @@
 //! What else a path may turn out to be that is named as an input: which it is, is seen by the lists of values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::backwards;
-use super::makers::{Join, Makers, shorter};
+use super::makers::{Join, Maker, Makers, shorter};
 use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
 use super::pattern::{REST, below, joined, start};
 use super::problem::Span;
@@ -58,6 +58,17 @@ impl Makers<'_> {
             folders.chain(values).map(move |on| writer(target, &on)).collect::<Vec<_>>()
         });
         found.collect()
+    }
+
+    /// What may make a path, or a folder around it, and, where it is a folder, write in it, as far as patterns tell: each
+    /// target with the values that its bindings have then, where those are known.
+    pub fn at(&self, path: &str, is_folder: bool) -> BTreeSet<Maker> {
+        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
+        let sure = self.writing_in(path).into_iter().filter(|_| is_folder);
+        let whole = self.folders_around(&pattern).into_iter().chain(sure).map(|target| (target, Vec::new()));
+        let below = if is_folder { self.writing_below(path) } else { Vec::new() };
+        let below = below.into_iter().map(|writer| (writer.target, writer.values));
+        self.of(path).into_iter().chain(whole).chain(below).collect()
     }
 
     /// The values by which a target may have an output of this pattern at `path`.
@@ -159,5 +170,31 @@ mod tests {
   reads: {rule: command, inputs: [r/x/y.t], run: x, output: o}\n",
         );
         assert!(target(&pipeline, "reads").inputs[0].others.iter().all(|other| other.meets == Meets::InFolder));
+    }
+
+    #[test]
+    fn what_makes_a_path_or_writes_in_it_is_found_as_far_as_patterns_tell() {
+        let outputs = ["gen/{k}/x", "gen/a/y", "gen/a{k}", "gen/{k}", "made/", "made/{k}/", "o/x"];
+        let target = |(at, output): (usize, &&str)| {
+            let each = if output.contains('{') { "foreach: {k: {lines: l}}, " } else { "" };
+            format!("  t{at}: {{rule: command, {each}run: \"true\", output: \"{output}\"}}\n")
+        };
+        let targets: String = outputs.iter().enumerate().map(target).collect();
+        let pipeline = good(&format!("version: 1\ntargets:\n{targets}"));
+        let makers = Makers::new(&pipeline.targets);
+        let at = |path: &str, is_folder| {
+            let told = makers.at(path, is_folder).into_iter().map(|(target, values)| {
+                let values: String = values.into_iter().map(|(_, value)| format!(" {value}")).collect();
+                format!("{}{values}", outputs[target])
+            });
+            told.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(at("gen/a", false), "gen/{k} a");
+        // A value may hold a `/`.
+        assert_eq!(at("gen/a", true), "gen/{k}/x, gen/{k}/x a, gen/a/y, gen/a{k}, gen/{k}, gen/{k} a");
+        assert_eq!(at("gen/b/x", false), "gen/{k}/x b, gen/{k} b/x");
+        assert_eq!(at("made/b/x", false), "made/, made/{k}/, made/{k}/ b/x");
+        assert_eq!(at("o", true), "o/x");
+        assert_eq!(at("o", false), "");
     }
 }

@@ -49,7 +49,7 @@ impl Engine<'_> {
     }
 
     fn has_failed(&self, id: StepId) -> bool {
-        self.failure_of(id, &self.failures).is_some_and(|failed| failed.may_recur())
+        self.failure_of(id).is_some_and(|failed| failed.may_recur())
     }
 
     /// Whether a step that is told has to run: what is up to date is so whatever becomes of what it only waits for.

@@ -107,6 +107,7 @@ pub(crate) fn engine<'p>(
             input_names: OnceLock::new(),
             stored: OnceLock::new(),
             kept_by: OnceLock::new(),
+            failed_by_output: OnceLock::new(),
             had_several: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),

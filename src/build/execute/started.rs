@@ -38,6 +38,7 @@ impl Engine<'_> {
         let run = self.runs.get(&id);
         let begun = Failed {
             step: self.steps.label(id),
+            more_outputs: self.paths(id).skip(1).map(str::to_owned).collect(),
             at: self.clock.now_ms(),
             interrupted: true,
             because: run.map(|run| run.reasons.listed().join("; ")),

@@ -46,7 +46,7 @@ impl Engine<'_> {
     /// How a step failed, or all that it waits for.
     fn failures_behind(&self, step: StepId) -> Vec<String> {
         let told = |root: StepId| {
-            let failed = self.failure_of(root, &self.failures).filter(|failed| self.tries_again(root, failed))?;
+            let failed = self.failure_of(root).filter(|failed| self.tries_again(root, failed))?;
             let label = self.steps.label(root);
             Some(match failed.running {
                 true => format!("{label}: {}", failed.message),

@@ -133,7 +133,8 @@ impl Engine<'_> {
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
         if !told.outputs.is_empty() {
-            self.tell_log(self.path(id, 0), compiled, told);
+            let first = self.kept_of(id).map_or_else(|| self.path(id, 0), |(first, _)| first);
+            self.tell_log(first, compiled, told);
         }
     }
 

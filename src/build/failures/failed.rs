@@ -15,6 +15,9 @@ pub struct Failed {
     /// The step, since two may be told to make the same file; none in what an older build has left.
     #[serde(default)]
     pub step: String,
+    /// Its outputs beside the first, by which it is found where it has another first one since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_outputs: Vec<String>,
     /// Milliseconds since 1970.
     pub at: i64,
     #[serde(default)]

@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use crate::pipeline::makers::Maker;
 use crate::pipeline::model::{Input, InputKind, TargetId};
 use crate::rules::{Failure, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
@@ -16,6 +17,7 @@ use crate::build::engine::Engine;
 use crate::build::files::{self, Look};
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
+use crate::build::request::Asked;
 use crate::build::steps::StepId;
 
 /// What a step read of a file that was written while it ran.
@@ -143,6 +145,19 @@ impl Engine<'_> {
         let records = steps.filter_map(|&step| self.state.step(self.path(step, 0)));
         let found = records.flat_map(|record| paths(&record).map(str::to_owned).collect::<Vec<_>>());
         found.filter(|path| self.maker_around(path).is_none()).collect()
+    }
+
+    /// The steps that may make what those that are told found, or write in a folder of that, and were not asked for.
+    pub(crate) fn may_make_what_was_found(&self) -> Vec<Asked> {
+        if self.wanted.iter().all(|wanted| wanted.all) {
+            return Vec::new();
+        }
+        let found = self.found_by_commands();
+        let found = found.iter().filter(|path| !path.starts_with('/'));
+        let is_folder = |path: &str| self.pipeline.root.join(path).is_dir();
+        let mut makers: BTreeSet<Maker> = found.flat_map(|path| self.makers().at(path, is_folder(path))).collect();
+        makers.retain(|(target, values)| !self.wanted[*target].takes_all(values));
+        makers.into_iter().map(|(target, values)| Asked::Steps(target, values)).collect()
     }
 
     /// Tells of steps that are up to date, where nothing is run, that they fail if what they found comes to be made.

@@ -226,3 +226,48 @@ fn a_found_folder_in_which_another_step_writes_has_to_be_declared() {
         p.build(&[]).assert_nothing_done();
     }
 }
+
+#[test]
+fn what_fails_for_what_its_command_found_is_told_as_that_by_explain_too_and_until_it_is_mended() {
+    let gen_ = "  gen: {rule: command, foreach: {k: {lines: names}}, inputs: [\"in/{k}\"], run: \"cp {in} {out}\", output: \"gen/{k}/x\"}\n";
+    for (found, how) in [("gen/a", "in which gen@k=a writes"), ("gen/a/x", "which gen@k=a makes")] {
+        let p = project(&format!(
+            r#"  dep: {{rule: command, inputs: [./src], run: "cat gen/a/* > {{out}}; echo 'x: {found}' > {{out}}.d", depfile: "{{out}}.d", output: dep}}
+  top: {{rule: command, inputs: [dep], run: "cp {{in}} {{out}}", output: top}}
+"#
+        ));
+        p.write("names", "a\nb\n");
+        ["in/a", "in/b", "src", "gen/a/x"].iter().for_each(|path| p.write(path, "1\n"));
+        std::thread::sleep(Duration::from_millis(20));
+        p.build(&[]);
+        p.edit("targets:\n", &format!("targets:\n{gen_}"));
+        let fails = format!("the command read {found}, {how}, and its target does not say so");
+        // Before the other one is made for the first time, and once it was.
+        for _ in 0..2 {
+            let plan = p.run(&["plan"]).stdout;
+            assert!(plan.contains(&format!("failed   dep  {fails}\nblocked  top  dep\n")), "{plan}");
+            let told = p.explain("dep");
+            let says = format!("  says      {fails}\n  help      add `gen` to the `inputs` of this target\n");
+            assert!(told.starts_with("dep: failed\n") && told.contains(&says), "{told}");
+            let top = p.explain("top");
+            assert!(top.starts_with("top: blocked\n") && top.contains("  blocked by dep\n"), "{top}");
+            assert_eq!(p.build_exits(exit::FAILED, &[]).step("dep").message.as_deref(), Some(fails.as_str()));
+        }
+        // Once that is made anew, it runs to read the new one: before it was tried, and after.
+        p.write("in/a", "2\n");
+        p.build_exits(exit::FAILED, &[]);
+        for _ in 0..2 {
+            let plan = p.run(&["plan"]).stdout;
+            let dep = plan.lines().find(|line| line.starts_with("run      dep  changed input: gen/a"));
+            assert!(dep.is_some_and(|dep| dep.ends_with(" (failed when it was last tried)")), "{plan}");
+            assert!(plan.contains("run?     top  upstream: dep is tried again, and may fail"), "{plan}");
+            let told = p.explain("dep");
+            assert!(told.starts_with("dep: failed\n") && told.contains(&format!("Z: {fails}\n")), "{told}");
+            p.build_exits(exit::FAILED, &[]);
+        }
+        p.edit("inputs: [./src]", "inputs: [./src, gen]");
+        p.build(&[]);
+        assert_eq!(p.read("top"), "2\n");
+        p.build(&[]).assert_nothing_done();
+    }
+}

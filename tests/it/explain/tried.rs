@@ -186,3 +186,51 @@ targets:
         assert_says(&failed.stderr, &[&format!("failed use: the input {path} is missing\n  help: {help}")]);
     }
 }
+
+#[test]
+fn a_failure_is_told_whichever_of_its_outputs_a_step_has_under_another_name_since() {
+    let targets = |outputs: &str| {
+        format!(
+            "version: 1
+targets:
+  w: {{rule: command, inputs: [./p], run: \"echo ran; cp p {{out.a}}; cp p {{out.b}}; ! grep -q bad p\", output: {outputs}}}
+  rx: {{rule: command, inputs: [w], run: \"cat {{in}} > {{out}}\", output: rx}}
+"
+        )
+    };
+    for (made, name) in [(true, "w"), (false, "w"), (true, "z")] {
+        for outputs in ["{a: new, b: y}", "{a: x, b: new}", "{a: y, b: x}", "{a: new, b: x}", "{a: y, b: new}"] {
+            let project = Project::new(&targets("{a: x, b: y}"));
+            if made {
+                project.write("p", "1\n");
+                project.build(&[]);
+            }
+            project.write("p", "bad\n");
+            project.build_exits(exit::FAILED, &[]);
+            let renamed = targets(outputs).replace("  w:", &format!("  {name}:")).replace("[w]", &format!("[{name}]"));
+            project.write("pipeline.yaml", renamed);
+            let plan = project.run(&["plan"]).stdout;
+            let w = plan.lines().find(|line| line.starts_with(&format!("run      {name}  ")));
+            assert!(w.is_some_and(|w| w.ends_with(" (failed when it was last tried)")), "{outputs}: {plan}");
+            assert!(
+                plan.contains(&format!("{name} is tried again, and may fail or be put off as before")),
+                "{outputs}: {plan}"
+            );
+            let told = [
+                &*format!("{name}: failed\n"),
+                "Z: the command failed: exit status: 1\n",
+                ".log (by the run that failed)\n",
+            ];
+            assert_says(&project.explain(name), &told);
+            // Also once it failed by its new name. It is forgotten when it is made.
+            project.build_exits(exit::FAILED, &[]);
+            assert_says(&project.explain(name), &[&format!("{name}: failed\n")]);
+            project.write("p", "2\n");
+            project.build(&[]);
+            assert!(!project.exists(".layermill/failures.json"), "{outputs}");
+            project.write("p", "3\n");
+            let told = project.explain(name);
+            assert!(told.starts_with(&format!("{name}: stale\n")) && !told.contains("failed"), "{outputs}: {told}");
+        }
+    }
+}
