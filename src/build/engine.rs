@@ -149,6 +149,8 @@ pub(super) struct Engine<'p> {
     pub stored: OnceLock<Vec<Sha256>>,
     /// The first output of the step that made each further one, as it was recorded when that was first asked for.
     pub kept_by: OnceLock<HashMap<PathId, PathId>>,
+    /// The recorded outputs without a step that makes them, by their paths, once a folder is looked through for such.
+    pub without_maker: OnceLock<Vec<PathId>>,
     /// The names of the targets whose steps had several outputs when they were made, once one is asked for.
     pub had_several: OnceLock<HashSet<String>>,
     /// For each target, the path of each input that is one file; `None` for a group of steps.

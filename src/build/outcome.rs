@@ -2,6 +2,7 @@
 
 mod counts;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -262,10 +263,13 @@ impl std::fmt::Display for Empty {
     }
 }
 
-/// A step that reads outputs which no step makes any more, or a target whose list is one: a fresh checkout does not have them.
+/// A step that reads outputs which no step makes any more, a target whose list is one, or a group that names such: a fresh
+/// checkout does not have them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReadsOrphans {
     pub step: String,
+    #[serde(skip)]
+    pub is_group: bool,
     pub files: Vec<OrphanRead>,
 }
 
@@ -281,13 +285,21 @@ impl ReadsOrphans {
     /// What is to be done about it.
     pub const HELP: &str = "`layermill clean --orphans` removes what no step makes any more; once it is edited, or moved to \
                             where no step made it, it is a file of yours";
+
+    /// Each file counts once, also where it is read by itself and in a folder.
+    pub(crate) fn new(step: String, is_group: bool, mut files: Vec<OrphanRead>) -> Self {
+        let mut known = HashSet::new();
+        files.retain(|read| known.insert(read.file.clone()));
+        Self { step, is_group, files }
+    }
 }
 
 impl std::fmt::Display for ReadsOrphans {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some((OrphanRead { file, made_by }, others)) = self.files.split_first() else { return Ok(()) };
         let made_by = made_by.as_deref().unwrap_or("a step");
-        write!(f, "{} reads {file}, which {made_by} made and no step makes any more", self.step)?;
+        let reads = if self.is_group { "names" } else { "reads" };
+        write!(f, "{} {reads} {file}, which {made_by} made and no step makes any more", self.step)?;
         match others.len() {
             0 => write!(f, ": a fresh checkout does not have it"),
             1 => write!(f, ", and another such file: a fresh checkout does not have them"),

@@ -109,6 +109,7 @@ pub(crate) fn engine<'p>(
             kept_by: OnceLock::new(),
             failed_by_output: OnceLock::new(),
             had_several: OnceLock::new(),
+            without_maker: OnceLock::new(),
             direct: Vec::new(),
             ready: Vec::new(),
             withdrawn: BTreeSet::new(),

@@ -5,6 +5,7 @@ use crate::pipeline::node::written;
 use crate::rules::{Lane, SOURCE};
 
 use super::again::fresh;
+use super::reads::Read;
 use super::{Explanation, Standing};
 use crate::build::clock::time;
 use crate::build::decide::Decision;
@@ -49,10 +50,13 @@ impl Engine<'_> {
                     let why = "what it reads there is named by its digest: any other but imagelayers gives the same";
                     told.settings.push((SOURCE, format!("{source} ({why})")));
                 }
-                self.tell_orphans_read(&mut told);
+                self.tell_orphans_read(false, &mut told);
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
-            None => self.tell_group(id, &mut told),
+            None => {
+                self.tell_group(id, &mut told);
+                self.tell_orphans_read(true, &mut told);
+            }
         }
         told
     }
@@ -113,12 +117,17 @@ impl Engine<'_> {
         told.after = self.after_of(id).into_iter().map(|after| self.waited_for(after)).collect();
     }
 
-    /// That it reads what no step makes any more.
-    fn tell_orphans_read(&self, told: &mut Explanation) {
-        let orphans = told.inputs.iter().filter(|read| read.orphan && read.there() == Some(true));
-        let files: Vec<_> = orphans.filter_map(|read| self.orphan_read(&read.path)).collect();
+    /// That it reads, or a group names, what no step makes any more.
+    fn tell_orphans_read(&self, is_group: bool, told: &mut Explanation) {
+        let there = told.inputs.iter().filter(|read| read.step.is_none() && read.there() == Some(true));
+        let orphans = |read: &Read| match read.orphan {
+            true => self.orphan_read(&read.path).into_iter().collect(),
+            false if self.pipeline.root.join(&read.path).is_dir() => self.orphans_inside(&read.path),
+            false => Vec::new(),
+        };
+        let files: Vec<_> = there.flat_map(orphans).collect();
         if !files.is_empty() {
-            let reads = ReadsOrphans { step: told.step.clone(), files };
+            let reads = ReadsOrphans::new(told.step.clone(), is_group, files);
             told.notes.extend([format!("warning: {reads}"), ReadsOrphans::HELP.to_owned()]);
         }
     }

@@ -15,8 +15,8 @@ use crate::build::steps::waits::{Slot, Wait};
 use crate::store::state::{PathId, StepRecord};
 
 impl Engine<'_> {
-    /// The steps that read such files, each with those, in the order of the steps. Most often every record is of a step of
-    /// now, and none has an output more than that: then nothing else is looked at.
+    /// The steps that read such files, each with those, in the order of the steps, and groups that name such. Most often every
+    /// record is of a step of now, and none has an output more than that: then nothing else is looked at.
     pub(crate) fn reads_of_orphans(&self) -> Vec<ReadsOrphans> {
         let is_free = |id| self.steps.maker(id).is_none();
         if !self.state.step_ids().any(is_free) && !self.leave_outputs_behind() {
@@ -24,20 +24,26 @@ impl Engine<'_> {
         }
         let files = self.steps.files.par_iter().zip(&self.looks).enumerate();
         let there = files.filter(|(_, (_, look))| matches!(look, Leaf::There | Leaf::Folder));
-        let orphans: HashMap<u32, OrphanRead> = there
-            .filter_map(|(file, (path, _))| {
-                Some((u32::try_from(file).ok()?, self.orphan_read(self.state.path(*path))?))
+        let orphans: HashMap<u32, Vec<OrphanRead>> = there
+            .filter_map(|(file, (path, look))| {
+                let path = self.state.path(*path);
+                let read = match self.orphan_read(path) {
+                    Some(orphan) => vec![orphan],
+                    None if *look == Leaf::Folder => self.orphans_inside(path),
+                    None => Vec::new(),
+                };
+                Some((u32::try_from(file).ok()?, read)).filter(|(_, read)| !read.is_empty())
             })
             .collect();
         // A list that was edited is the user's own.
         let as_made = |(_, list): &(&str, &str)| self.became_of(list).is_none();
         let lists = self.lists_read().filter_map(|(target, list)| Some(((target, list), self.orphan_read(list)?)));
         let lists = lists.filter(|(list, _)| as_made(list));
-        let mut reads: Vec<ReadsOrphans> =
-            lists.map(|((target, _), file)| ReadsOrphans { step: target.to_owned(), files: vec![file] }).collect();
+        let by_list = |((target, _), file): ((&str, _), _)| ReadsOrphans::new(target.to_owned(), false, vec![file]);
+        let mut reads: Vec<ReadsOrphans> = lists.map(by_list).collect();
         if !orphans.is_empty() {
-            let readers = self.readers_of(|file| orphans.get(&file).cloned()).into_iter();
-            reads.extend(readers.map(|(step, files)| ReadsOrphans { step: self.steps.label(step), files }));
+            let readers = self.readers_of(|file| orphans.get(&file).cloned().unwrap_or_default()).into_iter();
+            reads.extend(readers.map(|(id, files)| ReadsOrphans::new(self.steps.label(id), self.is_group(id), files)));
         }
         reads
     }
@@ -56,21 +62,37 @@ impl Engine<'_> {
         })
     }
 
-    /// The steps that read files of a kind, each with what is told of those.
-    pub(super) fn readers_of<T>(&self, told: impl Fn(u32) -> Option<T>) -> Vec<(StepId, Vec<T>)> {
+    /// The steps that read files of a kind, each with what is told of those; then the groups that name such which no step
+    /// reads.
+    fn readers_of<T>(&self, told: impl Fn(u32) -> Vec<T>) -> Vec<(StepId, Vec<T>)> {
         let mut ids: Vec<StepId> = (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).collect();
-        // A group reads nothing: what it names is read by those that name it.
-        ids.retain(|&id| self.rules[self.steps.step(id).target as usize].is_some());
-        ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));
-        let read = |slot: &Slot| match slot.wait {
-            Wait::File(file) => told(file),
+        ids.sort_by_key(|&id| (self.is_group(id), self.steps.step(id).target, self.steps.step(id).row));
+        let file = |slot: &Slot| match slot.wait {
+            Wait::File(file) => Some(file),
             Wait::Step(_) | Wait::Group(_) | Wait::None => None,
         };
-        let files = |id: StepId| self.steps.inputs_of(id).iter().filter_map(read).collect();
-        ids.into_iter().map(|id| (id, files(id))).filter(|(_, files): &(_, Vec<T>)| !files.is_empty()).collect()
+        let (mut read, mut readers) = (HashSet::new(), Vec::new());
+        for id in ids {
+            let is_group = self.is_group(id);
+            let mut all = Vec::new();
+            for file in self.steps.inputs_of(id).iter().filter_map(file) {
+                // A group reads nothing: what it names is read by those that name it, if there are any.
+                let told = if is_group && read.contains(&file) { Vec::new() } else { told(file) };
+                if !is_group && !told.is_empty() {
+                    read.insert(file);
+                }
+                all.extend(told);
+            }
+            readers.extend((!all.is_empty()).then_some((id, all)));
+        }
+        readers
     }
 
-    /// By which steps these files, or files in these folders, are read.
+    fn is_group(&self, id: StepId) -> bool {
+        self.rules[self.steps.step(id).target as usize].is_none()
+    }
+
+    /// By which steps these files, files in these folders, or folders that they lie in are read.
     pub(super) fn readers_of_orphans(&self, paths: &[String]) -> HashMap<String, Note> {
         let orphans: HashSet<&str> = paths.iter().map(String::as_str).collect();
         let mut read_by: HashMap<String, Note> = HashMap::new();
@@ -78,17 +100,56 @@ impl Engine<'_> {
             return read_by;
         }
         let orphan = |path: &str| folders::around(path).chain([path]).find_map(|path| orphans.get(path).copied());
-        let by_list = self.lists_read().filter_map(|(target, list)| Some((target.to_owned(), vec![orphan(list)?])));
-        let by_step = self.readers_of(|file| orphan(self.state.path(self.steps.files[file as usize]))).into_iter();
-        for (reader, read) in by_list.chain(by_step.map(|(step, read)| (self.steps.label(step), read))) {
+        let mut inside: HashMap<&str, Vec<&str>> = HashMap::new();
+        for path in paths {
+            folders::around(path).for_each(|folder| inside.entry(folder).or_default().push(path));
+        }
+        let read = |path: &str| match orphan(path) {
+            Some(orphan) => vec![orphan],
+            None => inside.get(path).cloned().unwrap_or_default(),
+        };
+        let by_list =
+            self.lists_read().filter_map(|(target, list)| Some((target.to_owned(), false, vec![orphan(list)?])));
+        let by_step = self.readers_of(|file| read(self.state.path(self.steps.files[file as usize]))).into_iter();
+        let by_step = by_step.map(|(id, read)| (self.steps.label(id), self.is_group(id), read));
+        for (reader, is_group, read) in by_list.chain(by_step) {
             for orphan in BTreeSet::from_iter(read) {
-                match read_by.get_mut(orphan) {
-                    Some(Note::ReadBy(_, more)) => *more += 1,
-                    _ => drop(read_by.insert(orphan.to_owned(), Note::ReadBy(reader.clone(), 0))),
+                match (read_by.get_mut(orphan), is_group) {
+                    (Some(Note::ReadBy(_, more)), false) | (Some(Note::NamedBy(_, more)), true) => *more += 1,
+                    (Some(_), _) => {}
+                    (None, false) => drop(read_by.insert(orphan.to_owned(), Note::ReadBy(reader.clone(), 0))),
+                    (None, true) => drop(read_by.insert(orphan.to_owned(), Note::NamedBy(reader.clone(), 0))),
                 }
             }
         }
         read_by
+    }
+
+    /// What lies in a folder that is read, is as a step made it, and is made by none now.
+    pub(crate) fn orphans_inside(&self, folder: &str) -> Vec<OrphanRead> {
+        let left = self.without_maker();
+        let start = format!("{folder}/");
+        let first = left.partition_point(|&path| self.state.path(path) < start.as_str());
+        let inside =
+            left[first..].iter().map(|&path| self.state.path(path)).take_while(|path| path.starts_with(&start));
+        inside.filter(|path| self.became_of(path).is_none()).filter_map(|path| self.orphan_read(path)).collect()
+    }
+
+    /// The recorded outputs that no step makes which is known, by their paths.
+    fn without_maker(&self) -> &[PathId] {
+        self.without_maker.get_or_init(|| {
+            let several = self.have_several_outputs();
+            let mut left = Vec::new();
+            for first in self.state.step_ids() {
+                left.push(first);
+                let more = several.then(|| self.state.step_at(first)).flatten().map(|step| step.more_outputs);
+                left.extend(more.iter().flatten().filter_map(|path| self.state.find(path)));
+            }
+            left.retain(|&path| self.steps.maker(path).is_none());
+            left.sort_by_key(|&path| self.state.path(path));
+            left.dedup();
+            left
+        })
     }
 
     /// What made a file that no step makes any more, or a folder that it lies in.

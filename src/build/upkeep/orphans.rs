@@ -48,6 +48,8 @@ pub enum Note {
     MadeWith(String),
     /// The first step that reads it, and how many others do.
     ReadBy(String, usize),
+    /// No step reads it: the first group that names it, and how many others do.
+    NamedBy(String, usize),
 }
 
 impl fmt::Display for Note {
@@ -57,6 +59,9 @@ impl fmt::Display for Note {
             Self::ReadBy(step, 0) => write!(f, "which {step} reads"),
             Self::ReadBy(step, 1) => write!(f, "which {step} and another step read"),
             Self::ReadBy(step, more) => write!(f, "which {step} and {more} more steps read"),
+            Self::NamedBy(group, 0) => write!(f, "which {group} names"),
+            Self::NamedBy(group, 1) => write!(f, "which {group} and another group name"),
+            Self::NamedBy(group, more) => write!(f, "which {group} and {more} more groups name"),
         }
     }
 }
@@ -158,8 +163,11 @@ impl Engine<'_> {
         let further = self.state.live_ids().any(is_unread) || self.leave_outputs_behind();
         let mut paths = Vec::new();
         for id in self.state.step_ids() {
-            paths.extend(self.steps.maker(id).is_none().then(|| self.state.path(id).to_owned()));
-            let more = further.then(|| self.state.step_at(id)).flatten().map(|step| step.more_outputs);
+            let has_no_maker = self.steps.maker(id).is_none();
+            paths.extend(has_no_maker.then(|| self.state.path(id).to_owned()));
+            // What such a step made beside it may be read, each file of it.
+            let more =
+                (further || has_no_maker).then(|| self.state.step_at(id)).flatten().map(|step| step.more_outputs);
             paths.extend(more.into_iter().flatten().filter(|path| self.state.file(path).is_some()));
         }
         paths.retain(|path| is_orphan(path));

@@ -223,3 +223,75 @@ fn a_first_output_that_was_edited_is_no_orphan_of_the_record_that_goes_on_beside
     let run = project.run(&["build", "n"]).exits(exit::DONE);
     assert_eq!(warnings(&run), [""; 0], "{run}");
 }
+
+#[test]
+fn an_orphan_in_a_folder_that_a_step_reads_is_warned_of_as_one_that_is_read_by_itself() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, inputs: [etc/a], run: \"cp {in} {out.h}; cp {in} {out.c}\", output: {h: svc/a/gen.h, c: svc/a/src/gen.c}}
+",
+    );
+    ["etc/a", "svc/a/main", "svc/ab/main"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    // It is made elsewhere now, as who reads the folder is told to have it.
+    project.edit(
+        "{h: svc/a/gen.h, c: svc/a/src/gen.c}}\n",
+        "{h: gen/gen.h, c: gen/gen.c}}
+  pack: {rule: command, inputs: [svc/a, svc/a/src/gen.c, svc/ab, gen], run: \"ls -R svc > {out}\", output: r/pack}
+",
+    );
+    let told = |more: &str, has: &str| {
+        format!("pack reads {more}, which gen made and no step makes any more{has}: a fresh checkout does not have ")
+    };
+    let both = told("svc/a/gen.h", ", and another such file") + "them";
+    for _ in 0..2 {
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert!(plan.contains(&format!("orphan   {both}\n           help: ")), "{plan}");
+        assert!(project.explain("pack").contains(&format!("warning: {both}\n")));
+        let listed = project.run(&["clean", "--orphans", "-n"]).stdout;
+        let list = "remove  svc/a/gen.h, which pack reads\nremove  svc/a/src/gen.c, which pack reads\n";
+        assert!(listed.starts_with(list), "{listed}");
+        assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [both.as_str()]);
+    }
+    project.write("svc/a/gen.h", "my own work\n");
+    let one = told("svc/a/src/gen.c", "") + "it";
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [one.as_str()]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(project.exists("svc/a/gen.h") && !project.exists("svc/a/src/gen.c"));
+    project.edit("svc/a/src/gen.c, ", "");
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [""; 0]);
+}
+
+#[test]
+fn a_group_that_names_an_orphan_which_no_step_reads_is_warned_of() {
+    let project = Project::new(
+        "version: 1
+default: [release]
+targets:
+  lst: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/lst}
+  conf: {rule: command, foreach: {k: {lines: r/lst}}, run: \"echo {k} > {out}\", output: \"r/{k}.y\"}
+  release: {inputs: [r/a.y, r/b.y]}
+  also: {inputs: [release]}
+",
+    );
+    project.write("etc/l", "a\nb\n");
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [""; 0]);
+    project.write("etc/l", "a\n");
+    let told = "release names r/b.y, which conf@k=b made and no step makes any more: a fresh checkout does not have it";
+    for _ in 0..2 {
+        assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told]);
+    }
+    assert!(project.run(&["plan"]).exits(exit::DONE).stdout.contains(&format!("orphan   {told}\n")));
+    assert!(project.explain("release").contains(&format!("warning: {told}\n")));
+    let listed = || project.run(&["clean", "--orphans", "-n"]).stdout;
+    assert_eq!(listed(), "remove  r/b.y, which release and another group name\n1 output would be removed\n");
+    // Of a step that reads it, it is told by that.
+    project.edit(
+        "  also: {inputs: [release]}",
+        "  n: {rule: command, inputs: [release], run: \"ls r > {out}\", output: n}",
+    );
+    project.edit("default: [release]", "default: [release, n]");
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told.replace("release names", "n reads")]);
+    assert_eq!(listed(), "remove  r/b.y, which n reads\n1 output would be removed\n");
+}
