@@ -7,7 +7,8 @@
   steps    the graph of peers.py with N leaves, small and large: all is up to date
   axes     F files of V values each that are found out while building (`from:`), F a tenth and whole: a step a value; all
            is up to date, and then one of the files has one more value
-Outputs are written by this script and taken over with `layermill adopt`.
+Outputs are written by this script and taken over with `layermill adopt`. `bare` (bare.c) only looks at each file once, in
+turns with it: how its cost grows is the file system's doing, not the engine's.
 """
 import argparse, pathlib, shutil, sys, tempfile
 
@@ -31,12 +32,12 @@ targets:
 """
 
 
-def taken_over(root, runs):
+def taken_over(root, runs, beside={}):
     for _ in range(2):  # the second one finds every file settled
         peers.run([peers.LAYERMILL, "adopt", "-q"], root)
-    command = {"layermill": ([peers.LAYERMILL, "build", "-q"], root)}
-    peers.measure(command, 1)
-    return lambda before=None: peers.measure(command, runs, before)["layermill"]
+    commands = {"layermill": ([peers.LAYERMILL, "build", "-q"], root)} | beside
+    peers.measure(commands, 1)
+    return lambda before=None: peers.measure(commands, runs, before)
 
 
 def show(title, count, figures):
@@ -51,9 +52,10 @@ def steps(top, n, runs):
     graph.make_leaves(root, n)
     graph.make_outputs(root, n)
     graph.layermill(root, n)
-    figures = taken_over(root, runs)()
+    figures = taken_over(root, runs, peers.bare(root, n, "look"))()
     shutil.rmtree(root)
-    return show(f"no-op, {n} leaves", 2 * n + 1, figures)
+    bare = show(f"bare, {n} leaves", 2 * n + 1, figures["bare"])
+    return show(f"no-op, {n} leaves", 2 * n + 1, figures["layermill"]), bare
 
 
 def axes(top, files, values, runs):
@@ -74,12 +76,12 @@ def axes(top, files, values, runs):
             (folder / f"v{v:06d}.txt").touch()
     measured = taken_over(root, runs)
     count = files * (values + 1)
-    each = show(f"no-op, {files} files of {values} values", count, measured())
+    each = show(f"no-op, {files} files of {values} values", count, measured()["layermill"])
     more = iter(range(10_000))
     def one_more(_tool, _root):
         with open(root / f"in/{names[7]}.txt", "a") as f:
             f.write(f"more{next(more)}\n")
-    show("one of the files has one more value", count, measured(one_more))
+    show("one of the files has one more value", count, measured(one_more)["layermill"])
     shutil.rmtree(root)
     return each
 
@@ -94,8 +96,9 @@ def main():
     parser.add_argument("--keep", help="work in this folder and leave it")
     a = parser.parse_args()
     top = pathlib.Path(a.keep or tempfile.mkdtemp(prefix="scale-")).absolute()
-    small, large = steps(top, a.small, a.runs), steps(top, a.large, a.runs)
-    print(f"a step among {2 * a.large + 1} costs {large / small:.2f} times one among {2 * a.small + 1}")
+    (small, bare_small), (large, bare_large) = steps(top, a.small, a.runs), steps(top, a.large, a.runs)
+    print(f"a step among {2 * a.large + 1} costs {large / small:.2f} times one among {2 * a.small + 1}; "
+          f"for the bare loop, {bare_large / bare_small:.2f} times")
     small, large = axes(top, a.files // 10, a.values, a.runs), axes(top, a.files, a.values, a.runs)
     print(f"a step among {a.files} files of values costs {large / small:.2f} times one among {a.files // 10}")
     if not a.keep:
