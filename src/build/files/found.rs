@@ -19,6 +19,7 @@ use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
+use crate::build::steps::waits::Wait;
 
 /// What a step read of a file that was written while it ran.
 pub(crate) const UNTOLD: &str = "what no one can tell";
@@ -203,9 +204,17 @@ impl Engine<'_> {
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
     pub(crate) fn undeclared<'f>(&self, id: StepId, mut found: impl Iterator<Item = &'f str>) -> Option<Failure> {
         found.find_map(|file| {
-            if let Some(writer) = self.writer_in(id, file) {
-                let (label, name) = (self.steps.label(writer), &self.steps.target(writer).name);
-                return Some(not_said(&format!("{file}, in which {label} writes"), name));
+            if let Some((writer, path)) = self.writer_in(id, file) {
+                let target = self.steps.step(writer).target as usize;
+                // What is named by the target already is those of its steps that have the same values.
+                let names = |input: &Input| {
+                    input.path.is_none() && matches!(input.kind, InputKind::Target { target: of, .. } if of == target)
+                };
+                let name = match self.steps.target(id).inputs.iter().any(names) {
+                    true => path,
+                    false => self.pipeline.targets[target].name.as_str(),
+                };
+                return Some(not_said(&format!("{file}, in which {} writes", self.steps.label(writer)), name));
             }
             let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
@@ -229,12 +238,27 @@ impl Engine<'_> {
         })
     }
 
-    /// A step that writes in a folder, of which another one does not read anything there by its inputs.
-    fn writer_in(&self, id: StepId, folder: &str) -> Option<StepId> {
-        let writer = self.steps.writing_in(self.state.find(folder)?).filter(|&writer| writer != id)?;
-        let mut declared = false;
-        self.each_input(id, &mut |_, input, _| declared |= folders::around(input).any(|around| around == folder));
-        (!declared).then_some(writer)
+    /// A step that writes in a folder, and that another one does not name among its inputs; with what it makes there.
+    fn writer_in(&self, id: StepId, folder: &str) -> Option<(StepId, &str)> {
+        self.steps.writing_in(self.state.find(folder)?)?;
+        let mut named = HashSet::from([id]);
+        for slot in self.steps.inputs_of(id) {
+            match slot.wait {
+                Wait::Step(step) => {
+                    named.insert(step);
+                }
+                Wait::Group(group) => {
+                    let group = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[group.target].steps;
+                    named.extend(group.rows.iter().map(|&row| steps[row as usize]));
+                }
+                Wait::File(_) | Wait::None => {}
+            }
+        }
+        let inside = format!("{folder}/");
+        let writes_in = |writer: StepId| self.paths(writer).find(|path| path.starts_with(&inside));
+        let mut others = (0..).take(self.steps.steps.len()).filter(|writer| !named.contains(writer));
+        others.find_map(|writer| Some((writer, writes_in(writer)?)))
     }
 
     /// The step that made a file in an earlier build, and its target, where this one was not asked for it: those that are

@@ -228,6 +228,32 @@ fn a_found_folder_in_which_another_step_writes_has_to_be_declared() {
 }
 
 #[test]
+fn a_found_folder_in_which_several_steps_write_is_declared_by_all_of_them() {
+    for list in ["[a, b]", "{lines: names}", "{from: list, lines: true}"] {
+        let p = project(&format!(
+            r#"  list: {{rule: command, inputs: [./names], run: "cp {{in}} {{out}}", output: list}}
+  gen: {{rule: command, foreach: {{k: {list}}}, inputs: ["in/{{k}}"], run: "cp {{in}} {{out}}", output: "gen/{{k}}/x"}}
+  dep: {{rule: command, inputs: [./src, gen/a/x], run: "cat gen/*/* > {{out}}; echo 'x: gen' > {{out}}.d", depfile: "{{out}}.d", output: dep}}
+"#
+        ));
+        p.write("names", "a\nb\n");
+        ["in/a", "in/b", "src"].iter().for_each(|path| p.write(path, "1\n"));
+        // However often it is built.
+        for _ in 0..2 {
+            let told = p.run(&["build"]).exits(exit::FAILED).stderr;
+            assert!(told.contains("dep: the command read gen, in which gen@k=b writes, and "), "{list}: {told}");
+            assert!(told.contains("help: add `gen` to the `inputs` of this target\n"), "{list}: {told}");
+        }
+        p.edit("inputs: [./src, gen/a/x]", "inputs: [./src, gen]");
+        p.build(&[]);
+        p.write("in/b", "2\n");
+        p.build(&[]);
+        assert_eq!(p.read("dep"), "1\n2\n", "{list}");
+        p.build(&[]).assert_nothing_done();
+    }
+}
+
+#[test]
 fn what_fails_for_what_its_command_found_is_told_as_that_by_explain_too_and_until_it_is_mended() {
     let gen_ = "  gen: {rule: command, foreach: {k: {lines: names}}, inputs: [\"in/{k}\"], run: \"cp {in} {out}\", output: \"gen/{k}/x\"}\n";
     for (found, how) in [("gen/a", "in which gen@k=a writes"), ("gen/a/x", "which gen@k=a makes")] {
