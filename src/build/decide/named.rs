@@ -10,6 +10,7 @@ use super::Decision;
 use super::key::has_read;
 use crate::build::engine::{Engine, Leaf};
 use crate::build::files::{self, Look, folders};
+use crate::build::steps::values::each_once;
 use crate::build::steps::waits::{GroupId, Wait};
 use crate::build::steps::{StepId, printable};
 use crate::store::Digest;
@@ -135,7 +136,7 @@ impl Engine<'_> {
             let is_unseen = self.is_held_up(group) && !self.pipeline.root.join(&path).exists();
             (is_unseen && message.contains(&lacks)).then_some(lacks)
         });
-        let lacked: Vec<String> = lacked.collect();
+        let lacked = each_once(lacked);
         (!lacked.is_empty()).then(|| lacked.join("; "))
     }
 

@@ -369,15 +369,19 @@ fn worse(one: Option<Decision>, other: Option<Decision>) -> Option<Decision> {
     };
     Some(match (one, other) {
         (absent @ Done { status: Status::Absent, .. }, _) | (_, absent @ Done { status: Status::Absent, .. }) => absent,
-        (Failed { message, help }, Failed { message: more, .. }) => {
-            Failed { message: format!("{message}; {more}"), help }
-        }
+        (Failed { message, help }, Failed { message: more, .. }) => Failed { message: with(message, &more), help },
         (Failed { message, help }, Done { message: Some(by), .. })
         | (Done { message: Some(by), .. }, Failed { message, help }) => {
-            Failed { message: format!("{message}; it is blocked by {by}, too"), help }
+            Failed { message: with(message, &format!("it is blocked by {by}, too")), help }
         }
         (one, _) => one,
     })
+}
+
+/// What is told of a step, and more of it: of a file that it names twice, the same is told once.
+fn with(told: String, more: &str) -> String {
+    let is_told = format!("; {told}; ").contains(&format!("; {more}; "));
+    if is_told { told } else { format!("{told}; {more}") }
 }
 
 /// What is tried again is one cause, whatever needs it.

@@ -295,3 +295,24 @@ targets:
     assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told.replace("release names", "n reads")]);
     assert_eq!(listed(), "remove  r/b.y, which n reads\n1 output would be removed\n");
 }
+
+#[test]
+fn a_file_that_a_step_names_twice_is_told_of_once() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, foreach: {k: {lines: etc/l}}, inputs: [etc/n], run: \"cp {in} {out}\", output: \"r/{k}\"}
+  rel: {inputs: [r/x, r/y]}
+  pub: {rule: command, inputs: {main: r/y, all: rel}, run: \"cat {in} > {out}\", output: r/pub}
+",
+    );
+    project.write("etc/n", "1\n");
+    project.write("etc/l", "x\ny\n");
+    project.build(&[]);
+    project.write("etc/l", "x\n");
+    let told = "pub reads r/y, which m@k=y made and no step makes any more: a fresh checkout does not have it";
+    assert_eq!(warnings(&project.run(&["build"]).exits(exit::DONE)), [told]);
+    project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    let report = project.build_exits(exit::FAILED, &["pub"]);
+    assert_eq!(report.step("pub").message.as_deref(), Some("the input r/y is missing"));
+}
