@@ -13,7 +13,7 @@ use crate::build::events::Listener;
 use crate::build::execute::relative;
 use crate::build::execute::task::{Answered, Learnt};
 use crate::build::files::found;
-use crate::build::files::place::Placed;
+use crate::build::files::place::{NO_FOLDER, Placed};
 use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::reasons::{Reasons, by_source, gone_through, noted, told_earlier};
@@ -231,6 +231,7 @@ impl Engine<'_> {
         let log = log.map(|log| relative(&log, &self.pipeline.root));
         let Failure { message, help, output, interrupted, deferral, is_outage } = failure;
         // That it was interrupted, its status says.
+        let help = help.or_else(|| self.orphan_in_the_way(id).filter(|_| message.ends_with(NO_FOLDER)));
         let end = End { message: (!interrupted).then_some(message), help, output, log, unheard: is_outage };
         match deferral {
             Some(deferral) if !interrupted => self.put_off(id, run, deferral, end, listener),

@@ -269,6 +269,10 @@ impl Placer {
         if !existing.canonicalize()?.starts_with(&self.real_root) {
             return Err(io::Error::other("a link on the way leads out of the pipeline's folder"));
         }
+        if let Some(file) = folder.ancestors().find(|a| a.symlink_metadata().is_ok()).filter(|a| !a.is_dir()) {
+            let path = file.strip_prefix(&self.root).unwrap_or(file).display();
+            return Err(io::Error::other(format!("a file lies at {path}{NO_FOLDER}")));
+        }
         fs::create_dir_all(folder)?;
         self.known().insert(folder.to_owned());
         Ok(())
@@ -398,6 +402,9 @@ pub(crate) fn listed(blob: &Path) -> Option<Vec<Sha256>> {
     let listing: Listing = serde_json::from_slice(&bytes).ok()?;
     listing.files.iter().map(|f| f.blob.parse().ok()).collect()
 }
+
+/// What is said of a file that keeps a folder from being made.
+pub(crate) const NO_FOLDER: &str = ", where a folder is to be";
 
 fn cannot(action: &str, path: &str, error: &io::Error) -> Failure {
     Failure::new(format!("cannot {action} {path}: {error}"))

@@ -160,6 +160,16 @@ impl Engine<'_> {
         Some(OrphanRead { file: path.to_owned(), made_by })
     }
 
+    /// What to do about a file that a step made which is none any more, and that lies where a folder for the outputs of this
+    /// one is to be.
+    pub(crate) fn orphan_in_the_way(&self, id: StepId) -> Option<String> {
+        let is_file = |path: &&str| self.pipeline.root.join(path).is_file() && self.became_of(path).is_none();
+        let mut around = self.paths(id).flat_map(folders::around).filter(is_file);
+        let OrphanRead { file, made_by } = around.find_map(|path| self.orphan_read(path))?;
+        let made_by = made_by.as_deref().unwrap_or("a step");
+        Some(format!("`layermill clean --orphans` removes {file}, which {made_by} made and no step makes any more"))
+    }
+
     /// By which record a file, or a folder that it lies in, is an output of a step, where no step makes it now.
     pub(crate) fn left_behind_by(&self, path: &str) -> Option<PathId> {
         let recorded = |path: &str| {

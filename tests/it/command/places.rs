@@ -72,3 +72,36 @@ targets:
         p.build(&["--force"]).assert_only(&["file", "folder"]);
     }
 }
+
+#[test]
+fn a_file_that_lies_where_a_folder_is_to_be_is_named_and_what_removes_it() {
+    let pipeline = |values: &str| {
+        format!(
+            "version: 1
+targets:
+  conf: {{rule: command, foreach: {{k: {values}}}, inputs: [./in], run: \"cp {{in}} {{out}}\", output: \"r/{{k}}\"}}
+"
+        )
+    };
+    let p = Project::new(&pipeline("[web]"));
+    p.write("in", "1\n");
+    p.build(&[]);
+    p.write("pipeline.yaml", pipeline("[web/a/b]"));
+    let help = "`layermill clean --orphans` removes r/web, which conf@k=web made and no step makes any more";
+    let failed = || {
+        let report = p.build_exits(exit::FAILED, &[]);
+        let said = report.step("conf@k=web/a/b").message.as_deref();
+        assert_eq!(said, Some("cannot write r/web/a/b: a file lies at r/web, where a folder is to be"));
+        report.stderr
+    };
+    let told = failed();
+    assert!(told.contains(help), "{told}");
+    // What is the user's own, it would not remove.
+    p.write("r/web", "mine\n");
+    let told = failed();
+    assert!(!told.contains("clean --orphans"), "{told}");
+    p.write("r/web", "1\n");
+    p.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    p.build(&[]);
+    assert_eq!(p.read("r/web/a/b"), "1\n");
+}
