@@ -202,7 +202,14 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
         let mut after = Vec::new();
         for (target, _) in own.after {
             match &pipeline.targets[target] {
-                group @ Target { rule: None, .. } => after.extend(group.members()),
+                group @ Target { rule: None, .. } => {
+                    after.extend(group.members());
+                    // That what it names by a path is there, the group itself sees.
+                    if group.inputs.iter().any(|input| input.path.is_some() || matches!(input.kind, InputKind::Path(_)))
+                    {
+                        after.push(StepsOf { target, values: Vec::new(), path: None });
+                    }
+                }
                 _ => after.push(StepsOf { target, values: Vec::new(), path: None }),
             }
         }

@@ -200,14 +200,17 @@ impl Engine<'_> {
     }
 
     /// What is only waited for, and what is the matter with it.
-    pub(crate) fn waited_for(&self, StepsOf { target, values, .. }: &StepsOf) -> String {
+    pub(crate) fn waited_for(&self, StepsOf { target, values, path }: &StepsOf) -> String {
         let name = self.label_of(*target, values);
         let mut steps = self.steps.rows[*target].steps.iter().filter(|&&step| self.is_of(*target, values, step));
+        let is_none = steps.clone().next().is_none();
         let mut trouble = || steps.find_map(|&step| self.trouble(step));
         let unknown = || self.unknown(*target, &|step| !self.is_settled(step)).map(|unknown| unknown.to_string());
-        match trouble().or_else(unknown) {
-            Some(trouble) => format!("{name} ({trouble})"),
-            None => name,
+        match (trouble().or_else(unknown), path) {
+            (Some(trouble), _) => format!("{name} ({trouble})"),
+            // No step makes it: it is a file.
+            (None, Some(path)) if is_none => path.clone(),
+            (None, _) => name,
         }
     }
 

@@ -122,3 +122,60 @@ fn a_path_in_a_group_finds_its_step_by_values_that_are_read_while_building() {
     p.build(&["via"]);
     assert_eq!(p.read("r/via"), "by hand\n", "it is a file of yours where no step makes it");
 }
+
+#[test]
+fn what_is_named_by_a_path_in_a_group_has_to_be_there_for_what_comes_after_the_group_too() {
+    let p = project(
+        r#"  list: {rule: command, inputs: [./names], run: "cp {in} {out}", output: r/list}
+  conf: {rule: command, foreach: {k: {lines: r/list}}, inputs: [./names], run: "cp {in} {out}", output: "r/conf/{k}"}
+  grp: {inputs: [r/conf/b, ./own]}
+  outer: {inputs: [grp]}
+  later: {rule: command, after: [outer], run: "echo > {out}", output: r/later}
+"#,
+    );
+    p.write("names", "a\n");
+    let outcome_of_later = || {
+        let built = p.build_exits(exit::FAILED, &["later"]);
+        (built.step("later").outcome.clone(), built.step("outer").message.clone().unwrap_or_default())
+    };
+    let both = "the input r/conf/b is missing; the input own is missing";
+    assert_eq!(outcome_of_later(), (outcome::BLOCKED.into(), both.into()));
+    let plan = p.run(&["plan", "later"]).exits(exit::DONE).stdout;
+    assert!(plan.contains("blocked  later  outer ") && plan.contains(both), "{plan}");
+    assert!(!p.exists("r/later"));
+
+    // One that a step comes to make, and one that is the user's.
+    p.write("names", "a\nb\n");
+    assert_eq!(outcome_of_later(), (outcome::BLOCKED.into(), "the input own is missing".into()));
+    p.write("own", "");
+    p.build(&["later"]).assert_only(&["later"]);
+    let told = p.explain("later");
+    assert!(told.contains("  after     conf@k=b\n  after     outer\n"), "{told}");
+    p.write("own", "other\n");
+    p.build(&[]).assert_only(&["conf@k=a"]);
+
+    // No step makes it any more, and it lies there yet: it is a file, and none that is read.
+    p.write("names", "a\n");
+    let built = p.build(&["later"]);
+    assert!(built.of("later").is_empty(), "{}", built.listing());
+    let told = p.explain("later");
+    assert!(
+        told.contains("later: up to date\n") && told.contains("  after     r/conf/b\n  after     outer\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_folder_that_a_group_may_not_name_is_refused_for_what_comes_after_the_group_too() {
+    let p = project(
+        r#"  conf: {rule: command, foreach: {k: {lines: ./names}}, run: "echo > {out}", output: "r/{k}"}
+  grp: {inputs: [r/conf]}
+  later: {rule: command, after: [grp], run: "echo > {out}", output: r/later}
+"#,
+    );
+    p.write("names", "conf/a\n");
+    let built = p.build_exits(exit::FAILED, &[]);
+    assert_eq!(built.step("later").outcome, outcome::BLOCKED, "{}", built.listing());
+    let said = built.step("grp").message.clone().unwrap_or_default();
+    assert!(said.starts_with("the input r/conf is a folder that conf@k=conf/a writes in"), "{said}");
+}
