@@ -121,6 +121,9 @@ impl Engine<'_> {
         let is_settled = upstream.is_settled();
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = &self.rules[target] else {
+            if let Some(message) = (!is_settled).then(|| self.group_lacks_as_before(id)).flatten() {
+                return Decision::Failed { message, help: None };
+            }
             let status = if is_settled { Status::UpToDate } else { Status::Stale };
             return Decision::Done { status, message: None, record: None };
         };

@@ -22,10 +22,12 @@ use super::steps::StepId;
 use crate::store::Sha256;
 
 const FILE: &str = "failures.json";
+/// A group makes nothing: its failure is kept by its name and this, with which no path of an output ends.
+const OF_A_GROUP: char = '/';
 /// Bytes. What is longer was not written by a build.
 const LIMIT: u64 = 256 << 20;
 
-/// By the path of a step's first output. The file has one of these a line, each over those before it.
+/// By the path of a step's first output, or by a group's name. The file has one of these a line, each over those before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(BTreeMap<String, Failed>);
 
@@ -126,6 +128,10 @@ impl Failures {
     pub fn get(&self, output: &str) -> Option<&Failed> {
         self.0.get(output)
     }
+
+    fn get_with_name(&self, name: &str) -> Option<(&str, &Failed)> {
+        self.0.get_key_value(name).map(|(name, failed)| (name.as_str(), failed))
+    }
 }
 
 /// One step alone, as a file keeps it.
@@ -185,7 +191,7 @@ impl Engine<'_> {
         let deferred = account.status == Status::Deferred && account.reasons.is_some();
         let interrupted = account.status == Status::Interrupted && account.reasons.is_some();
         let tried = deferred || interrupted || account.status == Status::Failed;
-        let Some(path) = self.paths(id).next().filter(|_| tried) else { return };
+        let Some(path) = self.kept_by_name(id).filter(|_| tried) else { return };
         let mut message = account.message.clone().unwrap_or_default();
         let mut told = self.deferrals.told_to(id).filter(|_| deferred).cloned();
         if let Some(until) = told.as_ref().and_then(|told| told.until) {
@@ -211,7 +217,7 @@ impl Engine<'_> {
                 _ => reasons.listed().join("; "),
             }),
             work: run.map(|run| run.work.word().to_owned()),
-            answered: run.and_then(|run| self.answered_otherwise(path, run)),
+            answered: run.and_then(|run| self.answered_otherwise(&path, run)),
             attempts: account.attempts,
             key: self.plain_key(id),
             moved: false,
@@ -219,7 +225,7 @@ impl Engine<'_> {
         if interrupted {
             failed.message = format!("the build was interrupted while {}", failed.under_way());
         }
-        let kept = Failures::of(path, failed);
+        let kept = Failures::of(&path, failed);
         // It is only told: a disk that is full has been told of already.
         if kept.append(&mut self.failure_log, &self.work_dir).is_err() {
             // The next one begins a line anew.
@@ -256,6 +262,9 @@ impl Engine<'_> {
         let before = Failures::kept(&self.work_dir);
         let mut now = before.clone().standing();
         now.0.retain(|path, failed| {
+            if path.ends_with(OF_A_GROUP) {
+                return self.group_still_fails(path);
+            }
             self.step_that_failed(path, failed).is_none_or(|id| match self.steps.step(id).status {
                 // That what it needs was not there says nothing of a step that is absent.
                 Status::Absent => failed.because.is_some() && failed.stands(self.record_of(id).as_ref()),
@@ -321,6 +330,12 @@ impl Engine<'_> {
         let moved = self.has_moved(id, &failed);
         let is_over = moved && self.steps.step(id).status.has_outputs();
         (!is_over).then_some(Failed { moved, ..failed })
+    }
+
+    /// What is missing of a group as it was in the last build, where a step that is to come may make it: the group fails
+    /// again unless it does.
+    pub(super) fn group_lacks_as_before(&self, id: StepId) -> Option<String> {
+        (self.mode == Mode::Look).then(|| self.failure_of(id)).flatten().map(|failed| failed.message)
     }
 
     /// Whether a step failed before it was tried, and may come to that again.

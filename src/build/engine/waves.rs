@@ -147,7 +147,8 @@ impl Engine<'_> {
             }
             Decision::Failed { message, help } => {
                 self.account(id, Status::Failed, kept_from, Some(message), help);
-                self.mark_perhaps(id, self.is_in_doubt(id) || self.waits_for_names(id));
+                let is_as_before = self.is_group(id) && self.group_lacks_as_before(id).is_some();
+                self.mark_perhaps(id, is_as_before || self.is_in_doubt(id) || self.waits_for_names(id));
                 self.keep_failure(id, None, false);
                 self.settle_told(id, Status::Failed, listener);
             }

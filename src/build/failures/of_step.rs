@@ -1,6 +1,6 @@
 //! Which failure is that of a step: they are kept by the path of its first output, which may be another one since.
 
-use super::Failed;
+use super::{Failed, OF_A_GROUP};
 use crate::build::engine::Engine;
 use crate::build::files::found;
 use crate::build::steps::StepId;
@@ -12,6 +12,9 @@ impl Engine<'_> {
         if self.failures.is_empty() {
             return None;
         }
+        if self.is_group(id) {
+            return self.failures.get_with_name(&self.kept_by_name(id)?);
+        }
         let first = self.paths(id).next()?;
         if let Some(failed) = self.failures.get(first) {
             return (self.is_failure_of(id, failed) && self.stands(first, failed)).then_some((first, failed));
@@ -21,6 +24,23 @@ impl Engine<'_> {
         let before = self.paths(id).filter_map(|output| by_output.get(output)).find(|path| !is_of_another(path))?;
         let failed = self.failures.get(before).filter(|failed| self.is_failure_of(id, failed))?;
         failed.stands(self.record_of(id).as_ref()).then_some((before.as_str(), failed))
+    }
+
+    /// By what a step's failure is kept.
+    pub(super) fn kept_by_name(&self, id: StepId) -> Option<String> {
+        if self.is_group(id) {
+            return Some(format!("{}{OF_A_GROUP}", self.steps.label(id)));
+        }
+        self.paths(id).next().map(str::to_owned)
+    }
+
+    /// Whether a group that failed did so in this build, too, or was not looked at.
+    pub(super) fn group_still_fails(&self, kept_by: &str) -> bool {
+        let name = kept_by.trim_end_matches(OF_A_GROUP);
+        let mut groups = (0..self.rules.len()).filter(|&target| self.rules[target].is_none());
+        let Some(group) = groups.find(|&target| self.pipeline.targets[target].name == name) else { return false };
+        let fails = |&id: &StepId| !self.steps.step(id).status.has_outputs();
+        self.steps.rows[group].steps.first().is_none_or(fails)
     }
 
     /// The step that failed so: the one that makes what was its first output then, or another one of those.

@@ -88,7 +88,7 @@ impl Engine<'_> {
         readers
     }
 
-    fn is_group(&self, id: StepId) -> bool {
+    pub(in crate::build) fn is_group(&self, id: StepId) -> bool {
         self.rules[self.steps.step(id).target as usize].is_none()
     }
 

@@ -234,3 +234,33 @@ targets:
         }
     }
 }
+
+#[test]
+fn a_group_that_lacked_a_file_which_may_still_come_is_told_as_what_failed() {
+    let (project, shelve) = of_a_tag_by_path();
+    project.edit("  rep: ", "  rel: {inputs: [r/img/9.json]}\n  rep: ");
+    shelve(&project, &["7"]);
+    let plan = project.run(&["plan", "rel"]).stdout;
+    assert!(!plan.contains("failed"), "{plan}");
+    // However often it is built, by itself or with all.
+    for asked in [&["rel"][..], &["rel"], &[]] {
+        project.build_exits(exit::FAILED, asked);
+        let plan = project.run(&["plan", "rel"]).stdout;
+        assert_says(&plan, &["failed?  rel  the input r/img/9.json is missing\n", ", 1 that may fail\n"]);
+        let told = project.explain("rel");
+        assert_says(&told, &["rel: failed\n", "r/img/9.json is missing\n"]);
+        let json = project.run(&["status", "rel", "--format", "json"]).stdout;
+        let rows: serde_json::Value = serde_json::from_str(&json).expect("rows");
+        let row =
+            rows.as_array().and_then(|rows| rows.iter().find(|row| row["target"] == "rel")).expect("a row of rel");
+        assert_eq!(row["failed"], 1);
+    }
+    // Once it is there, nothing of that is told any more.
+    shelve(&project, &["7", "9"]);
+    project.build(&[]);
+    shelve(&project, &["7", "8", "9"]);
+    let plan = project.run(&["plan", "rel"]).stdout;
+    assert!(!plan.contains("failed"), "{plan}");
+    let kept = std::fs::read_to_string(project.path(".layermill/failures.json")).unwrap_or_default();
+    assert!(!kept.contains("rel"), "{kept}");
+}
