@@ -16,7 +16,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::pipeline::model::{Pipeline, Target, TargetId};
+use crate::pipeline::model::{Pattern, Pipeline, Target, TargetId};
+use crate::pipeline::pattern;
 use crate::store::Sha256;
 use crate::store::state::{PathId, State, StoredOutput};
 
@@ -72,6 +73,8 @@ pub struct Steps<'p> {
     pub files: Vec<PathId>,
     /// Steps that more than one target describes: the targets after the first, with the row there.
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
+    /// Steps that cannot be, by their targets: they make no paths by which they would be found.
+    pub refused: HashMap<TargetId, Vec<StepId>>,
     /// How many slots such a step has beyond those of its own target.
     pub(super) waits_also: HashMap<StepId, usize>,
     /// Where nothing is run: what a build brings back from the store, output by output.
@@ -120,6 +123,7 @@ impl<'p> Steps<'p> {
             paths: Vec::new(),
             files: Vec::new(),
             shared: HashMap::new(),
+            refused: HashMap::new(),
             waits_also: HashMap::new(),
             restores: HashMap::default(),
             at_risk: HashMap::default(),
@@ -240,6 +244,17 @@ impl<'p> Steps<'p> {
                 Wait::File(file)
             }
         }
+    }
+
+    /// The step of a target that cannot be and has the values that a reader joins it by.
+    pub fn refused_with(&self, of: TargetId, on: &[(usize, Pattern)], reader: StepId) -> Option<StepId> {
+        let refused = self.refused.get(&of)?;
+        let joined = pattern::joined(on, &self.values_of(reader));
+        let has = |step: StepId| {
+            let values = self.values_of(step);
+            joined.iter().all(|(binding, value)| values[*binding] == value)
+        };
+        refused.iter().copied().find(|&step| has(step))
     }
 
     /// Adds a step without slots and without claiming its paths.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::project::{Project, Running};
+use crate::support::stock;
 use crate::support::words::exit;
 
 /// A list that is built, files that come of it, and an aggregate over what comes of those. `2` fails as long as `broken`
@@ -338,4 +339,29 @@ targets:
     project.write("etc/names.txt", "");
     let run = project.run(&["build", "list"]).exits(exit::DONE);
     assert!(!run.stderr.contains("warning "), "{run}");
+}
+
+#[test]
+fn what_reads_a_step_that_cannot_be_is_blocked_and_not_made_of_nothing() {
+    for list in ["[library/nginx, Library/Nginx]", "{lines: names}", "{from: list, lines: true}"] {
+        for by in ["tags", "\"tags/{repo}.json\""] {
+            let project = Project::new(&format!(
+                r#"version: 1
+sources: {{s: {{kind: oci-layout, path: images}}}}
+targets:
+  list: {{rule: command, inputs: [./names], run: "cp {{in}} {{out}}", output: list}}
+  tags: {{rule: tags, source: s, foreach: {{repo: {list}}}, output: "tags/{{repo}}.json"}}
+  count: {{rule: command, foreach: {{repo: {list}}}, inputs: [{by}], run: "cat {{in}} < /dev/null | wc -l > {{out}}", output: "count/{{repo}}"}}
+  all: {{rule: command, inputs: [count], run: "cat {{in}} > {{out}}", output: all}}
+"#
+            ));
+            project.layout("images", &[("library/nginx:1".into(), stock::nginx_index("1.27.2", ""))]);
+            project.write("names", "library/nginx\nLibrary/Nginx\n");
+            let report = project.build_exits(exit::FAILED, &[]);
+            assert_eq!((report.failed, report.blocked), (1, 2), "{list} {by}: {}", report.listing());
+            assert!(!project.exists("count/Library/Nginx") && !project.exists("all"), "{list} {by}");
+            assert!(project.exists("count/library/nginx"), "{list} {by}");
+            assert!(project.explain("count@repo=Library/Nginx").contains("blocked by tags@repo=Library/Nginx"));
+        }
+    }
 }

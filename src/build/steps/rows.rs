@@ -52,6 +52,7 @@ impl Engine<'_> {
         if clash.is_some() {
             let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
             self.steps.set_slots(id, &vec![Wait::File(NONE); slots]);
+            self.steps.refused.entry(target).or_default().push(id);
         }
         self.add_row(target, id, parent);
         self.stats.total += 1;
@@ -217,13 +218,19 @@ impl Engine<'_> {
                     let path = rhythm.find(state, target, this.outputs.len() + position, &scratch.path);
                     waits.push(match (steps.maker(path), &input.kind, &input.path) {
                         (Some(step), ..) => Wait::Step(step),
-                        // The other target has no step of these values.
-                        (None, InputKind::Target { .. }, None) => Wait::None,
-                        // It is known by its first output; the file that is named may be another one.
-                        (None, InputKind::Target { .. }, Some(named)) => {
-                            scratch.path.clear();
-                            pattern::fill_into(&mut scratch.path, named, |b| steps.names.get(bound[b].value));
-                            steps.wait_for_path(state.intern(&scratch.path))
+                        (None, InputKind::Target { target: of, on, .. }, named) => {
+                            // A step that was refused is one all the same, though it makes nothing.
+                            match (steps.refused_with(*of, on, id), named) {
+                                (Some(step), _) => Wait::Step(step),
+                                // The other target has no step of these values.
+                                (None, None) => Wait::None,
+                                // It is known by its first output; the file that is named may be another one.
+                                (None, Some(named)) => {
+                                    scratch.path.clear();
+                                    pattern::fill_into(&mut scratch.path, named, |b| steps.names.get(bound[b].value));
+                                    steps.wait_for_path(state.intern(&scratch.path))
+                                }
+                            }
                         }
                         (None, InputKind::Path(_), _) => steps.wait_for_path(path),
                     });
