@@ -3,9 +3,10 @@
 use super::glob;
 use super::known::Known;
 use super::makers::Makers;
-use super::model::{Axis, AxisKind, Binding, Name, Node, Part, Pattern, Read, Select, Target, TargetId, Text};
+use super::model::{Axis, AxisKind, Binding, Name, Node, Read, Select, Target, TargetId};
 use super::names::public_text;
 use super::paths;
+use super::pattern::plain;
 use super::problem::{Problems, Span};
 
 /// An axis whose target's bindings are not known yet.
@@ -341,7 +342,7 @@ pub(super) fn check_paths(targets: &[Target], makers: &Makers, problems: &mut Pr
                 }
                 AxisKind::List(_) | AxisKind::From { .. } => continue,
             };
-            let pattern = Pattern { parts: vec![Part::Text(Text::plain(path.as_str()))], span: axis.span };
+            let pattern = plain(path, axis.span);
             let lies_in = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             let around = makers.known_folders(path).into_iter().find(|(maker, folder)| *maker != id && lies_in(folder));
             if let Some((maker, _)) = around {

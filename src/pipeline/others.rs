@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::backwards;
 use super::makers::{Join, Maker, Makers, shorter};
 use super::model::{InputKind, Meets, Other, Part, Pattern, TargetId, Text};
-use super::pattern::{REST, below, joined, start};
+use super::pattern::{REST, below, joined, plain, start};
 use super::problem::Span;
 use super::values;
 
@@ -48,8 +48,8 @@ impl Makers<'_> {
 
     /// The steps that write in a folder at this path, as far as it tells their values.
     pub fn writing_below(&self, path: &str) -> Vec<Writer> {
-        let at = |path: &str| Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
-        let (folder, inside) = (at(path), below(&at(path)));
+        let folder = plain(path, Span::default());
+        let inside = below(&folder);
         let all = shorter(&self.outputs, path).flat_map(BTreeMap::values).flatten();
         let found = all.flat_map(|&(target, output)| {
             let folders = folders_of(&output.pattern).into_iter().flat_map(|of| self.ways(target, &folder, &of));
@@ -63,7 +63,7 @@ impl Makers<'_> {
     /// What may make a path, or a folder around it, and, where it is a folder, write in it, as far as patterns tell: each
     /// target with the values that its bindings have then, where those are known.
     pub fn at(&self, path: &str, is_folder: bool) -> BTreeSet<Maker> {
-        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: Span::default() };
+        let pattern = plain(path, Span::default());
         let sure = self.writing_in(path).into_iter().filter(|_| is_folder);
         let whole = self.folders_around(&pattern).into_iter().chain(sure).map(|target| (target, Vec::new()));
         let below = if is_folder { self.writing_below(path) } else { Vec::new() };

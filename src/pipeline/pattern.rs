@@ -182,6 +182,11 @@ pub fn template(pattern: &Pattern, bindings: &[Binding]) -> String {
     out
 }
 
+/// A path in which nothing is to be filled in.
+pub fn plain(path: &str, span: Span) -> Pattern {
+    Pattern { parts: vec![Part::Text(Text::plain(path))], span }
+}
+
 /// A binding of nobody's stands for the rest of a path.
 pub const REST: usize = usize::MAX;
 

@@ -6,9 +6,10 @@ use super::axes::Resolved;
 use super::inputs::Made;
 use super::known::Known;
 use super::makers::Makers;
-use super::model::{Binding, Freshness, Name, Node, Part, Pattern, Pipeline, Target, Text};
+use super::model::{Binding, Freshness, Name, Node, Pipeline, Target};
 use super::names::check_name;
 use super::node::without;
+use super::pattern::plain;
 use super::problem::{Problem, Problems, Span, suggest};
 use super::shape::{Checker, Names, Shape, Vocabulary, unknown};
 use super::{axes, graph, implied, inputs, keys, outputs};
@@ -85,7 +86,7 @@ fn check_made_sources(pipeline: &Pipeline, entries: &[(Name, Node)], problems: &
         let entry = pipeline.sources.iter().find(|entry| entry.name == *name);
         let Some(path) = entry.and_then(|entry| entry.keys.get("path")).and_then(Node::as_public) else { continue };
         let (path, _) = outputs::path_of(&path);
-        let pattern = Pattern { parts: vec![Part::Text(Text::plain(path))], span: source.span };
+        let pattern = plain(path, source.span);
         let made = makers.find(&pattern, id).map(|(maker, _)| maker);
         let all = made.into_iter().chain(makers.folders_around(&pattern)).chain(makers.writing_in(path));
         if let Some(maker) = all.into_iter().find(|&maker| maker != id && !pipeline.comes_after(id, maker)) {

@@ -223,26 +223,25 @@ impl Engine<'_> {
     /// be named by, the pipeline's check has said so; this path might have been a folder itself.
     pub(super) fn in_a_made_folder(&self, id: StepId, position: usize, file: u32) -> Option<Decision> {
         let input = self.steps.target(id).inputs.get(position)?;
-        let folder = self.steps.files[file as usize];
+        let file_id = self.steps.files[file as usize];
+        let path = self.state.path(file_id);
         let may_be_folder = || self.looks[file as usize] != Leaf::There;
         let own = self.steps.step(id).target as usize;
         let told = self
             .steps
-            .writing_in(folder)
+            .writing_in(file_id)
             .map(|writer| (self.steps.step(writer).target as usize, self.steps.label(writer)));
-        let writer =
-            told.or_else(|| may_be_folder().then(|| self.writing_below(self.state.path(folder), own)).flatten());
+        let writer = told.or_else(|| may_be_folder().then(|| self.writing_below(path, own)).flatten());
         if let Some((target, writer)) = writer.filter(|(target, _)| *target != own) {
-            let (folder, target) = (self.state.path(folder), &self.pipeline.targets[target].name);
+            let target = &self.pipeline.targets[target].name;
             return Some(Decision::Failed {
-                message: format!("the input {folder} is a folder that {writer} writes in"),
+                message: format!("the input {path} is a folder that {writer} writes in"),
                 help: Some(format!("name the target, `{target}`, and what else is read in there")),
             });
         }
         if !matches!(input.kind, InputKind::Target { .. }) {
             return None;
         }
-        let path = self.state.path(self.steps.files[file as usize]);
         let is_sure = |(target, values): &(TargetId, Vec<(usize, String)>)| {
             self.pipeline.targets[*target].parents().next().is_none() && self.may_have(*target, values)
         };
