@@ -168,7 +168,7 @@ impl Engine<'_> {
     }
 
     /// The steps that a step reads from, as far as they are known.
-    fn input_steps(&self, id: StepId) -> Vec<StepId> {
+    pub(crate) fn input_steps(&self, id: StepId) -> Vec<StepId> {
         let steps = self.steps.inputs_of(id).iter().flat_map(|slot| match slot.wait {
             Wait::Step(step) => vec![step],
             Wait::Group(group) => self.steps.ordered(group),

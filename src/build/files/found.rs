@@ -19,7 +19,6 @@ use crate::build::outcome::Status;
 use crate::build::reason::Reason;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
-use crate::build::steps::waits::Wait;
 
 /// What a step read of a file that was written while it ran.
 pub(crate) const UNTOLD: &str = "what no one can tell";
@@ -241,20 +240,7 @@ impl Engine<'_> {
     /// A step that writes in a folder, and that another one does not name among its inputs; with what it makes there.
     fn writer_in(&self, id: StepId, folder: &str) -> Option<(StepId, &str)> {
         self.steps.writing_in(self.state.find(folder)?)?;
-        let mut named = HashSet::from([id]);
-        for slot in self.steps.inputs_of(id) {
-            match slot.wait {
-                Wait::Step(step) => {
-                    named.insert(step);
-                }
-                Wait::Group(group) => {
-                    let group = &self.steps.groups[group as usize];
-                    let steps = &self.steps.rows[group.target].steps;
-                    named.extend(group.rows.iter().map(|&row| steps[row as usize]));
-                }
-                Wait::File(_) | Wait::None => {}
-            }
-        }
+        let named: HashSet<StepId> = self.input_steps(id).into_iter().chain([id]).collect();
         let inside = format!("{folder}/");
         let writes_in = |writer: StepId| self.paths(writer).find(|path| path.starts_with(&inside));
         let mut others = (0..).take(self.steps.steps.len()).filter(|writer| !named.contains(writer));
