@@ -18,7 +18,7 @@ mod to_come;
 mod told;
 mod unlisted;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::pipeline::model::TargetId;
 use crate::pipeline::problem::Problems;
@@ -27,7 +27,7 @@ use crate::store::Digest;
 use self::blame::Known;
 use self::past::{LastAsked, LastMade};
 use self::reads::Read;
-use self::unlisted::unlisted;
+use self::unlisted::one_by_one;
 use super::engine::Engine;
 use super::events::Silence;
 use super::failures::Failed;
@@ -151,13 +151,21 @@ pub struct ToCome {
 type Told = (Vec<Explanation>, Vec<Unknown>);
 
 /// Explains every step that was asked for as a build of all targets would come upon it; of `paths`, which no target makes,
-/// what is recorded.
-pub fn explain(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) -> Result<Told, BuildError> {
-    let engine = match around(session, order, &paths) {
-        Ok(engine) => engine,
-        Err(BuildError::Pipeline(problems)) => return one_by_one(session, order, problems),
-        Err(error) => return Err(error),
-    };
+/// what is recorded. With it comes what is wrong with the pipeline, where something that was asked for cannot be told for
+/// that.
+pub fn explain(
+    session: &Session,
+    order: &Order,
+    paths: Vec<(String, Unknown)>,
+) -> Result<(Told, Option<Problems>), BuildError> {
+    match told_together(session, order, paths.clone()) {
+        Err(BuildError::Pipeline(problems)) => one_by_one(session, order, paths, problems),
+        told => Ok((told?, None)),
+    }
+}
+
+fn told_together(session: &Session, order: &Order, paths: Vec<(String, Unknown)>) -> Result<Told, BuildError> {
+    let engine = around(session, order, &paths)?;
     let (mut told, mut missing) = told_by(&engine, session, order);
     if told.iter().any(|told| told.standing == Standing::Step(Status::Deferred)) {
         let alone = looked_through(session, order)?;
@@ -242,32 +250,6 @@ fn by_itself(session: &Session, order: &Order, target: TargetId) -> Vec<Explanat
     let looked = looked(session, &order, &mut Silence);
     let tell = |engine: &Engine<'_>| engine.explained(&order.asked);
     looked.map_or_else(|_| Vec::new(), |(engine, _)| tell(&engine).into_iter().map(|(_, told)| told).collect())
-}
-
-/// What ails one of those that were asked for must not keep the others from being told.
-fn one_by_one(session: &Session, order: &Order, problems: Problems) -> Result<Told, BuildError> {
-    let (mut told, mut missing) = (Vec::new(), Vec::new());
-    for asked in &order.asked {
-        let (mut found, mut nothing) = (Vec::new(), Vec::new());
-        for asked in asked.each() {
-            let order = Order { asked: vec![asked], ..order.clone() };
-            match around(session, &order, &[]) {
-                Ok(engine) => {
-                    let (told, missing) = told_by(&engine, session, &order);
-                    found.extend(told);
-                    nothing.extend(missing);
-                }
-                Err(BuildError::Pipeline(problems)) => found.extend(unlisted(session, &order, &problems)?),
-                Err(error) => return Err(error),
-            }
-        }
-        missing.extend(nothing.into_iter().take(1).filter(|_| found.is_empty()));
-        // A path may be read in several ways, and its record is told by the likeliest.
-        let mut named = HashSet::new();
-        found.retain(|found: &Explanation| named.insert((found.step.clone(), found.outputs.clone())));
-        told.extend(found);
-    }
-    if told.is_empty() { Err(BuildError::Pipeline(problems)) } else { Ok((told, missing)) }
 }
 
 /// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a

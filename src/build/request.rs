@@ -53,6 +53,15 @@ impl Asked {
         }
     }
 
+    /// The steps that it may be, each as its target and the values that are known.
+    pub fn steps(&self) -> Vec<Maker> {
+        match self {
+            Self::Target(target) => vec![(*target, Vec::new())],
+            Self::Steps(target, values) => vec![(*target, values.clone())],
+            Self::Output(_, makers) => makers.clone(),
+        }
+    }
+
     /// The targets that it may be of.
     pub fn targets(&self) -> Vec<TargetId> {
         match self {

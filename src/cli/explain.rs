@@ -4,6 +4,7 @@ mod json;
 
 use std::fmt::Write;
 
+use crate::build::BuildError;
 use crate::build::clock::time;
 use crate::build::explain::reads::{Now, Read};
 use crate::build::explain::{Explanation, Standing, explain, tell_inside};
@@ -43,7 +44,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
     arguments.by_hand.choose(&session, &mut order)?;
     let wrong = |e| Error::build(e, &session.pipeline);
-    let (mut found, missing) = explain(&session, &order, paths).map_err(wrong)?;
+    let ((mut found, missing), problems) = explain(&session, &order, paths).map_err(wrong)?;
     tell_inside(&session, &order, &named, &mut found).map_err(wrong)?;
     if !found.is_empty() {
         match arguments.format {
@@ -55,7 +56,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
     }
     let names: Vec<&str> = missing.iter().map(|unknown| unknown.message.as_str()).collect();
     let help = missing.iter().find_map(|unknown| unknown.help.clone());
-    if names.is_empty() { Ok(exit::DONE) } else { Err(Error::wrong(names.join("; ")).help(help)) }
+    match problems {
+        _ if !names.is_empty() => Err(Error::wrong(names.join("; ")).help(help)),
+        Some(problems) => Err(wrong(BuildError::Pipeline(problems))),
+        None => Ok(exit::DONE),
+    }
 }
 
 /// How many causes, and how many inputs, are listed in words.

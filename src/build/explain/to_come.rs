@@ -8,7 +8,7 @@ use crate::build::engine::Engine;
 use crate::build::outcome::Unknown;
 use crate::build::request::Asked;
 use crate::build::steps::StepId;
-use crate::build::steps::values::joined_words;
+use crate::build::steps::values::{Values, joined_words};
 use crate::build::steps::waits::{GroupId, Wait};
 
 impl Engine<'_> {
@@ -68,13 +68,8 @@ impl Engine<'_> {
 
     /// What was asked for where it has no step yet, and may get one.
     pub(crate) fn to_come(&self, asked: &Asked) -> Vec<Explanation> {
-        let none = &[][..];
-        let may_be: Vec<(TargetId, &[(usize, String)])> = match asked {
-            Asked::Target(target) => vec![(*target, none)],
-            Asked::Steps(target, values) => vec![(*target, values)],
-            Asked::Output(_, makers) => makers.iter().map(|(target, values)| (*target, values.as_slice())).collect(),
-        };
-        let tell = |(target, values): (TargetId, &[(usize, String)])| {
+        let tell = |(target, values): (TargetId, Values)| {
+            let values = values.as_slice();
             let unknown = self.unknown(target, &|id| !self.is_settled(id))?;
             let compiled = self.rules[target].as_ref()?;
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
@@ -112,7 +107,8 @@ impl Engine<'_> {
             self.tell_to_come(target, compiled, &mut told, &first);
             Some(told)
         };
-        let mut may_be: Vec<_> = may_be.into_iter().filter(|(target, values)| self.may_have(*target, values)).collect();
+        let mut may_be = asked.steps();
+        may_be.retain(|(target, values)| self.may_have(*target, values));
         // A path may be read in many ways: what the rule would refuse is hardly meant.
         let is_refused: Vec<bool> = may_be.iter().map(|(target, values)| self.is_refused(*target, values)).collect();
         if !is_refused.iter().all(|refused| *refused) {
@@ -128,7 +124,7 @@ impl Engine<'_> {
     }
 
     /// Whether a rule refuses steps of these values, where all are known.
-    fn is_refused(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+    pub(super) fn is_refused(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let value = |at: usize| values.iter().find(|(binding, _)| *binding == at).map(|(_, value)| value.as_str());
         let all: Option<Vec<&str>> = (0..self.pipeline.targets[target].bindings.len()).map(value).collect();
         all.zip(self.rules[target].as_ref()).is_some_and(|(all, compiled)| compiled.rule.check(&all).is_err())

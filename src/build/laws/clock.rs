@@ -24,7 +24,7 @@ fn the_ages_in_reasons_and_the_times_of_steps_are_by_the_builds_clock() {
     let explained = || {
         let session = bed.session(TEXT);
         let order = Order { asked: request::everything(&session.pipeline), ..Order::default() };
-        explain(&session, &order, Vec::new()).unwrap().0.remove(0)
+        explain(&session, &order, Vec::new()).unwrap().0.0.remove(0)
     };
     Bed::build(&bed.session(TEXT), 1, Selection::None);
     bed.clock.store(begin + 30 * HOUR, Ordering::Relaxed);
@@ -55,7 +55,7 @@ fn what_was_made_in_the_future_is_told_as_that() {
         bed.clock.store(now, Ordering::Relaxed);
         let session = bed.session(text);
         let order = Order { asked: request::everything(&session.pipeline), ..Order::default() };
-        let told = explain(&session, &order, Vec::new()).unwrap().0.remove(0);
+        let told = explain(&session, &order, Vec::new()).unwrap().0.0.remove(0);
         (told.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(), told.again[0].clone())
     };
     let (reasons, again) = explained(begin - 23 * HOUR);

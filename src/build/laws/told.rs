@@ -133,7 +133,7 @@ fn not_wrong(told: &Account, done: Option<&Account>) -> Option<String> {
 /// In what an explanation of all steps, or of one by itself, says something else than the plan, or than each other.
 pub(super) fn unlike(session: &Session, order: &Order, plan: &Summary, one: &prop::sample::Index) -> Vec<String> {
     let accounts: HashMap<&str, &Account> = plan.accounts.iter().map(|a| (a.step.as_str(), a)).collect();
-    let (told, _) = explain(session, order, Vec::new()).unwrap();
+    let ((told, _), _) = explain(session, order, Vec::new()).unwrap();
     let steps: Vec<_> = told.iter().filter(|told| matches!(told.standing, Standing::Step(_))).collect();
     let mut unlike = Vec::new();
     for told in &steps {
@@ -151,7 +151,7 @@ pub(super) fn unlike(session: &Session, order: &Order, plan: &Summary, one: &pro
     if !steps.is_empty() {
         let all = steps[one.index(steps.len())];
         let asked = vec![request::parse(&session.pipeline, &all.step).unwrap()];
-        let (alone, _) = explain(session, &Order { asked, ..order.clone() }, Vec::new()).unwrap();
+        let ((alone, _), _) = explain(session, &Order { asked, ..order.clone() }, Vec::new()).unwrap();
         let found = alone.iter().find(|told| told.step == all.step).map(|told| format!("{told:?}"));
         if found.as_ref() != Some(&format!("{all:?}")) {
             unlike.push(format!("{all:?}, but by itself {found:?}"));
@@ -193,7 +193,7 @@ impl Told {
     }
 
     pub fn of(session: &Session, order: &Order, files: &[String]) -> Self {
-        let mut steps = explain(session, order, Vec::new()).map(|(told, _)| told).unwrap_or_default();
+        let mut steps = explain(session, order, Vec::new()).map(|((told, _), _)| told).unwrap_or_default();
         steps.retain(|told| matches!(told.standing, Standing::Step(_)) && told.rule.0 != "group");
         let mut orphans = BTreeSet::new();
         if !files.is_empty() {
@@ -204,7 +204,7 @@ impl Told {
                     Err(unknown) => nobodys.push((path.clone(), unknown)),
                 }
             }
-            let by_path = explain(session, &Order { asked, ..order.clone() }, nobodys).map(|(told, _)| told);
+            let by_path = explain(session, &Order { asked, ..order.clone() }, nobodys).map(|((told, _), _)| told);
             let gone = by_path.unwrap_or_default().into_iter().filter(|told| told.standing == Standing::Orphan);
             let path = |output: String| output.split(" (").next().unwrap_or_default().to_owned();
             orphans.extend(gone.flat_map(|told| told.outputs).map(path));

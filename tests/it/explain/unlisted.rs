@@ -1,4 +1,5 @@
-//! What a `partial` input does without while a list cannot be made, and what comes into the list once it can.
+//! What is told while a list cannot be read or made: of what has no record, of what a `partial` input does without, and of
+//! what comes into the list once it can.
 
 use super::assert_says;
 use crate::support::project::Project;
@@ -45,4 +46,49 @@ targets:
     let made = project.explain("sum");
     assert_says(&made, &["new input: r/b/x\n", "new input: r/b/z\n", "new input: r/s/x\n", back[0], back[1]]);
     project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_told_since_a_list_is_gone_is_named_with_why_alone_and_among_others() {
+    let project = Project::new(
+        "version: 1
+targets:
+  per: {rule: command, foreach: {n: {lines: etc/l}}, run: \"echo {n} > {out}\", output: \"r/per/{n}\"}
+  other: {rule: command, run: \"echo > {out}\", output: r/other}
+  pin: {rule: command, inputs: [r/per/a], run: \"cp {in} {out}\", output: r/pin}
+  grp: {inputs: [pin, r/per/b]}
+  nw: {rule: command, inputs: [per], run: \"cat {in} > {out}\", output: r/nw}
+",
+    );
+    project.write("etc/l", "a\nb\n");
+    project.build(&["grp", "other"]);
+    project.remove("etc/l");
+    let why = "cannot be told: cannot read the values of this axis: etc/l: No such file";
+    let untold = [
+        ("grp", "grp: pending\n", "its steps"),
+        ("nw", "nw: pending\n", "what it needs"),
+        ("r/nw", "nw: pending\n", "what it needs"),
+        ("per@n=c", "per@n=c: pending\n", "its steps"),
+    ];
+    let told = [("pin", "pin: pending\n"), ("per", "per@n=b: pending\n"), ("other", "other: up to date\n")];
+    for (asked, first, what) in untold {
+        let run = project.run(&["explain", asked]).exits(exit::WRONG).says("cannot read the values of this axis");
+        assert_says(&run.stdout, &[first, &format!("  says      {what} {why}")]);
+        for (beside, standing) in told {
+            let run = project.run(&["explain", asked, beside]).exits(exit::WRONG).says("etc/l: No such file");
+            assert_says(&run.stdout, &[first, standing]);
+        }
+    }
+    for (asked, standing) in told {
+        assert_says(&project.explain(asked), &[standing]);
+    }
+    let json = project.run(&["explain", "--format", "json", "grp", "other"]).exits(exit::WRONG).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let [group, other] = &json.as_array().expect("a list")[..] else { panic!("{json}") };
+    assert_eq!((&group["step"], &group["status"]), (&"grp".into(), &"pending".into()));
+    assert!(group["message"].as_str().is_some_and(|message| message.contains(why)), "{group}");
+    assert_eq!(other["step"], "other");
+    // What no target makes is told with them, too.
+    let run = project.run(&["explain", "grp", "r/gone"]).exits(exit::WRONG).says("no target, step or output `r/gone`");
+    assert_says(&run.stdout, &["grp: pending\n"]);
 }
