@@ -6,7 +6,7 @@ use crate::pipeline::model::{Freshness, TargetId};
 
 use super::Decision;
 use crate::build::engine::{Engine, Mode};
-use crate::build::outcome::{Account, Status, Summary, Unknown};
+use crate::build::outcome::{ASK, Account, Status, Summary, Unknown};
 use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
@@ -39,6 +39,69 @@ impl Engine<'_> {
             None => self.parent_steps(target, id).map(|(_, parent)| parent).collect(),
         };
         parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
+    }
+
+    /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
+    pub(crate) fn may_not_run(&self, id: StepId, reasons: &Reasons) -> bool {
+        reasons.all(|cause| self.hangs(id, cause)) || self.in_doubt(id).is_some() || self.may_not_be_tried(id)
+    }
+
+    /// Whether it is seen only while building that a cause for which a step runs holds.
+    pub(crate) fn hangs(&self, id: StepId, cause: &Reason) -> bool {
+        let maker = |input: &str| self.maker_around(input);
+        let is_open = |maker: StepId| self.steps.is_open(maker);
+        match cause {
+            // What it is as of the last build, it may have been before, too; what may be made again may come out as it was.
+            Reason::ChangedInput { input, .. } => {
+                maker(input).is_some_and(|maker| is_open(maker) || self.in_doubt(maker).is_some())
+            }
+            Reason::NewInput(input) | Reason::BackInput { input, .. } => {
+                // What is done without where it fails may fail.
+                let may_not_come = |maker| !self.is_settled(maker) && self.reads_in_part(id, maker);
+                maker(input).is_some_and(|maker| {
+                    !self.is_read_for_sure(id, maker)
+                        || may_not_come(maker)
+                        || self.is_inside(maker, input) && is_open(maker)
+                })
+            }
+            Reason::LostInput(input) => {
+                let in_folder = || maker(input).filter(|&maker| self.is_inside(maker, input));
+                self.may_come_back(id, input) || self.may_come(id, input) || in_folder().is_some_and(is_open)
+            }
+            Reason::Reordered { .. } => self.may_grow_inputs(id),
+            cause => cause.is_uncertain(),
+        }
+    }
+
+    /// Whether a file lies in a folder that a step makes, and is no output by itself.
+    fn is_inside(&self, maker: StepId, file: &str) -> bool {
+        self.paths(maker).all(|output| output != file)
+    }
+
+    /// Whether a step that is to be made again, as far as is known, may be left as it is and read so: no cause is sure to
+    /// hold, but that its source is asked, which may answer as before.
+    pub(crate) fn may_stay(&self, id: StepId) -> bool {
+        self.accounts.get(&id).is_some_and(|Account { reasons, work, .. }| {
+            let may_come_to_nothing = |cause: &Reason| *work == Some(ASK) && cause.only_asks() || self.hangs(id, cause);
+            reasons.as_ref().is_some_and(|reasons| reasons.all(may_come_to_nothing))
+        })
+    }
+
+    /// Whether a step is among the inputs of another whatever comes of what values are read out of: it may be there for a
+    /// target that is not among these, too.
+    fn is_read_for_sure(&self, id: StepId, input: StepId) -> bool {
+        let step = self.steps.step(input);
+        let also = self.steps.shared.get(&input).into_iter().flatten().copied();
+        let rows: Vec<_> = std::iter::once((step.target as usize, step.row)).chain(also).collect();
+        self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
+            Wait::Step(step) => step == input && self.in_doubt(input).is_none(),
+            Wait::Group(group) => {
+                let of = self.steps.groups[group as usize].target;
+                let mut rows = rows.iter().filter(|(target, _)| *target == of);
+                rows.any(|&(target, row)| self.row_in_doubt(input, target, row).is_none())
+            }
+            Wait::File(_) | Wait::None => false,
+        })
     }
 
     /// Whether all that keeps a step from being made may turn out not to be there, or not to hold it back since it does not

@@ -144,10 +144,11 @@ impl Engine<'_> {
         format!("{name}{path} of {of}")
     }
 
-    /// What an input is now says nothing where it is made again before it is read: that is told as upstream.
+    /// What an input is now says nothing where it is made again for sure before it is read: that is told as upstream.
     fn is_made_anew(&self, cause: &Reason) -> bool {
         let Reason::ChangedInput { input, .. } = cause else { return false };
-        self.steps.find_path(&self.state, input).is_some_and(|maker| self.steps.is_open(maker))
+        let is_to_come = |maker| self.steps.is_open(maker) && !self.may_stay(maker);
+        self.steps.find_path(&self.state, input).is_some_and(is_to_come)
     }
 
     /// An input that is not to be reckoned with.

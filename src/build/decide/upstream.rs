@@ -16,7 +16,6 @@ use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
-use crate::build::reasons::Reasons;
 use crate::build::steps::waits::{GroupId, Wait, is_crowd};
 use crate::build::steps::{NONE, StepId};
 
@@ -193,24 +192,6 @@ impl Engine<'_> {
         each_root_once(stale.iter().flat_map(causes))
     }
 
-    /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
-    pub(crate) fn may_not_run(&self, id: StepId, reasons: &Reasons) -> bool {
-        let maker = |input: &str| self.steps.find_path(&self.state, input);
-        let hangs = |cause: &Reason| match cause {
-            // What it is as of the last build, it may have been before, too.
-            Reason::ChangedInput { input, .. } => maker(input).is_some_and(|maker| self.in_doubt(maker).is_some()),
-            Reason::NewInput(input) | Reason::BackInput { input, .. } => {
-                // What is done without where it fails may fail.
-                let may_not_come = |maker| !self.is_settled(maker) && self.reads_in_part(id, maker);
-                maker(input).is_some_and(|maker| !self.is_read_for_sure(id, maker) || may_not_come(maker))
-            }
-            Reason::LostInput(input) => self.may_come_back(id, input) || self.may_come(id, input),
-            Reason::Reordered { .. } => self.may_grow_inputs(id),
-            cause => cause.is_uncertain(),
-        };
-        reasons.all(hangs) || self.in_doubt(id).is_some() || self.may_not_be_tried(id)
-    }
-
     /// Whether steps of a target may turn out absent: what is made of what a source has.
     fn may_be_absent(&self, target: TargetId) -> bool {
         let (mut open, mut seen) = (vec![target], HashSet::from([target]));
@@ -242,23 +223,6 @@ impl Engine<'_> {
             }
             Wait::File(_) | Wait::None => false,
         }
-    }
-
-    /// Whether a step is among the inputs of another whatever comes of what values are read out of: it may be there for a
-    /// target that is not among these, too.
-    fn is_read_for_sure(&self, id: StepId, input: StepId) -> bool {
-        let step = self.steps.step(input);
-        let also = self.steps.shared.get(&input).into_iter().flatten().copied();
-        let rows: Vec<_> = std::iter::once((step.target as usize, step.row)).chain(also).collect();
-        self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
-            Wait::Step(step) => step == input && self.in_doubt(input).is_none(),
-            Wait::Group(group) => {
-                let of = self.steps.groups[group as usize].target;
-                let mut rows = rows.iter().filter(|(target, _)| *target == of);
-                rows.any(|&(target, row)| self.row_in_doubt(input, target, row).is_none())
-            }
-            Wait::File(_) | Wait::None => false,
-        })
     }
 
     /// How a stale input is told as a cause.

@@ -16,7 +16,7 @@ use crate::build::clock::{time, time_to_come};
 use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
-use crate::build::reason::{Aged, Reason};
+use crate::build::reason::Aged;
 use crate::build::steps::values::{joined_words, list_of};
 use crate::build::steps::{StepId, printable};
 
@@ -72,7 +72,7 @@ impl Engine<'_> {
     /// What has to come before: where a step has a cause to run, that is all.
     fn beside(&self, id: StepId, first: &str) -> String {
         match self.accounts.get(&id).and_then(|account| account.reasons.as_ref()) {
-            Some(reasons) if !reasons.all(Reason::is_uncertain) => first.to_owned(),
+            Some(reasons) if !reasons.all(|cause| self.hangs(id, cause)) => first.to_owned(),
             _ => format!("{first}, and beside that one of these:"),
         }
     }

@@ -276,9 +276,9 @@ impl Engine<'_> {
 
     /// The inputs found by the last run that are not what they were then; of a folder, also what in it is not.
     pub(crate) fn found_changed(&self, record: &StepRecord, files: &mut Vec<(PathId, FileRecord)>) -> Vec<Reason> {
-        // Nothing of it is what it will be where its maker comes first, which is told by itself.
-        let is_stale = |maker: StepId| self.steps.step(maker).status == Status::Stale;
-        let is_to_come = |path: &str| self.maker_around(path).is_some_and(is_stale);
+        // Nothing of it is what it will be where its maker comes first for sure, which is told by itself.
+        let is_made = |maker: StepId| self.steps.step(maker).status == Status::Stale && !self.may_stay(maker);
+        let is_to_come = |path: &str| self.maker_around(path).is_some_and(is_made);
         let found = record.found.iter().filter(|found| !folders::is_inside(&found.path) && !is_to_come(&found.path));
         let changed = found.flat_map(|FoundInput { path, content }| {
             let known = self.state.find(path).and_then(|id| Some((id, self.state.file_at(id)?)));

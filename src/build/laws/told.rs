@@ -69,9 +69,12 @@ fn other_causes(told: &Account, done: Option<&Account>, all_known: bool) -> Vec<
     let causes: Vec<&Reason> = done.reasons.iter().flat_map(Reasons::iter).collect();
     // A `partial` input that was to come may have failed.
     let lacks = done.message.as_ref().is_some_and(|message| message.contains("made without"));
+    // What an input is now, it may be otherwise once that is made again.
+    let is_open = told.reasons.iter().flat_map(Reasons::iter).any(Reason::is_uncertain);
     let is_certain = |why: &&Reason| match why {
         Reason::NewInput(_) | Reason::BackInput { .. } | Reason::Reordered { .. } => all_known && !lacks,
-        Reason::ChangedInputs { .. } | Reason::ChangedInput { .. } => all_known,
+        Reason::ChangedInputs { .. } => all_known,
+        Reason::ChangedInput { .. } => all_known && !is_open,
         why => !why.is_uncertain(),
     };
     let certain = told.reasons.iter().flat_map(Reasons::iter).filter(is_certain);

@@ -2,6 +2,7 @@
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::sample;
 use crate::support::words::exit;
 
 #[test]
@@ -245,5 +246,66 @@ targets:
         let told = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
         let causes = "built some (new input: o/p (left out before, since a was blocked); new input: o/r) ";
         assert_says(&told, &[causes]);
+    }
+}
+
+#[test]
+fn an_input_that_was_made_otherwise_since_is_a_cause_also_while_it_may_be_made_again() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  tags: {rule: tags, source: shelf, fresh: digest, foreach: {repo: [library/redis]}, output: \"o/{repo}.json\"}
+  card: {rule: command, inputs: [tags, etc/c], run: \"cat {in} > {out}; mkdir -p {out.d}; cp {in} {out.d}\", output: {f: o/card, d: o/cards/}}
+  gate: {rule: command, cache: false, inputs: [etc/g], run: \"cp {in} {out}\", output: o/gate}
+  site: {rule: command, cache: false, inputs: [o/card, gate, etc/s], run: \"cat {in} > {out}\", output: o/site}
+  list: {rule: command, cache: false, inputs: [tags, gate], run: \"cat {in} > {out}\", output: o/list}
+  all: {rule: command, cache: false, inputs: [o/cards, gate], run: \"ls {in} > {out}\", output: o/all}
+  top: {rule: command, inputs: [site], run: \"cp {in} {out}\", output: o/top}
+",
+    );
+    let shelve = |gone: &str| {
+        let _ = std::fs::remove_dir_all(project.path("images"));
+        let images = sample::images().into_iter().filter(|(name, _)| !name.starts_with(gone));
+        project.layout("images", &images.collect::<Vec<_>>());
+    };
+    shelve("none");
+    ["etc/c", "etc/g", "etc/s"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    // What both read is made otherwise by a build that does not come to them.
+    shelve("library/redis:6");
+    project.remove("etc/g");
+    project.build_exits(exit::FAILED, &[]);
+    let moved = ["o/card", "o/library/redis.json", "o/cards"].map(|input| format!("changed input: {input}, from "));
+    let because = moved.clone().map(|cause| format!("because   {cause}"));
+    let fault = "again if  a build comes once what is at fault is mended, and beside that one of these:";
+    assert_says(&project.explain("site"), &[&because[0], fault]);
+    project.write("etc/g", "1\n");
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    let (card, tags) =
+        ("upstream: card may be made again\n", "upstream: tags@repo=library/redis is asked, and may be ");
+    for (step, cause, upstream) in [("site", 0, card), ("list", 1, tags), ("all", 2, card)] {
+        assert_says(&plan, &[&format!("run?     {step}  {}", moved[cause]), &format!("           and {upstream}")]);
+        let told = project.explain(step);
+        assert_says(&told, &[&because[cause], &format!("because   {upstream}"), "a build   may make it\n"]);
+    }
+    assert_says(&plan, &["run?     top  upstream: site may be made again\n"]);
+    let json = project.run(&["plan", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let site = json["steps"].as_array().expect("a list").iter().find(|step| step["step"] == "site").expect("planned");
+    assert_eq!(site["perhaps"], true, "{site}");
+    // What else moved makes it run for sure.
+    project.write("etc/s", "2\n");
+    assert_says(&project.run(&["plan"]).stdout, &["run      site  changed input: "]);
+    project.write("etc/s", "1\n");
+    // Made again, it may come out as what was read.
+    shelve("none");
+    project.build(&[]).assert_only(&["tags@repo=library/redis", "card"]);
+    shelve("library/redis:6");
+    project.build(&["card"]);
+    let report = project.build(&[]);
+    report.assert_only(&["site", "list", "all", "top"]);
+    for (step, cause) in [("site", 0), ("list", 1), ("all", 2)] {
+        assert!(report.step(step).reason().starts_with(&moved[cause]), "{}", report.listing());
     }
 }
