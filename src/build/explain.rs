@@ -51,6 +51,8 @@ pub struct Explanation {
     pub work: Option<&'static str>,
     /// Whether it comes to that is seen only while building.
     pub perhaps: bool,
+    /// Its message is why it may fail before it is tried.
+    pub may_fail: bool,
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.
     pub message: Option<String>,
     pub help: Option<String>,

@@ -338,13 +338,7 @@ impl Engine<'_> {
         (self.mode == Mode::Look).then(|| self.failure_of(id)).flatten().map(|failed| failed.message)
     }
 
-    /// Whether a step failed before it was tried, and may come to that again.
-    pub(super) fn may_not_be_tried(&self, id: StepId) -> bool {
-        let lacks = |failed: &Failed| !failed.was_tried() && self.lacks_as_before(id, &failed.message).is_some();
-        self.failure_of(id).as_ref().is_some_and(lacks)
-    }
-
-    /// The same of a step that is to come, by the path of its first output.
+    /// How a step failed when it was last tried that is to come, by the path of its first output.
     pub(super) fn failure_at(&self, path: &str, step: &str) -> Option<Failed> {
         self.failure_of_any(path).filter(|failed| failed.step == step)
     }

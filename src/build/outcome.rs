@@ -127,6 +127,8 @@ pub struct Account {
     /// Whether it comes to that is seen only while building: all its causes, or the step itself, hang on what is made
     /// before it (only where nothing is run).
     pub perhaps: bool,
+    /// Its message is why it may fail before it is tried (only where nothing is run).
+    pub may_fail: bool,
     /// Why it failed, is absent or is blocked; what is to be known of a step that was made.
     pub message: Option<String>,
     pub help: Option<String>,

@@ -13,7 +13,7 @@ use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::request::Asked;
 
 use super::error::Error;
-use super::plan::MAY_BE_BLOCKED;
+use super::plan::{MAY_BE_BLOCKED, MAY_FAIL};
 use super::{Format, Global, exit, open, print, print_json};
 
 #[derive(Debug, clap::Args)]
@@ -125,6 +125,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
     if let Some(message) = &found.message {
         let word = match found.standing {
             Standing::Step(Status::Blocked) => "blocked by",
+            _ if found.may_fail => MAY_FAIL,
             Standing::Step(Status::UpToDate | Status::Stale) => MAY_BE_BLOCKED,
             Standing::Step(Status::Deferred) if found.waits => "waits for",
             _ => "says",

@@ -42,7 +42,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
 const MAY_BE_DEFERRED: &str = "deferred?";
 
 /// The word for what fails where what its values are read out of still has it.
-const MAY_FAIL: &str = "failed?";
+pub(super) const MAY_FAIL: &str = "failed?";
 
 /// The word for what is up to date, and waits for what may fail again.
 pub(super) const MAY_BE_BLOCKED: &str = "blocked?";
@@ -78,7 +78,8 @@ fn told(account: &Account, detail: Detail) -> String {
         last.map(|last| last.last()).into_iter().chain(change).chain(account.earlier.clone()).collect();
     let past = (!past.is_empty()).then(|| format!(" ({})", past.join("; ")));
     let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
-    let blocked = blocked.map(|message| format!(" ({MAY_BE_BLOCKED} {message})"));
+    let doubt = if account.may_fail { MAY_FAIL } else { MAY_BE_BLOCKED };
+    let blocked = blocked.map(|message| format!(" ({doubt} {message})"));
     let mut text = format!("{:<8} {}  {}", word(account), account.step, why.unwrap_or_default());
     [past, blocked].into_iter().flatten().for_each(|more| text.push_str(&more));
     text.push('\n');

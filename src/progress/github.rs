@@ -170,6 +170,7 @@ mod tests {
             reasons: None,
             work: None,
             perhaps: false,
+            may_fail: false,
             message: Some("100% wrong\nreally".into()),
             help: None,
             output: vec!["::error::mine".into(), "\u{1b}[31mred\u{1b}[0m".into()],

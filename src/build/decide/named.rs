@@ -11,7 +11,7 @@ use super::key::has_read;
 use crate::build::engine::{Engine, Leaf};
 use crate::build::files::{self, Look, folders};
 use crate::build::steps::values::each_once;
-use crate::build::steps::waits::{GroupId, Wait};
+use crate::build::steps::waits::{Group, GroupId, Wait};
 use crate::build::steps::{StepId, printable};
 use crate::store::Digest;
 use crate::store::state::{PathId, StepRecord};
@@ -128,16 +128,56 @@ impl Engine<'_> {
     /// What kept a step from being tried, of which it is not seen before a build whether it still does: inputs that are not
     /// there, and that a step which is to come may make.
     pub(crate) fn lacks_as_before(&self, id: StepId, message: &str) -> Option<String> {
-        let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs);
-        let lacked = slots.filter_map(|(slot, input)| {
-            let (Wait::Group(group), Some(path)) = (slot.wait, &input.path) else { return None };
-            let path = pattern::fill(path, &self.steps.values_of(id));
-            let lacks = missing(&path);
-            let is_unseen = self.is_held_up(group) && !self.pipeline.root.join(&path).exists();
-            (is_unseen && message.contains(&lacks)).then_some(lacks)
-        });
-        let lacked = each_once(lacked);
+        let lacked = self.inputs_to_be_seen(id).map(|(_, path)| missing(&path));
+        let lacked = each_once(lacked.filter(|lacks| message.contains(lacks)));
         (!lacked.is_empty()).then(|| lacked.join("; "))
+    }
+
+    /// What may keep a step from being tried, where that is seen only while building.
+    pub(crate) fn may_lack(&self, id: StepId) -> Option<String> {
+        let lacking = self.inputs_to_be_seen(id).map(|(target, path)| {
+            let values = self.makers().of(&path).into_iter().find(|(maker, _)| *maker == target);
+            let why = values.and_then(|(_, values)| self.may_lack_value(target, &values));
+            format!("the input {path} may be missing{}", why.map(|why| format!(": {why}")).unwrap_or_default())
+        });
+        let lacking = each_once(lacking);
+        (!lacking.is_empty()).then(|| lacking.join("; "))
+    }
+
+    /// The inputs that a step names by their paths, that are not there, and that only a step which is still to be told, or is
+    /// one as of the last build, may make: each with the target of that.
+    fn inputs_to_be_seen(&self, id: StepId) -> impl Iterator<Item = (TargetId, String)> {
+        let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs);
+        slots.filter_map(move |(slot, input)| {
+            let (Wait::Group(group), Some(path)) = (slot.wait, &input.path) else { return None };
+            let Group { target, rows, .. } = &self.steps.groups[group as usize];
+            let steps = &self.steps.rows[*target].steps;
+            let is_unseen = match rows.is_empty() {
+                true => self.is_held_up(group),
+                false => rows.iter().all(|&row| self.is_in_doubt(steps[row as usize])),
+            };
+            let path = pattern::fill(path, &self.steps.values_of(id));
+            (is_unseen && !self.pipeline.root.join(&path).exists()).then_some((*target, path))
+        })
+    }
+
+    /// Whether a step names an input of which it is seen only while building whether it is made, and without which it fails.
+    pub(crate) fn may_not_be_tried(&self, id: StepId) -> bool {
+        self.inputs_to_be_seen(id).next().is_some()
+    }
+
+    /// Which value a target needs to have a step, and what that may not be in.
+    fn may_lack_value(&self, target: TargetId, values: &[(usize, String)]) -> Option<String> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        self.pipeline.targets[target].axes.iter().enumerate().find_map(|(position, axis)| {
+            let parent = self.parent_step(target, position, value);
+            if let (None, Some((of, theirs))) = (parent, self.read_from(target, position, values)) {
+                return self.may_lack_value(of, &theirs);
+            }
+            let list = parent.filter(|&list| !self.is_settled(list))?;
+            let place = self.where_read(target, position, Some(list))?;
+            Some(format!("{} may not be {place}", printable(value(axis.binding)?)))
+        })
     }
 
     /// Which value a target would need to make a file, and where that is not.

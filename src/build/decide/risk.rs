@@ -26,7 +26,8 @@ pub(crate) struct FailedStep {
 }
 
 impl Engine<'_> {
-    /// The step that failed, or was put off, when it was last tried, and without which a build does not come to this one.
+    /// The step that failed, or was put off, when it was last tried, or may lack an input that it names, and without which a
+    /// build does not come to this one.
     pub(crate) fn at_risk(&self, id: StepId) -> Option<StepId> {
         self.steps.at_risk.get(&id).map(|risk| risk.root)
     }
@@ -38,18 +39,28 @@ impl Engine<'_> {
 
     /// Sees whether a step that is told now is at risk. What it hangs on has been told before.
     pub(crate) fn mark_risk(&mut self, id: StepId) {
-        if self.failures.is_empty() || self.steps.step(id).status.blocks() {
+        let is_own = self.steps.is_open(id) && (self.has_failed(id) || self.may_not_be_tried(id));
+        if !is_own && self.steps.at_risk.is_empty() || self.steps.step(id).status.blocks() {
             return;
         }
-        let own = (self.steps.is_open(id) && self.has_failed(id)).then_some(Risk { root: id, by_after: false });
+        let own = is_own.then_some(Risk { root: id, by_after: false });
         let blocked_or_gone = || Risk::worse(self.may_be_blocked(id, self.runs(id)), self.may_be_gone(id));
         if let Some(risk) = own.or_else(blocked_or_gone) {
             self.steps.at_risk.insert(id, risk);
         }
     }
 
-    fn has_failed(&self, id: StepId) -> bool {
+    pub(super) fn has_failed(&self, id: StepId) -> bool {
         self.failure_of(id).is_some_and(|failed| failed.may_recur())
+    }
+
+    /// What is to be said of a step that others are at risk by.
+    pub(crate) fn risk_of(&self, root: StepId) -> String {
+        let label = self.steps.label(root);
+        match self.may_lack(root).filter(|_| !self.has_failed(root)) {
+            Some(lack) => format!("{label} may fail: {lack}"),
+            None => as_before(&label),
+        }
     }
 
     /// Whether a step that is told has to run: what is up to date is so whatever becomes of what it only waits for.
@@ -88,9 +99,9 @@ impl Engine<'_> {
             }
         }
         match risk.zip(label) {
-            Some((risk, label)) => {
+            Some((risk, _)) => {
                 let is_gone = self.may_be_gone(id).is_some_and(|gone| gone.root == risk.root);
-                (!root_is_told && !is_gone).then(|| as_before(&label))
+                (!root_is_told && !is_gone).then(|| self.risk_of(risk.root))
             }
             None if any_is_told => None,
             None => self
@@ -219,7 +230,7 @@ impl Engine<'_> {
         let status = self.steps.step(step).status;
         match (self.accounts.get(&step), self.at_risk(step)) {
             (Some(Account { status: Status::Stale, last_failure: Some(last), .. }), _) => Some(last.last()),
-            (_, Some(root)) => Some(as_before(&self.steps.label(root))),
+            (_, Some(root)) if self.has_failed(root) => Some(as_before(&self.steps.label(root))),
             _ => (!status.has_outputs()).then(|| self.standing_word(step).to_owned()),
         }
     }

@@ -227,7 +227,7 @@ impl Engine<'_> {
 
     /// How a stale input is told as a cause.
     pub(crate) fn upstream_cause(&self, input: StepId) -> Reason {
-        if let Some(root) = self.at_risk_by_inputs(input) {
+        if let Some(root) = self.at_risk_by_inputs(input).filter(|&root| self.has_failed(root)) {
             return Reason::UpstreamThatFailed { step: self.steps.label(root), without: None };
         }
         let label = self.steps.label(input);

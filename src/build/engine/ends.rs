@@ -130,6 +130,7 @@ impl Engine<'_> {
             reasons,
             work: None,
             perhaps: false,
+            may_fail: false,
             message,
             help,
             output: Vec::new(),

@@ -165,12 +165,15 @@ impl Engine<'_> {
                     return self.settle_told(id, Status::Deferred, listener);
                 }
                 let perhaps = self.may_not_run(id, &run.reasons);
+                // How it failed before is told by that.
+                let lacks = self.may_lack(id).filter(|_| run.notes.is_empty() && self.failure_of(id).is_none());
+                let may_fail = lacks.is_some();
                 let blocked = || self.blocked_as_before(id, Some(&run.reasons));
-                let (message, work) = (said(&run.notes).or_else(blocked), run.work.word());
+                let (message, work) = (said(&run.notes).or(lacks).or_else(blocked), run.work.word());
                 let earlier = Some(&run.work).filter(|work| **work == Work::Ask).and_then(|_| self.told_earlier(id));
                 self.account(id, Status::Stale, Some(run.reasons), message, None);
                 if let Some(account) = self.accounts.get_mut(&id) {
-                    account.work = Some(work);
+                    (account.work, account.may_fail) = (Some(work), may_fail);
                     account.earlier = earlier.map(|earlier| {
                         format!("a try that did not end was told {earlier} since {}", time(earlier.since))
                     });

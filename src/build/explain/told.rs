@@ -14,7 +14,6 @@ use crate::build::engine::{Compiled, Engine};
 use crate::build::execute::relative;
 use crate::build::files::mtime;
 use crate::build::outcome::{ReadsOrphans, Status};
-use crate::build::reason::as_before;
 use crate::build::reasons::Reasons;
 use crate::build::steps::values::{each_once, read_out_of};
 use crate::build::steps::{Bound, StepId};
@@ -68,12 +67,12 @@ impl Engine<'_> {
         if let Some(account) = self.accounts.get(&id) {
             told.reasons = account.reasons.iter().flat_map(Reasons::iter).cloned().collect();
             told.more_reasons = account.reasons.as_ref().map_or(0, Reasons::unlisted);
-            (told.work, told.perhaps) = (account.work, account.perhaps);
+            (told.work, told.perhaps, told.may_fail) = (account.work, account.perhaps, account.may_fail);
             told.message.clone_from(&account.message);
             told.help.clone_from(&account.help);
         }
         if let (Some(first), Some(message)) = (self.may_be_blocked(id, self.runs(id)), told.message.as_mut())
-            && *message == as_before(&self.steps.label(first.root))
+            && *message == self.risk_of(first.root)
         {
             let mut others = self.awaited_at_risk(id);
             others.retain(|&root| root != first.root);

@@ -305,3 +305,56 @@ fn what_waits_for_one_step_of_a_target_by_a_group_is_at_no_risk_by_another_that_
     assert!(line.contains(cause) && !line.contains("blocked?"), "{plan}");
     assert!(!project.explain("own").contains("blocked?"));
 }
+
+#[test]
+fn what_names_a_file_that_a_step_to_come_may_not_make_may_fail_also_where_it_never_did() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: o/list}
+  conf: {rule: command, foreach: {k: {lines: o/list}}, run: \"echo {k} > {out}\", output: \"o/conf/{k}\"}
+  one: {rule: command, inputs: [o/conf/c], run: \"cp {in} {out}\", output: o/one}
+  two: {rule: command, inputs: [one], run: \"cp {in} {out}\", output: o/two}
+  later: {rule: command, inputs: [etc/n], after: [one], run: \"cp {in} {out}\", output: o/later}
+  some: {rule: command, inputs: [{target: one, partial: true}, etc/n], run: \"cat {in} > {out}\", output: o/some}
+  all: {rule: command, inputs: [conf], run: \"cat {in} > {out}\", output: o/all}
+  each: {inputs: [two, later, some, all]}
+",
+    );
+    project.write("etc/l", "a\n");
+    project.write("etc/n", "1\n");
+    let lack = "the input o/conf/c may be missing: c may not be in what list makes";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("run?     one  first build (failed? {lack})\n")]);
+    for step in ["two", "later"] {
+        assert_says(&plan, &[&format!("run      {step}  first build (blocked? one may fail: {lack})\n")]);
+    }
+    assert_says(&project.explain("one"), &["a build   may make it\n", &format!("failed?   {lack}\n")]);
+    assert_says(&project.explain("two"), &["a build   makes it\n", &format!("blocked?  one may fail: {lack}\n")]);
+    // What reads all that there is, or goes on without, is made for sure.
+    assert_says(&plan, &["run      some  first build\n", "run      all  first build\n", ", 1 that may run\n"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("one").message.as_deref(), Some("the input o/conf/c is missing"));
+    assert_eq!((report.step("two").outcome.as_str(), report.step("later").outcome.as_str()), ("blocked", "blocked"));
+    // From then on, that it failed tells it.
+    project.write("etc/l", "a\nb\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     one  first build (failed when it was last tried)\n"]);
+    assert_says(
+        &plan,
+        &["run      two  first build (blocked? one is tried again, and may fail or be put off as before)\n"],
+    );
+    project.write("etc/l", "a\nc\n");
+    project.build(&[]);
+    // It was there, and may go from the list that it was in.
+    project.remove("o/conf/c");
+    project.write("etc/l", "a\nb\nc\n");
+    project.edit("[o/conf/c], run: \"cp", "[o/conf/c], run: \"cp -f");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     one  changed parameter: run, from "]);
+    assert_says(&plan, &[&format!(" (failed? {lack})\n")]);
+    // What lies there by hand is read, whoever comes to make it.
+    project.write("o/conf/c", "c\n");
+    assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["run      one  changed parameter: run, from "]);
+    project.build(&[]);
+}
