@@ -7,6 +7,7 @@ mod contents;
 pub mod graph;
 mod in_words;
 mod list_failures;
+mod misread;
 pub mod neighbourhood;
 mod orphan;
 mod past;

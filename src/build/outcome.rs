@@ -207,6 +207,8 @@ pub struct Unknown {
     pub more: usize,
     /// The first of these.
     pub others: Vec<String>,
+    /// They are no steps that are still to be built: what their target would read them out of cannot be read.
+    pub misread: bool,
     /// Other targets that may come to make one file with it: then both steps fail.
     pub rivals: Vec<String>,
 }
@@ -229,11 +231,19 @@ impl Unknown {
             more => format!("{} (+{more} more)", self.because),
         }
     }
+
+    /// When its steps are told, in words.
+    pub fn when(&self) -> String {
+        match self.misread {
+            true => format!("its steps cannot be told: {} failed", self.what()),
+            false => format!("its steps are told once {} is built", self.what()),
+        }
+    }
 }
 
 impl std::fmt::Display for Unknown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "its steps are told once {} is built", self.what())?;
+        f.write_str(&self.when())?;
         if self.rivals.is_empty() {
             return Ok(());
         }

@@ -4,6 +4,7 @@ mod awaited;
 pub(super) mod expand;
 mod groups;
 mod intern;
+pub(super) mod misread;
 pub(super) mod parents;
 pub(super) mod possible;
 mod product;
@@ -22,6 +23,7 @@ use crate::store::Sha256;
 use crate::store::state::{PathId, State, StoredOutput};
 
 use self::intern::{Id, Interner};
+use self::misread::Misread;
 use self::waits::{Group, Risk, Rows, Slot, Wait};
 use super::files::folder_and_name;
 use super::outcome::Status;
@@ -75,6 +77,8 @@ pub struct Steps<'p> {
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
     /// Steps that cannot be, by their targets: they make no paths by which they would be found.
     pub refused: HashMap<TargetId, Vec<StepId>>,
+    /// Rows that could not be read, in place of the steps that would have come of them.
+    pub(super) misread: Misread,
     /// How many slots such a step has beyond those of its own target.
     pub(super) waits_also: HashMap<StepId, usize>,
     /// Where nothing is run: what a build brings back from the store, output by output.
@@ -124,6 +128,7 @@ impl<'p> Steps<'p> {
             files: Vec::new(),
             shared: HashMap::new(),
             refused: HashMap::new(),
+            misread: Misread::default(),
             waits_also: HashMap::new(),
             restores: HashMap::default(),
             at_risk: HashMap::default(),
@@ -189,7 +194,8 @@ impl<'p> Steps<'p> {
         let target = self.target(id);
         let mut label = String::with_capacity(96);
         label.push_str(&target.name);
-        for (i, (binding, value)) in target.bindings.iter().zip(self.values_of(id)).enumerate() {
+        let known = target.bindings.iter().zip(self.values_of(id)).filter(|(binding, _)| self.is_known_of(id, binding));
+        for (i, (binding, value)) in known.enumerate() {
             label.push(if i == 0 { '@' } else { ',' });
             label.push_str(&binding.name);
             label.push('=');

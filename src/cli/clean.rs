@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write as _};
 
-use crate::build::upkeep::orphans::{Candidate, Candidates, Fate, Removed, orphans, outputs_of, remove};
+use crate::build::upkeep::orphans::{Candidate, Candidates, Fate, Removed, Untold, orphans, outputs_of, remove};
 use crate::progress::counted;
 
 use super::error::Error;
@@ -79,11 +79,11 @@ fn listed(found: &Candidates, force: bool) -> String {
             Fate::Forget => writeln!(text, "forget  {}  it is not there any more", candidate.path),
         };
     }
-    for target in &found.untold {
-        let _ =
-            writeln!(text, "keep    what {target} may make: its steps are told once what it is read out of is built");
+    for Untold { target, why } in &found.untold {
+        let when = why.as_deref().unwrap_or("its steps are told once what it is read out of is built");
+        let _ = writeln!(text, "keep    what {target} may make: {when}");
     }
-    if !found.untold.is_empty() {
+    if found.untold.iter().any(|untold| untold.why.is_none()) {
         text.push_str("        --offline goes by what is there: nothing is asked again then\n");
     }
     text

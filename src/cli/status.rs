@@ -41,6 +41,9 @@ struct Row<'a> {
     failed_before: usize,
     /// What has to be built before all its steps can be told.
     told_after: Option<String>,
+    /// The same in words.
+    #[serde(skip)]
+    told: Option<String>,
     /// Which of its steps cannot be made together with one of another target.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -49,12 +52,10 @@ struct Row<'a> {
 impl Row<'_> {
     /// What the numbers do not say.
     fn note(&self) -> String {
-        let told = match (&self.told_after, self.in_doubt) {
+        let told = match (&self.told, self.in_doubt) {
             (None, _) => String::new(),
-            (Some(step), 0) => format!("  its steps are told once {step} is built"),
-            (Some(step), n) => {
-                format!("  {n} up to date as of the last build; its steps are told once {step} is built")
-            }
+            (Some(when), 0) => format!("  {when}"),
+            (Some(when), n) => format!("  {n} up to date as of the last build; {when}"),
         };
         let failed = match self.failed_before {
             0 => String::new(),
@@ -108,10 +109,10 @@ fn told<'a>(mut problems: impl Iterator<Item = &'a Problem>) -> Option<String> {
 }
 
 fn rows<'p>(summary: &Summary, clashes: &Problems, asked: &[Asked], pipeline: &'p Pipeline) -> Vec<Row<'p>> {
-    let told_after = |target: usize| summary.unknown.iter().find(|u| u.target == target).map(Unknown::what);
+    let unknown = |target: usize| summary.unknown.iter().find(|u| u.target == target);
     // What was asked for has a row, also where it has no step.
     let is_told =
-        |t: usize| asked.contains(&Asked::Target(t)) || summary.by_target[t].total() > 0 || told_after(t).is_some();
+        |t: usize| asked.contains(&Asked::Target(t)) || summary.by_target[t].total() > 0 || unknown(t).is_some();
     let targets = pipeline.targets.iter().enumerate().filter(|(t, this)| match this.rule {
         Some(_) => is_told(*t),
         // A group makes nothing, and counts where it fails itself.
@@ -132,7 +133,8 @@ fn rows<'p>(summary: &Summary, clashes: &Problems, asked: &[Asked], pipeline: &'
                 deferred: counts.deferred + standings.deferred,
                 in_doubt: summary.in_doubt[t],
                 failed_before: standings.failed_before,
-                told_after: told_after(t),
+                told_after: unknown(t).map(Unknown::what),
+                told: unknown(t).map(Unknown::when),
                 problem: told(clashes.0.iter().filter(|problem| is_of(problem, &this.name))),
             }
         })

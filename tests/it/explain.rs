@@ -19,6 +19,7 @@ mod kept_from;
 mod lists;
 mod lost;
 mod manifests;
+mod misread;
 mod offline;
 mod one_of_several;
 mod order;

@@ -68,7 +68,8 @@ impl Engine<'_> {
             }
             Wait::File(_) | Wait::None => Vec::new(),
         });
-        steps.filter(|&step| self.steps.step(step).status.blocks())
+        // What stands for steps that are not known is told as that.
+        steps.filter(|&step| self.steps.step(step).status.blocks() && !self.steps.is_misread(step))
     }
 
     /// The inputs that a step does without, as records keep them: once they come, that is to be told, whatever was built
@@ -86,7 +87,11 @@ impl Engine<'_> {
         let without = self.does_without_of(id, is_told);
         let mut parts: Vec<KeyPart> =
             without.flat_map(|step| self.paths(step).filter_map(move |path| part(step, path))).collect();
-        for (list, inputs) in self.unlisted_inputs(id) {
+        let unlisted = self.unlisted_inputs(id).into_iter();
+        // What stands behind a list was left out for that. One that could not be read is none of these: it was made.
+        let (misread, unmade): (Vec<_>, Vec<_>) = unlisted.partition(|(list, _)| self.steps.is_misread(*list));
+        parts.extend(misread.iter().flat_map(|(list, inputs)| inputs.iter().filter_map(|input| part(*list, input))));
+        for (list, inputs) in unmade {
             parts.push(KeyPart { name: UNLISTED, value: input_name(self.path(list, 0)) });
             parts.extend(inputs.iter().filter_map(|input| part(list, input)));
         }

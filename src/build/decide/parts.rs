@@ -83,8 +83,10 @@ impl Engine<'_> {
     /// The places of the entries under `inputs:` of which that is so.
     pub(super) fn growing_entries(&self, id: StepId) -> impl Iterator<Item = usize> + '_ {
         // Where only its own steps are to be made, all of them are known.
-        let is_open =
-            move |position, group| self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of));
+        let is_open = move |position, group| {
+            self.sources(group).into_iter().any(|of| self.is_open_group(id, position, of))
+                || !self.goes_on_without(id, position) && self.is_misread_group(group)
+        };
         self.open_groups(id).filter(move |&(position, group)| is_open(position, group)).map(|(position, _)| position)
     }
 

@@ -14,7 +14,7 @@ use crate::build::events::{Event, Listener};
 use crate::build::outcome::{Deferred, Pulls, Status, Told};
 use crate::build::reason::Reason;
 use crate::build::steps::StepId;
-use crate::build::steps::waits::{GroupId, Wait};
+use crate::build::steps::waits::Wait;
 
 /// By source.
 #[derive(Debug, Default)]
@@ -183,9 +183,8 @@ impl Engine<'_> {
 
     /// Whether lists could not be made which steps that it would read in part come of.
     pub(crate) fn lacks_lists(&self, id: StepId) -> bool {
-        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
         self.steps.slots_of(id).iter().enumerate().any(|(position, slot)| match slot.wait {
-            Wait::Group(group) if self.goes_on_without(id, position) => self.sources(group).into_iter().any(is_blocked),
+            Wait::Group(group) if self.goes_on_without(id, position) => self.is_kept_from_rows(group),
             _ => false,
         })
     }

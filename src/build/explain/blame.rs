@@ -121,9 +121,10 @@ impl Engine<'_> {
                 let own = group.rows.iter().map(|&row| steps[row as usize]);
                 let own = own.filter(|&s| self.steps.step(s).status.fails()).map(Node::Step);
                 // Rows that a failure kept from being.
-                let unborn =
-                    self.sources(id).into_iter().filter(|&g| self.steps.groups[g as usize].blocked_by.is_some());
-                own.chain(unborn.map(Node::Group)).collect()
+                let sources = self.sources(id);
+                let misread = self.steps.misread_behind(id, &sources).map(Node::Step);
+                let unborn = sources.iter().filter(|&&g| self.steps.groups[g as usize].blocked_by.is_some());
+                own.chain(misread).chain(unborn.map(|&group| Node::Group(group))).collect()
             }
         }
     }
@@ -131,12 +132,9 @@ impl Engine<'_> {
     /// What keeps a file from coming that a step would read by a `partial` input: a step that the values of its own step
     /// would have been read out of.
     pub(crate) fn kept_away_by(&self, id: StepId, path: &str) -> Option<StepId> {
-        let is_blocked = |group: GroupId| self.steps.groups[group as usize].blocked_by.is_some();
         let slots = self.steps.inputs_of(id).iter().enumerate().filter(|(at, _)| self.goes_on_without(id, *at));
         let targets = slots.filter_map(|(_, slot)| match slot.wait {
-            Wait::Group(group) if self.sources(group).into_iter().any(is_blocked) => {
-                Some(self.steps.groups[group as usize].target)
-            }
+            Wait::Group(group) if self.is_kept_from_rows(group) => Some(self.steps.groups[group as usize].target),
             _ => None,
         });
         let targets: Vec<TargetId> = targets.collect();
@@ -154,12 +152,19 @@ impl Engine<'_> {
         this.axes.iter().enumerate().find_map(|(axis, of)| {
             let AxisKind::From { target: parent, .. } = of.kind else { return None };
             if let Some(step) = self.parent_step(target, axis, value) {
-                return self.steps.step(step).status.blocks().then_some(step);
+                let blocking = Some(step).filter(|&step| self.steps.step(step).status.blocks());
+                return blocking.or_else(|| self.steps.misread_out_of(target, step));
             }
             let ours = this.bindings.iter().enumerate().filter(|(_, b)| b.axis == axis);
             let theirs = ours.filter_map(|(b, binding)| Some((binding.parent?, value(b)?.to_owned())));
             self.blocked_parent(parent, &theirs.collect::<Vec<_>>())
         })
+    }
+
+    /// Whether rows may be missing from a group, since what they are read out of is at fault, or cannot be read.
+    pub(crate) fn is_kept_from_rows(&self, group: GroupId) -> bool {
+        let is_blocked = |from: GroupId| self.steps.groups[from as usize].blocked_by.is_some();
+        self.sources(group).into_iter().any(is_blocked) || self.is_misread_group(group)
     }
 
     /// The groups that the rows of a group are read out of.

@@ -52,7 +52,15 @@ impl Engine<'_> {
     fn unknown_behind(&self, target: TargetId, steps: &[StepId]) -> Option<Unknown> {
         let (first, more) = steps.split_first()?;
         let others = more.iter().take(Unknown::KEPT).map(|&step| self.steps.label(step)).collect();
-        Some(Unknown { target, because: self.steps.label(*first), more: more.len(), others, rivals: Vec::new() })
+        let misread = steps.iter().all(|&step| self.steps.is_misread(step));
+        Some(Unknown {
+            target,
+            because: self.steps.label(*first),
+            more: more.len(),
+            others,
+            misread,
+            rivals: Vec::new(),
+        })
     }
 
     /// The steps that a group's rows are read out of, as far as they have to be built first.
@@ -70,42 +78,25 @@ impl Engine<'_> {
     pub(crate) fn to_come(&self, asked: &Asked) -> Vec<Explanation> {
         let tell = |(target, values): (TargetId, Values)| {
             let values = values.as_slice();
-            let unknown = self.unknown(target, &|id| !self.is_settled(id))?;
-            let compiled = self.rules[target].as_ref()?;
+            let told = self.told_of_target(target, values)?;
+            let Some(unknown) = self.unknown(target, &|id| !self.is_settled(id)) else {
+                let misread = self.misread_for(target, values)?;
+                let message = Some(self.cannot_be_told(target, misread));
+                return Some(self.beside_misread(misread, Explanation { message, ..told }));
+            };
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
             let help = self.help_to_build(&self.unsettled_parents(target), first.unwrap_or(&unknown.because));
-            let this = &self.pipeline.targets[target];
-            let (mut inputs, mut inputs_to_come) = (Vec::new(), Vec::new());
-            for input in &this.inputs {
-                match self.input_to_come(target, input, values) {
-                    Ok(reads) => inputs.extend(reads),
-                    Err(text) => inputs_to_come.push(ToCome { text, and: Vec::new() }),
-                }
-            }
             let mut read_out_of = vec![unknown.because.clone()];
-            read_out_of.extend(self.values_to_come(target, values));
-            let mut told = Explanation {
-                step: self.label_of(target, values),
-                standing: Standing::Pending,
+            read_out_of.extend(told.read_out_of);
+            Some(Explanation {
                 message: Some(unknown.to_string()),
                 told_after: unknown.and().collect(),
                 help: Some(help),
-                rule: (compiled.template.rule.clone(), compiled.template.version),
-                params: compiled.template.params.clone(),
-                source: compiled.template.source.clone(),
-                asks: self.will_ask_then(target, &self.named(target, values)),
-                values: self.named(target, values),
-                outputs: self.outputs_to_come(target, values),
                 read_out_of,
                 list_failures: self.list_failures_of(target),
-                inputs,
-                inputs_to_come,
                 again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
-                ..Explanation::default()
-            };
-            let first = told.outputs.first().cloned().unwrap_or_default();
-            self.tell_to_come(target, compiled, &mut told, &first);
-            Some(told)
+                ..told
+            })
         };
         let mut may_be = asked.steps();
         may_be.retain(|(target, values)| self.may_have(*target, values));
@@ -121,6 +112,35 @@ impl Engine<'_> {
             told.iter_mut().for_each(|told| told.notes.push(note.clone()));
         }
         told
+    }
+
+    /// What is told of steps to come by their target alone, and by those of their values that are known.
+    pub(super) fn told_of_target(&self, target: TargetId, values: &[(usize, String)]) -> Option<Explanation> {
+        let compiled = self.rules[target].as_ref()?;
+        let (mut inputs, mut inputs_to_come) = (Vec::new(), Vec::new());
+        for input in &self.pipeline.targets[target].inputs {
+            match self.input_to_come(target, input, values) {
+                Ok(reads) => inputs.extend(reads),
+                Err(text) => inputs_to_come.push(ToCome { text, and: Vec::new() }),
+            }
+        }
+        let mut told = Explanation {
+            step: self.label_of(target, values),
+            standing: Standing::Pending,
+            rule: (compiled.template.rule.clone(), compiled.template.version),
+            params: compiled.template.params.clone(),
+            source: compiled.template.source.clone(),
+            asks: self.will_ask_then(target, &self.named(target, values)),
+            values: self.named(target, values),
+            outputs: self.outputs_to_come(target, values),
+            read_out_of: self.values_to_come(target, values),
+            inputs,
+            inputs_to_come,
+            ..Explanation::default()
+        };
+        let first = told.outputs.first().cloned().unwrap_or_default();
+        self.tell_to_come(target, compiled, &mut told, &first);
+        Some(told)
     }
 
     /// Whether a rule refuses steps of these values, where all are known.
@@ -156,7 +176,8 @@ impl Engine<'_> {
                 }
                 Wait::Step(_) | Wait::File(_) => false,
             };
-            if !is_none || self.unknown_input(id, position).is_some() {
+            let misread = || matches!(slot.wait, Wait::Group(group) if self.is_misread_group(group));
+            if !is_none || misread() || self.unknown_input(id, position).is_some() {
                 return None;
             }
             let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
@@ -174,15 +195,18 @@ impl Engine<'_> {
         let inputs = self.steps.target(id).inputs.iter().enumerate();
         let told = inputs.filter_map(|(position, input)| {
             let InputKind::Target { target, .. } = &input.kind else { return None };
-            let unknown = self.unknown_input(id, position)?;
+            let (untold, and) = match self.unknown_input(id, position) {
+                Some(unknown) => (unknown.to_string(), unknown.and().collect()),
+                None => (self.misread_input(id, position)?, Vec::new()),
+            };
             let bound = self.steps.values_of(id);
             let known: Vec<_> = bound.into_iter().map(str::to_owned).enumerate().collect();
             let files = match self.input_to_come(self.steps.step(id).target as usize, input, &known) {
                 Ok(reads) => reads.into_iter().map(|read| read.path).collect::<Vec<_>>().join(", "),
                 Err(words) => words,
             };
-            let text = format!("{}: {unknown} ({files})", self.pipeline.targets[*target].name);
-            Some(ToCome { text, and: unknown.and().collect() })
+            let text = format!("{}: {untold} ({files})", self.pipeline.targets[*target].name);
+            Some(ToCome { text, and })
         });
         told.collect()
     }

@@ -21,6 +21,9 @@ use crate::store::state::StepRecord;
 
 impl Engine<'_> {
     pub(crate) fn explanation(&self, id: StepId) -> Explanation {
+        if self.steps.is_misread(id) {
+            return self.misread_explanation(id);
+        }
         let record = self.record_of(id);
         let template = record.as_ref().and_then(|record| self.template_of(record));
         let mut told = match &record {
@@ -137,6 +140,7 @@ impl Engine<'_> {
         told.params.clone_from(&compiled.template.params);
         told.notes = notes(compiled);
         told.notes.extend(self.rival_inputs(id));
+        told.notes.extend(self.misread_notes(id));
         told.source.clone_from(&compiled.template.source);
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);

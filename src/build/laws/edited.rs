@@ -6,7 +6,7 @@ use super::*;
 use crate::build::look;
 
 /// What the pipeline has of each piece: its number among those that there are of that kind.
-type Drawn = [u8; 12];
+type Drawn = [u8; 13];
 
 const READ: Read = Read {
     listed: &["x", "y", "z", "x-y"],
@@ -43,6 +43,10 @@ fn text(drawn: &Drawn) -> String {
     };
     let path = of(3, &["o/p.txt", "o/q.txt", "o/each/x.txt", "o/var/x.txt", "o/grid/x.txt"]);
     let read = of(4, &["all, var", "multi, grid", "all", "some, pair", "grid, each, t.txt"]);
+    // By a mistake, a target reads its list as what it is not: by this, it has no steps, and what needs these is blocked.
+    let (lines, json) = ("lines: true", "json: /x");
+    let by = [[lines, lines], [lines, lines], [lines, lines], [json, lines], [lines, json]];
+    let [each, pair] = by[usize::from(drawn[12]) % by.len()];
     let cache = of(5, &["", "cache: false, "]);
     let (square, one) = (of(1, &["{n}", "{n},b={b}", "{n},b={b}"]), if axes.is_empty() { "var" } else { "var@n={n}" });
     format!(
@@ -50,12 +54,12 @@ fn text(drawn: &Drawn) -> String {
 targets:
   gate: {{rule: command, inputs: [g.txt], run: \"echo 'gate: {{in}}' >> log.txt; test ! -e no-gate && cat {{in}} > {{out}}\", output: o/gate.txt}}
   list: {{rule: command, {}inputs: [l.txt], run: \"echo 'list: {{in}}' >> log.txt; test ! -e no-list && cat {{in}} > {{out}}\", output: o/list.txt}}
-  each: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"echo 'each@n={{n}}: {{in}}' >> log.txt; test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
+  each: {{rule: command, {}foreach: {{n: {{from: list, {each}}}}}, inputs: [\"in/{{n}}.txt\"], run: \"echo 'each@n={{n}}: {{in}}' >> log.txt; test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
   multi: {{rule: command, {}{cache}inputs: [t.txt], run: \"echo 'multi: {{in}}' >> log.txt; test ! -e no-multi && cat {{in}} > {{out.p}} && echo q > {{out.q}}\", output: {multi}}}
   all: {{inputs: [multi, each]}}
   grid: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}{grid}}}, run: \"echo 'grid@n={square}:' >> log.txt; echo {{n}} > {{out}}\", output: \"{cell}\"}}
   var: {{rule: command, {axes}inputs: [t.txt], run: \"echo '{one}: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: \"{var}\"}}
-  pair: {{rule: command, foreach: {{a: {{from: list, lines: true}}, b: {{lines: m.txt}}}}, run: \"echo 'pair@a={{a}},b={{b}}:' >> log.txt; echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}
+  pair: {{rule: command, foreach: {{a: {{from: list, {pair}}}, b: {{lines: m.txt}}}}, run: \"echo 'pair@a={{a}},b={{b}}:' >> log.txt; echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}
   some: {{rule: command, {cache}inputs: [{{target: each, partial: {}}}, {{target: multi, partial: {}}}], run: \"echo 'some: {{in}}' >> log.txt; cat /dev/null {{in}} > {{out}}\", output: o/some.txt}}
   path: {{rule: command, {}inputs: [t.txt, {path}], run: \"echo 'path: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: o/path.txt}}
   read: {{rule: command, inputs: [g.txt, {read}], run: \"echo 'read: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: o/read.txt}}
@@ -122,7 +126,7 @@ proptest! {
     #[test]
     fn what_is_told_of_a_pipeline_that_is_edited_piece_by_piece_is_what_its_builds_do(
         drawn in any::<Drawn>(),
-        rounds in prop::collection::vec(prop::collection::vec(edits::edit(6, (0..12usize, 0..60u8), &READ), 1..5), 1..6),
+        rounds in prop::collection::vec(prop::collection::vec(edits::edit(6, (0..13usize, 0..60u8), &READ), 1..5), 1..6),
         one in any::<prop::sample::Index>(),
     ) {
         edited_history(drawn, &rounds, &one)?;

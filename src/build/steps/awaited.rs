@@ -22,6 +22,11 @@ impl Engine<'_> {
         if tells_all && axes.clone().any(|axis| self.is_read_without(target, axis, values)) {
             return None;
         }
+        if let Some((axis, misread)) =
+            axes.clone().find_map(|axis| Some((axis, self.misread_row_of(target, axis, value)?)))
+        {
+            return Some((made_list(self.pipeline, target, axis, values)?, self.standing_of(misread), misread));
+        }
         let mut parents = axes.clone().filter_map(|axis| Some((axis, self.parent_step(target, axis, value)?)));
         if let Some((axis, step)) = parents.find(|&(_, step)| self.is_to_come(step)) {
             return Some((self.list_in(step, target, axis), self.standing_of(step), step));
@@ -46,6 +51,16 @@ impl Engine<'_> {
                 self.always_asked(parent, &theirs)
             })
         })
+    }
+
+    /// What stands for the steps of a target that would have been read out of the step with such values, and could not.
+    fn misread_row_of<'v>(
+        &self,
+        target: TargetId,
+        axis: usize,
+        value: impl Fn(usize) -> Option<&'v str>,
+    ) -> Option<StepId> {
+        self.steps.misread_out_of(target, self.parent_step(target, axis, value)?)
     }
 
     /// What can be read out of it is known.
@@ -83,6 +98,7 @@ impl Engine<'_> {
         let lookup = |binding: usize| theirs.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let first = (0..self.pipeline.targets[parent].axes.len()).find_map(|axis| {
             let step = self.parent_step(parent, axis, lookup).filter(|&s| self.is_to_come(s));
+            let step = step.or_else(|| self.misread_row_of(parent, axis, lookup));
             step.or_else(|| self.unborn(parent, axis, &theirs).map(|(_, first)| first))
         })?;
         Some((made_list(self.pipeline, target, axis, values)?, first))

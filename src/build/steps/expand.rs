@@ -182,7 +182,7 @@ impl Engine<'_> {
             for (reader, values) in per_reader {
                 match values {
                     Ok(values) => self.expand_product(reader, &values, Some((pending.row, pending.step))),
-                    Err(message) => self.unreadable(pending.step, message),
+                    Err(why) => self.misread_row(reader, pending, &why),
                 }
             }
             self.count_row(pending.target, pending.step);
@@ -204,19 +204,12 @@ impl Engine<'_> {
                 outputs.len() - 1
             });
             let values = match outputs[at].1.as_ref()? {
-                Ok(bytes) => axis::read_values(read, bytes).map_err(|e| format!("{}: {e}", self.path(step, output))),
-                Err(error) => Err(error.clone()),
+                Ok(bytes) => axis::read_values(read, bytes),
+                Err(why) => Err(why.clone()),
             };
             Some((reader, values))
         });
         values.collect()
-    }
-
-    /// A row that no values can be read out of: its step failed, unless it is about to be made again anyway.
-    pub(crate) fn unreadable(&mut self, step: StepId, message: String) {
-        if self.steps.step(step).status != Status::Stale {
-            self.fail_late(step, message);
-        }
     }
 
     /// What values are read out of: an output of a step that is built, by its place. Where nothing is run, what comes back from the
@@ -227,10 +220,7 @@ impl Engine<'_> {
             return self.blobs.peek(&stored.blob).map(Ok);
         }
         let as_made = status == Status::Stale && self.look_at_outputs(step).off.is_empty();
-        (status.has_outputs() || as_made).then(|| {
-            let path = self.path(step, output);
-            axis::read_file(&self.pipeline.root, path).map_err(|why| format!("cannot read {why}"))
-        })
+        (status.has_outputs() || as_made).then(|| axis::read_file(&self.pipeline.root, self.path(step, output)))
     }
 }
 

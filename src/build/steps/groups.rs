@@ -105,7 +105,11 @@ impl Engine<'_> {
     /// What is the matter with the steps that rows were read out of is the matter with the rows.
     fn inherit(&mut self, group: GroupId, from: GroupId) {
         let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
-        let blocked_by = self.steps.earlier(own, inherited);
+        let mut blocked_by = self.steps.earlier(own, inherited);
+        // Which values its target would have read out of these steps is not known, either.
+        for &misread in self.steps.misread_in(self.steps.groups[group as usize].target, from) {
+            blocked_by = self.steps.earlier(blocked_by, Some(misread));
+        }
         let Group { stale, at_risk, .. } = self.steps.groups[from as usize];
         let group = &mut self.steps.groups[group as usize];
         // Where nothing is run, what a stale step will give is not known.

@@ -80,11 +80,8 @@ impl Engine<'_> {
         let mut choices = Vec::new();
         for step in self.steps.ordered(group) {
             let Some(bytes) = self.bytes_to_read(step, *output) else { continue };
-            let read = |bytes: Vec<u8>| {
-                axis::read_values(read, &bytes).map_err(|e| format!("{}: {e}", self.path(step, *output)))
-            };
-            match bytes.and_then(read) {
-                Err(message) => self.unreadable(step, message),
+            match bytes.and_then(|bytes| axis::read_values(read, &bytes)) {
+                Err(why) => self.misread_of_several(target, axis, (group, step), &why),
                 Ok(values) => {
                     for own in self.intern(&values) {
                         let row = this

@@ -86,7 +86,7 @@ impl Engine<'_> {
     }
 
     /// Enters a step among a target's rows and into its groups, which are made with what closes them.
-    fn add_row(&mut self, target: TargetId, id: StepId, parent: Option<u32>) -> u32 {
+    pub(super) fn add_row(&mut self, target: TargetId, id: StepId, parent: Option<u32>) -> u32 {
         let row = self.steps.add_row(target, id, parent);
         for set in 0..self.steps.rows[target].group_sets.len() {
             let values = self.steps.projected(target, set, id);

@@ -72,9 +72,17 @@ pub struct Candidates {
     /// By path.
     pub list: Vec<Candidate>,
     /// Targets whose steps cannot all be told now: what they may make is not listed.
-    pub untold: Vec<String>,
+    pub untold: Vec<Untold>,
     /// No step makes them: what is recorded of the steps that did goes, too.
     pub are_orphans: bool,
+}
+
+/// A target whose steps cannot all be told.
+#[derive(Clone, Debug)]
+pub struct Untold {
+    pub target: String,
+    /// Why, where it is not that what they are read out of is still to be built.
+    pub why: Option<String>,
 }
 
 /// What went.
@@ -123,7 +131,11 @@ pub fn orphans(session: &Session) -> Result<Candidates, BuildError> {
 impl Engine<'_> {
     /// The same, where all targets were looked at.
     pub(crate) fn orphans(&self) -> Candidates {
-        let untold = self.untold().into_iter().map(|t| self.pipeline.targets[t].name.clone()).collect();
+        let untold = self.untold().into_iter().map(|target| Untold {
+            target: self.pipeline.targets[target].name.clone(),
+            why: self.why_not_told(target),
+        });
+        let untold = untold.collect();
         let paths = self.orphan_paths();
         let read_by = self.readers_of_orphans(&paths);
         let mut list = judged(&self.pipeline.root, &self.state, paths, read_by);
@@ -180,7 +192,8 @@ impl Engine<'_> {
         for &target in &self.pipeline.order {
             let mut rows = self.steps.rows[target].steps.iter();
             unread[target] = self.waiting.contains(&target)
-                || self.rules[target].is_some() && rows.any(|&id| self.steps.outputs(id).is_empty())
+                || self.rules[target].is_some()
+                    && rows.any(|&id| self.steps.outputs(id).is_empty() && !self.steps.is_misread(id))
                 || self.pipeline.targets[target].parents().any(|parent| unread[parent]);
         }
         unread
@@ -194,7 +207,7 @@ impl Engine<'_> {
             let from_afar = self.pipeline.targets[target]
                 .parents()
                 .any(|parent| untold[parent] || rows(parent).any(|id| !self.is_settled(id)));
-            untold[target] |= from_afar;
+            untold[target] |= from_afar || rows(target).any(|id| self.steps.is_misread(id));
         }
         (0..untold.len()).filter(|&t| untold[t]).collect()
     }

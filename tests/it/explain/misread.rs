@@ -1,0 +1,149 @@
+//! What is told of a target that cannot read its values out of what a step made.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::{exit, outcome};
+
+const MISREAD: &str = "{t} cannot be read out of r/m.csv, which lst made: no column `taem`; there is `name`, `team`";
+
+/// Two readers of one list, a group of them, and what needs one, the other or both.
+fn two_readers() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [etc/m.csv], run: \"cp {in} {out}\", output: r/m.csv}
+  per: {rule: command, foreach: {n: {csv: r/m.csv, column: name}}, run: \"echo {n} > {out}\", output: \"r/per/{n}\"}
+  team: {rule: command, foreach: {t: {csv: r/m.csv, column: taem}}, run: \"echo {t} > {out}\", output: \"r/team/{t}\"}
+  sub: {rule: command, foreach: {u: {from: team, lines: true}}, run: \"echo {u} > {out}\", output: \"r/sub/{t}-{u}\"}
+  use: {rule: command, inputs: [r/m.csv], run: \"cp {in} {out}\", output: r/use}
+  sum: {rule: command, inputs: [per], run: \"cat {in} > {out}\", output: r/sum}
+  both: {inputs: [per, team]}
+  rep: {rule: command, inputs: [both], run: \"cat {in} > {out}\", output: r/rep}
+  aft: {rule: command, after: [team], inputs: [r/m.csv], run: \"cp {in} {out}\", output: r/aft}
+  pth: {rule: command, inputs: [r/team/x], run: \"cp {in} {out}\", output: r/pth}
+  part: {rule: command, cache: false, inputs: [{target: team, partial: true}], run: \"cat /dev/null {in} > {out}\", output: r/part}
+",
+    );
+    project.write("etc/m.csv", "name,team\na,x\nb,y\n");
+    project
+}
+
+#[test]
+fn a_target_that_misreads_a_list_fails_and_what_made_the_list_and_its_other_readers_do_not() {
+    let project = two_readers();
+    let blocked = ["aft", "pth", "rep"];
+    for _ in 0..2 {
+        let built = project.build_exits(exit::FAILED, &[]);
+        assert_says(&built.stderr, &[&format!("failed team: {MISREAD}\n  3 steps wait for it\n")]);
+        for step in blocked {
+            assert_eq!(built.step(step).outcome, outcome::BLOCKED, "{}", built.listing());
+        }
+        assert_eq!(built.step("team").outcome, outcome::FAILED);
+        assert!(["per@n=a", "per@n=b", "use", "sum"].iter().all(|made| !built.stderr.contains(&format!("{made} ("))));
+        // It is told alike without a build.
+        let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+        assert_says(
+            &plan,
+            &[
+                &format!("failed   team  {MISREAD}\n"),
+                "blocked  rep  team (first build)\n",
+                "blocked  pth  team (first build)\n",
+                "blocked  aft  team (first build)\n",
+                "more     sub  its steps cannot be told: team failed\n",
+                "0 to run, 6 up to date, 0 absent, 4 cannot be made\n",
+            ],
+        );
+        assert!(!plan.contains("told once"), "{plan}");
+        let status = project.run(&["status"]).stdout;
+        assert_says(
+            &status,
+            &[
+                "lst              1      0        0       0       0        0         0\n",
+                "per              2      0        0       0       0        0         0\n",
+                "team             0      0        0       0       1        0         0\n",
+                "sub              0      0        0       0       0        0         0  its steps cannot be told: team failed\n",
+                "rep              0      0        0       0       0        1         0\n",
+            ],
+        );
+    }
+    assert_says(&project.explain("lst"), &["lst: up to date\n", &format!("note      team fails: {MISREAD}\n")]);
+    let told = [&format!("says      {MISREAD}\n"), "out of    lst\n", "again if  a build comes once what is at fault"];
+    assert_says(&project.explain("team"), &[&["team: failed\n"], &told[..]].concat());
+    let since = format!("since     team: {MISREAD}\n");
+    let more = format!("more      team: its steps cannot be told: {MISREAD} (r/team/x)\n");
+    assert_says(&project.explain("pth"), &["pth: blocked\n", "blocked by team\n", &since, &more]);
+    assert_says(&project.explain("rep"), &["rep: blocked\n", "blocked by team\n", &since]);
+    assert_says(&project.explain("sub"), &["sub: pending\n", "its steps cannot be told: team failed\n", MISREAD]);
+    let pending = format!("says      its steps cannot be told: {MISREAD}\n");
+    for asked in ["team@t=x", "r/team/x"] {
+        assert_says(&project.explain(asked), &["team@t=x: pending\n", &pending]);
+        project.run(&["build", asked]).exits(exit::FAILED).says(&format!("failed team: {MISREAD}"));
+        project.run(&["build", "--offline", asked]).exits(exit::FAILED).says(&format!("failed team: {MISREAD}"));
+        assert_says(&project.run(&["plan", asked]).exits(exit::DONE).stdout, &[&format!("failed   team  {MISREAD}\n")]);
+    }
+    project.run(&["build", "per", "use"]).exits(exit::DONE);
+}
+
+#[test]
+fn once_a_target_reads_its_list_again_its_steps_and_what_needs_them_are_built_and_nothing_else() {
+    let project = two_readers();
+    project.edit("taem", "team");
+    project.build(&[]);
+    project.edit("team}}", "taem}}");
+    // What it made stays, as it may be told again, and what the other reader lost is an orphan.
+    project.write("etc/m.csv", "name,team\na,x\nc,z\n");
+    project.build_exits(exit::FAILED, &[]);
+    assert_says(&project.explain("per@n=b"), &["per@n=b: orphan\n"]);
+    assert_says(&project.explain("rep"), &["rep: blocked\n", "new input: r/per/c\n"]);
+    assert!(!project.explain("rep").contains("gone: r/team"), "what is not told is not gone");
+    let pending = format!("says      its steps cannot be told: {MISREAD}\n");
+    assert_says(&project.explain("team@t=x"), &["team@t=x: pending\n", &pending, "last made first build\n"]);
+    assert_says(&project.explain("r/sub/x-x"), &["its steps cannot be told: team: ", MISREAD]);
+    let orphans = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
+    let keep = format!("keep    what team may make: its steps cannot be told: {MISREAD}\n");
+    assert_says(&orphans, &["remove  r/per/b\n", &keep, "1 output would be removed"]);
+    project.edit("taem", "team");
+    let left_out = "left out before, since team@t=x failed";
+    assert_says(&project.run(&["plan", "-v"]).stdout, &["run      team@t=z  first build\n", left_out]);
+    let built = project.build(&[]);
+    built.assert_only(&["aft", "part", "rep", "sub@t=z,u=z", "team@t=z"]);
+    project.build(&[]).assert_nothing_done();
+    assert_says(&project.explain("team@t=y"), &["team@t=y: orphan\n"]);
+}
+
+#[test]
+fn what_is_read_out_of_other_steps_goes_on_beside_a_row_that_is_misread() {
+    let project = Project::new(
+        "version: 1
+targets:
+  src: {rule: command, foreach: {k: [one, two]}, inputs: [\"etc/{k}\"], run: \"cp {in} {out}\", output: \"r/src/{k}\"}
+  row: {rule: command, foreach: {v: {from: src, json: /l}}, run: \"echo {v} > {out}\", output: \"r/row/{k}/{v}\"}
+  of: {rule: command, foreach: {k: [one, two]}, inputs: [row], run: \"cat {in} > {out}\", output: \"r/of/{k}\"}
+  all: {rule: command, inputs: [row], run: \"cat {in} > {out}\", output: r/all}
+  num: {rule: command, inputs: [etc/num], run: \"cp {in} {out}\", output: r/num}
+  prod: {rule: command, foreach: {n: {from: num, lines: true}, v: {from: src, json: /l}}, run: \"echo > {out}\", output: \"r/prod/{n}-{k}-{v}\"}
+  end: {rule: command, inputs: [prod], run: \"cat {in} > {out}\", output: r/end}
+",
+    );
+    project.write("etc/one", "{\"l\": [\"p\", \"q\"]}");
+    project.write("etc/two", "{\"m\": [\"r\"]}");
+    project.write("etc/num", "1\n");
+    let why = "{v} cannot be read out of r/src/two, which src@k=two made: nothing is at `/l`";
+    let built = project.build_exits(exit::FAILED, &[]);
+    let outcomes = |step: &str| built.step(step).outcome.clone();
+    assert_says(&built.stderr, &[&format!("failed row@k=two: {why}\n"), &format!("failed prod@k=two: {why}\n")]);
+    assert_eq!(
+        ["row@k=one,v=p", "row@k=one,v=q", "of@k=one", "prod@n=1,k=one,v=q"].map(outcomes),
+        [outcome::BUILT; 4].map(str::to_owned)
+    );
+    assert_eq!(["of@k=two", "all", "end"].map(outcomes), [outcome::BLOCKED; 3].map(str::to_owned));
+    let plan = project.run(&["plan", "-v"]).stdout;
+    assert_says(
+        &plan,
+        &[&format!("failed   row@k=two  {why}\n"), "blocked  of@k=two  row@k=two", "blocked  all  row@k=two"],
+    );
+    assert_says(&project.explain("row@k=two,v=r"), &["row@k=two,v=r: pending\n", why]);
+    project.write("etc/two", "{\"l\": [\"r\"]}");
+    project.build(&[]);
+    project.build(&[]).assert_nothing_done();
+}
