@@ -72,7 +72,7 @@ fn an_aggregate_waits_for_what_an_unreadable_parent_would_have_given() {
          all: {rule: command, inputs: [j], run: \"echo {in} > {out}\", output: r/all}\n",
     );
     let report = project.build_exits(exit::FAILED, &[]);
-    assert_eq!((report.failed, report.step("p@k=2").outcome.as_str()), (1, "failed"), "{}", report.listing());
+    assert_eq!((report.failed, report.step("j@k=2").outcome.as_str()), (1, "failed"), "{}", report.listing());
     assert!(!project.exists("r/all"), "{}", report.listing());
 }
 

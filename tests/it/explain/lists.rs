@@ -20,18 +20,18 @@ targets:
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_told_as_failed_also_by_itself() {
+fn a_list_that_cannot_be_read_is_up_to_date_and_what_reads_it_is_failed() {
     let project = listed();
     project.build(&[]);
     project.write("seed.txt", "nonsense\n");
     project.build_exits(exit::FAILED, &[]);
-    let why = "list.json: not JSON";
+    let why = "{n} cannot be read out of list.json, which list made: not JSON";
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_says(&plan, &[&format!("failed   list  {why}"), "blocked  all  list"]);
+    assert_says(&plan, &[&format!("failed   each  {why}"), "blocked  all  each"]);
     for asked in ["list", "list.json"] {
-        assert_says(&project.explain(asked), &["list: failed\n", &format!("says      {why}")]);
+        assert_says(&project.explain(asked), &["list: up to date\n", &format!("note      each fails: {why}")]);
     }
-    assert_says(&project.explain("all"), &["all: blocked\n", "since     list: list.json: not JSON"]);
+    assert_says(&project.explain("all"), &["all: blocked\n", &format!("since     each: {why}")]);
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn a_list_that_is_too_large_is_not_read() {
         "run: \"cat {in} > {out}\", output: list.json",
         "cache: false, run: \"truncate -s 257M {out}\", output: list.json",
     );
-    let why = "cannot read list.json: larger than 256 MiB";
+    let why = "{n} cannot be read out of list.json, which list made: larger than 256 MiB";
     let report = project.build_exits(exit::FAILED, &[]);
-    assert_eq!(report.step("list").message.as_deref(), Some(why));
-    assert_says(&project.explain("list"), &["list: failed\n", why]);
+    assert_eq!(report.step("each").message.as_deref(), Some(why));
+    assert_says(&project.explain("list"), &["list: up to date\n", why]);
 }
 
 #[test]
