@@ -8,6 +8,7 @@ use crate::pipeline::model::{
 use crate::pipeline::node::written;
 use crate::pipeline::pattern;
 use crate::rules::SOURCE;
+use crate::store::Digest;
 use crate::store::state::StepRecord;
 
 use super::Explanation;
@@ -17,7 +18,7 @@ use crate::build::decide::Decision;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Aged;
-use crate::build::steps::values::{joined_words, list_of};
+use crate::build::steps::values::{joined_words, list_of, made_list};
 use crate::build::steps::{StepId, printable};
 
 /// A step whose source had no more to give.
@@ -49,13 +50,61 @@ impl Engine<'_> {
             return vec![first.unwrap_or(unmade).to_owned()];
         };
         let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
-        again.extend(self.as_it_ages(id, compiled, record));
+        let (fresh, asks) = (self.settings_of(id).fresh, self.asks(id, compiled));
+        if fresh != Freshness::Exists || self.steps.step(id).status != Status::Deferred {
+            again.extend(self.as_it_ages(compiled, record, fresh, asks));
+        }
         again.extend(self.as_sizes_come(compiled, told));
         again.extend(self.as_values_move(id, compiled, told));
         again.extend(as_inputs_come(told));
-        again.push(self.as_it_is_changed(id, compiled, record, told));
-        again.extend(as_outputs_change(compiled, record, self.settings_of(id).fresh));
+        again.push(as_it_is_changed(compiled, record, told, asks));
+        again.extend(as_outputs_change(compiled, record, fresh));
         again
+    }
+
+    /// The same of a step that is to come, as far as its record tells: `then` says what has to come before it is seen whether
+    /// there still is such a step.
+    pub(super) fn again_then(
+        &self,
+        (target, values): (TargetId, &[(usize, String)]),
+        compiled: &Compiled,
+        record: &StepRecord,
+        told: &Explanation,
+        then: &str,
+    ) -> Vec<String> {
+        let losses = self.losses(target, values).into_iter().map(|loss| format!("{loss}: then there is no such step"));
+        // Where it has a cause to run, that is all.
+        if !told.reasons.is_empty() {
+            let comes = format!("a build comes, where there still is such a step once {then}");
+            return std::iter::once(comes).chain(losses).collect();
+        }
+        let (fresh, asks) = (self.settings[target].fresh, record.question != Digest::default());
+        let mut hang = self.as_it_ages(compiled, record, fresh, asks);
+        hang.extend(self.as_sizes_come(compiled, told));
+        hang.extend(self.as_tags_move(target, values, compiled));
+        if values.len() == self.pipeline.targets[target].bindings.len() {
+            let mut all = values.to_vec();
+            all.sort_unstable();
+            hang.extend(self.members(target, &all.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>()));
+        }
+        hang.push(as_it_is_changed(compiled, record, told, asks));
+        hang.extend(as_outputs_change(compiled, record, fresh));
+        losses.chain(hang.into_iter().map(|what| format!("{what}, which is seen only once {then}"))).collect()
+    }
+
+    /// When the tags among the values of a step that is to come, whose digests it reads, move.
+    fn as_tags_move(&self, target: TargetId, values: &[(usize, String)], compiled: &Compiled) -> Vec<String> {
+        let reads = &compiled.rule.common().reads;
+        let this = &self.pipeline.targets[target];
+        let tags = values.iter().filter(|(binding, _)| reads.contains(binding));
+        let moves = tags.filter_map(|(binding, tag)| {
+            let axis = this.bindings[*binding].axis;
+            let is_tag = matches!(this.axes[axis].kind, AxisKind::From { read: Reads::Tags(_), .. });
+            let list =
+                self.list_to_come(target, axis, values).filter(|_| is_tag && this.axes[axis].binding == *binding);
+            Some(format!("the tag {tag} has another digest in {}", list?))
+        });
+        moves.collect()
     }
 
     /// What has to come before a step that is kept from being made.
@@ -78,14 +127,12 @@ impl Engine<'_> {
     }
 
     /// When what it was told, or made, is not fresh any more.
-    fn as_it_ages(&self, id: StepId, compiled: &Compiled, record: &StepRecord) -> Vec<String> {
-        let asks = self.asks(id, compiled);
+    fn as_it_ages(&self, compiled: &Compiled, record: &StepRecord, fresh: Freshness, asks: bool) -> Vec<String> {
         if !asks && compiled.by_source && record.absent.is_none() {
             return Vec::new();
         }
         let online = if self.is_cut_off(compiled) { " without `--offline`" } else { "" };
-        match self.settings_of(id).fresh {
-            Freshness::Exists if self.steps.step(id).status == Status::Deferred => Vec::new(),
+        match fresh {
             Freshness::Exists if record.absent.is_some() && compiled.by_source => {
                 vec![format!("`--refresh`{online} asks again (unasked, what is absent stays so)")]
             }
@@ -145,31 +192,13 @@ impl Engine<'_> {
         moves
     }
 
-    fn as_it_is_changed(&self, id: StepId, compiled: &Compiled, record: &StepRecord, told: &Explanation) -> String {
-        // What its source does not have it does not have for other parameters either.
-        let asks = self.asks(id, compiled);
-        if asks && record.absent.is_some() && record.answer.is_none() {
-            return "it asks its source another question (the source, or what is asked of it: a repository, a tag, a \
-                    filter), or the rule's version changes; no other parameter"
-                .to_owned();
-        }
-        let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
-            (true, true) => "",
-            (false, true) => "an input, ",
-            (true, false) => "an input that is to come, ",
-            (false, false) => "an input, or one that is to come, ",
-        };
-        let source = if self.hangs_on_source(id, compiled) { "its source, " } else { "" };
-        format!("{inputs}{source}a parameter or the rule's version changes")
-    }
-
     pub(super) fn asks(&self, id: StepId, compiled: &Compiled) -> bool {
         compiled.rule.question(&self.view(id)).is_some()
     }
 
     /// Whether another source may make it otherwise.
     pub(super) fn hangs_on_source(&self, id: StepId, compiled: &Compiled) -> bool {
-        self.asks(id, compiled) || compiled.template.params.iter().any(|(name, _)| name == SOURCE)
+        self.asks(id, compiled) || names_source(compiled)
     }
 
     /// Its source is not asked: `--offline`.
@@ -209,7 +238,7 @@ impl Engine<'_> {
 
     /// When there is no such step any more: of one that several targets describe, when it is no step of one of them.
     fn ends(&self, id: StepId) -> Vec<String> {
-        let values = self.steps.values_of(id);
+        let values = self.all_values_of(id);
         let of: Vec<(TargetId, Vec<String>)> =
             self.described_by(id).into_iter().map(|target| (target, self.losses(target, &values))).collect();
         let mut all: Vec<&String> = Vec::new();
@@ -230,25 +259,50 @@ impl Engine<'_> {
     }
 
     /// When a value is no more in what it was read out of; the same of those that came along with it.
-    fn losses(&self, target: TargetId, values: &[&str]) -> Vec<String> {
-        let this = &self.pipeline.targets[target];
+    fn losses(&self, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let mut ends = Vec::new();
-        for (position, axis) in this.axes.iter().enumerate() {
-            let parent = self.parent_step(target, position, |b| values.get(b).copied());
-            let gone = self.where_read(target, position, parent);
-            if let Some(parent) = parent {
-                ends.extend(self.losses(self.steps.step(parent).target as usize, &self.steps.values_of(parent)));
+        for (position, axis) in self.pipeline.targets[target].axes.iter().enumerate() {
+            match self.parent_step(target, position, value) {
+                Some(parent) => {
+                    ends.extend(self.losses(self.steps.step(parent).target as usize, &self.all_values_of(parent)));
+                }
+                None => {
+                    let from = self.read_from(target, position, values);
+                    ends.extend(from.into_iter().flat_map(|(parent, theirs)| self.losses(parent, &theirs)));
+                }
             }
-            let value = printable(values[axis.binding]);
-            ends.extend(gone.map(|gone| format!("{value} is no more {gone}")));
+            let gone = self.where_listed(target, position, || self.list_to_come(target, position, values));
+            ends.extend(
+                gone.zip(value(axis.binding)).map(|(gone, value)| format!("{} is no more {gone}", printable(value))),
+            );
         }
         ends
+    }
+
+    fn all_values_of(&self, id: StepId) -> Vec<(usize, String)> {
+        self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect()
+    }
+
+    /// The place of the values of an axis that are read out of what a step makes, which may still be to come.
+    fn list_to_come(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Option<String> {
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        if let Some(step) = self.parent_step(target, axis, value) {
+            return Some(self.in_list(step, target, axis));
+        }
+        let (parent, _) = self.read_from(target, axis, values)?;
+        let list = made_list(self.pipeline, target, axis, values)?;
+        Some(if self.pipeline.targets[parent].outputs.len() > 1 { list } else { format!("what {list} makes") })
     }
 
     /// Where the values of an axis stand, as what follows "is not"; `parent` is the step that they are read out of. What the
     /// pipeline file lists is edited there.
     pub(crate) fn where_read(&self, target: TargetId, axis: usize, parent: Option<StepId>) -> Option<String> {
-        let made = || Some(self.in_list(parent?, target, axis));
+        self.where_listed(target, axis, || Some(self.in_list(parent?, target, axis)))
+    }
+
+    /// The same; `made` is what a step makes that they are read out of.
+    fn where_listed(&self, target: TargetId, axis: usize, made: impl Fn() -> Option<String>) -> Option<String> {
         match &self.pipeline.targets[target].axes[axis].kind {
             AxisKind::List(_) => None,
             AxisKind::Glob(pattern) => Some(format!("among the files of {pattern}")),
@@ -274,6 +328,27 @@ impl Engine<'_> {
         let step = self.parent_step(target, axis, |b| values.get(b).copied())?;
         theirs.map_or(Some((step, target, axis)), |theirs| self.teller(parent, theirs, &self.steps.values_of(step)))
     }
+}
+
+fn names_source(compiled: &Compiled) -> bool {
+    compiled.template.params.iter().any(|(name, _)| name == SOURCE)
+}
+
+fn as_it_is_changed(compiled: &Compiled, record: &StepRecord, told: &Explanation, asks: bool) -> String {
+    // What its source does not have it does not have for other parameters either.
+    if asks && record.absent.is_some() && record.answer.is_none() {
+        return "it asks its source another question (the source, or what is asked of it: a repository, a tag, a \
+                filter), or the rule's version changes; no other parameter"
+            .to_owned();
+    }
+    let inputs = match (told.inputs.is_empty(), told.inputs_to_come.is_empty()) {
+        (true, true) => "",
+        (false, true) => "an input, ",
+        (true, false) => "an input that is to come, ",
+        (false, false) => "an input, or one that is to come, ",
+    };
+    let source = if asks || names_source(compiled) { "its source, " } else { "" };
+    format!("{inputs}{source}a parameter or the rule's version changes")
 }
 
 /// When there is what the last run had to do without.

@@ -252,17 +252,16 @@ impl Engine<'_> {
             made.step = made.target.as_ref().map(|by| label(by, &self.values_in(path)));
         }
         self.tell_contents_of_record(path, &mut told);
-        let again = "what it reads or what it made was changed, which is seen only once";
-        if self.steps.is_misread(step) {
+        let then = if self.steps.is_misread(step) {
             told.message = Some(self.cannot_be_told(target, step));
             told.help = Some("once that is mended, it is seen whether there still is such a step".to_owned());
-            told.again = vec![format!("{again} what is at fault is mended")];
+            "what is at fault is mended".to_owned()
         } else {
             told.message = Some(format!("its values are read out of {parent}: {what}"));
             let help = self.help_to_build(&[step], &first);
             told.help = Some(format!("{help}; then it is seen whether there still is such a step"));
-            told.again = vec![format!("{again} {first} is built")];
-        }
+            format!("{first} is built")
+        };
         told.read_out_of = read_out_of(self.pipeline, target, values);
         if !told.read_out_of.contains(&parent) {
             told.read_out_of.insert(0, parent);
@@ -273,6 +272,7 @@ impl Engine<'_> {
             let missing = self.missing_of(path);
             told.reasons.extend(missing.into_iter().map(Reason::MissingOutput));
             self.tell_to_come(target, compiled, &mut told, path);
+            told.again = self.again_then((target, values), compiled, &self.state.step(path)?, &told, &then);
         }
         Some(told)
     }

@@ -364,3 +364,43 @@ targets:
     project.write("b.txt", "w\n");
     assert_says(&project.explain("p/x-y-z"), &["p@a=x,b=y-z: orphan\n"]);
 }
+
+#[test]
+fn what_would_make_a_step_that_is_to_come_run_again_is_told_by_its_record() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gen: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: o/gen}
+  mid: {rule: command, foreach: {k: {lines: o/gen}}, inputs: [etc/m], run: \"cp {in} {out}\", output: \"o/mid/{k}\"}
+  leaf: {rule: command, foreach: {v: {from: mid, lines: true}}, inputs: [etc/n], run: \"cp {in} {out}\", output: \"o/leaf/{k}/{v}\"}
+",
+    );
+    project.write("etc/l", "a\n");
+    ["etc/m", "etc/n"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    let by_hand = "an output is changed or removed (it comes back from the store, where that has it)";
+    let changes = [by_hand, "an input, a parameter or the rule's version changes"];
+    let gone = ["a is no more in what gen makes", "1 is no more in what mid@k=a makes"];
+    let gone = gone.map(|gone| format!("again if  {gone}: then there is no such step\n"));
+    let told = [project.explain("mid@k=a"), project.explain("leaf@k=a,v=1")];
+    assert_says(&told[0], &[&gone[0]]);
+    assert_says(&told[1], &[&gone[0], &gone[1]]);
+    let assert_changes = |told: &str, then: &str| {
+        changes.iter().for_each(|change| assert_says(told, &[&format!("again if  {change}{then}\n")]));
+    };
+    told.iter().for_each(|told| assert_changes(told, ""));
+    // So it is while a list is to be made, be it the step's own or that of its list.
+    project.edit("etc/l], run: \"cp", "etc/l], run: \"cp -f");
+    project.remove("o/gen");
+    let told = [project.explain("mid@k=a"), project.explain("leaf@k=a,v=1")];
+    assert_says(&told[0], &["mid@k=a: pending\n", &gone[0]]);
+    assert_says(&told[1], &["leaf@k=a,v=1: pending\n", &gone[0], &gone[1]]);
+    told.iter().for_each(|told| assert_changes(told, ", which is seen only once gen is built"));
+    // What is known to be a cause is all that it takes.
+    project.remove("o/mid/a");
+    let told = project.explain("mid@k=a");
+    let comes = "again if  a build comes, where there still is such a step once gen is built\n";
+    assert_says(&told, &["because   missing output: o/mid/a\n", comes, &gone[0]]);
+    assert!(!told.contains("again if  an "), "{told}");
+    project.build(&[]).assert_only(&["gen", "mid@k=a"]);
+}
