@@ -174,6 +174,8 @@ pub(super) struct Engine<'p> {
     pub stats: Stats,
     /// Steps that failed where no one listened; they are told next.
     pub untold: Vec<StepId>,
+    /// A step failed after it was done: what was made from it is to be gone through again.
+    pub failed_late: bool,
     /// Nothing more is started.
     pub stopping: bool,
     /// The person wanted to stop.
@@ -290,6 +292,7 @@ impl<'p> Engine<'p> {
                 synced = Instant::now();
             }
         }
+        self.block_late();
         if !self.stopping {
             self.fail_unreached();
         }

@@ -1,6 +1,7 @@
 //! Why one step is, or is not, up to date; what it reads, and what would make it run again.
 
 mod again;
+mod alone;
 mod asked;
 pub(super) mod blame;
 mod contents;
@@ -25,6 +26,7 @@ use crate::pipeline::model::TargetId;
 use crate::pipeline::problem::Problems;
 use crate::store::Digest;
 
+use self::alone::Alone;
 use self::blame::Known;
 use self::past::{LastAsked, LastMade};
 use self::reads::Read;
@@ -215,19 +217,16 @@ fn around<'p>(session: &'p Session, order: &Order, paths: &[(String, Unknown)]) 
 
 fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
     let (mut told, mut missing) = (Vec::new(), Vec::new());
-    let mut alone: HashMap<TargetId, Vec<Explanation>> = HashMap::new();
+    let mut alone = Alone::new(engine, session, order);
     for (id, clashing) in engine.explained(&order.asked) {
-        let target = engine.steps.step(id).target as usize;
         let is_rival = engine.clashes.contains_key(&id);
         let is_blocked = clashing.standing == Standing::Step(Status::Blocked);
         if !is_rival && (engine.clashes.is_empty() || !is_blocked) {
             told.push(clashing);
             continue;
         }
-        let alone = alone.entry(target).or_insert_with(|| by_itself(session, order, target));
-        let alone = alone.iter().find(|alone| alone.step == clashing.step);
-        told.push(match alone {
-            Some(alone) if is_rival => alone.clone().beside_another(clashing),
+        told.push(match alone.of(id, &clashing) {
+            Some(alone) if is_rival => alone.beside_another(clashing, engine.in_the_way(id)),
             // What it waits for is then no more at fault.
             Some(alone) if alone.standing != clashing.standing => {
                 Explanation { alone: Some(alone.alone("without the other")), ..clashing }
@@ -244,15 +243,6 @@ fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
         told.extend(remembered);
     }
     (told, missing)
-}
-
-/// What would be told of a target's steps that were asked for, if no other target made their files.
-fn by_itself(session: &Session, order: &Order, target: TargetId) -> Vec<Explanation> {
-    let asked = order.asked.iter().flat_map(Asked::each).filter(|asked| asked.targets() == [target]);
-    let order = Order { asked: asked.collect(), ..order.clone() };
-    let looked = looked(session, &order, &mut Silence);
-    let tell = |engine: &Engine<'_>| engine.explained(&order.asked);
-    looked.map_or_else(|_| Vec::new(), |(engine, _)| tell(&engine).into_iter().map(|(_, told)| told).collect())
 }
 
 /// The steps that are told by this name, of now or of the records. A value may hold what else ends one, `,name=`, and a
@@ -311,48 +301,11 @@ impl Explanation {
             Standing::Orphan => "orphan",
         }
     }
-
-    /// Where it stands, where this is told of it without what keeps it from being made.
-    fn alone(&self, how: &str) -> String {
-        let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("asked for {how}, it is {}{why}", self.word())
-    }
-
-    /// Tells of what is put off since others come first where it stands by itself.
-    fn compare(&mut self, alone: Option<&Self>) {
-        if self.alone.is_none() {
-            let differs = |alone: &&Self| alone.standing != self.standing;
-            self.alone = alone.filter(differs).map(|alone| alone.alone("by itself"));
-        }
-    }
-
-    /// The same of a step that makes the file of another one: where both are built, both fail.
-    fn beside_another(self, clash: Self) -> Self {
-        let alone = self.alone("without the other");
-        let mut again = vec!["only one of them makes the file: a build comes then".to_owned()];
-        again.extend(self.again);
-        Self {
-            standing: clash.standing,
-            perhaps: clash.perhaps,
-            message: clash.message,
-            alone: Some(alone),
-            again,
-            reasons: Vec::new(),
-            more_reasons: 0,
-            work: None,
-            help: Some(format!(
-                "leave the file to one of them; `layermill build {}` makes it without the other",
-                self.step
-            )),
-            last_failure: None,
-            ..self
-        }
-    }
 }
 
 impl Engine<'_> {
     /// Every step that was asked for, in the order of the targets and their rows.
-    fn explained(&self, asked: &[Asked]) -> Vec<(StepId, Explanation)> {
+    pub(crate) fn explained(&self, asked: &[Asked]) -> Vec<(StepId, Explanation)> {
         let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         let mut ids: Vec<StepId> = ids.filter(|&id| asked.iter().any(|a| self.is_named(a, id))).collect();
         ids.sort_by_key(|&id| (self.steps.step(id).target, self.steps.step(id).row));

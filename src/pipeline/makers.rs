@@ -135,11 +135,11 @@ impl<'a> Makers<'a> {
     pub fn nesting(&self, target: TargetId) -> Vec<TargetId> {
         let found = self.targets[target].outputs.iter().flat_map(|ours| {
             let start = start(&ours.pattern);
-            let inner = longer(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
-            let inner = inner.filter(|(_, theirs)| lies_in(&theirs.pattern, &ours.pattern));
-            let outer = shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
-            let outer = outer.filter(|(_, theirs)| lies_in(&ours.pattern, &theirs.pattern));
-            inner.chain(outer).copied().collect::<Vec<_>>()
+            let longer = longer(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
+            let all = longer.chain(shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten());
+            let is_one =
+                |theirs: &Output| lies_in(&theirs.pattern, &ours.pattern) || lies_in(&ours.pattern, &theirs.pattern);
+            all.filter(|(_, theirs)| is_one(theirs)).copied().collect::<Vec<_>>()
         });
         others(target, found)
     }
@@ -182,9 +182,10 @@ fn longer<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
-/// Whether a path may lie below a file.
+/// Whether a path may lie below a file: also where it has a value that goes through it and beyond.
 fn lies_in(inner: &Pattern, file: &Pattern) -> bool {
-    backwards::unify(inner, &below(file)).is_some()
+    let below = below(file);
+    backwards::unify(inner, &below).is_some() || backwards::unify(&below, inner).is_some()
 }
 
 /// Each once, in their order, without the target itself.

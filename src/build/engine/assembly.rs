@@ -124,6 +124,7 @@ pub(crate) fn engine<'p>(
             finders: Finders::default(),
             stats: Stats::default(),
             untold: Vec::new(),
+            failed_late: false,
             stopping: false,
             interrupted: false,
             doomed: HashMap::new(),

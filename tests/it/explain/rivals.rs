@@ -283,3 +283,72 @@ targets:
         assert!(!told.contains("an input is gone"), "{told}");
     }
 }
+
+#[test]
+fn steps_of_one_target_that_keep_each_other_from_being_made_are_told_as_they_are_made_alone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
+  per: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo {n} > {out}\", output: \"r/per/{n}\"}
+",
+    );
+    project.write("etc/l", "b\na\na/b\na/b/c\n");
+    project.build_exits(exit::FAILED, &[]);
+    let steps = ["per@n=a", "per@n=a/b", "per@n=a/b/c"];
+    let all = project.explain("per");
+    for step in steps {
+        let told = [
+            &*format!("{step}: failed\n"),
+            "alone     asked for without the other, it is missing: first build\n",
+            &format!("`layermill build {step}` makes it without the other\n"),
+        ];
+        assert_says(&project.explain(step), &told);
+        assert_eq!(all.matches(told[1]).count(), steps.len(), "{all}");
+    }
+    assert_eq!(project.build(&["per@n=a"]).built, 1);
+    assert_says(&project.explain("per@n=a"), &["alone     asked for without the other, it is up to date\n"]);
+    // What the first of them made lies in the way of the others, which are not made then.
+    let in_the_way = [
+        "alone     asked for without the other, it fails as long as r/per/a lies in its way\n",
+        "once r/per/a is removed, `layermill build per@n=a/b` makes it",
+    ];
+    assert_says(&project.explain("per@n=a/b"), &in_the_way);
+    project.build_exits(exit::FAILED, &["per@n=a/b"]);
+    project.remove("r/per/a");
+    assert_eq!(project.build(&["per@n=a/b"]).built, 1);
+}
+
+#[test]
+fn what_was_built_before_its_rival_came_to_be_known_fails_with_all_that_reads_it_as_in_the_next_build() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
+  m: {rule: command, inputs: [etc/m], timeout: 60s, run: \"until test -e r/sum; do sleep 0.01; done; cp {in} {out}\", output: r/m}
+  p1: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo 1 > {out}\", output: \"r/p/{n}\"}
+  p2: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo 2 > {out}\", output: \"r/p/{n}\"}
+  r1: {rule: command, foreach: {n: {lines: r/l}}, inputs: [p1], run: \"cp {in} {out}\", output: \"r/r1/{n}.txt\"}
+  sum: {rule: command, inputs: [r1], run: \"cat {in} > {out}\", output: r/sum}
+",
+    );
+    project.write("etc/l", "a\nc\n");
+    project.write("etc/m", "a/b\nd\n");
+    let run = project.run(&["build"]).exits(exit::FAILED).says("it was made before that was known");
+    assert!(run.stderr.contains("built 5, up to date 0, failed 2, blocked 2 "), "{run}");
+    let clash = "a file where another step needs a folder: r/p/a/b, r/p/a (the other is ";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let told = [
+        &*format!("failed   p1@n=a  {clash}p2@n=a/b)\n"),
+        &format!("failed   p2@n=a/b  {clash}p1@n=a)\n"),
+        "blocked  r1@n=a  p1@n=a\n",
+        "0 to run, 5 up to date, 0 absent, 4 cannot be made\n",
+    ];
+    assert_says(&plan, &told);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.up_to_date, report.failed, report.blocked), (5, 2, 2), "{}", report.listing());
+    // By itself, each is told as it is among all.
+    for (step, word) in [("p1@n=a", "failed"), ("p2@n=a/b", "failed"), ("r1@n=a", "blocked"), ("sum", "blocked")] {
+        assert_says(&project.explain(step), &[&format!("{step}: {word}\n")]);
+    }
+}
