@@ -15,7 +15,7 @@ pub(super) mod parts;
 mod plain;
 pub(super) mod risk;
 mod run;
-mod upstream;
+pub(super) mod upstream;
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@ pub(super) mod assembly;
 mod deferral;
 mod ends;
 pub(super) mod lacking;
+mod late;
 mod results;
 mod schedule;
 pub(super) mod settings;
@@ -174,8 +175,8 @@ pub(super) struct Engine<'p> {
     pub stats: Stats,
     /// Steps that failed where no one listened; they are told next.
     pub untold: Vec<StepId>,
-    /// A step failed after it was done: what was made from it is to be gone through again.
-    pub failed_late: bool,
+    /// Steps that failed after they were done, and whether what reads from them is to be gone through again.
+    pub(super) late: late::Late,
     /// Nothing more is started.
     pub stopping: bool,
     /// The person wanted to stop.
@@ -261,6 +262,9 @@ impl<'p> Engine<'p> {
         self.before_build = false;
         loop {
             self.decide_ready(listener);
+            while self.take_back() {
+                self.decide_ready(listener);
+            }
             self.tell_untold(listener);
             if !self.stopping {
                 self.launch(listener);
@@ -292,7 +296,6 @@ impl<'p> Engine<'p> {
                 synced = Instant::now();
             }
         }
-        self.block_late();
         if !self.stopping {
             self.fail_unreached();
         }

@@ -225,6 +225,7 @@ impl Engine<'_> {
         match message {
             Message::Interrupt => self.interrupt(),
             Message::Asked(id, answered) => self.asked(id, answered, listener),
+            Message::NotRestored(id) if self.is_held_back_late(id, listener) => {}
             Message::NotRestored(id) => {
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.work = Work::Make(None);

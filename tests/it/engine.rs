@@ -181,3 +181,38 @@ targets:
     assert_eq!((report.failed, report.blocked, report.built), (1, 0, 4), "{}", report.listing());
     assert_eq!(project.read("b/good/one/q.txt"), "one\n");
 }
+
+#[test]
+fn what_stands_in_line_when_its_input_fails_late_is_not_made_without_it() {
+    let wait = |file: &str| format!("until test -e {file}; do sleep 0.01; done");
+    let project = project(&format!(
+        "  l: {{rule: command, inputs: [etc/l], run: \"cp {{in}} {{out}}\", output: r/l}}
+  m: {{rule: command, inputs: [etc/m], timeout: 30s, run: \"{}; cp {{in}} {{out}}\", output: r/m}}
+  p: {{rule: command, foreach: {{n: {{lines: r/l}}}}, run: \"echo {{n}} > {{out}}\", output: \"r/p/{{n}}\"}}
+  q: {{rule: command, foreach: {{n: {{lines: r/m}}}}, run: \"echo {{n}} > {{out}}\", output: \"r/p/{{n}}\"}}
+  sum: {{rule: command, foreach: {{k: [1, 2, 3]}}, inputs: [p], timeout: 30s, run: \"touch begun; {}; cat {{in}} > {{out}}\", output: \"r/sum/{{k}}\"}}
+  top: {{rule: command, inputs: [sum], run: \"cat {{in}} > {{out}}\", output: r/top}}
+  some: {{rule: command, inputs: [{{target: p, partial: true}}], run: \"cat {{in}} > {{out}}\", output: r/some}}
+",
+        wait("begun"),
+        wait("r/p/d"),
+    ));
+    project.write("etc/l", "a\nc\n");
+    project.write("etc/m", "a/b\nd\n");
+    let report = project.build_exits(exit::FAILED, &["-j2"]);
+    assert_eq!((report.failed, report.blocked), (2, 4), "{}", report.listing());
+    // The first had begun, and read both; of the others, what may do without it did.
+    assert_eq!(project.read("r/sum/1"), "a\nc\n");
+    assert!(["r/sum/2", "r/sum/3", "r/top"].iter().all(|path| !project.exists(path)));
+    assert_eq!(project.read("r/some"), "c\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(
+        plan.contains("blocked  sum@k=1  p@n=a\n") && plan.contains("blocked  sum@k=2  p@n=a (first build)\n"),
+        "{plan}"
+    );
+    project.write("etc/m", "d\n");
+    project.build(&[]);
+    let both = "a\nc\n";
+    assert!(["r/sum/1", "r/sum/2", "r/sum/3", "r/some"].iter().all(|path| project.read(path) == both));
+    assert_eq!(project.read("r/top"), both.repeat(3));
+}

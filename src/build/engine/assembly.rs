@@ -124,7 +124,7 @@ pub(crate) fn engine<'p>(
             finders: Finders::default(),
             stats: Stats::default(),
             untold: Vec::new(),
-            failed_late: false,
+            late: super::late::Late::default(),
             stopping: false,
             interrupted: false,
             doomed: HashMap::new(),

@@ -5,14 +5,10 @@ use crate::pipeline::problem::Span;
 use crate::store::state::StepRecord;
 
 use super::Engine;
-use crate::build::decide::Decision;
 use crate::build::events::{Event, Listener};
 use crate::build::outcome::{Account, Status};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
-
-/// What is said of a step that was made before it was known that it must not be.
-const MADE_BEFORE: &str = "it was made before that was known, and what it made stays; the next build does not make it";
 
 impl Engine<'_> {
     /// Every step has an end; one that has none would otherwise be passed over in silence.
@@ -161,9 +157,7 @@ impl Engine<'_> {
         match self.steps.step(id).status {
             Status::Failed => {}
             status if status.is_done() => {
-                let is_made = matches!(status, Status::Built | Status::Restored);
-                self.undo(id, Status::Failed, message, is_made.then(|| MADE_BEFORE.to_owned()));
-                self.failed_late = true;
+                self.fail_done(id, status, message);
             }
             Status::Busy if self.schedule.withdraw(id) => {
                 self.runs.remove(&id);
@@ -173,34 +167,6 @@ impl Engine<'_> {
             _ => {
                 self.withdrawn.insert(id);
                 self.fail(id, message, None);
-            }
-        }
-    }
-
-    /// A step that is done comes to another end.
-    fn undo(&mut self, id: StepId, status: Status, message: String, help: Option<String>) {
-        self.account(id, status, None, Some(message), help);
-        self.untold.push(id);
-        self.steps.step_mut(id).status = status;
-        self.steps.mark_all(id);
-    }
-
-    /// What was made from a step before that failed is blocked by it, as the next build finds it.
-    pub(crate) fn block_late(&mut self) {
-        if !std::mem::take(&mut self.failed_late) {
-            return;
-        }
-        for at in 0..self.pipeline.order.len() {
-            let target = self.pipeline.order[at];
-            for row in 0..self.steps.rows[target].steps.len() {
-                let id = self.steps.rows[target].steps[row];
-                let status = self.steps.step(id).status;
-                if !status.has_outputs() && status != Status::Stale {
-                    continue;
-                }
-                if let Some(Decision::Done { status: Status::Blocked, message: Some(by), .. }) = self.obstacle(id) {
-                    self.undo(id, Status::Blocked, by, None);
-                }
             }
         }
     }

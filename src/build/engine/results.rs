@@ -104,7 +104,9 @@ impl Engine<'_> {
             return;
         }
         self.runs.insert(id, run);
-        self.make(id, Some(bytes));
+        if !self.is_held_back_late(id, listener) {
+            self.make(id, Some(bytes));
+        }
     }
 
     /// Whether a step is made again also where its source answered as before.
@@ -253,6 +255,7 @@ impl Engine<'_> {
         }
         self.keep_failure(id, Some(&run), unheard);
         self.settle_told(id, status, listener);
+        self.block_if_late(id);
     }
 
     pub(crate) fn account_of_run(&mut self, id: StepId, status: Status, run: &Run, end: End) {

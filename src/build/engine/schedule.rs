@@ -133,6 +133,14 @@ impl Schedule {
             })
     }
 
+    /// Takes everything out of the lines, in its order.
+    pub(crate) fn take_waiting(&mut self) -> Vec<StepId> {
+        let pools = self.pools.iter_mut().flat_map(|pool| pool.waiting.drain(..)).map(|(id, ..)| id);
+        let pools: Vec<StepId> = pools.collect();
+        let lanes = self.lanes.iter_mut().flat_map(|lane| lane.waiting.drain(..)).map(|(id, _)| id);
+        pools.into_iter().chain(lanes).collect()
+    }
+
     /// Takes everything out of the lines.
     pub(crate) fn clear(&mut self) {
         self.lanes.iter_mut().for_each(|l| l.waiting.clear());

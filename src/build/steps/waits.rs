@@ -150,13 +150,14 @@ impl Steps<'_> {
         a.into_iter().chain(b).min_by(|a, b| name(a).cmp(&name(b)))
     }
 
-    /// Tells every group that a step is in how it came out.
+    /// Tells every group that a step is in how it came out after all: what was worked out of the group before holds no more.
     pub fn mark_all(&mut self, id: StepId) {
         let home = self.step(id).target as usize;
         let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
         for target in std::iter::once(home).chain(also).collect::<Vec<_>>() {
             for set in 0..self.rows[target].group_sets.len() {
                 let group = self.group_of(target, set, id);
+                self.groups[group as usize].digest = OnceLock::new();
                 self.mark(group, id);
             }
         }
