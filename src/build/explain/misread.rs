@@ -95,8 +95,10 @@ impl Engine<'_> {
     /// Of a step that is as it should be: which targets cannot read what it made, each with why.
     pub(super) fn misread_notes(&self, id: StepId) -> Vec<String> {
         let note = |row: StepId| {
-            let why = self.accounts.get(&row).and_then(|account| account.message.as_deref()).unwrap_or_default();
-            format!("{} fails: {why}", self.steps.label(row))
+            let account = self.accounts.get(&row);
+            let fails = if account.is_some_and(|account| account.perhaps) { "may fail" } else { "fails" };
+            let why = account.and_then(|account| account.message.as_deref()).unwrap_or_default();
+            format!("{} {fails}: {why}", self.steps.label(row))
         };
         self.steps.misreaders(id).into_iter().map(note).collect()
     }

@@ -22,14 +22,14 @@ impl Engine<'_> {
         if tells_all && axes.clone().any(|axis| self.is_read_without(target, axis, values)) {
             return None;
         }
+        let mut parents = axes.clone().filter_map(|axis| Some((axis, self.parent_step(target, axis, value)?)));
+        if let Some((axis, step)) = parents.find(|&(_, step)| self.is_to_come(step)) {
+            return Some((self.list_in(step, target, axis), self.standing_of(step), step));
+        }
         if let Some((axis, misread)) =
             axes.clone().find_map(|axis| Some((axis, self.misread_row_of(target, axis, value)?)))
         {
             return Some((made_list(self.pipeline, target, axis, values)?, self.standing_of(misread), misread));
-        }
-        let mut parents = axes.clone().filter_map(|axis| Some((axis, self.parent_step(target, axis, value)?)));
-        if let Some((axis, step)) = parents.find(|&(_, step)| self.is_to_come(step)) {
-            return Some((self.list_in(step, target, axis), self.standing_of(step), step));
         }
         // Of a parent that has no steps yet either, its own parent is what is to be built.
         let (parent, first) = axes.clone().find_map(|axis| self.unborn(target, axis, values))?;

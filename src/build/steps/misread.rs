@@ -68,9 +68,6 @@ impl Steps<'_> {
 impl Engine<'_> {
     /// A row that no values can be read out of by one of its readers, unless it is about to be made again anyway.
     pub(super) fn misread_row(&mut self, target: TargetId, row: Pending, why: &str) {
-        if self.steps.is_open(row.step) {
-            return;
-        }
         let sets = 0..self.steps.rows[row.target].group_sets.len();
         let groups: Vec<GroupId> = sets.map(|set| self.steps.group_of(row.target, set, row.step)).collect();
         let axes = &self.pipeline.targets[target].axes;
@@ -87,9 +84,7 @@ impl Engine<'_> {
         (group, step): (GroupId, StepId),
         why: &str,
     ) {
-        if !self.steps.is_open(step) {
-            self.misread(target, axis, step, None, &[group], why);
-        }
+        self.misread(target, axis, step, None, &[group], why);
     }
 
     fn misread(
@@ -101,6 +96,10 @@ impl Engine<'_> {
         groups: &[GroupId],
         why: &str,
     ) {
+        // What is asked in each build is read as it was last built: there is never more of it before a build.
+        if self.steps.is_open(parent) && self.asked_behind(parent).is_none() {
+            return;
+        }
         let this = &self.pipeline.targets[target];
         let none = self.steps.names.intern("");
         let value = |binding: &Binding| match binding.parent {
@@ -132,6 +131,7 @@ impl Engine<'_> {
         self.add_row(target, id, parent_row);
         self.stats.total += 1;
         self.fail(id, message, None);
-        self.mark_perhaps(id, self.is_in_doubt(parent));
+        // What is made again may be read then.
+        self.mark_perhaps(id, self.steps.is_open(parent) || self.is_in_doubt(parent));
     }
 }

@@ -19,6 +19,7 @@ use crate::build::files::place::Placer;
 use crate::build::files::{self, Look, folders};
 use crate::build::request;
 use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
+use crate::build::steps::StepId;
 
 /// An output that has a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +132,10 @@ pub fn orphans(session: &Session) -> Result<Candidates, BuildError> {
 impl Engine<'_> {
     /// The same, where all targets were looked at.
     pub(crate) fn orphans(&self) -> Candidates {
+        let is_to_come = |id: StepId| !self.is_settled(id) && !self.steps.is_misread(id);
         let untold = self.untold().into_iter().map(|target| Untold {
             target: self.pipeline.targets[target].name.clone(),
-            why: self.why_not_told(target),
+            why: self.why_not_told(target).filter(|_| self.unknown(target, &is_to_come).is_none()),
         });
         let untold = untold.collect();
         let paths = self.orphan_paths();

@@ -143,7 +143,28 @@ targets:
         &[&format!("failed   row@k=two  {why}\n"), "blocked  of@k=two  row@k=two", "blocked  all  row@k=two"],
     );
     assert_says(&project.explain("row@k=two,v=r"), &["row@k=two,v=r: pending\n", why]);
+    // Who asks for the others alone does not come upon it.
+    for asked in ["row@k=one", "of@k=one", "r/row/one/q"] {
+        project.run(&["build", asked]).exits(exit::DONE);
+    }
     project.write("etc/two", "{\"l\": [\"r\"]}");
     project.build(&[]);
     project.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn a_list_that_is_made_in_each_build_is_told_to_be_misread_as_of_the_last() {
+    let project = two_readers();
+    project.edit("lst: {rule: command,", "lst: {rule: command, fresh: always,");
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let told = ["run      lst  freshness: always\n", &format!("failed?  team  {MISREAD}\n"), "blocked? rep  team "];
+    assert_says(&plan, &told);
+    assert_says(&project.explain("lst"), &["lst: stale\n", &format!("note      team may fail: {MISREAD}\n")]);
+    // Where it is made otherwise, what it will have is not known.
+    project.edit("inputs: [etc/m.csv]", "inputs: [etc/n.csv]");
+    project.write("etc/n.csv", "taem\nx\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["more     team  its steps are told once lst is built\n"]);
+    assert!(!plan.contains("cannot be read"), "{plan}");
 }
