@@ -131,6 +131,8 @@ pub struct Account {
     pub may_fail: bool,
     /// Why it failed, is absent or is blocked; what is to be known of a step that was made.
     pub message: Option<String>,
+    /// The same in words that others of its target share, which fail alike.
+    pub shared_message: Option<String>,
     pub help: Option<String>,
     /// The last lines that its command printed.
     pub output: Vec<String>,

@@ -35,8 +35,8 @@ pub fn alike(summary: &Summary) -> Vec<Alike<'_>> {
     let (mut places, mut home) = (HashMap::new(), HashMap::new());
     for (n, account) in summary.accounts.iter().enumerate().filter(|(_, account)| account.status == Status::Failed) {
         let says_no_more = account.output.is_empty() && account.log.is_none();
-        let said =
-            account.message.as_deref().filter(|_| says_no_more).map(|message| (message, account.help.as_deref()));
+        let message = account.shared_message.as_deref().or(account.message.as_deref());
+        let said = message.filter(|_| says_no_more).map(|message| (message, account.help.as_deref()));
         let place = said.map_or(all.len(), |said| *places.entry(said).or_insert(all.len()));
         home.insert(n, place);
         match all.get_mut(place) {
@@ -86,10 +86,16 @@ impl<'a> Alike<'a> {
         Some(format!("{} and {more} more", named.collect::<Vec<_>>().join(", ")))
     }
 
+    /// What is the matter with them.
+    pub fn message(&self) -> Option<&'a str> {
+        let shared = self.first.shared_message.as_deref().filter(|_| !self.others.is_empty());
+        shared.or(self.first.message.as_deref())
+    }
+
     /// All that is known of them.
     pub fn words(&self, causes: Causes) -> String {
         let Some(names) = self.names() else { return failure(self.first, causes) };
-        let message = message(self.first);
+        let message = escape::line(self.message().unwrap_or_default());
         let mut text = format!("{RED}failed{RED:#} {}: {message}\n  {}\n", self.title(), escape::line(&names));
         add_help(&mut text, self.first);
         add_held_up(&mut text, self.held_up());

@@ -47,7 +47,7 @@ pub fn errors(summary: &Summary) -> String {
 
 fn error(alike: &Alike<'_>) -> String {
     let account = alike.first;
-    let mut message = account.message.as_deref().unwrap_or("failed").to_owned();
+    let mut message = alike.message().unwrap_or("failed").to_owned();
     // Writing to a String cannot fail.
     for line in &account.output {
         let _ = write!(message, "\n{}", escape::printed(line));
@@ -129,7 +129,7 @@ fn markdown(summary: &Summary) -> String {
         text.push_str("| failed | why | waiting for it |\n| --- | --- | --: |\n");
         let all = failures::alike(summary);
         for alike in all.iter().take(ROWS) {
-            let why = alike.first.message.as_deref().unwrap_or("failed");
+            let why = alike.message().unwrap_or("failed");
             let names = alike.names().unwrap_or_else(|| alike.title());
             let _ = writeln!(text, "| {} | {} | {} |", cell(&names), cell(why), alike.blocks());
         }
@@ -172,6 +172,7 @@ mod tests {
             perhaps: false,
             may_fail: false,
             message: Some("100% wrong\nreally".into()),
+            shared_message: None,
             help: None,
             output: vec!["::error::mine".into(), "\u{1b}[31mred\u{1b}[0m".into()],
             log: Some(".layermill/logs/1.log".into()),

@@ -132,6 +132,7 @@ impl Engine<'_> {
             perhaps: false,
             may_fail: false,
             message,
+            shared_message: None,
             help,
             output: Vec::new(),
             log: None,

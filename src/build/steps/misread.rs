@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::pipeline::model::{AxisKind, Binding, TargetId};
+use crate::pipeline::pattern;
 
 use super::expand::{Pending, parent_of};
 use super::waits::{GroupId, Wait};
@@ -120,8 +121,11 @@ impl Engine<'_> {
         let path = self.path(parent, output);
         let why = why.strip_prefix(path).and_then(|why| why.strip_prefix(": ")).unwrap_or(why);
         let binding = &this.bindings[this.axes[axis].binding].name;
-        let message =
-            format!("{{{binding}}} cannot be read out of {path}, which {} made: {why}", self.steps.label(parent));
+        let said =
+            |path: &str, maker: &str| format!("{{{binding}}} cannot be read out of {path}, which {maker} made: {why}");
+        let message = said(path, &self.steps.label(parent));
+        let of = self.steps.target(parent);
+        let shared = said(&pattern::template(&of.outputs[output].pattern, &of.bindings), &of.name);
         let id = self.steps.push(target, &bound);
         let misread = &mut self.steps.misread;
         misread.rows.insert(id, (axis, parent));
@@ -131,6 +135,9 @@ impl Engine<'_> {
         self.add_row(target, id, parent_row);
         self.stats.total += 1;
         self.fail(id, message, None);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.shared_message = Some(shared);
+        }
         // What is made again may be read then.
         self.mark_perhaps(id, self.steps.is_open(parent) || self.is_in_doubt(parent));
     }

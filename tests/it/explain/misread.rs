@@ -168,3 +168,23 @@ fn a_list_that_is_made_in_each_build_is_told_to_be_misread_as_of_the_last() {
     assert_says(&plan, &["more     team  its steps are told once lst is built\n"]);
     assert!(!plan.contains("cannot be read"), "{plan}");
 }
+
+#[test]
+fn many_rows_that_are_misread_alike_are_told_as_one_failure() {
+    let project = Project::new(
+        "version: 1
+targets:
+  src: {rule: command, foreach: {k: {lines: etc/n}}, run: \"echo '[]' > {out}\", output: \"r/src/{k}\"}
+  row: {rule: command, foreach: {v: {from: src, json: /l}}, run: \"echo {v} > {out}\", output: \"r/row/{k}/{v}\"}
+  all: {rule: command, inputs: [row], run: \"cat {in} > {out}\", output: r/all}
+",
+    );
+    project.write("etc/n", (10..30).map(|n| format!("{n}\n")).collect::<String>());
+    let told = "failed 20 steps: {v} cannot be read out of r/src/{k}, which src made: nothing is at `/l`
+  row@k=10, row@k=11, row@k=12 and 17 more
+  1 step waits for them
+";
+    let built = project.build_exits(exit::FAILED, &[]);
+    assert_says(&built.stderr, &[told]);
+    assert_eq!((built.failed, built.blocked), (20, 1));
+}
