@@ -218,7 +218,7 @@ impl Engine<'_> {
             return None;
         }
         let listed = writers.into_iter().find_map(|writer| self.listed_step(writer));
-        let (target, values) = listed.or_else(|| self.recorded_below(folder, own))?;
+        let (target, values) = listed.or_else(|| self.recorded_below(folder, &|_, target| target == own))?;
         Some((target, self.label_of(target, &values)))
     }
 
@@ -248,14 +248,14 @@ impl Engine<'_> {
         is_whole.then_some((target, values))
     }
 
-    /// A step that made a file in a folder in an earlier build, and may make it still.
-    fn recorded_below(&self, folder: &str, own: TargetId) -> Option<Maker> {
+    /// A step that made a file in a folder in an earlier build, and may make it still, but for files of targets to be spared.
+    pub(crate) fn recorded_below(&self, folder: &str, spares: &dyn Fn(&str, TargetId) -> bool) -> Option<Maker> {
         let files = files::files_in(&self.pipeline.root.join(folder)).ok()?;
         files.into_iter().find_map(|(name, _)| {
             let path = format!("{folder}/{name}");
             let is_recorded = self.kept_by(self.state.find(&path)?).is_some();
             let mut makers = self.makers().of(&path).into_iter().filter(|_| is_recorded);
-            makers.find(|(target, values)| *target != own && !self.is_sure_not_to_make(*target, values))
+            makers.find(|(target, values)| !spares(&path, *target) && !self.is_sure_not_to_make(*target, values))
         })
     }
 

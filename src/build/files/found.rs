@@ -203,6 +203,12 @@ impl Engine<'_> {
     /// A found input that some step makes has to be declared: otherwise it may be read before it is made.
     pub(crate) fn undeclared<'f>(&self, id: StepId, mut found: impl Iterator<Item = &'f str>) -> Option<Failure> {
         found.find_map(|file| {
+            if let Some(own) = self.own_output_in(id, file) {
+                return Some(Failure {
+                    help: Some("name the files that it reads in there, or have it write elsewhere".to_owned()),
+                    ..Failure::new(format!("the command read {file}, in which it writes itself: {own}"))
+                });
+            }
             if let Some((writer, path)) = self.writer_in(id, file) {
                 let target = self.steps.step(writer).target as usize;
                 // What is named by the target already is those of its steps that have the same values.
@@ -214,6 +220,11 @@ impl Engine<'_> {
                     false => self.pipeline.targets[target].name.as_str(),
                 };
                 return Some(not_said(&format!("{file}, in which {} writes", self.steps.label(writer)), name));
+            }
+            if let Some((target, values)) = self.recorded_writer_in(id, file) {
+                let writer = self.label_of(target, &values);
+                let name = &self.pipeline.targets[target].name;
+                return Some(not_said(&format!("{file}, in which {writer} writes"), name));
             }
             let (maker, target) = match self.maker(file) {
                 Some((maker, _)) if maker == id => return None,
@@ -245,6 +256,23 @@ impl Engine<'_> {
         let writes_in = |writer: StepId| self.paths(writer).find(|path| path.starts_with(&inside));
         let mut others = (0..).take(self.steps.steps.len()).filter(|writer| !named.contains(writer));
         others.find_map(|writer| Some((writer, writes_in(writer)?)))
+    }
+
+    /// The output of a step that lies in a folder: whatever it finds there, it would find another thing the next time.
+    fn own_output_in(&self, id: StepId, folder: &str) -> Option<&str> {
+        let is_root = folder == "." || folder.starts_with('/') && self.pipeline.root.starts_with(folder);
+        self.paths(id).find(|path| is_root || folders::around(path).any(|around| around == folder))
+    }
+
+    /// A step that this build was not asked for, and that wrote in a folder before, but for what is named among the inputs.
+    fn recorded_writer_in(&self, id: StepId, folder: &str) -> Option<Maker> {
+        if self.makers().at(folder, true).is_empty() {
+            return None;
+        }
+        let mut named: HashSet<String> = HashSet::new();
+        self.each_input(id, &mut |_, path, _| named.extend([path.to_owned()]));
+        let is_named = |path: &str| folders::around(path).chain([path]).any(|path| named.contains(path));
+        self.recorded_below(folder, &|path, _| self.maker(path).is_some() || is_named(path))
     }
 
     /// The step that made a file in an earlier build, and its target, where this one was not asked for it: those that are

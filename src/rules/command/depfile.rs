@@ -65,8 +65,8 @@ fn words(line: &str) -> (Vec<String>, Option<usize>) {
     (words, colon)
 }
 
-/// A path as records have it: relative to the root where it lies below, otherwise absolute; `.` and `..` resolved by
-/// their text.
+/// A path as records have it: relative to the root where it lies below, `.` the root itself, otherwise absolute; other `.`
+/// and `..` resolved by their text.
 pub(super) fn normal(path: &str, root: &Path) -> String {
     let mut clean = PathBuf::new();
     for part in root.join(path).components() {
@@ -76,7 +76,8 @@ pub(super) fn normal(path: &str, root: &Path) -> String {
             part => clean.push(part),
         }
     }
-    clean.strip_prefix(root).unwrap_or(&clean).to_string_lossy().into_owned()
+    let below = clean.strip_prefix(root).unwrap_or(&clean);
+    if below.as_os_str().is_empty() { ".".to_owned() } else { below.to_string_lossy().into_owned() }
 }
 
 #[cfg(test)]
@@ -96,9 +97,17 @@ mod tests {
     #[test]
     fn paths_are_told_from_the_root() {
         let root = Path::new("/a/b");
-        for (path, told) in
-            [("c", "c"), ("./c/../d", "d"), ("/a/b/c", "c"), ("../x", "/a/x"), ("/usr/x", "/usr/x"), ("/a/bc", "/a/bc")]
-        {
+        for (path, told) in [
+            ("c", "c"),
+            ("./c/../d", "d"),
+            (".", "."),
+            ("/a/b/", "."),
+            ("c/..", "."),
+            ("/a/b/c", "c"),
+            ("../x", "/a/x"),
+            ("/usr/x", "/usr/x"),
+            ("/a/bc", "/a/bc"),
+        ] {
             assert_eq!(normal(path, root), told);
         }
     }

@@ -254,6 +254,63 @@ fn a_found_folder_in_which_several_steps_write_is_declared_by_all_of_them() {
 }
 
 #[test]
+fn a_found_folder_in_which_the_step_itself_writes_is_refused_be_it_the_root() {
+    for (folder, output) in
+        [(".", "out/dep"), ("$PWD", "out/dep"), ("..", "dep"), ("src", "src/dep"), ("src", "src/a/dep")]
+    {
+        let p = project(&format!(
+            r#"  dep: {{rule: command, inputs: [./in], run: "ls {folder} > {{out}}; echo \"x: {folder}\" > {{out}}.d", depfile: "{{out}}.d", output: {output}}}
+"#
+        ));
+        p.write("in", "1\n");
+        p.write("src/one", "1\n");
+        for _ in 0..2 {
+            let report = p.build_exits(exit::FAILED, &[]);
+            let says = report.step("dep").message.clone().unwrap_or_default();
+            let told = if folder == "$PWD" { "." } else { folder };
+            assert!(
+                folder == ".." || says.starts_with(&format!("the command read {told}, in which it writes itself: ")),
+                "{folder}: {says}"
+            );
+            assert!(says.ends_with(&format!(", in which it writes itself: {output}")), "{folder}: {says}");
+        }
+        assert!(!p.exists(output));
+    }
+    // Elsewhere than in its own it may write, and then a file of it is seen as ever.
+    let p = project(
+        r#"  dep: {rule: command, inputs: [./in], run: "ls src > {out}; echo 'x: src' > {out}.d", depfile: "{out}.d", output: out/dep}
+"#,
+    );
+    p.write("in", "1\n");
+    p.write("src/one", "1\n");
+    p.build(&[]);
+    p.build(&[]).assert_nothing_done();
+}
+
+#[test]
+fn a_found_folder_in_which_others_write_is_refused_also_where_those_are_not_asked_for() {
+    let p = project(
+        r#"  gen: {rule: command, foreach: {k: {lines: names}}, run: "echo {k} > {out}", output: "gen/{k}"}
+  dep: {rule: command, inputs: [./src], run: "cat gen/* > {out}; echo 'x: gen' > {out}.d", depfile: "{out}.d", output: dep}
+"#,
+    );
+    p.write("names", "a\nb\n");
+    p.write("src", "1\n");
+    p.build(&["gen"]);
+    for asked in [&["dep"][..], &[]] {
+        let report = p.build_exits(exit::FAILED, asked);
+        let says = report.step("dep").message.clone().unwrap_or_default();
+        assert!(says.contains("the command read gen, in which gen@k=a writes, and "), "{asked:?}: {says}");
+    }
+    // What its target names is there when it runs.
+    p.edit("inputs: [./src]", "inputs: [./src, gen]");
+    p.build(&["dep"]);
+    assert_eq!(p.read("dep"), "a\nb\n");
+    p.build(&["dep"]).assert_nothing_done();
+    p.build(&[]).assert_nothing_done();
+}
+
+#[test]
 fn what_fails_for_what_its_command_found_is_told_as_that_by_explain_too_and_until_it_is_mended() {
     let gen_ = "  gen: {rule: command, foreach: {k: {lines: names}}, inputs: [\"in/{k}\"], run: \"cp {in} {out}\", output: \"gen/{k}/x\"}\n";
     for (found, how) in [("gen/a", "in which gen@k=a writes"), ("gen/a/x", "which gen@k=a makes")] {
