@@ -86,7 +86,10 @@ impl Engine<'_> {
         let (upstream, mut files) = (self.upstream(id), Vec::new());
         let (decision, kept_from) = match upstream.end {
             None => match (self.decision(id, &upstream, &mut files), upstream.held_back) {
-                (Decision::Run(run), Some(held_back)) => (held_back, self.kept_from(run.reasons)),
+                // What comes back from the store runs nothing, and so is not held back.
+                (Decision::Run(run), Some(held_back)) if !matches!(run.work, Work::Restore(_)) => {
+                    (held_back, self.kept_from(run.reasons))
+                }
                 (decision, _) => (decision, None),
             },
             Some(_) => {

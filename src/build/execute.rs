@@ -16,7 +16,7 @@ use crate::rules::{Asked, Failure, Job, JobInput, Lane};
 use crate::store::{Digest, Sha256, hex};
 
 use self::task::{Answered, Learnt, Making, Message, Outcome, Reply, no_folder};
-use super::decide::{Run, Work};
+use super::decide::{Run, Verdict, Work};
 use super::engine::Engine;
 use super::engine::lacking::Lacking;
 use super::events::{Event, Listener, Start};
@@ -227,6 +227,13 @@ impl Engine<'_> {
             Message::Asked(id, answered) => self.asked(id, answered, listener),
             Message::NotRestored(id) if self.is_held_back_late(id, listener) => {}
             Message::NotRestored(id) => {
+                // It has to be made now, and that may be held back.
+                if let Some(decision) = self.upstream(id).held_back {
+                    self.schedule.end(id);
+                    self.runs.remove(&id);
+                    let verdict = Verdict { decision, kept_from: None, perhaps: false, files: Vec::new() };
+                    return self.apply(id, verdict, listener);
+                }
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.work = Work::Make(None);
                 }

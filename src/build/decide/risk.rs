@@ -6,7 +6,7 @@ use crate::pipeline::model::{InputKind, StepsOf, TargetId};
 use crate::pipeline::pattern;
 
 use crate::build::engine::Engine;
-use crate::build::outcome::{self, Account, Status};
+use crate::build::outcome::{self, Account, RESTORE, Status};
 use crate::build::reason::{Reason, as_before};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
@@ -63,9 +63,11 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether a step that is told has to run: what is up to date is so whatever becomes of what it only waits for.
+    /// Whether a step that is told has to run: what is up to date, or comes back from the store, is so whatever becomes of
+    /// what it only waits for.
     pub(crate) fn runs(&self, id: StepId) -> bool {
-        self.steps.step(id).status == Status::Stale
+        let restores = || self.accounts.get(&id).is_some_and(|account| account.work == Some(RESTORE));
+        self.steps.step(id).status == Status::Stale && !restores()
     }
 
     /// What would block a step that waits for it: by `after`, only where the step `runs`.

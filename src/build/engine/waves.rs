@@ -120,7 +120,7 @@ impl Engine<'_> {
         }
     }
 
-    fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
+    pub(crate) fn apply(&mut self, id: StepId, verdict: Verdict, listener: &mut dyn Listener) {
         for (path, record) in verdict.files {
             self.state.put_file_at(path, record);
         }
@@ -168,7 +168,9 @@ impl Engine<'_> {
                 // How it failed before is told by that.
                 let lacks = self.may_lack(id).filter(|_| run.notes.is_empty() && self.failure_of(id).is_none());
                 let may_fail = lacks.is_some();
-                let blocked = || self.blocked_as_before(id, Some(&run.reasons));
+                // What it only waits for does not hold back what comes back from the store.
+                let runs = Some(&run.reasons).filter(|_| !matches!(run.work, Work::Restore(_)));
+                let blocked = || self.blocked_as_before(id, runs);
                 let (message, work) = (said(&run.notes).or(lacks).or_else(blocked), run.work.word());
                 let earlier = Some(&run.work).filter(|work| **work == Work::Ask).and_then(|_| self.told_earlier(id));
                 self.account(id, Status::Stale, Some(run.reasons), message, None);

@@ -5,6 +5,7 @@ use std::fs;
 use super::assert_says;
 use crate::support::project::Project;
 use crate::support::sample;
+use crate::support::words::exit;
 
 /// Writes over the blobs of the store that hold this, and leaves their lengths.
 fn damage(project: &Project, content: &str) {
@@ -71,4 +72,48 @@ targets:
         &["its recorded answer is not in the store any more", "a build   asks its source"],
     );
     project.build(&[]).assert_only(&["get_tag@repo=library/redis"]);
+}
+
+#[test]
+fn what_comes_back_from_the_store_is_not_held_back_by_what_it_only_waits_for() {
+    let project = Project::new(
+        "version: 1
+targets:
+  gate: {rule: command, cache: false, inputs: [etc/g], run: \"grep -v bad {in} > {out}\", output: o/gate}
+  c: {rule: command, inputs: [etc/n], after: [gate], run: \"cp {in} {out}\", output: o/c}
+  top: {rule: command, cache: false, inputs: [c, etc/t], run: \"cat {in} > {out}\", output: o/top}
+",
+    );
+    ["etc/g", "etc/t"].iter().for_each(|file| project.write(file, "1\n"));
+    project.write("etc/n", "kept\n");
+    project.build(&[]);
+    // Before its gate ever failed, after that, and where that cannot be tried.
+    project.write("etc/g", "bad\n");
+    for tops in ["2\n", "3\n"] {
+        project.remove("o/c");
+        project.write("etc/t", tops);
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert_says(&plan, &["restore  c  missing output: o/c\n"]);
+        assert!(!plan.contains("blocked"), "{plan}");
+        let told = project.explain("c");
+        assert_says(&told, &["a build   restores its outputs from the store\n"]);
+        assert!(!told.contains("blocked"), "{told}");
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!((report.step("c").outcome.as_str(), report.blocked), ("restored", 0), "{}", report.listing());
+        assert_eq!(project.read("o/top"), format!("kept\n{tops}"));
+        assert_eq!(project.read("o/c"), "kept\n");
+    }
+    project.remove("etc/g");
+    project.remove("o/c");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["failed   gate  ", "restore  c  missing output: o/c\n"]);
+    // What cannot be brought back after all has to run, and is held back.
+    damage(&project, "kept");
+    assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["blocked  c  gate ("]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.step("c").outcome.as_str(), report.step("c").message.as_deref()), ("blocked", Some("gate")));
+    assert!(!project.exists("o/c"));
+    project.write("etc/g", "1\n");
+    project.build(&[]);
+    assert_eq!(project.read("o/c"), "kept\n");
 }
