@@ -52,12 +52,12 @@ impl Engine<'_> {
                     let why = "what it reads there is named by its digest: any other but imagelayers gives the same";
                     told.settings.push((SOURCE, format!("{source} ({why})")));
                 }
-                self.tell_orphans_read(false, &mut told);
+                self.tell_orphans_read(id, false, &mut told);
                 told.again = self.again(id, compiled, record.as_ref(), &told);
             }
             None => {
                 self.tell_group(id, &mut told);
-                self.tell_orphans_read(true, &mut told);
+                self.tell_orphans_read(id, true, &mut told);
             }
         }
         told
@@ -120,14 +120,16 @@ impl Engine<'_> {
     }
 
     /// That it reads, or a group names, what no step makes any more.
-    fn tell_orphans_read(&self, is_group: bool, told: &mut Explanation) {
+    fn tell_orphans_read(&self, id: StepId, is_group: bool, told: &mut Explanation) {
         let there = told.inputs.iter().filter(|read| read.step.is_none() && read.there() == Some(true));
         let orphans = |read: &Read| match read.orphan {
             true => self.orphan_read(&read.path).into_iter().collect(),
             false if self.pipeline.root.join(&read.path).is_dir() => self.orphans_inside(&read.path),
             false => Vec::new(),
         };
-        let files: Vec<_> = there.flat_map(orphans).collect();
+        let is_value = |file: &str| told.values.iter().any(|(_, value, _)| value == file);
+        let lists = self.orphans_in_lists(self.steps.step(id).target as usize, &is_value);
+        let files: Vec<_> = lists.into_iter().chain(there.flat_map(orphans)).collect();
         if !files.is_empty() {
             let reads = ReadsOrphans::new(told.step.clone(), is_group, files);
             told.notes.extend([format!("warning: {reads}"), ReadsOrphans::HELP.to_owned()]);

@@ -7,11 +7,12 @@ use rayon::prelude::*;
 
 use super::orphans::{Note, forget_step};
 use crate::build::engine::{Engine, Leaf};
-use crate::build::files::folders;
+use crate::build::files::{folders, found};
 use crate::build::outcome::{OrphanRead, ReadsOrphans};
 use crate::build::steps::StepId;
 use crate::build::steps::values::{label, list_of};
 use crate::build::steps::waits::{Slot, Wait};
+use crate::pipeline::model::{AxisKind, TargetId};
 use crate::store::state::{PathId, StepRecord};
 
 impl Engine<'_> {
@@ -35,17 +36,49 @@ impl Engine<'_> {
                 Some((u32::try_from(file).ok()?, read)).filter(|(_, read)| !read.is_empty())
             })
             .collect();
-        // A list that was edited is the user's own.
-        let as_made = |(_, list): &(&str, &str)| self.became_of(list).is_none();
-        let lists = self.lists_read().filter_map(|(target, list)| Some(((target, list), self.orphan_read(list)?)));
-        let lists = lists.filter(|(list, _)| as_made(list));
-        let by_list = |((target, _), file): ((&str, _), _)| ReadsOrphans::new(target.to_owned(), false, vec![file]);
+        let wanted = self.pipeline.order.iter().filter(|&&target| self.wanted[target].is_wanted());
+        let lists = wanted.map(|&target| (target, self.orphans_in_lists(target, &|_| true)));
+        let lists = lists.filter(|(_, files)| !files.is_empty());
+        let by_list = |(target, files): (TargetId, _)| {
+            ReadsOrphans::new(self.pipeline.targets[target].name.clone(), false, files)
+        };
         let mut reads: Vec<ReadsOrphans> = lists.map(by_list).collect();
-        if !orphans.is_empty() {
-            let readers = self.readers_of(|file| orphans.get(&file).cloned().unwrap_or_default()).into_iter();
+        let finds = self.rules.iter().flatten().any(|compiled| compiled.rule.common().finds);
+        if finds || !orphans.is_empty() {
+            let found = |path: &str| match self.orphan_read(path) {
+                Some(orphan) => vec![orphan],
+                None => self.orphans_inside(path),
+            };
+            let named = |file| orphans.get(&file).cloned().unwrap_or_default();
+            let readers = self.readers_of(named, found).into_iter();
             reads.extend(readers.map(|(id, files)| ReadsOrphans::new(self.steps.label(id), self.is_group(id), files)));
         }
         reads
+    }
+
+    /// The orphans that a target reads its values out of, or that are such values, as far as these are found by a pattern.
+    pub(crate) fn orphans_in_lists(&self, target: TargetId, is_value: &dyn Fn(&str) -> bool) -> Vec<OrphanRead> {
+        let axes = self.pipeline.targets[target].axes.iter().enumerate();
+        let files = axes.flat_map(|(position, axis)| match &axis.kind {
+            AxisKind::Glob(_) => {
+                let found = self.values_of_axis(target, position).unwrap_or_default();
+                let mut found: Vec<String> = found.iter().filter(|value| is_value(value)).cloned().collect();
+                found.sort();
+                found
+            }
+            kind => list_of(kind).map(str::to_owned).into_iter().collect(),
+        });
+        // What was edited is the user's own.
+        files.filter(|file| self.became_of(file).is_none()).filter_map(|file| self.orphan_read(&file)).collect()
+    }
+
+    /// What the last run of a step found that is there, and that no step makes.
+    fn found_of_nobody(&self, id: StepId) -> Vec<String> {
+        let is_nobodys = |path: &str| !path.starts_with('/') && self.maker_around(path).is_none();
+        let is_there = |path: &String| self.pipeline.root.join(path).exists();
+        let record = self.finds(id).then(|| self.record_of(id)).flatten();
+        let found = record.iter().flat_map(found::paths).filter(|path| is_nobodys(path)).map(str::to_owned);
+        found.filter(is_there).collect()
     }
 
     /// Whether steps that are not simply up to date made more outputs than they have now.
@@ -62,9 +95,9 @@ impl Engine<'_> {
         })
     }
 
-    /// The steps that read files of a kind, each with what is told of those; then the groups that name such which no step
-    /// reads.
-    fn readers_of<T>(&self, told: impl Fn(u32) -> Vec<T>) -> Vec<(StepId, Vec<T>)> {
+    /// The steps that read files of a kind, by their inputs or as they found them, each with what is told of those; then the
+    /// groups that name such which no step reads.
+    fn readers_of<T>(&self, told: impl Fn(u32) -> Vec<T>, found: impl Fn(&str) -> Vec<T>) -> Vec<(StepId, Vec<T>)> {
         let mut ids: Vec<StepId> = (0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX)).collect();
         ids.sort_by_key(|&id| (self.is_group(id), self.steps.step(id).target, self.steps.step(id).row));
         let file = |slot: &Slot| match slot.wait {
@@ -83,6 +116,7 @@ impl Engine<'_> {
                 }
                 all.extend(told);
             }
+            all.extend(self.found_of_nobody(id).iter().flat_map(|path| found(path)));
             readers.extend((!all.is_empty()).then_some((id, all)));
         }
         readers
@@ -110,7 +144,8 @@ impl Engine<'_> {
         };
         let by_list =
             self.lists_read().filter_map(|(target, list)| Some((target.to_owned(), false, vec![orphan(list)?])));
-        let by_step = self.readers_of(|file| read(self.state.path(self.steps.files[file as usize]))).into_iter();
+        let named = |file: u32| read(self.state.path(self.steps.files[file as usize]));
+        let by_step = self.readers_of(named, read).into_iter();
         let by_step = by_step.map(|(id, read)| (self.steps.label(id), self.is_group(id), read));
         for (reader, is_group, read) in by_list.chain(by_step) {
             for orphan in BTreeSet::from_iter(read) {

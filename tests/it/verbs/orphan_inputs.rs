@@ -316,3 +316,53 @@ targets:
     let report = project.build_exits(exit::FAILED, &["pub"]);
     assert_eq!(report.step("pub").message.as_deref(), Some("the input r/y is missing"));
 }
+
+#[test]
+fn an_orphan_that_a_depfile_names_or_a_list_holds_is_warned_of_alike_by_build_plan_and_explain() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/lst}
+  per: {rule: command, foreach: {k: {lines: r/lst}}, run: \"echo {k} > {out}\", output: \"r/per/{k}\"}
+  gen: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: docs/gen.md}
+",
+    );
+    project.write("etc/l", "a\n");
+    project.write("docs/intro.md", "i\n");
+    project.build(&[]);
+    project.edit("output: r/lst", "output: r/list");
+    project.edit("output: docs/gen.md", "output: r/gen.md");
+    let more = "  html: {rule: command, foreach: {f: {glob: \"docs/*.md\"}}, run: \"echo {f} > {out}\", output: \"r/html/{f}\"}
+  dep: {rule: command, run: \"cat docs/gen.md > {out}; echo 'x: docs/gen.md' > {out}.d\", depfile: \"{out}.d\", output: r/dep}
+  depf: {rule: command, run: \"cat docs/* > {out}; echo 'x: docs' > {out}.d\", depfile: \"{out}.d\", output: r/depf}
+";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + more);
+    project.build(&[]);
+    let of = |reader: &str, file: &str, made_by: &str| {
+        format!(
+            "{reader} reads {file}, which {made_by} made and no step makes any more: a fresh checkout does not have it"
+        )
+    };
+    let mut told = [
+        of("per", "r/lst", "lst"),
+        of("html", "docs/gen.md", "gen"),
+        of("dep", "docs/gen.md", "gen"),
+        of("depf", "docs/gen.md", "gen"),
+    ];
+    told.sort();
+    let mut warned = warnings(&project.run(&["build"]).exits(exit::DONE));
+    warned.sort();
+    assert_eq!(warned, told);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(told.iter().all(|line| plan.contains(&format!("orphan   {line}\n"))), "{plan}");
+    for (step, line) in [
+        ("per@k=a", of("per@k=a", "r/lst", "lst")),
+        ("html@f=docs/gen.md", of("html@f=docs/gen.md", "docs/gen.md", "gen")),
+        ("dep", of("dep", "docs/gen.md", "gen")),
+        ("depf", of("depf", "docs/gen.md", "gen")),
+    ] {
+        let explained = project.explain(step);
+        assert!(explained.contains(&format!("warning: {line}\n")), "{explained}");
+    }
+    assert!(!project.explain("html@f=docs/intro.md").contains("warning"));
+}
