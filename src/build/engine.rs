@@ -157,8 +157,10 @@ pub(super) struct Engine<'p> {
     /// For each target, the path of each input that is one file; `None` for a group of steps.
     pub direct: Vec<Vec<Option<Pattern>>>,
     pub ready: Vec<StepId>,
-    /// Of those, the ones that came to wait for more, or failed, meanwhile.
+    /// Those that came to wait for more, or failed, meanwhile, or may be ready now.
     pub withdrawn: BTreeSet<StepId>,
+    /// Those that others may come to describe, too, by the groups of the steps that tell.
+    pub withheld: HashMap<GroupId, Vec<StepId>>,
     pub to_expand: Vec<Pending>,
     pub check_group: Vec<GroupId>,
     pub problems: Problems,

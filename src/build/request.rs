@@ -28,6 +28,12 @@ impl Wanted {
         self.all || self.only.iter().any(|only| only.iter().all(|(b, v)| value(*b) == v))
     }
 
+    /// Whether a step may be of which these values are known.
+    pub fn may_take(&self, values: &[(usize, String)]) -> bool {
+        let has = |(b, wanted): &(usize, String)| values.iter().all(|(known, value)| known != b || value == wanted);
+        self.all || self.only.iter().any(|only| only.iter().all(has))
+    }
+
     /// Whether each step with these values is.
     pub fn takes_all(&self, values: &[(usize, String)]) -> bool {
         self.all || self.only.iter().any(|only| only.iter().all(|value| values.contains(value)))

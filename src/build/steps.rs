@@ -4,6 +4,7 @@ mod awaited;
 pub(super) mod expand;
 mod groups;
 mod intern;
+mod joiners;
 pub(super) mod misread;
 pub(super) mod parents;
 pub(super) mod possible;

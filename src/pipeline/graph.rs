@@ -8,6 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{Dfs, EdgeRef, VisitMap};
 
 use super::inputs::{Wants, join};
+use super::makers::Makers;
 use super::model::{AxisKind, Edge, Input, InputKind, Meets, Pipeline, StepsOf, Target, TargetId};
 use super::problem::{Problems, Span};
 
@@ -56,6 +57,7 @@ pub(super) fn build(
     }
     circles(&graph, &places, &pipeline.targets, problems);
     other_ways(&mut graph, &mut wants, &pipeline.targets);
+    joiners(&mut graph, &mut pipeline.targets);
     pipeline.order = order(&graph);
     expand_groups(pipeline, wants);
     pipeline.default =
@@ -92,6 +94,27 @@ fn other_ways(graph: &mut DiGraph<TargetId, Edge>, wants: &mut [Wants], targets:
             });
         }
     }
+}
+
+/// Adds, before each target, what tells whether others make its files, too: their steps may be one, and then go by what both
+/// say. Where that needs the target itself, it is seen when it is seen.
+fn joiners(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
+    let makers = Makers::new(targets);
+    let mut all = makers.meeting_later();
+    for (id, others) in all.iter_mut().filter(|(_, others)| !others.is_empty()) {
+        let this = NodeIndex::new(*id);
+        let mut later = Dfs::new(&*graph, this);
+        while later.next(&*graph).is_some() {}
+        let is_before = |list: TargetId| !later.discovered.is_visited(&NodeIndex::<u32>::new(list));
+        others.retain(|&other| targets[other].parents().all(is_before));
+        let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
+        for list in others.iter().flat_map(|&other| targets[other].parents()).map(NodeIndex::new) {
+            if earlier.insert(list) {
+                graph.add_edge(list, this, Edge::Perhaps);
+            }
+        }
+    }
+    all.into_iter().for_each(|(id, others)| targets[id].joined_by = others);
 }
 
 /// Reports a circle for each knot of targets that wait for each other.

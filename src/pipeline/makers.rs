@@ -11,6 +11,9 @@ use super::model::{AxisKind, Binding, Output, Pattern, Read, Target, TargetId};
 use super::pattern::{below, end_backwards, literal, start};
 use super::values;
 
+/// So many targets are waited for that may make the files of another, too: of more, it is seen only once their steps are there.
+const MOST_MEETING: usize = 100;
+
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
 pub struct Makers<'a> {
     pub(super) targets: &'a [Target],
@@ -120,14 +123,34 @@ impl<'a> Makers<'a> {
 
     /// The other targets of which an output may be one file with one of this target's, as far as their patterns tell.
     pub fn meeting(&self, target: TargetId) -> Vec<TargetId> {
-        let found = self.targets[target].outputs.iter().flat_map(|ours| {
-            let (start, end) = (start(&ours.pattern), end_backwards(&ours.pattern));
-            let longer = longer(&self.outputs, &start).flat_map(|ends| longer(ends, &end)).flatten();
-            let theirs = longer.filter(|(_, theirs)| backwards::unify(&theirs.pattern, &ours.pattern).is_some());
-            let fits = |(_, theirs): &Candidate| backwards::unify(&ours.pattern, &theirs.pattern).is_some();
-            theirs.copied().chain(self.candidates(&ours.pattern).filter(fits)).collect::<Vec<_>>()
+        others(target, self.targets[target].outputs.iter().flat_map(|ours| self.met_by(ours, |_| true)))
+    }
+
+    /// For each target that has such, those of [`Makers::meeting`] whose values are read out of outputs.
+    pub fn meeting_later(&self) -> Vec<(TargetId, Vec<TargetId>)> {
+        let is_read_out = |target: TargetId| self.targets[target].parents().next().is_some();
+        let all = (0..self.targets.len()).filter(|_| !self.read_out.is_empty()).map(|target| {
+            let is_meant = |other: TargetId| other != target && is_read_out(other);
+            let met = self.targets[target].outputs.iter().flat_map(|ours| self.met_by(ours, is_meant));
+            (target, others(target, met.take(MOST_MEETING)))
         });
-        others(target, found)
+        all.filter(|(_, others)| !others.is_empty()).collect()
+    }
+
+    /// The outputs of such targets that may be one file with this one.
+    fn met_by<'o, F: Fn(TargetId) -> bool + 'o>(
+        &self,
+        ours: &'o Output,
+        is_meant: F,
+    ) -> impl Iterator<Item = Candidate<'a>> + use<'a, 'o, F> {
+        let (start, end) = (start(&ours.pattern), end_backwards(&ours.pattern));
+        let longer = longer(&self.outputs, &start).flat_map(|ends| longer(ends, &end)).flatten().copied();
+        let near: Vec<Candidate> = longer.chain(self.candidates(&ours.pattern)).collect();
+        let meets = move |theirs: &Output| {
+            let unify = |one: &Output, other: &Output| backwards::unify(&one.pattern, &other.pattern).is_some();
+            unify(theirs, ours) || unify(ours, theirs)
+        };
+        near.into_iter().filter(move |(target, theirs)| is_meant(*target) && meets(theirs))
     }
 
     /// The other targets of which an output may need a folder where one of this target's is a file, or the other way round,

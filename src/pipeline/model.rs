@@ -53,7 +53,8 @@ pub enum Edge {
     Axis,
     /// `after:` orders and is not hashed.
     After,
-    /// What the producer makes may turn out to be a path that the consumer names, or to be around or in it.
+    /// What the producer makes may turn out to be a path that the consumer names, or to be around or in it, or to tell who
+    /// else makes a file of the consumer.
     Perhaps,
 }
 
@@ -87,6 +88,8 @@ pub struct Target {
     pub axes: Vec<Axis>,
     /// How many axes leave something out, those of the targets that values are read from included.
     pub narrowness: usize,
+    /// Targets that may come to describe steps of this one, too, by values that are read out of outputs: these come first.
+    pub joined_by: Vec<TargetId>,
     pub inputs: Vec<Input>,
     pub after: Vec<StepsOf>,
     pub outputs: Vec<Output>,

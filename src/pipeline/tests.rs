@@ -398,6 +398,29 @@ fn circles() {
 }
 
 #[test]
+fn who_else_makes_a_file_is_waited_for_where_that_is_no_circle() {
+    let p = good(
+        "version: 1
+targets:
+  by: {rule: command, run: x, output: r/by.lst}
+  a: {rule: command, foreach: {n: [x]}, run: x, output: 'r/{n}.txt'}
+  b: {rule: command, foreach: {n: {from: by, lines: true}}, run: x, output: 'r/{n}.txt'}
+  of_a: {rule: command, foreach: {m: {from: a, lines: true}}, run: x, output: 'r/{n}-{m}.txt'}
+  else: {rule: command, foreach: {m: {from: by, lines: true}}, run: x, output: 'r/{m}.csv'}
+",
+    );
+    let joined_by = |name: &str| -> Vec<&str> {
+        target(&p, name).joined_by.iter().map(|&other| p.targets[other].name.as_str()).collect()
+    };
+    // What is read out of `a` is there only after it.
+    assert_eq!(joined_by("a"), ["b"]);
+    assert_eq!((joined_by("b"), joined_by("of_a")), (vec!["of_a"], vec!["b"]));
+    assert!(joined_by("by").is_empty() && joined_by("else").is_empty());
+    let at = |name: &str| p.order.iter().position(|&id| p.targets[id].name == name);
+    assert!(at("by") < at("a") && at("a") < at("b") && at("a") < at("of_a"));
+}
+
+#[test]
 fn what_is_fine_can_be_looked_at_beside_what_is_not() {
     let loaded = check(&targets("  a: {rule: command, run: x, output: o}\n  b: {rule: command, run: x, output: /o}\n"));
     let faulty: Vec<bool> = loaded.pipeline.unwrap().targets.iter().map(|t| t.faulty).collect();

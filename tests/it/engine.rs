@@ -1,5 +1,6 @@
 //! Corners of the engine: who shares a step, what joins find, what a record stands for.
 
+use crate::support::images::{Format, Image};
 use crate::support::project::Project;
 use crate::support::words::exit;
 
@@ -148,6 +149,72 @@ fn steps_that_meet_on_one_file_while_building_both_fail() {
     let report = project.build_exits(exit::FAILED, &[]);
     assert_eq!(report.failed, 2, "{}", report.listing());
     assert_eq!(project.build_exits(exit::FAILED, &[]).failed, 2);
+}
+
+#[test]
+fn a_step_waits_for_the_list_that_tells_whether_another_target_describes_it() {
+    let project = project(
+        "  list: {rule: command, inputs: [etc/list], run: \"sleep 0.2; cp {in} {out}\", output: r/list}
+  warm: {rule: command, inputs: [etc/warm], run: \"cp {in} {out}\", output: r/warm}
+  pinned: {rule: command, foreach: {n: [a, p]}, run: \"date +%N > {out}\", output: \"r/n/{n}\"}
+  all: {rule: command, foreach: {n: {lines: r/list}}, run: \"date +%N > {out}\", output: \"r/n/{n}\", fresh: always, after: [warm]}
+  other: {rule: command, foreach: {n: {lines: r/list}}, run: \"echo {n} > {out}\", output: \"r/{n}/x\"}
+  odd: {rule: command, foreach: {m: [b, d]}, run: \"echo {m} > {out}\", output: \"r/{m}/x\"}
+",
+    );
+    project.write("etc/list", "a\nc\nd\n");
+    project.write("etc/warm", "");
+    // Two that are none are known to be so before either has run.
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.built), (2, 9), "{}", report.listing());
+    assert!(!project.exists("r/d"));
+    project.write("etc/list", "a\nc\n");
+    project.build(&[]);
+    // What is asked for in each build is, whichever list came first.
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_eq!(
+        plan.matches(
+            "  freshness: always
+"
+        )
+        .count(),
+        2,
+        "{plan}"
+    );
+    let (a, p) = (project.read("r/n/a"), project.read("r/n/p"));
+    assert_eq!(project.build(&[]).built, 2);
+    assert!(project.read("r/n/a") != a && project.read("r/n/p") == p);
+    assert_eq!(project.build(&["--force=all"]).built, 2);
+    // All that is to come before is before.
+    project.edit("cp {in} {out}\", output: r/warm", "false\", output: r/warm");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 2), "{}", report.listing());
+    // A list that cannot be made tells nothing, and holds up nobody.
+    project.edit("sleep 0.2; cp {in} {out}", "false");
+    std::fs::remove_dir_all(project.path("r/n")).unwrap();
+    let report = project.build_exits(exit::FAILED, &["pinned", "all"]);
+    assert!(project.exists("r/n/a") && project.exists("r/n/p"), "{}", report.listing());
+}
+
+#[test]
+fn what_is_described_as_well_by_a_list_that_is_asked_each_time_may_be_asked() {
+    let project = Project::new(
+        "version: 1
+sources: {here: {kind: oci-layout, path: images}}
+targets:
+  pinned: {rule: tags, source: here, foreach: {repo: [team/app]}, output: \"r/{repo}.json\"}
+  all: {rule: tags, source: here, foreach: {repo: {namespace: team}}, output: \"r/{repo}.json\", fresh: digest}
+",
+    );
+    let image =
+        |tag: &str| (format!("team/app:{tag}"), Image::scratch("amd64", "2024-01-01T00:00:00Z").manifest(Format::Oci));
+    project.layout("images", &[image("1")]);
+    project.build(&[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(plan.contains("run?     pinned@repo=team/app  freshness: asked each time (digest)"), "{plan}");
+    project.layout("images", &[image("1"), image("2")]);
+    assert_eq!(project.build(&[]).built, 1);
+    assert!(project.read("r/team/app.json").contains("\"2\""));
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Engine<'_> {
         self.mode == Mode::Look && self.in_doubt(id).is_some()
     }
 
-    pub(super) fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
+    pub(crate) fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
         let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
             Some(parent) => {
                 let row = *self.steps.rows[target].parents.get(row as usize)?;
@@ -69,6 +69,7 @@ impl Engine<'_> {
                 self.may_come_back(id, input) || self.may_come(id, input) || in_folder().is_some_and(is_open)
             }
             Reason::Reordered { .. } => self.may_grow_inputs(id),
+            Reason::NotFresh { .. } => self.ages_perhaps(id),
             cause => cause.is_uncertain(),
         }
     }

@@ -113,6 +113,7 @@ pub(crate) fn engine<'p>(
             direct: Vec::new(),
             ready: Vec::new(),
             withdrawn: BTreeSet::new(),
+            withheld: HashMap::new(),
             to_expand: Vec::new(),
             check_group: Vec::new(),
             problems: Problems::default(),

@@ -47,6 +47,16 @@ impl Engine<'_> {
         let also = self.steps.shared.get(&id).into_iter().flatten();
         also.map(|&(target, _)| self.settings[target]).fold(own, strictest)
     }
+
+    /// Whether a step is asked again only where one that may turn out not to describe it does.
+    pub(crate) fn ages_perhaps(&self, id: StepId) -> bool {
+        let Some(also) = self.steps.shared.get(&id) else { return false };
+        let step = self.steps.step(id);
+        let all = also.iter().copied().chain([(step.target as usize, step.row)]);
+        let sure = all.filter(|&(target, row)| self.row_in_doubt(id, target, row).is_none());
+        let sure = sure.map(|(target, _)| self.settings[target]).reduce(strictest);
+        sure.is_some_and(|sure| sure.fresh != self.settings_of(id).fresh)
+    }
 }
 
 pub(crate) fn strictest(a: Settings, b: Settings) -> Settings {

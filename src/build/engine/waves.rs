@@ -25,9 +25,10 @@ impl Engine<'_> {
     /// Decides all that is ready, wave after wave, until what is left needs to run.
     pub(crate) fn decide_ready(&mut self, listener: &mut dyn Listener) {
         self.after_settling();
-        while !self.ready.is_empty() && !self.stopping {
+        while !(self.stopping || self.ready.is_empty() && self.withdrawn.is_empty()) {
             let ready = self.take_ready();
             let ready = self.name_files(ready);
+            let ready = self.withhold(ready);
             self.eyes.blink();
             self.look_at_files(&ready);
             let verdicts: Vec<Option<Box<Verdict>>> = if ready.len() < PARALLEL_FROM {

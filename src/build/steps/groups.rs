@@ -31,6 +31,9 @@ impl Engine<'_> {
                 self.need_group_set(of, &[]);
                 self.readers[of].push(target);
             }
+            for &other in &this.joined_by {
+                self.need_lists_of(other);
+            }
         }
         // Pushed consumers first; expansion goes producers first.
         let order: HashMap<TargetId, usize> = self.pipeline.order.iter().enumerate().map(|(i, &t)| (t, i)).collect();
@@ -41,7 +44,7 @@ impl Engine<'_> {
     }
 
     /// A group of a target closes with a group of the target that it is read out of: that one is needed too.
-    fn need_group_set(&mut self, target: TargetId, on: &[usize]) {
+    pub(super) fn need_group_set(&mut self, target: TargetId, on: &[usize]) {
         self.steps.group_set(target, on);
         if let Some(parent) = parent_of(&self.pipeline.targets[target]) {
             let (_, inherited) = self.inherited(target, on);
@@ -50,7 +53,7 @@ impl Engine<'_> {
     }
 
     /// Which of these bindings come along from the parent, by their places, and the bindings that they are there.
-    fn inherited(&self, target: TargetId, on: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    pub(super) fn inherited(&self, target: TargetId, on: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let target = &self.pipeline.targets[target];
         let of_parent = |(place, &b): (usize, &usize)| {
             let binding = &target.bindings[b];
@@ -156,6 +159,9 @@ impl Engine<'_> {
                 continue;
             }
             self.steps.wake_group(group, &mut self.ready);
+            if !self.withheld.is_empty() {
+                self.withdrawn.extend(self.withheld.remove(&group).into_iter().flatten());
+            }
             for closes in std::mem::take(&mut self.steps.groups[group as usize].closes) {
                 self.close_group(closes, group);
                 self.check_group.push(closes);
