@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::backwards;
-use super::model::{AxisKind, Binding, Output, Pattern, Read, Target, TargetId};
+use super::model::{AxisKind, Binding, Output, Pattern, Read, Target, TargetId, is_read_out_of};
 use super::pattern::{below, end_backwards, literal, start};
 use super::values;
 
-/// So many targets are waited for that may make the files of another, too: of more, it is seen only once their steps are there.
+/// So many outputs are tried that may be files of another target, too: of more, it is seen only once their steps are there.
 const MOST_MEETING: usize = 100;
 
 /// The outputs of all targets, by the text before their first binding, and by that behind their last one, read backwards.
@@ -123,34 +123,32 @@ impl<'a> Makers<'a> {
 
     /// The other targets of which an output may be one file with one of this target's, as far as their patterns tell.
     pub fn meeting(&self, target: TargetId) -> Vec<TargetId> {
-        others(target, self.targets[target].outputs.iter().flat_map(|ours| self.met_by(ours, |_| true)))
+        let ours = self.targets[target].outputs.iter();
+        others(target, ours.flat_map(|ours| self.near(ours).filter(|(_, theirs)| may_meet(ours, theirs))))
     }
 
-    /// For each target that has such, those of [`Makers::meeting`] whose values are read out of outputs.
+    /// For each target that has such, those of [`Makers::meeting`] whose values are read out of outputs, but not out of its
+    /// own, nor its own out of theirs: of the first that come into question.
     pub fn meeting_later(&self) -> Vec<(TargetId, Vec<TargetId>)> {
-        let is_read_out = |target: TargetId| self.targets[target].parents().next().is_some();
         let all = (0..self.targets.len()).filter(|_| !self.read_out.is_empty()).map(|target| {
-            let is_meant = |other: TargetId| other != target && is_read_out(other);
-            let met = self.targets[target].outputs.iter().flat_map(|ours| self.met_by(ours, is_meant));
-            (target, others(target, met.take(MOST_MEETING)))
+            let is_read_out =
+                |&(other, _): &Candidate| other != target && self.targets[other].parents().next().is_some();
+            let met = self.targets[target].outputs.iter().flat_map(|ours| {
+                let near = self.near(ours).filter(is_read_out).take(MOST_MEETING);
+                near.filter(|&(other, _)| !is_read_out_of(self.targets, other, target))
+                    .filter(|&(other, _)| !is_read_out_of(self.targets, target, other))
+                    .filter(|(_, theirs)| may_meet(ours, theirs))
+            });
+            (target, others(target, met))
         });
         all.filter(|(_, others)| !others.is_empty()).collect()
     }
 
-    /// The outputs of such targets that may be one file with this one.
-    fn met_by<'o, F: Fn(TargetId) -> bool + 'o>(
-        &self,
-        ours: &'o Output,
-        is_meant: F,
-    ) -> impl Iterator<Item = Candidate<'a>> + use<'a, 'o, F> {
+    /// The outputs that begin and end so that they may be one file with this one.
+    fn near(&self, ours: &Output) -> impl Iterator<Item = Candidate<'a>> {
         let (start, end) = (start(&ours.pattern), end_backwards(&ours.pattern));
         let longer = longer(&self.outputs, &start).flat_map(|ends| longer(ends, &end)).flatten().copied();
-        let near: Vec<Candidate> = longer.chain(self.candidates(&ours.pattern)).collect();
-        let meets = move |theirs: &Output| {
-            let unify = |one: &Output, other: &Output| backwards::unify(&one.pattern, &other.pattern).is_some();
-            unify(theirs, ours) || unify(ours, theirs)
-        };
-        near.into_iter().filter(move |(target, theirs)| is_meant(*target) && meets(theirs))
+        longer.chain(self.candidates(&ours.pattern)).collect::<Vec<_>>().into_iter()
     }
 
     /// The other targets of which an output may need a folder where one of this target's is a file, or the other way round,
@@ -203,6 +201,11 @@ fn longer<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item
     map.range::<str, _>((Bound::Included(text), Bound::Unbounded))
         .take_while(move |(key, _)| key.starts_with(text))
         .map(|(_, value)| value)
+}
+
+/// Whether two outputs may be one file, as far as their patterns tell.
+fn may_meet(one: &Output, other: &Output) -> bool {
+    backwards::unify(&one.pattern, &other.pattern).is_some() || backwards::unify(&other.pattern, &one.pattern).is_some()
 }
 
 /// Whether a path may lie below a file: also where it has a value that goes through it and beyond.

@@ -120,6 +120,11 @@ impl Target {
     }
 }
 
+/// Whether the values of a target, or those that they come with, are read out of steps of another.
+pub fn is_read_out_of(targets: &[Target], target: TargetId, of: TargetId) -> bool {
+    targets[target].parents().any(|parent| parent == of || is_read_out_of(targets, parent, of))
+}
+
 /// A name that a target's steps are parametrised by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

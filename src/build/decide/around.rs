@@ -3,7 +3,7 @@
 use crate::build::engine::Engine;
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
-use crate::pipeline::model::{Meets, TargetId};
+use crate::pipeline::model::{Meets, TargetId, is_read_out_of};
 use crate::pipeline::pattern;
 
 type Values = Vec<(usize, String)>;
@@ -31,18 +31,13 @@ impl Engine<'_> {
     pub(super) fn tells_what_is_named(&self, id: StepId, list: StepId) -> bool {
         let list = self.steps.step(list).target as usize;
         let mut others = self.steps.target(id).inputs.iter().flat_map(|input| &input.others);
-        others.any(|other| self.hangs_on(other.target, list))
+        others.any(|other| is_read_out_of(&self.pipeline.targets, other.target, list))
     }
 
     /// Whether it is still to be seen what a path is that a step names.
     pub(crate) fn waits_for_names(&self, id: StepId) -> bool {
         let is_open = |list| self.steps.is_open(list) && self.tells_what_is_named(id, list);
         self.steps.slots_of(id).iter().any(|slot| matches!(slot.wait, Wait::Step(list) if is_open(list)))
-    }
-
-    /// Whether the values of a target, or those that they come with, are read out of steps of another.
-    fn hangs_on(&self, target: TargetId, list: TargetId) -> bool {
-        self.pipeline.targets[target].parents().any(|parent| parent == list || self.hangs_on(parent, list))
     }
 
     /// A step of this kind that is made before it is seen whether a target has a step of these values.
