@@ -256,16 +256,16 @@ fn what_stands_in_line_when_its_input_fails_late_is_not_made_without_it() {
         "  l: {{rule: command, inputs: [etc/l], run: \"cp {{in}} {{out}}\", output: r/l}}
   m: {{rule: command, inputs: [etc/m], timeout: 30s, run: \"{}; cp {{in}} {{out}}\", output: r/m}}
   p: {{rule: command, foreach: {{n: {{lines: r/l}}}}, run: \"echo {{n}} > {{out}}\", output: \"r/p/{{n}}\"}}
-  q: {{rule: command, foreach: {{n: {{lines: r/m}}}}, run: \"echo {{n}} > {{out}}\", output: \"r/p/{{n}}\"}}
+  q: {{rule: command, foreach: {{n: {{lines: r/m}}}}, run: \"echo {{n}} > {{out}}\", output: \"r/p/{{n}}/x\"}}
   sum: {{rule: command, foreach: {{k: [1, 2, 3]}}, inputs: [p], timeout: 30s, run: \"touch begun; {}; cat {{in}} > {{out}}\", output: \"r/sum/{{k}}\"}}
   top: {{rule: command, inputs: [sum], run: \"cat {{in}} > {{out}}\", output: r/top}}
   some: {{rule: command, inputs: [{{target: p, partial: true}}], run: \"cat {{in}} > {{out}}\", output: r/some}}
 ",
         wait("begun"),
-        wait("r/p/d"),
+        wait("r/p/d/x"),
     ));
     project.write("etc/l", "a\nc\n");
-    project.write("etc/m", "a/b\nd\n");
+    project.write("etc/m", "a\nd\n");
     let report = project.build_exits(exit::FAILED, &["-j2"]);
     assert_eq!((report.failed, report.blocked), (2, 4), "{}", report.listing());
     // The first had begun, and read both; of the others, what may do without it did.

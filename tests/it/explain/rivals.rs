@@ -327,20 +327,20 @@ targets:
   l: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
   m: {rule: command, inputs: [etc/m], timeout: 60s, run: \"until test -e r/sum; do sleep 0.01; done; cp {in} {out}\", output: r/m}
   p1: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo 1 > {out}\", output: \"r/p/{n}\"}
-  p2: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo 2 > {out}\", output: \"r/p/{n}\"}
+  p2: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo 2 > {out}\", output: \"r/p/{n}/b\"}
   r1: {rule: command, foreach: {n: {lines: r/l}}, inputs: [p1], run: \"cp {in} {out}\", output: \"r/r1/{n}.txt\"}
   sum: {rule: command, inputs: [r1], run: \"cat {in} > {out}\", output: r/sum}
 ",
     );
     project.write("etc/l", "a\nc\n");
-    project.write("etc/m", "a/b\nd\n");
+    project.write("etc/m", "a\nd\n");
     let run = project.run(&["build"]).exits(exit::FAILED).says("it was made before that was known");
     assert!(run.stderr.contains("built 5, up to date 0, failed 2, blocked 2 "), "{run}");
     let clash = "a file where another step needs a folder: r/p/a/b, r/p/a (the other is ";
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     let told = [
-        &*format!("failed   p1@n=a  {clash}p2@n=a/b)\n"),
-        &format!("failed   p2@n=a/b  {clash}p1@n=a)\n"),
+        &*format!("failed   p1@n=a  {clash}p2@n=a)\n"),
+        &format!("failed   p2@n=a  {clash}p1@n=a)\n"),
         "blocked  r1@n=a  p1@n=a\n",
         "0 to run, 5 up to date, 0 absent, 4 cannot be made\n",
     ];
@@ -348,7 +348,7 @@ targets:
     let report = project.build_exits(exit::FAILED, &[]);
     assert_eq!((report.up_to_date, report.failed, report.blocked), (5, 2, 2), "{}", report.listing());
     // By itself, each is told as it is among all.
-    for (step, word) in [("p1@n=a", "failed"), ("p2@n=a/b", "failed"), ("r1@n=a", "blocked"), ("sum", "blocked")] {
+    for (step, word) in [("p1@n=a", "failed"), ("p2@n=a", "failed"), ("r1@n=a", "blocked"), ("sum", "blocked")] {
         assert_says(&project.explain(step), &[&format!("{step}: {word}\n")]);
     }
 }
