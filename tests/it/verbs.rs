@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::images::{Format, Manifest};
 use crate::support::project::{Project, Running};
+use crate::support::registry::Registry;
 use crate::support::words::exit;
 use crate::support::{sample, stock};
 

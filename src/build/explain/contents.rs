@@ -67,7 +67,7 @@ impl Engine<'_> {
     }
 
     /// The blob whose digest begins so.
-    fn stored(&self, start: [u8; 8]) -> Option<Sha256> {
+    pub(crate) fn stored(&self, start: [u8; 8]) -> Option<Sha256> {
         let all = self.stored.get_or_init(|| {
             let mut all = self.blobs.digests().unwrap_or_default();
             all.sort_unstable_by_key(|digest| digest.0);

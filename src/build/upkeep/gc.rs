@@ -1,8 +1,9 @@
 //! What `gc` does: finds out what of store and state nothing needs, and frees it.
 //!
-//! Needed are the answers of all records, whatever is named by digest in what is needed (a tag list names manifests,
-//! these name configs), and the outputs of the actions that are kept. What a digest is found in is not understood here:
-//! any 64 hex digits that are the name of a blob count, so that rather too much is kept than too little.
+//! Needed are the answers of all records and the digests that their values came with, whatever is named by digest in what
+//! is needed (a tag list names manifests, these name configs), and the outputs of the actions that are kept. What a digest
+//! is found in is not understood here: any 64 hex digits that are the name of a blob count, so that rather too much is kept
+//! than too little.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -135,16 +136,21 @@ fn forget(session: &Session, paths: &HashSet<String>, actions: Vec<Digest>) -> R
 /// The digests that are needed for themselves.
 fn roots(engine: &Engine<'_>, blobs: &Blobs, forgotten: &HashSet<String>) -> Vec<Sha256> {
     let mut roots: Vec<Sha256> = engine.steps.fingerprints.clone();
-    let kept = engine.state.step_ids().filter(|&id| !forgotten.contains(engine.state.path(id)));
-    roots.extend(kept.filter_map(|id| engine.state.step_at(id)?.answer));
     digests(&blobs.index(), &mut |digest| roots.push(digest));
-    for id in 0..u32::try_from(engine.steps.len()).unwrap_or(u32::MAX) {
-        let by_source = engine.reads_a_source(engine.steps.step(id).target as usize);
-        let foreign = |digest: &Sha256| !blobs.contains(digest);
-        let bound = engine.steps.bound(id);
+    let mut by_source: HashMap<Digest, bool> = HashMap::new();
+    for id in engine.state.step_ids().filter(|&id| !forgotten.contains(engine.state.path(id))) {
+        let Some(record) = engine.state.step_at(id) else { continue };
+        // The digest that came with a value, by its start: of a step that is not told now, nothing else has it.
+        let came = record.parts.iter().filter_map(|part| engine.stored(part.value));
+        let before = roots.len();
+        roots.extend(came.chain(record.answer));
+        let mut reads_a_source = || {
+            let reads = || engine.template_of(&record).is_some_and(|then| then.source.is_some());
+            *by_source.entry(record.template).or_insert_with(reads)
+        };
         // An id of another kind than the source's: only the output tells what was fetched for it.
-        if by_source && bound.iter().filter_map(|b| engine.steps.fingerprint(b)).any(foreign) {
-            search(&engine.pipeline.root.join(engine.path(id, 0)), &mut |digest| roots.push(digest));
+        if roots.len() == before && reads_a_source() {
+            search(&engine.pipeline.root.join(engine.state.path(id)), &mut |digest| roots.push(digest));
         }
     }
     roots

@@ -111,3 +111,54 @@ fn a_store_that_was_named_is_only_cleaned_by_age() {
     project.run(&["gc", "--store", "shared", "--older-than", "30d"]).exits(exit::DONE);
     assert!(foreign.exists());
 }
+
+#[test]
+fn gc_keeps_what_the_record_of_an_output_that_is_there_needs_also_where_no_step_makes_it_now() {
+    let registry = Registry::start();
+    registry.push("a:1", &stock::nginx_index("1", ""));
+    registry.push("a:2", &stock::busybox().manifest(Format::Oci));
+    let pipeline = format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\"}}}}
+targets:
+  tags: {{rule: tags, source: ours, repo: a, fresh: digest, output: tags.json}}
+  one: {{rule: layers, source: ours, repo: a, foreach: {{tag: {{from: tags, select: all}}}}, platform: all, output: \"l/{{tag}}/{{platform}}.json\"}}
+",
+        registry.url()
+    );
+    let project = Project::new(&pipeline);
+    project.build(&[]);
+    let told = project.explain("l/1/linux/amd64.json");
+    assert!(told.contains(" (the index)\n") && told.contains(" (its config)\n"), "{told}");
+    // The tag may come back, as long as its list is asked in each build; for another pipeline file, no step makes any of it.
+    project.edit("rule: tags, ", "rule: tags, omit: ['1'], ");
+    project.build(&[]);
+    let clean = project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+    assert!(
+        clean.stdout.contains("keep    what one may make") && clean.stdout.contains("0 outputs removed"),
+        "{clean}"
+    );
+    let other = "version: 1\ntargets: {o: {rule: command, run: \"echo > {out}\", output: o.txt}}\n";
+    project.write("other.yaml", other);
+    for arguments in [&["gc"][..], &["gc", "-f", "other.yaml"]] {
+        project.run(arguments).exits(exit::DONE);
+    }
+    project.edit("omit: ['1'], ", "");
+    project.build(&[]);
+    let read = |told: &str| -> Vec<String> {
+        told.lines().filter(|line| line.starts_with("  read ")).map(str::to_owned).collect()
+    };
+    assert_eq!(read(&project.explain("l/1/linux/amd64.json")), read(&told));
+    fs::remove_dir_all(project.path("l")).expect("removed");
+    let mark = registry.mark();
+    project.build(&[]);
+    let fetched: Vec<_> = registry.requests_since(mark).into_iter().filter(|request| request.fetches()).collect();
+    assert!(fetched.is_empty(), "{fetched:?}");
+    // Once the files are gone, and no step makes them, nothing of theirs is needed.
+    project.edit("rule: tags, ", "rule: tags, omit: ['1'], ");
+    project.build(&[]);
+    let before = blobs(&project).len();
+    project.run(&["clean", "--orphans", "--offline", "--yes"]).exits(exit::DONE);
+    project.run(&["gc"]).exits(exit::DONE);
+    assert!(blobs(&project).len() < before);
+}
