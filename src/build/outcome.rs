@@ -167,8 +167,10 @@ pub struct Deferred {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulls {
     pub source: String,
-    /// At least.
+    /// At least: what is sure to be asked for by its digest, and is not in the store.
     pub needed: usize,
+    /// With what is only likely: where a tag or another step decides it.
+    pub likely: usize,
     /// What its budget has for them, where it has one.
     pub forecast: Option<Forecast>,
     /// What it said when it was asked last, unless that is over.

@@ -175,6 +175,11 @@ impl Reason {
         matches!(self, Self::NotFresh { .. } | Self::Refreshed)
     }
 
+    /// It tells that something moved of what decides what a step makes, as far as that is known before a build.
+    pub(super) fn is_known_to_have_moved(&self) -> bool {
+        self.place().0 == 0
+    }
+
     /// Its place among the causes of a step, which is the same before a build and after it: what moved, as far as that is
     /// known before, then what is seen only while building, then what came of asking, then why it was asked or tried.
     pub(super) fn place(&self) -> (u8, &str) {

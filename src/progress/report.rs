@@ -152,12 +152,14 @@ struct Pulls<'a> {
     source: &'a str,
     /// At least.
     needed: usize,
+    /// With what hangs on what a tag turns out to be, or on other steps.
+    likely: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<String>,
     /// How many can be made at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<usize>,
-    /// When the last one could be made, in UTC.
+    /// When the last of those that are likely could be made, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +173,7 @@ struct Told<'a> {
     /// In UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
-    /// When the last pull could be made if that holds, in UTC.
+    /// When the last of those pulls could be made if that holds, in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
 }
@@ -180,10 +182,11 @@ fn pulls(p: &outcome::Pulls) -> Pulls<'_> {
     Pulls {
         source: &p.source,
         needed: p.needed,
+        likely: p.likely,
         budget: p.forecast.map(|f| f.allowance.to_string()),
         left: p.forecast.map(|f| f.left),
         done: p.forecast.map(|f| time(f.done)),
-        told: p.told.as_ref().map(|t| Told { why: &t.why, until: t.until.map(time), done: t.done(p.needed).map(time) }),
+        told: p.told.as_ref().map(|t| Told { why: &t.why, until: t.until.map(time), done: t.done(p.likely).map(time) }),
     }
 }
 

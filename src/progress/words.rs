@@ -87,21 +87,26 @@ fn steps(n: usize) -> String {
 
 /// What a build will have to fetch of a source, and when it would be done.
 pub fn pulls(p: &Pulls) -> String {
-    let mut text = format!("{} or more of {}", p.needed, escape::line(&p.source));
+    let likely = if p.likely > p.needed { format!(", most likely {} or more,", p.likely) } else { String::new() };
+    let mut text = format!("{} or more{likely} of {}", p.needed, escape::line(&p.source));
+    let done = match p.likely {
+        0 => "one more".to_owned(),
+        n if n == p.needed => "done".to_owned(),
+        _ => "most likely done".to_owned(),
+    };
     if let Some(f) = &p.forecast {
         // Writing to a String cannot fail.
         let are = if f.left == 1 { "is" } else { "are" };
         let _ = write!(text, "; {} of its budget of {} {are} left", f.left, f.allowance);
-        if p.needed.max(1) > f.left {
-            let done = if p.needed == 0 { "one more" } else { "done" };
+        if p.likely.max(1) > f.left {
             let _ = write!(text, "; {done} at {} at the soonest", moment(f.done));
         }
     }
     if let Some(told) = &p.told {
         let _ = write!(text, "; the last build that heard of it was told: {}", escape::line(&told.why));
-        let _ = match told.until.zip(told.done(p.needed)) {
-            Some((until, done)) => {
-                write!(text, ", until {}; if that holds, done at {} at the soonest", moment(until), moment(done))
+        let _ = match told.until.zip(told.done(p.likely)) {
+            Some((until, at)) => {
+                write!(text, ", until {}; if that holds, {done} at {} at the soonest", moment(until), moment(at))
             }
             None => write!(text, ", not until when"),
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::registry::{Allowance, Budget, Deferral};
 use crate::rules::{Failure, Pull};
+use crate::store::Sha256;
 
 use super::results::End;
 use super::{Engine, Mode};
@@ -51,10 +52,17 @@ struct Needed {
     budget: Arc<Budget>,
     /// How much may be fetched at once; `None`: there is no budget.
     left: Option<usize>,
-    /// Each thing, and its place in the order in which they are fetched.
-    things: HashMap<String, usize>,
+    things: HashMap<String, Thing>,
     /// The steps that what is left would do for, if they came first.
     served: Vec<StepId>,
+}
+
+#[derive(Debug)]
+struct Thing {
+    /// In the order in which they are fetched.
+    place: usize,
+    /// Some step is sure to ask for it; otherwise that is only likely.
+    is_sure: bool,
 }
 
 impl Deferrals {
@@ -85,8 +93,9 @@ impl Deferrals {
     pub(crate) fn pulls(&self, told: &HashMap<String, Told>) -> Vec<Pulls> {
         let pulls = |needed: &Needed| Pulls {
             source: needed.budget.name().to_owned(),
-            needed: needed.things.len(),
-            // Where none is sure to be needed, when there is one more.
+            needed: needed.things.values().filter(|thing| thing.is_sure).count(),
+            likely: needed.things.len(),
+            // Where none is likely to be needed, when there is one more.
             forecast: needed.budget.forecast(needed.things.len().max(1)),
             told: told.get(needed.budget.name()).cloned(),
         };
@@ -218,7 +227,7 @@ impl Engine<'_> {
                 Some(answer) => Some(answer),
                 // What was absent most likely still is, and costs nothing.
                 None if self.was_absent(id) && only_asks() => return None,
-                None => run.record.answer,
+                None => run.record.answer.or_else(|| self.answered_elsewhere(id, run)),
             },
             Work::Make(None) => run.record.answer,
             Work::Make(answer) => answer,
@@ -234,15 +243,21 @@ impl Engine<'_> {
             Some(pull) => pull.budget.clone(),
             None => otherwise().filter(is_spent)?.budget,
         };
+        // What its source answers may be in the store, or be that there is none.
+        let is_sure = run.work != Work::Ask
+            && pull.as_ref().is_some_and(|pull| pull.is_sure)
+            && !self.may_not_run(id, &run.reasons)
+            && self.blocked_as_before(id, Some(&run.reasons)).is_none();
         let needed = self.deferrals.needed.entry(budget.name().to_owned()).or_insert_with(|| {
             let left = budget.forecast(0).map(|forecast| forecast.left);
             Needed { budget, left, things: HashMap::new(), served: Vec::new() }
         });
         let pull = pull?;
-        let next = needed.things.len();
-        let place = *needed.things.entry(pull.what).or_insert(next);
+        let next = Thing { place: needed.things.len(), is_sure };
+        let thing = needed.things.entry(pull.what).or_insert(next);
+        thing.is_sure |= is_sure;
         let left = needed.left?;
-        if place < left {
+        if thing.place < left {
             needed.served.push(id);
             return None;
         }
@@ -250,10 +265,17 @@ impl Engine<'_> {
         let forecast = needed.budget.forecast(left + 1)?;
         let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
         let (name, until) = (needed.budget.name(), time_to_come(forecast.done));
-        // What its source answers may be in the store, or be that there is none; of what is left, others may have less.
-        let perhaps = left > 0 || !pull.is_sure || run.work == Work::Ask;
+        // Of what is left, others may have less.
+        let perhaps = left > 0 || !is_sure;
         let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);
         Some(PutOff { why, perhaps })
+    }
+
+    /// What its source answered a step at another address, where nothing else moved of what it asks.
+    fn answered_elsewhere(&self, id: StepId, run: &Run) -> Option<Sha256> {
+        let is_source = |cause: &Reason| matches!(cause, Reason::ChangedQuestion { what, .. } if what == "source");
+        let asks_the_same = run.reasons.iter().all(|cause| is_source(cause) || !cause.is_known_to_have_moved());
+        asks_the_same.then(|| self.record_of(id)?.answer)?
     }
 
     /// Whether a step needs something of a source that has a budget (only where nothing is run).

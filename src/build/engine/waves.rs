@@ -160,7 +160,6 @@ impl Engine<'_> {
                     return self.settle_told(id, Status::Failed, listener);
                 }
                 if let Some(PutOff { why, perhaps }) = self.puts_off(id, &run) {
-                    let perhaps = perhaps || self.in_doubt(id).is_some();
                     self.account(id, Status::Deferred, Some(run.reasons), Some(why), None);
                     self.mark_perhaps(id, perhaps);
                     return self.settle_told(id, Status::Deferred, listener);

@@ -97,7 +97,13 @@ fn whom_a_budget_reaches_that_does_not_reach_all_is_not_told_for_certain() {
         &plan,
         &["run?     one@tag=1  first build", "deferred? one@tag=2  ", "does not reach so far now; build again at "],
     );
-    assert_says(&plan, &["pulls    2 or more of ", "1 to run, 0 up to date, 0 absent, 1 that may run, 2 deferred"]);
+    assert_says(
+        &plan,
+        &[
+            "pulls    0 or more, most likely 2 or more, of ",
+            "1 to run, 0 up to date, 0 absent, 1 that may run, 2 deferred",
+        ],
+    );
     // Whoever asks for one step is told so, too, and that by itself it is reached.
     for asked in ["one", "one@tag=1"] {
         assert_says(&project.explain(asked), &["one@tag=1: missing\n", "a build   may ask its source"]);
@@ -166,7 +172,14 @@ fn a_moved_tag_that_the_budget_did_not_reach_is_told_until_it_is_made_and_so_is_
     };
     let again = again_at(&put_off());
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_says(&plan, &["deferred? one@tag=1  http", "deferred? copy@tag=1  one@tag=1", "pulls    1 or more of "]);
+    assert_says(
+        &plan,
+        &[
+            "deferred? one@tag=1  http",
+            "deferred? copy@tag=1  one@tag=1",
+            "pulls    0 or more, most likely 1 or more, of ",
+        ],
+    );
     let told = "(deferred when it was last tried; its source told that try: changed answer: from ";
     assert_says(&plan, &["(freshness: asked each time (digest))", told, &moved]);
     let explained = project.explain("one@tag=1");
@@ -190,13 +203,18 @@ fn a_moved_tag_that_the_budget_did_not_reach_is_told_until_it_is_made_and_so_is_
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert_says(
         &plan,
-        &["deferred? one@tag=1  http", "it had been put off before that", &moved, "pulls    1 or more of "],
+        &[
+            "deferred? one@tag=1  http",
+            "it had been put off before that",
+            &moved,
+            "pulls    0 or more, most likely 1 or more, of ",
+        ],
     );
     put_off();
     // Where there is more again, it runs, and what it was told stays told.
     project.edit("budget: 1/1h", "budget: 2/1h");
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_says(&plan, &["run      one@tag=1  ", told, &moved, "pulls    1 or more of "]);
+    assert_says(&plan, &["run      one@tag=1  ", told, &moved, "pulls    0 or more, most likely 1 or more, of "]);
     project.build(&[]).assert_only(&["one@tag=1", "copy@tag=1"]);
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert!(!plan.contains("deferred") && !plan.contains("changed answer"), "{plan}");
@@ -214,11 +232,81 @@ fn what_the_store_has_by_now_of_a_moved_tag_that_was_put_off_is_put_off_no_more(
     ["1", "2"].iter().for_each(|n| registry.push(&format!("a:{n}"), &image("2")));
     project.build_exits(exit::DEFERRED, &[]);
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_says(&plan, &["deferred? one@tag=1  http", "deferred? one@tag=2  http", "pulls    1 or more of "]);
+    assert_says(
+        &plan,
+        &["deferred? one@tag=1  http", "deferred? one@tag=2  http", "pulls    0 or more, most likely 1 or more, of "],
+    );
     project.edit("budget: 1/1h", "budget: 2/1h");
     project.build(&["one@tag=1"]);
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert_says(&plan, &["run      one@tag=2  freshness: asked each time (digest) (deferred when it was last tried; "]);
     assert!(!plan.contains("deferred?"), "{plan}");
+    project.build(&["one"]);
+}
+
+#[test]
+fn a_source_at_another_address_is_not_told_to_need_pulls_of_what_is_in_the_store_and_puts_nothing_off() {
+    let (former, now) = (Registry::start(), Registry::start());
+    for (n, registry) in ["1", "2"].iter().flat_map(|n| [(n, &former), (n, &now)]) {
+        registry.push(&format!("a:{n}"), &stock::busybox().env("N", n).manifest(Format::Oci));
+    }
+    let project = project(&former, "'1', '2'");
+    project.edit("budget: 1/1h", "budget: 2/1h");
+    project.build(&[]);
+    project.edit(&former.url(), &now.url());
+    project.edit("budget: 2/1h", "budget: 1/1h");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["run      one@tag=1  changed question: source, ", "run      one@tag=2  changed question: source, "],
+    );
+    assert!(!plan.contains("deferred") && !plan.contains("pulls "), "{plan}");
+    // Where nothing is left either; that a tag is another one there may put it off.
+    let ledger = format!("{} {}\n", jiff::Timestamp::now().as_millisecond(), now.url());
+    project.write(".layermill/budget", ledger);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      one@tag=1  ", &format!("pulls    0 or more of {}; 0 of its budget ", now.url())]);
+    assert!(!plan.contains("deferred"), "{plan}");
+    assert_says(&project.explain("one@tag=2"), &["one@tag=2: stale\n"]);
+    project.build(&[]).assert_nothing_done();
+    // Another tag may be anything.
+    project.edit("foreach: {tag: ['1', '2']}, output: \"l/{tag}.json\"", "tag: '2', output: l/1.json");
+    project.edit(&now.url(), &former.url());
+    project.write(".layermill/budget", format!("{} {}\n", jiff::Timestamp::now().as_millisecond(), former.url()));
+    let plan = project.run(&["plan", "one"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["deferred? one  ", "pulls    0 or more, most likely 1 or more, of "]);
+}
+
+#[test]
+fn a_pull_that_hangs_on_what_is_asked_first_is_told_as_likely_and_a_step_that_takes_it_as_perhaps_put_off() {
+    let registry = Registry::start();
+    let image = |n: &str| stock::busybox().env("N", n).manifest(Format::Oci);
+    ["1", "2"].iter().for_each(|n| registry.push(&format!("a:{n}"), &image(n)));
+    let project = project(&registry, "'1', '2'");
+    let list = "  tags: {rule: tags, source: ours, repo: a, fresh: digest, output: tags.json}\n  one: ";
+    project.edit("  one: ", list);
+    project.edit(
+        "repo: a, foreach: {tag: ['1', '2']}, output: \"l",
+        "repo: a, foreach: {tag: {from: tags, select: all}}, output: \"l",
+    );
+    project.edit("budget: 1/1h", "budget: 2/1h");
+    project.build(&["one"]);
+    let digest = image("2").digest().to_owned();
+    project.remove("l/2.json");
+    project.remove(&format!(".layermill/store/blobs/sha256/{}", &digest["sha256:".len()..]));
+    let plan = project.run(&["plan", "one"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["deferred? one@tag=2  ", "pulls    0 or more, most likely 1 or more, of ", "; most likely done at "],
+    );
+    let json = project.run(&["plan", "one", "--format", "json"]).exits(exit::DONE).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["pulls"][0]["needed"], &json["pulls"][0]["likely"]), (&0.into(), &1.into()), "{json}");
+    // By what the list says, it is sure.
+    project.edit("fresh: digest, ", "");
+    let plan = project.run(&["plan", "one"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["deferred one@tag=2  ", "pulls    1 or more of "]);
+    project.edit("rule: tags, ", "rule: tags, fresh: digest, ");
+    registry.delete("a", &image("2"));
     project.build(&["one"]);
 }
