@@ -26,9 +26,14 @@ impl Engine<'_> {
     pub(crate) fn tell_untold(&mut self, listener: &mut dyn Listener) {
         for id in std::mem::take(&mut self.untold) {
             self.keep_failure(id, None, false);
-            if let Some(account) = self.accounts.get(&id) {
-                listener.hear(&Event::Finished { id, account });
-            }
+            self.tell(id, listener);
+        }
+    }
+
+    /// Tells how a step came out. Of a group, what it names tells that, but for a failure of its own.
+    fn tell(&self, id: StepId, listener: &mut dyn Listener) {
+        if let Some(account) = self.accounts.get(&id).filter(|a| a.status == Status::Failed || !self.is_group(id)) {
+            listener.hear(&Event::Finished { id, account });
         }
     }
 
@@ -87,9 +92,7 @@ impl Engine<'_> {
     }
 
     pub(crate) fn settle_told(&mut self, id: StepId, status: Status, listener: &mut dyn Listener) {
-        if let Some(account) = self.accounts.get(&id) {
-            listener.hear(&Event::Finished { id, account });
-        }
+        self.tell(id, listener);
         self.finish(id, status);
     }
 

@@ -381,6 +381,28 @@ targets:
 }
 
 #[test]
+fn a_group_that_is_held_up_is_told_by_explain_alone_and_by_what_it_names() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, run: \"echo > {out}\", output: a.txt}
+  b: {rule: command, inputs: [gone.txt], run: \"cp {in} {out}\", output: b.txt}
+  all: {inputs: [a, b]}
+",
+    );
+    assert_says(&project.explain("all"), &["all: blocked\n", "blocked by b\n"]);
+    for asked in [&[][..], &["all"]] {
+        let build = project.run(&[&["build", "-v", "--events", "events"], asked].concat()).exits(exit::FAILED);
+        assert!(!build.stderr.contains("all") && build.stderr.contains("failed 1 "), "{build}");
+        assert!(!project.read("events").contains("\"all\""), "{}", project.read("events"));
+        for verb in ["plan", "status"] {
+            let told = project.run(&[&[verb, "-v"], asked].concat()).exits(exit::DONE).stdout;
+            assert!(told.contains("b ") && !told.contains("all"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_step_of_two_targets_failed_by_whichever_name_it_was_tried() {
     let project = Project::new(
         "version: 1
