@@ -183,8 +183,8 @@ impl Engine<'_> {
     /// to be reached.
     pub(super) fn keep_failure(&mut self, id: StepId, run: Option<&Run>, unheard: bool) {
         let Some(account) = self.accounts.get(&id).filter(|_| self.mode == Mode::Build) else { return };
-        // That another step makes its file, too, is no attempt of its own.
-        if self.clashes.contains_key(&id) {
+        // That it cannot be, or that another step makes its file, too, is no attempt of its own.
+        if self.clashes.contains_key(&id) || self.steps.is_refused(id) {
             return;
         }
         // What waits for others has nothing of its own to tell.

@@ -76,7 +76,7 @@ pub struct Steps<'p> {
     pub files: Vec<PathId>,
     /// Steps that more than one target describes: the targets after the first, with the row there.
     pub shared: HashMap<StepId, Vec<(TargetId, u32)>>,
-    /// Steps that cannot be, by their targets: they make no paths by which they would be found.
+    /// Steps that cannot be, by their targets, in the order of their numbers.
     pub refused: HashMap<TargetId, Vec<StepId>>,
     /// Rows that could not be read, in place of the steps that would have come of them.
     pub(super) misread: Misread,
@@ -181,7 +181,7 @@ impl<'p> Steps<'p> {
         &self.slots_of(id)[..self.target(id).inputs.len()]
     }
 
-    /// The paths of a step's outputs; none where they were refused.
+    /// The paths of a step's outputs; none where these themselves were refused.
     pub fn outputs(&self, id: StepId) -> &[PathId] {
         let first = self.step(id).first_path;
         if first == NONE {
@@ -253,6 +253,12 @@ impl<'p> Steps<'p> {
         }
     }
 
+    /// Whether a step cannot be.
+    pub fn is_refused(&self, id: StepId) -> bool {
+        let refused = self.refused.get(&(self.step(id).target as usize));
+        refused.is_some_and(|refused| refused.binary_search(&id).is_ok())
+    }
+
     /// The step of a target that cannot be and has the values that a reader joins it by.
     pub fn refused_with(&self, of: TargetId, on: &[(usize, Pattern)], reader: StepId) -> Option<StepId> {
         let refused = self.refused.get(&of)?;
@@ -292,20 +298,45 @@ impl<'p> Steps<'p> {
     /// Claims the paths of a step's outputs for it.
     pub fn claim(&mut self, id: StepId, paths: &[PathId], state: &mut State) -> Result<(), Clash> {
         for &path in paths {
-            if let Some(other) = self.maker(path) {
+            if let Some(other) = self.maker_that_can_be(path) {
                 return Err(Clash::SameFile(other));
             }
-            if self.makers.get(path.index()).is_some_and(|m| *m != Maker::UNKNOWN) {
+            if self.is_known(path) {
                 return Err(Clash::Read);
             }
             self.claim_folders(id, path, state)?;
         }
+        self.give_paths(id, paths);
+        Ok(())
+    }
+
+    /// Gives a step whose values are refused the paths that it would have, as far as no other step has to do with them.
+    /// Whoever can be takes them from it.
+    pub fn claim_in_vain(&mut self, id: StepId, paths: &[PathId]) {
+        if paths.iter().all(|&path| !self.is_known(path) && self.writing_in(path).is_none()) {
+            self.give_paths(id, paths);
+        }
+    }
+
+    /// The step that makes this file or folder; one that cannot be gives way.
+    fn maker_that_can_be(&mut self, path: PathId) -> Option<StepId> {
+        let maker = self.maker(path)?;
+        if !self.is_refused(maker) {
+            return Some(maker);
+        }
+        for path in self.outputs(maker).to_vec() {
+            self.set_maker(path, Maker::UNKNOWN);
+        }
+        self.step_mut(maker).first_path = NONE;
+        None
+    }
+
+    fn give_paths(&mut self, id: StepId, paths: &[PathId]) {
         self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
         self.paths.extend_from_slice(paths);
         for &path in paths {
             self.set_maker(path, Maker(id));
         }
-        Ok(())
     }
 
     fn claim_folders(&mut self, id: StepId, path: PathId, state: &mut State) -> Result<(), Clash> {
@@ -321,7 +352,7 @@ impl<'p> Steps<'p> {
         let ends = folder.match_indices('/').map(|(end, _)| end);
         for end in ends.chain((!folder.is_empty()).then_some(folder.len())) {
             let ancestor = state.intern(&folder[..end]);
-            if let Some(other) = self.maker(ancestor) {
+            if let Some(other) = self.maker_that_can_be(ancestor) {
                 return Err(Clash::FileAndFolder(other));
             }
             self.folders.entry(ancestor).or_insert(id);

@@ -85,8 +85,9 @@ impl Engine<'_> {
             Some(KeyPart { name: *name, value: input_name(input) })
         };
         let without = self.does_without_of(id, is_told);
-        let mut parts: Vec<KeyPart> =
-            without.flat_map(|step| self.paths(step).filter_map(move |path| part(step, path))).collect();
+        let mut parts: Vec<KeyPart> = without
+            .flat_map(|step| self.files_of(step).into_iter().filter_map(move |path| part(step, &path)))
+            .collect();
         let unlisted = self.unlisted_inputs(id).into_iter();
         // What stands behind a list was left out for that. One that could not be read is none of these: it was made.
         let (misread, unmade): (Vec<_>, Vec<_>) = unlisted.partition(|(list, _)| self.steps.is_misread(*list));
@@ -124,7 +125,7 @@ impl Engine<'_> {
     /// Why a `partial` input that a step's last run did not read was left out by that: what came to be since, or came into
     /// its list, was not.
     pub(crate) fn left_out_by_the_last_run(&self, id: StepId, record: &StepRecord, input: &str) -> Option<String> {
-        let maker = self.steps.find_path(&self.state, input)?;
+        let maker = self.steps.find_path(&self.state, input).or_else(|| self.would_make(id, input))?;
         if let Some((status, list)) = left_out_as(record, input).filter(|_| self.reads_in_part(id, maker)) {
             let was = if status == Status::Failed { "" } else { "was " };
             let by = match list.map(|list| self.input_of(&list)) {
@@ -139,6 +140,12 @@ impl Engine<'_> {
         let was_absent = Reason::WasAbsent(String::new()).to_string();
         let label = || format!("{} was absent before", self.steps.label(maker));
         made.why?.lines().any(|cause| cause.starts_with(&was_absent)).then(label)
+    }
+
+    /// The step of a `partial` input that would make a file if that were not refused.
+    pub(super) fn would_make(&self, id: StepId, file: &str) -> Option<StepId> {
+        let refused = self.steps.refused.values().flatten().copied().filter(|&step| self.reads_in_part(id, step));
+        refused.filter(|&step| self.files_of(step).iter().any(|path| path == file)).min()
     }
 
     /// The step that makes a file, or the file, where none does now.

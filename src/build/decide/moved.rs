@@ -215,7 +215,7 @@ impl Engine<'_> {
             Some(_) => maker.filter(blocks),
             None => self.kept_away_by(id, &input),
         };
-        match by {
+        match by.or_else(|| self.would_make(id, &input)) {
             Some(step) => Reason::LeftOut { input, step: self.steps.label(step), status: self.steps.step(step).status },
             None => Reason::LostInput(input),
         }

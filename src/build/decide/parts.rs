@@ -146,7 +146,7 @@ impl Engine<'_> {
             let named = self.named_output(id, position, slot.wait);
             let is_read = |path: &&str| named.as_deref().is_none_or(|named| *path == named);
             for step in open {
-                if self.clashes.contains_key(&step) {
+                if self.steps.outputs(step).is_empty() {
                     self.files_of(step).iter().map(String::as_str).filter(is_read).for_each(&mut *see);
                 } else {
                     self.paths(step).filter(is_read).for_each(&mut *see);

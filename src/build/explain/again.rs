@@ -36,6 +36,9 @@ impl Engine<'_> {
         record: Option<&StepRecord>,
         told: &Explanation,
     ) -> Vec<String> {
+        if self.steps.is_refused(id) {
+            return vec![MENDED.to_owned()];
+        }
         let obstacle = self.obstacle(id);
         if matches!(obstacle, Some(Decision::Done { status: Status::Absent, .. })) {
             return std::iter::once("what it reads is not absent any more".to_owned()).chain(self.ends(id)).collect();

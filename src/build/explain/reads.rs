@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::pipeline::pattern;
+use crate::pipeline::{paths, pattern};
 use crate::store::state::StepRecord;
 use crate::store::{Digest, hex, told};
 
@@ -84,6 +84,7 @@ impl Engine<'_> {
                 let mut read = self.read(path, was);
                 read.name.clone_from(&input.name);
                 read.step = step.map(|s| (self.steps.label(s), self.trouble(s)));
+                read.orphan &= step.is_none();
                 read.left_out = is_told && was.is_none();
                 read.done_without = read.left_out
                     && self.goes_on_without(id, position)
@@ -115,13 +116,15 @@ impl Engine<'_> {
         reads
     }
 
-    /// The files that a step makes, or would make if another one did not, too.
+    /// The files that a step makes, or would make if that were not refused.
     pub(crate) fn files_of(&self, step: StepId) -> Vec<String> {
-        if !self.clashes.contains_key(&step) || !self.steps.outputs(step).is_empty() {
+        if !self.steps.outputs(step).is_empty() || !self.steps.is_refused(step) {
             return self.paths(step).map(str::to_owned).collect();
         }
         let values = self.steps.values_of(step);
-        self.steps.target(step).outputs.iter().map(|output| pattern::fill(&output.pattern, &values)).collect()
+        let files = self.steps.target(step).outputs.iter().map(|output| pattern::fill(&output.pattern, &values));
+        // What leaves the pipeline's folder is no file of its own.
+        files.filter(|file| paths::safe_path(file.trim_end_matches('/')).is_ok()).collect()
     }
 
     /// The inputs that a record says were found.

@@ -22,9 +22,23 @@ impl Engine<'_> {
         let id = self.steps.push(target, bound);
         // Buffers that are used again for each step.
         let (mut paths, mut waits) = (std::mem::take(&mut self.scratch.paths), std::mem::take(&mut self.scratch.waits));
+        let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
+        let none = vec![Wait::File(NONE); slots];
         let clash = match self.output_paths(target, id, &mut paths) {
             Err(message) => Some((None, message)),
-            Ok(()) => {
+            Ok(Some(refusal)) => match paths.first().and_then(|&path| self.steps.maker(path)) {
+                Some(other) if self.steps.is_refused(other) && self.describes_same(id, other, &paths, &none) => {
+                    self.steps.pop(id);
+                    self.share(target, other, parent, &[]);
+                    (self.scratch.paths, self.scratch.waits) = (paths, waits);
+                    return;
+                }
+                _ => {
+                    self.steps.claim_in_vain(id, &paths);
+                    Some((None, refusal))
+                }
+            },
+            Ok(None) => {
                 self.waits(target, id, &mut waits);
                 match self.steps.claim(id, &paths, &mut self.state) {
                     Ok(()) => {
@@ -50,8 +64,7 @@ impl Engine<'_> {
         };
         (self.scratch.paths, self.scratch.waits) = (paths, waits);
         if clash.is_some() {
-            let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
-            self.steps.set_slots(id, &vec![Wait::File(NONE); slots]);
+            self.steps.set_slots(id, &none);
             self.steps.refused.entry(target).or_default().push(id);
         }
         self.add_row(target, id, parent);
@@ -139,27 +152,33 @@ impl Engine<'_> {
         (Some(other), what)
     }
 
-    /// The paths of a step's outputs, or why it must not be: values that its rule refuses, or a path that leaves the
-    /// pattern.
-    fn output_paths(&mut self, target: TargetId, id: StepId, paths: &mut Vec<PathId>) -> Result<(), String> {
+    /// The paths of a step's outputs, and why its rule refuses its values, where it does; or why it must not be at all: a
+    /// path that leaves the pattern.
+    fn output_paths(
+        &mut self,
+        target: TargetId,
+        id: StepId,
+        paths: &mut Vec<PathId>,
+    ) -> Result<Option<String>, String> {
         paths.clear();
-        if let Some(compiled) = self.rules[target].as_ref().filter(|c| c.by_source) {
-            compiled.rule.check(&self.steps.values_of(id))?;
-        }
+        let compiled = self.rules[target].as_ref().filter(|c| c.by_source);
+        let refusal = compiled.and_then(|compiled| compiled.rule.check(&self.steps.values_of(id)).err());
         let Self { steps, state, rhythm, pipeline, scratch, protected, .. } = self;
         let bound = steps.bound(id);
         for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
             scratch.path.clear();
             pattern::fill_into(&mut scratch.path, &output.pattern, |b| steps.names.get(bound[b].value));
-            paths::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path))
-                .map_err(|why| format!("the output path {:?}: {why}", printable(&scratch.path)))?;
+            if let Err(why) = paths::safe_path(implied::below(&pipeline.targets[target].name, &scratch.path)) {
+                let why = format!("the output path {:?}: {why}", printable(&scratch.path));
+                return Err(refusal.unwrap_or(why));
+            }
             let path = rhythm.find(state, target, position, &scratch.path);
             match protected.refuses(output, &scratch.path, Some(path)) {
-                Some(why) => return Err(why),
+                Some(why) => return Err(refusal.unwrap_or(why)),
                 None => paths.push(path),
             }
         }
-        Ok(())
+        Ok(refusal)
     }
 
     /// Two steps are one where rule, parameters, values, outputs and inputs agree.

@@ -4,6 +4,7 @@
 use super::assert_says;
 use crate::support::images::Format;
 use crate::support::project::Project;
+use crate::support::sample;
 use crate::support::stock;
 use crate::support::words::exit;
 
@@ -281,4 +282,97 @@ targets:
     assert!(!told.contains("output    o/b"), "{told}");
     project.build(&[]);
     assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["remove  o/a\n", "1 output would be removed"]);
+}
+
+/// A target, and what reads its one step by that, by a group, and in part.
+fn read_of(target: &str) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{s: {{kind: oci-layout, path: images}}}}
+targets:
+  t: {{{target}}}
+  one: {{rule: command, foreach: {{r: [redis]}}, inputs: [t], run: \"wc -c < {{in}} > {{out}}\", output: \"one/{{r}}\"}}
+  all: {{rule: command, inputs: [t], run: \"cat {{in}} > {{out}}\", output: all.txt}}
+  some: {{rule: command, inputs: [{{target: t, partial: true}}], run: \"cat /dev/null {{in}} > {{out}}\", output: some.txt}}
+"
+    ));
+    project.layout("images", &sample::images());
+    project.build(&[]);
+    project
+}
+
+/// That what reads `t@r=redis`, which cannot be, is told by that, as where it fails while it runs, and by nothing else.
+fn assert_told_by_the_refusal(project: &Project) {
+    for plan in [project.run(&["plan", "-v"]).exits(exit::DONE).stdout, project.run(&["plan"]).stdout] {
+        assert_says(&plan, &["blocked  one@r=redis  t@r=redis\n", "blocked  all  t@r=redis\n"]);
+        assert_says(&plan, &["run      some  left out: r/redis, since t@r=redis failed\n"]);
+    }
+    for step in ["one", "all", "some"] {
+        let told = project.explain(step);
+        assert_says(
+            &told,
+            &["  input     r/redis (", ") of t@r=redis, failed\n", "again if  an input, a parameter or "],
+        );
+        assert!(!told.contains("gone"), "{told}");
+    }
+    let told = project.explain("t");
+    assert!(told.ends_with("  again if  a build comes once what is at fault is mended\n"), "{told}");
+    let why = "left out: r/redis, since t@r=redis failed";
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.step("some").reason(), report.failed, report.blocked), (why, 1, 2), "{}", report.listing());
+    assert_says(&project.explain("some"), &[&format!("last made {why}\n"), "again if  r/redis can be had again"]);
+}
+
+#[test]
+fn what_reads_a_step_that_is_refused_for_its_values_is_told_that_it_failed_and_not_that_its_file_is_gone() {
+    let target = "rule: tags, source: s, foreach: {r: [redis]}, repo: \"library/{r}\", output: \"r/{r}\"";
+    let project = read_of(target);
+    project.edit("library/", "Library/");
+    assert_told_by_the_refusal(&project);
+    project.edit("Library/", "library/");
+    let back = "some  new input: r/redis (left out before, since t@r=redis failed)\n";
+    assert_says(&project.run(&["plan"]).stdout, &[back, "3 up to date"]);
+}
+
+#[test]
+fn what_reads_a_step_that_is_refused_for_its_path_is_told_that_it_failed_and_not_that_its_file_is_gone() {
+    let project = read_of("rule: command, foreach: {r: [redis]}, run: \"echo {r} > {out}\", output: \"r/{r}\"");
+    let over = "\n  over: {rule: command, foreach: {f: {glob: \"r/*\"}}, run: \"echo {f} > {out}\", output: \"o/{f}\"}\n  all:";
+    project.edit("\n  all:", over);
+    assert_told_by_the_refusal(&project);
+    project.edit(over, "\n  all:");
+    let back = "some  new input: r/redis (left out before, since t@r=redis failed)\n";
+    assert_says(&project.run(&["plan"]).stdout, &[back, "3 up to date"]);
+}
+
+#[test]
+fn a_step_that_is_refused_for_its_values_is_in_the_way_of_none_that_can_be() {
+    let refused = "  a: {rule: tags, source: s, foreach: {n: [x]}, repo: \"Library/{n}\", output: \"r/{n}\"}\n";
+    for output in ["r/{k}", "r/{k}/y"] {
+        let made =
+            format!("  b: {{rule: command, foreach: {{k: [x]}}, run: \"echo > {{out}}\", output: \"{output}\"}}\n");
+        for targets in [[refused, &made], [&made, refused]] {
+            let head = "version: 1\nsources: {s: {kind: oci-layout, path: images}}\ntargets:\n";
+            let project = Project::new(&(head.to_owned() + &targets.concat()));
+            let report = project.build_exits(exit::FAILED, &[]);
+            assert_eq!((report.built, report.failed), (1, 1), "{}", report.listing());
+            assert_says(&project.explain("a"), &["says      `Library/x` is not a repository's name"]);
+            assert_says(&project.explain("b"), &["b@k=x: up to date\n"]);
+        }
+    }
+}
+
+#[test]
+fn a_step_of_two_targets_that_is_refused_for_its_values_fails_once_and_blocks_what_reads_either() {
+    let target = "{rule: tags, source: s, foreach: {n: [x]}, repo: \"Library/{n}\", output: \"r/{n}\"}";
+    let read = |of: &str| {
+        format!("  {of}s: {{rule: command, inputs: [{of}], run: \"cp {{in}} {{out}}\", output: {of}.txt}}\n")
+    };
+    let project = Project::new(&format!(
+        "version: 1\nsources: {{s: {{kind: oci-layout, path: images}}}}\ntargets:\n  a: {target}\n  b: {target}\n{}{}",
+        read("a"),
+        read("b")
+    ));
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 2), "{}", report.listing());
 }
