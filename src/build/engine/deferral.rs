@@ -63,6 +63,10 @@ struct Thing {
     place: usize,
     /// Some step is sure to ask for it; otherwise that is only likely.
     is_sure: bool,
+    /// It is to be fetched of another source, too: from there it comes for all, if it comes first.
+    is_shared: bool,
+    /// The steps that are put off for certain since it is out of reach, as long as it is not shared.
+    put_off: Vec<StepId>,
 }
 
 impl Deferrals {
@@ -93,13 +97,24 @@ impl Deferrals {
     pub(crate) fn pulls(&self, told: &HashMap<String, Told>) -> Vec<Pulls> {
         let pulls = |needed: &Needed| Pulls {
             source: needed.budget.name().to_owned(),
-            needed: needed.things.values().filter(|thing| thing.is_sure).count(),
+            needed: needed.things.values().filter(|thing| thing.is_sure && !thing.is_shared).count(),
             likely: needed.things.len(),
             // Where none is likely to be needed, when there is one more.
             forecast: needed.budget.forecast(needed.things.len().max(1)),
             told: told.get(needed.budget.name()).cloned(),
         };
         self.needed.values().map(pulls).collect()
+    }
+
+    /// Marks what is to be fetched of other sources than this one, too: the steps that were put off for it, if there is any.
+    fn share(&mut self, what: &str, source: &str) -> Option<Vec<StepId>> {
+        let others = self.needed.iter_mut().filter(|(name, _)| *name != source);
+        let things = others.filter_map(|(_, needed)| needed.things.get_mut(what));
+        let put_off = things.map(|thing| {
+            thing.is_shared = true;
+            std::mem::take(&mut thing.put_off)
+        });
+        put_off.reduce(|all, more| [all, more].concat())
     }
 }
 
@@ -248,12 +263,15 @@ impl Engine<'_> {
             && pull.as_ref().is_some_and(|pull| pull.is_sure)
             && !self.may_not_run(id, &run.reasons)
             && self.blocked_as_before(id, Some(&run.reasons)).is_none();
+        let shared = pull.as_ref().and_then(|pull| self.deferrals.share(&pull.what, budget.name()));
+        let is_shared = shared.is_some();
+        shared.into_iter().flatten().for_each(|other| self.mark_perhaps(other, true));
         let needed = self.deferrals.needed.entry(budget.name().to_owned()).or_insert_with(|| {
             let left = budget.forecast(0).map(|forecast| forecast.left);
             Needed { budget, left, things: HashMap::new(), served: Vec::new() }
         });
         let pull = pull?;
-        let next = Thing { place: needed.things.len(), is_sure };
+        let next = Thing { place: needed.things.len(), is_sure, is_shared, put_off: Vec::new() };
         let thing = needed.things.entry(pull.what).or_insert(next);
         thing.is_sure |= is_sure;
         let left = needed.left?;
@@ -266,7 +284,10 @@ impl Engine<'_> {
         let spent = if left == 0 { "is spent" } else { "does not reach so far now" };
         let (name, until) = (needed.budget.name(), time_to_come(forecast.done));
         // Of what is left, others may have less.
-        let perhaps = left > 0 || !is_sure;
+        let perhaps = left > 0 || !is_sure || is_shared;
+        if !perhaps {
+            thing.put_off.push(id);
+        }
         let why = format!("{name}: the budget of {} {spent}; build again at {until}", forecast.allowance);
         Some(PutOff { why, perhaps })
     }

@@ -310,3 +310,39 @@ fn a_pull_that_hangs_on_what_is_asked_first_is_told_as_likely_and_a_step_that_ta
     registry.delete("a", &image("2"));
     project.build(&["one"]);
 }
+
+#[test]
+fn what_two_sources_are_to_give_is_a_pull_of_either_and_puts_nothing_off_for_certain() {
+    let (a, b) = (Registry::start(), Registry::start());
+    [&a, &b].iter().for_each(|registry| registry.push("a:1", &stock::busybox().manifest(Format::Oci)));
+    for [first, second] in [["a", "b"], ["b", "a"]] {
+        let layers = |source: &str| {
+            format!(
+                "  t{source}: {{rule: tags, source: {source}, repo: a, output: t{source}.json}}
+  l{source}: {{rule: layers, source: {source}, repo: a, foreach: {{tag: {{from: t{source}, select: all}}}}, output: \"l{source}/{{tag}}.json\"}}
+"
+            )
+        };
+        let project = Project::new(&format!(
+            "version: 1
+sources:
+  a: {{kind: registry, url: \"{}\", budget: 1/1h}}
+  b: {{kind: registry, url: \"{}\"}}
+targets:
+{}{}  copy: {{rule: command, foreach: {{tag: {{from: ta, select: all}}}}, inputs: [la], run: \"cp {{in}} {{out}}\", output: \"c/{{tag}}.json\"}}
+",
+            a.url(),
+            b.url(),
+            layers(first),
+            layers(second)
+        ));
+        project.build(&["ta", "tb"]);
+        project.write(".layermill/budget", format!("{} {}\n", jiff::Timestamp::now().as_millisecond(), a.url()));
+        let certain = project.run(&["plan", "la"]).exits(exit::DONE).stdout;
+        assert_says(&certain, &["deferred la@tag=1  ", "pulls    1 or more of "]);
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        let likely = |source: &Registry| format!("pulls    0 or more, most likely 1 or more, of {}", source.url());
+        assert_says(&plan, &["deferred? la@tag=1  ", "deferred? copy@tag=1  ", &likely(&a), &likely(&b)]);
+        assert_eq!(project.build(&[]).built, 3);
+    }
+}
