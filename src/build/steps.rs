@@ -310,7 +310,7 @@ impl<'p> Steps<'p> {
         Ok(())
     }
 
-    /// Gives a step whose values are refused the paths that it would have, as far as no other step has to do with them.
+    /// Gives a step that is refused the paths that it would have, as far as no other step has to do with them.
     /// Whoever can be takes them from it.
     pub fn claim_in_vain(&mut self, id: StepId, paths: &[PathId]) {
         if paths.iter().all(|&path| !self.is_known(path) && self.writing_in(path).is_none()) {

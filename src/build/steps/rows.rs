@@ -152,8 +152,8 @@ impl Engine<'_> {
         (Some(other), what)
     }
 
-    /// The paths of a step's outputs, and why its rule refuses its values, where it does; or why it must not be at all: a
-    /// path that leaves the pattern.
+    /// The paths of a step's outputs, and why they are not to be made, where that is so: its rule refuses its values, or the
+    /// pipeline is read from there; or why it cannot have them: a path that leaves the pattern.
     fn output_paths(
         &mut self,
         target: TargetId,
@@ -162,7 +162,7 @@ impl Engine<'_> {
     ) -> Result<Option<String>, String> {
         paths.clear();
         let compiled = self.rules[target].as_ref().filter(|c| c.by_source);
-        let refusal = compiled.and_then(|compiled| compiled.rule.check(&self.steps.values_of(id)).err());
+        let mut refusal = compiled.and_then(|compiled| compiled.rule.check(&self.steps.values_of(id)).err());
         let Self { steps, state, rhythm, pipeline, scratch, protected, .. } = self;
         let bound = steps.bound(id);
         for (position, output) in pipeline.targets[target].outputs.iter().enumerate() {
@@ -173,9 +173,13 @@ impl Engine<'_> {
                 return Err(refusal.unwrap_or(why));
             }
             let path = rhythm.find(state, target, position, &scratch.path);
-            match protected.refuses(output, &scratch.path, Some(path)) {
-                Some(why) => return Err(refusal.unwrap_or(why)),
-                None => paths.push(path),
+            paths.push(path);
+            let why = protected.refuses(output, &scratch.path, Some(path));
+            match why.filter(|_| refusal.is_none()) {
+                // In such a folder lies what is no step's.
+                Some(why) if output.folder => return Err(why),
+                Some(why) => refusal = Some(why),
+                None => {}
             }
         }
         Ok(refusal)

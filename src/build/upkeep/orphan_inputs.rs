@@ -69,7 +69,8 @@ impl Engine<'_> {
             kind => list_of(kind).map(str::to_owned).into_iter().collect(),
         });
         // What was edited is the user's own.
-        files.filter(|file| self.became_of(file).is_none()).filter_map(|file| self.orphan_read(&file)).collect()
+        let is_nobodys = |file: &String| self.became_of(file).is_none() && self.maker_around(file).is_none();
+        files.filter(is_nobodys).filter_map(|file| self.orphan_read(&file)).collect()
     }
 
     /// What the last run of a step found that is there, and that no step makes.

@@ -340,6 +340,13 @@ fn what_reads_a_step_that_is_refused_for_its_path_is_told_that_it_failed_and_not
     let over = "\n  over: {rule: command, foreach: {f: {glob: \"r/*\"}}, run: \"echo {f} > {out}\", output: \"o/{f}\"}\n  all:";
     project.edit("\n  all:", over);
     assert_told_by_the_refusal(&project);
+    // What lies there is of that step, and of no orphan.
+    assert!(!project.run(&["plan"]).stdout.contains("orphan"));
+    assert!(project.explain("r/redis").starts_with("t@r=redis: failed\n"));
+    for told in [project.explain("t"), project.run(&["explain", "over", "t"]).exits(exit::DONE).stdout] {
+        assert!(!told.contains("orphan") && !told.contains("no step makes"), "{told}");
+    }
+    assert_eq!(project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout, "0 outputs would be removed\n");
     project.edit(over, "\n  all:");
     let back = "some  new input: r/redis (left out before, since t@r=redis failed)\n";
     assert_says(&project.run(&["plan"]).stdout, &[back, "3 up to date"]);
