@@ -69,14 +69,20 @@ impl Engine<'_> {
             ..Summary::default()
         };
         for &target in &self.pipeline.order {
-            for (row, &id) in self.steps.rows[target].steps.iter().enumerate() {
+            let mut rows: Vec<u32> = (0..).take(self.steps.rows[target].steps.len()).collect();
+            // As they came, they stand by which of their parents was done first.
+            if !self.accounts.is_empty() {
+                self.steps.put_in_order(target, &mut rows);
+            }
+            for row in rows {
+                let id = self.steps.rows[target].steps[row as usize];
                 let step = self.steps.step(id);
                 // A group makes nothing: what it names counts, and that a file of these is missing.
                 if self.rules[target].is_none() && step.status != Status::Failed {
                     continue;
                 }
                 summary.by_target[target].add(step.status);
-                let home = step.target as usize == target && step.row as usize == row;
+                let home = step.target as usize == target && step.row == row;
                 if home {
                     summary.counts.add(step.status);
                     if !self.accounts.is_empty()

@@ -324,10 +324,14 @@ impl Steps<'_> {
     pub fn ordered(&self, group: GroupId) -> Vec<StepId> {
         let group = &self.groups[group as usize];
         let mut rows = group.rows.clone();
-        if !self.rows[group.target].parents.is_empty() {
-            rows.sort_by(|&a, &b| self.compare(group.target, a, b));
-        }
+        self.put_in_order(group.target, &mut rows);
         rows.into_iter().map(|row| self.rows[group.target].steps[row as usize]).collect()
+    }
+
+    pub fn put_in_order(&self, target: TargetId, rows: &mut [u32]) {
+        if !self.rows[target].parents.is_empty() {
+            rows.sort_by(|&a, &b| self.compare(target, a, b));
+        }
     }
 
     /// Rows of one parent stand in the order of its values; parents stand in their own order.
