@@ -20,6 +20,7 @@ use super::orphans::{self, Fate};
 use crate::build::engine::Engine;
 use crate::build::events::Listener;
 use crate::build::files::place;
+use crate::build::reasons::Reasons;
 use crate::build::request;
 use crate::build::session::{BuildError, Order, Session, io, looked, take_lock};
 
@@ -137,21 +138,14 @@ fn forget(session: &Session, paths: &HashSet<String>, actions: Vec<Digest>) -> R
 fn roots(engine: &Engine<'_>, blobs: &Blobs, forgotten: &HashSet<String>) -> Vec<Sha256> {
     let mut roots: Vec<Sha256> = engine.steps.fingerprints.clone();
     digests(&blobs.index(), &mut |digest| roots.push(digest));
-    let mut by_source: HashMap<Digest, bool> = HashMap::new();
     for id in engine.state.step_ids().filter(|&id| !forgotten.contains(engine.state.path(id))) {
         let Some(record) = engine.state.step_at(id) else { continue };
         // The digest that came with a value, by its start: of a step that is not told now, nothing else has it.
         let came = record.parts.iter().filter_map(|part| engine.stored(part.value));
-        let before = roots.len();
         roots.extend(came.chain(record.answer));
-        let mut reads_a_source = || {
-            let reads = || engine.template_of(&record).is_some_and(|then| then.source.is_some());
-            *by_source.entry(record.template).or_insert_with(reads)
-        };
-        // An id of another kind than the source's: only the output tells what was fetched for it.
-        if roots.len() == before && reads_a_source() {
-            search(&engine.pipeline.root.join(engine.state.path(id)), &mut |digest| roots.push(digest));
-        }
+        // What was looked behind in place of an id that its source does not have.
+        let notes = record.why.iter().flat_map(|why| Reasons::notes(why)).chain(record.absent.as_deref());
+        notes.for_each(|note| digests(note.as_bytes(), &mut |digest| roots.push(digest)));
     }
     roots
 }

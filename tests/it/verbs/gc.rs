@@ -162,3 +162,24 @@ targets:
     project.run(&["gc"]).exits(exit::DONE);
     assert!(blobs(&project).len() < before);
 }
+
+#[test]
+fn gc_keeps_what_was_looked_behind_in_place_of_an_id_of_another_kind() {
+    let registry = Registry::start();
+    registry.push("a:1", &stock::nginx_index("1", ""));
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\"}}}}
+targets:
+  tags: {{rule: tags, source: ours, repo: a, output: tags.json}}
+  one: {{rule: layers, source: ours, repo: a, foreach: {{tag: {{from: tags, select: all}}}}, output: \"l/{{tag}}.json\"}}
+",
+        registry.url()
+    ));
+    project.write("tags.json", format!("{{\n  \"1\": \"{}\"\n}}\n", "a".repeat(64)));
+    project.build(&[]);
+    let told = project.explain("one@tag=1");
+    assert!(told.contains(" (the index") && told.contains(" (its config)\n"), "{told}");
+    project.run(&["gc"]).exits(exit::DONE);
+    assert_eq!(project.explain("one@tag=1"), told);
+}
