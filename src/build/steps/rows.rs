@@ -22,12 +22,13 @@ impl Engine<'_> {
         let id = self.steps.push(target, bound);
         // Buffers that are used again for each step.
         let (mut paths, mut waits) = (std::mem::take(&mut self.scratch.paths), std::mem::take(&mut self.scratch.waits));
-        let slots = self.pipeline.targets[target].inputs.len() + self.pipeline.targets[target].after.len();
-        let none = vec![Wait::File(NONE); slots];
         let clash = match self.output_paths(target, id, &mut paths) {
             Err(message) => Some((None, message)),
             Ok(Some(refusal)) => match paths.first().and_then(|&path| self.steps.maker(path)) {
-                Some(other) if self.steps.is_refused(other) && self.describes_same(id, other, &paths, &none) => {
+                Some(other)
+                    if self.steps.is_refused(other)
+                        && self.describes_same(id, other, &paths, &self.no_waits(target)) =>
+                {
                     self.steps.pop(id);
                     self.share(target, other, parent, &[]);
                     (self.scratch.paths, self.scratch.waits) = (paths, waits);
@@ -64,7 +65,7 @@ impl Engine<'_> {
         };
         (self.scratch.paths, self.scratch.waits) = (paths, waits);
         if clash.is_some() {
-            self.steps.set_slots(id, &none);
+            self.steps.set_slots(id, &self.no_waits(target));
             self.steps.refused.entry(target).or_default().push(id);
         }
         self.add_row(target, id, parent);
@@ -96,6 +97,12 @@ impl Engine<'_> {
                 self.mark_perhaps(id, self.is_in_doubt(id));
             }
         }
+    }
+
+    /// The slots of a step that cannot be.
+    fn no_waits(&self, target: TargetId) -> Vec<Wait> {
+        let Target { inputs, after, .. } = &self.pipeline.targets[target];
+        vec![Wait::File(NONE); inputs.len() + after.len()]
     }
 
     /// Enters a step among a target's rows and into its groups, which are made with what closes them.
