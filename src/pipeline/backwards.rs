@@ -45,7 +45,7 @@ pub fn each_unified(path: &Pattern, output: &Pattern, see: &mut dyn FnMut(Vec<(u
     let mut text = Vec::new();
     for part in &path.parts {
         match part {
-            Part::Text(t) => text.extend(t.public().chars().map(Symbol::Char)),
+            Part::Text(t) => text.extend(t.shown().chars().map(Symbol::Char)),
             Part::Binding(b) => text.push(Symbol::Binding(*b)),
             Part::Special(..) => return,
         }
@@ -103,17 +103,29 @@ fn solve<'a>(
     may_be_empty: &dyn Fn(usize) -> bool,
     found: &mut dyn FnMut(&Captures<'a>) -> bool,
 ) {
+    // Most patterns that are tried do not fit, and nearly all of these are told apart by a text of theirs.
+    if pattern.parts.iter().any(|part| matches!(part, Part::Text(t) if !stands_in(&t.shown(), text))) {
+        return;
+    }
     let parts: Vec<Step> = pattern
         .parts
         .iter()
         .map(|part| match part {
-            Part::Text(t) => Step::Literal(t.public().chars().map(Symbol::Char).collect()),
+            Part::Text(t) => Step::Literal(t.shown().chars().map(Symbol::Char).collect()),
             Part::Binding(b) => Step::Capture { binding: *b, least: usize::from(!may_be_empty(*b)) },
             Part::Special(..) => Step::Never,
         })
         .collect();
     let mut search = Search { parts: &parts, tries: 0, left: most, captures: Vec::new(), found };
     search.go(0, text);
+}
+
+fn stands_in(literal: &str, text: &[Symbol]) -> bool {
+    let begins = |text: &[Symbol]| {
+        let mut symbols = text.iter();
+        literal.chars().all(|c| symbols.next() == Some(&Symbol::Char(c)))
+    };
+    (0..=text.len()).any(|at| begins(&text[at..]))
 }
 
 enum Step {

@@ -1,5 +1,6 @@
 //! The checked pipeline: what the floors above work with.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -350,6 +351,14 @@ impl Text {
 
     /// What may be shown, hashed and recorded: secrets stand as `${secret.NAME}`.
     pub fn public(&self) -> String {
+        self.shown().into_owned()
+    }
+
+    /// The same, not copied where there is no secret in it.
+    pub fn shown(&self) -> Cow<'_, str> {
+        if let [Piece::Plain(text)] = self.0.as_slice() {
+            return Cow::Borrowed(text);
+        }
         self.0
             .iter()
             .map(|p| match p {
