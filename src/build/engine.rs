@@ -159,6 +159,8 @@ pub(super) struct Engine<'p> {
     pub ready: Vec<StepId>,
     /// Those that came to wait for more, or failed, meanwhile, or may be ready now.
     pub withdrawn: BTreeSet<StepId>,
+    /// Where nothing is run: targets that may come to describe a step, too.
+    pub may_be_joined: HashMap<StepId, Vec<TargetId>>,
     /// Those that others may come to describe, too, by the groups of the steps that tell.
     pub withheld: HashMap<GroupId, Vec<StepId>>,
     pub to_expand: Vec<Pending>,

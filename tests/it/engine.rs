@@ -172,15 +172,7 @@ fn a_step_waits_for_the_list_that_tells_whether_another_target_describes_it() {
     project.build(&[]);
     // What is asked for in each build is, whichever list came first.
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_eq!(
-        plan.matches(
-            "  freshness: always
-"
-        )
-        .count(),
-        2,
-        "{plan}"
-    );
+    assert_eq!(plan.matches("  freshness: always").count(), 2, "{plan}");
     let (a, p) = (project.read("r/n/a"), project.read("r/n/p"));
     assert_eq!(project.build(&[]).built, 2);
     assert!(project.read("r/n/a") != a && project.read("r/n/p") == p);
@@ -209,7 +201,17 @@ targets:
     let image =
         |tag: &str| (format!("team/app:{tag}"), Image::scratch("amd64", "2024-01-01T00:00:00Z").manifest(Format::Oci));
     project.layout("images", &[image("1")]);
+    // Before that list is there for the first time, it may be.
+    let whole = project.read("pipeline.yaml");
+    project.write("pipeline.yaml", &whole[..whole.find("  all:").expect("the second target")]);
     project.build(&[]);
+    project.write("pipeline.yaml", &whole);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(plan.contains("run?     pinned@repo=team/app  freshness: asked each time (digest)"), "{plan}");
+    let note = "whether all describes this step, too, is seen only while building";
+    assert!(project.explain("pinned").contains(note) && !project.explain("pinned").contains("up to date"));
+    project.build(&[]);
+    assert!(!project.explain("pinned").contains(note));
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert!(plan.contains("run?     pinned@repo=team/app  freshness: asked each time (digest)"), "{plan}");
     project.layout("images", &[image("1"), image("2")]);

@@ -59,7 +59,8 @@ targets:
     );
     project.layout("images", &[("library/nginx:latest".into(), stock::nginx_index("1.27.2", ""))]);
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert!(!plan.contains("failed"), "{plan}");
+    // Nothing is sure to fail; whether there is such a platform is still to be seen.
+    assert!(!plan.contains("failed ") && plan.contains("run?     pick"), "{plan}");
     project.build(&[]);
     assert_eq!(project.read("pick"), project.read("l/library/nginx/latest/linux/arm64.json"));
 }

@@ -69,7 +69,7 @@ impl Engine<'_> {
                 self.may_come_back(id, input) || self.may_come(id, input) || in_folder().is_some_and(is_open)
             }
             Reason::Reordered { .. } => self.may_grow_inputs(id),
-            Reason::NotFresh { .. } => self.ages_perhaps(id),
+            Reason::NotFresh { .. } => self.sure_settings(id).fresh != self.settings_of(id).fresh,
             cause => cause.is_uncertain(),
         }
     }

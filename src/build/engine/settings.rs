@@ -41,21 +41,27 @@ impl Engine<'_> {
     /// `retries` hold.
     pub(crate) fn settings_of(&self, id: StepId) -> Settings {
         let own = self.settings[self.steps.step(id).target as usize];
-        if self.steps.shared.is_empty() {
+        if self.steps.shared.is_empty() && self.may_be_joined.is_empty() {
             return own;
         }
-        let also = self.steps.shared.get(&id).into_iter().flatten();
-        also.map(|&(target, _)| self.settings[target]).fold(own, strictest)
+        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let perhaps = self.may_be_joined.get(&id).into_iter().flatten().copied();
+        also.chain(perhaps).map(|target| self.settings[target]).fold(own, strictest)
     }
 
-    /// Whether a step is asked again only where one that may turn out not to describe it does.
-    pub(crate) fn ages_perhaps(&self, id: StepId) -> bool {
-        let Some(also) = self.steps.shared.get(&id) else { return false };
+    /// Whether that a step is absent is a failure only where one describes it that is still to come.
+    pub(crate) fn is_error_perhaps(&self, id: StepId) -> bool {
+        self.was_absent(id) && self.settings_of(id).missing_is_error && !self.sure_settings(id).missing_is_error
+    }
+
+    /// What is sure to hold of a step, whoever turns out to describe it.
+    pub(crate) fn sure_settings(&self, id: StepId) -> Settings {
         let step = self.steps.step(id);
-        let all = also.iter().copied().chain([(step.target as usize, step.row)]);
+        let also = self.steps.shared.get(&id).into_iter().flatten().copied();
+        let all = also.chain([(step.target as usize, step.row)]);
         let sure = all.filter(|&(target, row)| self.row_in_doubt(id, target, row).is_none());
         let sure = sure.map(|(target, _)| self.settings[target]).reduce(strictest);
-        sure.is_some_and(|sure| sure.fresh != self.settings_of(id).fresh)
+        sure.unwrap_or_else(|| self.settings_of(id))
     }
 }
 

@@ -58,6 +58,12 @@ impl Engine<'_> {
         held
     }
 
+    /// That more targets may come to describe a step, and then what they say of it holds.
+    pub(super) fn joiners_note(&self, id: StepId) -> Option<String> {
+        let joiners = self.names(self.may_be_joined.get(&id)?);
+        Some(format!("whether {} describes this step, too, is seen only while building", joiners.join(" or ")))
+    }
+
     /// The targets that describe a step, the one that it goes by first.
     pub(crate) fn described_by(&self, id: StepId) -> Vec<TargetId> {
         let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
@@ -113,7 +119,7 @@ impl Engine<'_> {
     }
 
     /// Whether two targets describe the same steps, where they have the same values.
-    fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
+    pub(crate) fn are_alike(&self, a: TargetId, b: TargetId) -> bool {
         let names = |target: TargetId| self.pipeline.targets[target].bindings.iter().map(|b| &b.name);
         let digest = |target: TargetId| self.rules[target].as_ref().map(|compiled| compiled.template_digest);
         digest(a) == digest(b)

@@ -7,7 +7,7 @@ use crate::pipeline::model::TargetId;
 use super::StepId;
 use super::expand::parent_of;
 use super::waits::{GroupId, Wait};
-use crate::build::engine::Engine;
+use crate::build::engine::{Engine, Mode};
 
 impl Engine<'_> {
     /// Groups must be known before the rows that fall into them: those of what the values of a target are read out of.
@@ -25,8 +25,17 @@ impl Engine<'_> {
             (0..self.pipeline.targets.len()).map(|target| self.has_joiners_to_come(target)).collect();
         if to_come.contains(&true) {
             ready.retain(|&id| {
-                let list = to_come[self.steps.step(id).target as usize].then(|| self.list_of_joiners(id)).flatten();
-                list.into_iter().for_each(|list| self.withheld.entry(list).or_default().push(id));
+                if !to_come[self.steps.step(id).target as usize] {
+                    return true;
+                }
+                let joiners = self.joiners(id);
+                let lists: Vec<GroupId> = joiners.iter().flat_map(|joiner| self.lists_of(joiner)).collect();
+                let list = lists.into_iter().find(|&list| !self.steps.is_complete(list));
+                match list {
+                    Some(list) => self.withheld.entry(list).or_default().push(id),
+                    None if self.mode == Mode::Look => self.note_joiners(id, joiners),
+                    None => {}
+                }
                 list.is_none()
             });
         }
@@ -37,30 +46,54 @@ impl Engine<'_> {
     fn has_joiners_to_come(&self, target: TargetId) -> bool {
         let mut lists =
             self.pipeline.targets[target].joined_by.iter().flat_map(|&by| self.pipeline.targets[by].parents());
-        lists.any(|list| self.steps.whole(list).is_some_and(|all| !self.steps.is_complete(all)))
+        lists.any(|list| self.steps.whole(list).is_some_and(|all| !self.is_told(all)))
     }
 
-    /// The steps, not all of them done, whose outputs tell whether another target describes a step.
-    fn list_of_joiners(&mut self, id: StepId) -> Option<GroupId> {
+    /// Whether all that values are read out of is there.
+    fn is_told(&self, lists: GroupId) -> bool {
+        self.steps.is_complete(lists) && self.steps.groups[lists as usize].stale.is_none()
+    }
+
+    /// The steps of other targets that may be one with a step.
+    fn joiners(&self, id: StepId) -> Vec<Maker> {
         let joined_by = &self.steps.target(id).joined_by;
         let may_join = |(target, values): &Maker| {
             joined_by.contains(target) && self.wanted[*target].may_take(values) && self.may_have(*target, values)
         };
-        let joiners: Vec<Maker> = self.paths(id).flat_map(|path| self.makers().of(path)).filter(may_join).collect();
-        let lists = joiners.into_iter().flat_map(|(target, values)| self.lists_of(target, &values)).collect::<Vec<_>>();
-        lists.into_iter().find_map(|(list, values)| match self.join_group(list, &values) {
-            Wait::Group(group) if !self.steps.is_complete(group) => Some(group),
-            _ => None,
-        })
+        self.paths(id).flat_map(|path| self.makers().of(path)).filter(may_join).collect()
     }
 
-    /// What the values of a target are read out of: of one target, the steps with the values that came along.
-    fn lists_of(&self, target: TargetId, values: &[(usize, String)]) -> Vec<Maker> {
-        let this = &self.pipeline.targets[target];
-        let is_told = values.len() == this.bindings.len();
-        match parent_of(this).filter(|_| is_told) {
-            Some(_) => (0..this.axes.len()).filter_map(|axis| self.read_from(target, axis, values)).collect(),
-            None => this.parents().map(|list| (list, Vec::new())).collect(),
+    /// Where nothing is run, the targets that may come to describe a step by lists of which nothing is there yet.
+    fn note_joiners(&mut self, id: StepId, joiners: Vec<Maker>) {
+        let own = self.steps.step(id).target as usize;
+        for joiner in joiners {
+            let lists = self.lists_of(&joiner);
+            let is_new = lists.into_iter().any(|list| !self.is_told(list) && !self.is_read_before(list));
+            if is_new && self.are_alike(own, joiner.0) {
+                self.may_be_joined.entry(id).or_default().push(joiner.0);
+            }
         }
+    }
+
+    /// Whether all of these lists are there as a build before this left them.
+    fn is_read_before(&self, lists: GroupId) -> bool {
+        let group = &self.steps.groups[lists as usize];
+        let mut steps = group.rows.iter().map(|&row| self.steps.rows[group.target].steps[row as usize]);
+        !group.rows.is_empty() && steps.all(|list| self.bytes_to_read(list, 0).is_some())
+    }
+
+    /// What the values of a step are read out of: of one target, the steps with the values that came along.
+    fn lists_of(&mut self, (target, values): &Maker) -> Vec<GroupId> {
+        let this = &self.pipeline.targets[*target];
+        let is_told = values.len() == this.bindings.len();
+        let lists: Vec<Maker> = match parent_of(this).filter(|_| is_told) {
+            Some(_) => (0..this.axes.len()).filter_map(|axis| self.read_from(*target, axis, values)).collect(),
+            None => this.parents().map(|list| (list, Vec::new())).collect(),
+        };
+        let group = |(list, values): Maker| match self.join_group(list, &values) {
+            Wait::Group(group) => Some(group),
+            _ => None,
+        };
+        lists.into_iter().filter_map(group).collect()
     }
 }
