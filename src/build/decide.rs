@@ -306,7 +306,8 @@ impl Engine<'_> {
 
     /// The one place that says whether outputs come back from the store: for those who look, too.
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
-        if compiled.cached && !unknown_key && !self.forced(id) && self.settings_of(id).fresh != Freshness::Always {
+        let settings = self.settings_of(id);
+        if settings.cached && !unknown_key && !self.forced(id) && settings.fresh != Freshness::Always {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
                 && self.are_young(id, &stored)

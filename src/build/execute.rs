@@ -58,7 +58,7 @@ impl Engine<'_> {
         let Some(run) = self.runs.get(&id) else { return };
         let target = self.steps.step(id).target as usize;
         let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
-        let pool = self.pipeline.targets[target].pool.and_then(|(pool, _)| self.pipeline.pools.get(pool));
+        let pool = self.settings_of(id).pool.and_then(|(pool, _)| self.pipeline.pools.get(pool));
         listener.hear(&Event::Started(Start {
             id,
             step: &self.steps.label(id),
@@ -128,7 +128,7 @@ impl Engine<'_> {
         let making = Making {
             rule: compiled.rule.clone(),
             given,
-            store: compiled.cached,
+            store: self.settings_of(id).cached,
             found_before: self.found_before(id),
             destinations: self.destinations_of(id),
             placer: self.placer.clone(),
@@ -197,7 +197,7 @@ impl Engine<'_> {
             lacks: OnceLock::new(),
             attempts: AtomicU32::new(0),
             began: AtomicI64::new(0),
-            timeout: target.timeout,
+            timeout: settings.timeout,
             learnt_since: self.learnt_since(id),
             cancelled: self.cancel.subscribe(),
         }

@@ -189,6 +189,35 @@ fn a_step_waits_for_the_list_that_tells_whether_another_target_describes_it() {
 }
 
 #[test]
+fn two_targets_of_one_step_have_one_timeout_pool_and_store_whichever_list_is_told_first() {
+    for (first, second) in [("true", "sleep 0.3"), ("sleep 0.3", "true")] {
+        let project = Project::new(&format!(
+            "version: 1
+pools: {{wide: 2, one: 1}}
+targets:
+  l: {{rule: command, run: \"{first}; echo b > {{out}}\", output: r/l}}
+  m: {{rule: command, run: \"{second}; echo b > {{out}}\", output: r/m}}
+  s: {{rule: command, foreach: {{n: {{lines: r/l}}}}, run: \"sleep 0.4; date +%N > {{out}}\", output: \"r/s/{{n}}\", timeout: 100ms, pool: one, cache: false}}
+  t: {{rule: command, foreach: {{n: {{lines: r/m}}}}, run: \"sleep 0.4; date +%N > {{out}}\", output: \"r/s/{{n}}\", timeout: 30s, pool: {{wide: 2}}}}
+"
+        ));
+        project.build(&[]);
+        let (made, explained) = (project.read("r/s/b"), project.explain("r/s/b"));
+        for holds in [
+            "no cause  timeout: 30s",
+            "no cause  pool: wide (2 of 2)",
+            "timeout 30s holds, not timeout 100ms of s",
+            "cache true holds",
+        ] {
+            assert!(explained.contains(holds), "{explained}");
+        }
+        project.remove("r/s/b");
+        assert_eq!(project.build(&[]).restored, 1);
+        assert_eq!(project.read("r/s/b"), made);
+    }
+}
+
+#[test]
 fn what_is_described_as_well_by_a_list_that_is_asked_each_time_may_be_asked() {
     let project = Project::new(
         "version: 1

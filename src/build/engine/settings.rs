@@ -1,5 +1,6 @@
-//! What a target says beside what goes into keys: freshness, absence, retries.
+//! What a target says beside what goes into keys: freshness, absence, effort.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::pipeline::model::{Freshness, Pipeline};
@@ -13,6 +14,11 @@ pub(crate) struct Settings {
     pub fresh: Freshness,
     pub missing_is_error: bool,
     pub retries: Option<u32>,
+    pub timeout: Option<Duration>,
+    /// A position in [`Pipeline::pools`] and how much of it a step takes.
+    pub pool: Option<(usize, u32)>,
+    /// Its outputs go to the store.
+    pub cached: bool,
     /// What is there and as recorded stays: nothing of it ages, and it is not run by hand.
     pub plain: bool,
 }
@@ -29,6 +35,9 @@ pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool,
             fresh: target.fresh,
             missing_is_error: target.missing_is_error,
             retries: target.retries,
+            timeout: target.timeout,
+            pool: target.pool,
+            cached: rule.as_ref().is_some_and(|c| c.cached),
             // What a step found while it ran is to be looked at too.
             plain: !by_hand && !ages && !rule.as_ref().is_some_and(|c| c.rule.common().finds),
         }
@@ -37,8 +46,7 @@ pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool,
 }
 
 impl Engine<'_> {
-    /// The settings of a step. Of the targets that describe it, the shortest `fresh`, the strictest `missing` and the most
-    /// `retries` hold.
+    /// The settings of a step: what holds of those of all targets that describe it.
     pub(crate) fn settings_of(&self, id: StepId) -> Settings {
         let own = self.settings[self.steps.step(id).target as usize];
         if self.steps.shared.is_empty() && self.may_be_joined.is_empty() {
@@ -46,7 +54,7 @@ impl Engine<'_> {
         }
         let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
         let perhaps = self.may_be_joined.get(&id).into_iter().flatten().copied();
-        also.chain(perhaps).map(|target| self.settings[target]).fold(own, strictest)
+        also.chain(perhaps).map(|target| self.settings[target]).fold(own, together)
     }
 
     /// Whether that a step is absent is a failure only where one describes it that is still to come.
@@ -60,16 +68,21 @@ impl Engine<'_> {
         let also = self.steps.shared.get(&id).into_iter().flatten().copied();
         let all = also.chain([(step.target as usize, step.row)]);
         let sure = all.filter(|&(target, row)| self.row_in_doubt(id, target, row).is_none());
-        let sure = sure.map(|(target, _)| self.settings[target]).reduce(strictest);
+        let sure = sure.map(|(target, _)| self.settings[target]).reduce(together);
         sure.unwrap_or_else(|| self.settings_of(id))
     }
 }
 
-pub(crate) fn strictest(a: Settings, b: Settings) -> Settings {
+/// The shortest `fresh`, the strictest `missing`, the most `retries`, the longest `timeout`, unless one has none, the pool that
+/// comes first under `pools:`, with the larger share of it, and the store where one keeps its outputs there.
+pub(crate) fn together(a: Settings, b: Settings) -> Settings {
     Settings {
         fresh: if rank(a.fresh) <= rank(b.fresh) { a.fresh } else { b.fresh },
         missing_is_error: a.missing_is_error || b.missing_is_error,
         retries: a.retries.max(b.retries),
+        timeout: a.timeout.zip(b.timeout).map(|(a, b)| a.max(b)),
+        pool: a.pool.into_iter().chain(b.pool).min_by_key(|&(pool, share)| (pool, Reverse(share))),
+        cached: a.cached || b.cached,
         plain: a.plain && b.plain,
     }
 }

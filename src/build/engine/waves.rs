@@ -209,7 +209,7 @@ impl Engine<'_> {
     pub(crate) fn queue(&mut self, id: StepId, run: Box<Run>) {
         let target = self.steps.step(id).target as usize;
         let lane = self.rules[target].as_ref().map_or(&Lane::Compute, |c| &c.rule.common().lane);
-        self.schedule.push(id, lane, self.pipeline.targets[target].pool);
+        self.schedule.push(id, lane, self.settings_of(id).pool);
         self.runs.insert(id, run);
     }
 

@@ -15,6 +15,7 @@ use super::Explanation;
 use super::reads::Read;
 use crate::build::clock::{time, time_to_come};
 use crate::build::decide::Decision;
+use crate::build::engine::settings::Settings;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Aged;
@@ -53,7 +54,8 @@ impl Engine<'_> {
             return vec![first.unwrap_or(unmade).to_owned()];
         };
         let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
-        let (fresh, asks) = (self.settings_of(id).fresh, self.asks(id, compiled));
+        let (settings, asks) = (self.settings_of(id), self.asks(id, compiled));
+        let fresh = settings.fresh;
         if fresh != Freshness::Exists || self.steps.step(id).status != Status::Deferred {
             again.extend(self.as_it_ages(compiled, record, fresh, asks));
         }
@@ -61,7 +63,7 @@ impl Engine<'_> {
         again.extend(self.as_values_move(id, compiled, told));
         again.extend(as_inputs_come(told));
         again.push(as_it_is_changed(compiled, record, told, asks));
-        again.extend(as_outputs_change(compiled, record, fresh));
+        again.extend(as_outputs_change(record, settings));
         again
     }
 
@@ -81,8 +83,8 @@ impl Engine<'_> {
             let comes = format!("a build comes, where there still is such a step once {then}");
             return std::iter::once(comes).chain(losses).collect();
         }
-        let (fresh, asks) = (self.settings[target].fresh, record.question != Digest::default());
-        let mut hang = self.as_it_ages(compiled, record, fresh, asks);
+        let (settings, asks) = (self.settings[target], record.question != Digest::default());
+        let mut hang = self.as_it_ages(compiled, record, settings.fresh, asks);
         hang.extend(self.as_sizes_come(compiled, told));
         hang.extend(self.as_tags_move(target, values, compiled));
         if values.len() == self.pipeline.targets[target].bindings.len() {
@@ -91,7 +93,7 @@ impl Engine<'_> {
             hang.extend(self.members(target, &all.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>()));
         }
         hang.push(as_it_is_changed(compiled, record, told, asks));
-        hang.extend(as_outputs_change(compiled, record, fresh));
+        hang.extend(as_outputs_change(record, settings));
         losses.chain(hang.into_iter().map(|what| format!("{what}, which is seen only once {then}"))).collect()
     }
 
@@ -372,9 +374,9 @@ fn as_inputs_come(told: &Explanation) -> Option<String> {
 }
 
 /// What is absent has no outputs.
-fn as_outputs_change(compiled: &Compiled, record: &StepRecord, fresh: Freshness) -> Option<String> {
-    let stored = match fresh {
-        _ if !compiled.cached => "",
+fn as_outputs_change(record: &StepRecord, settings: Settings) -> Option<String> {
+    let stored = match settings.fresh {
+        _ if !settings.cached => "",
         Freshness::Always => "",
         Freshness::Within(_) => " (while it is young, it comes back from the store, where that has it)",
         _ => " (it comes back from the store, where that has it)",

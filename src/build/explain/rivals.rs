@@ -2,11 +2,12 @@
 
 use crate::pipeline::makers::readings;
 use crate::pipeline::model::{InputKind, Pattern, StepsOf, TargetId};
+use crate::pipeline::node::written;
 use crate::pipeline::pattern;
 
 use super::again::fresh;
 use crate::build::engine::Engine;
-use crate::build::engine::settings::{Settings, strictest};
+use crate::build::engine::settings::{Settings, together};
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
@@ -36,12 +37,12 @@ impl Engine<'_> {
         let mut all = same.to_vec();
         all.push(self.steps.step(id).target as usize);
         all.sort_unstable();
-        let together = all.iter().map(|&target| self.settings[target]).reduce(strictest);
-        let Some(together) = together.map(in_words) else { return Vec::new() };
+        let together = all.iter().map(|&target| self.settings[target]).reduce(together);
+        let Some(together) = together.map(|together| self.in_words(together)) else { return Vec::new() };
         let mut held = Vec::new();
         for (position, value) in together.into_iter().enumerate() {
             let of = |&target: &TargetId| {
-                let own = &in_words(self.settings[target])[position];
+                let own = &self.in_words(self.settings[target])[position];
                 (*own != value).then(|| format!("{own} of {}", self.pipeline.targets[target].name))
             };
             let others: Vec<String> = all.iter().filter_map(of).collect();
@@ -182,11 +183,20 @@ impl Engine<'_> {
         });
         steps.collect()
     }
-}
 
-/// What two targets may set otherwise for one step.
-fn in_words(settings: Settings) -> [String; 3] {
-    let missing = if settings.missing_is_error { "error" } else { "ok" };
-    let retries = settings.retries.map_or_else(|| "the usual".to_owned(), |retries| retries.to_string());
-    [format!("fresh {}", fresh(settings.fresh)), format!("missing {missing}"), format!("retries {retries}")]
+    /// What two targets may set otherwise for one step.
+    fn in_words(&self, settings: Settings) -> [String; 6] {
+        let missing = if settings.missing_is_error { "error" } else { "ok" };
+        let retries = settings.retries.map_or_else(|| "the usual".to_owned(), |retries| retries.to_string());
+        let timeout = settings.timeout.map_or_else(|| "none".to_owned(), written);
+        let pool = settings.pool.map_or_else(|| "none".to_owned(), |taken| self.pool_in_words(taken));
+        [
+            format!("fresh {}", fresh(settings.fresh)),
+            format!("missing {missing}"),
+            format!("retries {retries}"),
+            format!("timeout {timeout}"),
+            format!("pool {pool}"),
+            format!("cache {}", settings.cached),
+        ]
+    }
 }

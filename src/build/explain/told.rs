@@ -39,7 +39,7 @@ impl Engine<'_> {
         self.tell_values(id, &mut told);
         self.tell_inputs(id, record.as_ref(), &mut told);
         let target = self.steps.step(id).target as usize;
-        told.settings = self.set_in_pipeline(target, self.settings_of(id));
+        told.settings = self.set_in_pipeline(self.settings_of(id));
         match &self.rules[target] {
             Some(compiled) => {
                 told.other_source = told
@@ -180,7 +180,7 @@ impl Engine<'_> {
     /// path of its first output.
     pub(super) fn tell_to_come(&self, target: TargetId, compiled: &Compiled, told: &mut Explanation, first: &str) {
         told.notes = notes(compiled);
-        told.settings = self.set_in_pipeline(target, self.settings[target]);
+        told.settings = self.set_in_pipeline(self.settings[target]);
         told.fresh = Some(fresh(self.settings[target].fresh));
         told.after = self.pipeline.targets[target].after.iter().map(|after| self.waited_for(after)).collect();
         told.rivals = self.names(&self.rivals_to_come(target));
@@ -215,16 +215,19 @@ impl Engine<'_> {
         bindings.map(value).collect()
     }
 
-    pub(crate) fn set_in_pipeline(&self, target: TargetId, settings: Settings) -> Vec<(&'static str, String)> {
-        let target = &self.pipeline.targets[target];
-        let pool = target.pool.and_then(|(pool, taken)| Some((self.pipeline.pools.get(pool)?, taken)));
+    pub(crate) fn set_in_pipeline(&self, settings: Settings) -> Vec<(&'static str, String)> {
         let set = [
             ("retries", settings.retries.map(|retries| retries.to_string())),
-            ("timeout", target.timeout.map(written)),
-            ("pool", pool.map(|((name, size), taken)| format!("{name} ({taken} of {size})"))),
+            ("timeout", settings.timeout.map(written)),
+            ("pool", settings.pool.map(|taken| self.pool_in_words(taken))),
             ("missing", settings.missing_is_error.then(|| "error".to_owned())),
         ];
         set.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    pub(super) fn pool_in_words(&self, (pool, taken): (usize, u32)) -> String {
+        let (name, size) = &self.pipeline.pools[pool];
+        format!("{name} ({taken} of {size})")
     }
 }
 
