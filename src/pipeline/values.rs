@@ -12,9 +12,14 @@ pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -
     values.iter().map(|(binding, value)| of_binding(targets, target, *binding, &known(value))).sum()
 }
 
+/// The same of values that are known.
+pub fn rank_of_known(targets: &[Target], target: TargetId, values: &[(usize, String)]) -> Option<usize> {
+    values.iter().map(|(binding, value)| of_binding(targets, target, *binding, value)).sum()
+}
+
 /// Whether a target may have a step of these values, as far as the pipeline alone tells.
 pub fn may_be(targets: &[Target], target: TargetId, values: &[(usize, String)]) -> bool {
-    values.iter().all(|(binding, value)| of_binding(targets, target, *binding, value).is_some())
+    rank_of_known(targets, target, values).is_some()
 }
 
 /// Whether a target is sure to have a step of these values: all of them stand in the pipeline.

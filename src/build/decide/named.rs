@@ -1,10 +1,12 @@
 //! Inputs that are named by a path and turn out to be no step's of the target that may make it: files, and those that lie
 //! in a folder that a step makes.
 
+use std::cmp::Reverse;
+
 use crate::pipeline::makers::Maker;
 use crate::pipeline::model::{AxisKind, InputKind, TargetId};
 use crate::pipeline::others::Writer;
-use crate::pipeline::pattern;
+use crate::pipeline::{pattern, values};
 
 use super::Decision;
 use super::key::has_read;
@@ -19,6 +21,13 @@ use crate::store::state::{PathId, StepRecord};
 /// What is said of a step whose input is not there.
 pub(super) fn missing(path: &str) -> String {
     format!("the input {path} is missing")
+}
+
+/// What a target would need to make a file, in words.
+struct Lack {
+    /// The list is there, and is not made again in this build.
+    is_sure: bool,
+    words: String,
 }
 
 impl Engine<'_> {
@@ -114,9 +123,9 @@ impl Engine<'_> {
             Some((of, (other, _))) => {
                 format!("no step of `{}` makes it; where it is one of `{}`, name that target", name(of), name(other))
             }
-            None => match of.and_then(|of| Some((of, self.lacks_value(of, path)?))) {
-                Some((of, lack)) => format!(
-                    "`{}` makes such files, but {lack}: have it there, or correct the path (a step may write \
+            None => match of.and_then(|of| Some((of, self.lack_of(of, path).filter(|lack| lack.is_sure)?))) {
+                Some((of, Lack { words, .. })) => format!(
+                    "`{}` makes such files, but {words}: have it there, or correct the path (a step may write \
                      over what is put there by hand)",
                     name(of)
                 ),
@@ -136,9 +145,8 @@ impl Engine<'_> {
     /// What may keep a step from being tried, where that is seen only while building.
     pub(crate) fn may_lack(&self, id: StepId) -> Option<String> {
         let lacking = self.inputs_to_be_seen(id).map(|(target, path)| {
-            let values = self.makers().of(&path).into_iter().find(|(maker, _)| *maker == target);
-            let why = values.and_then(|(_, values)| self.may_lack_value(target, &values));
-            format!("the input {path} may be missing{}", why.map(|why| format!(": {why}")).unwrap_or_default())
+            let why = self.lack_of(target, &path).map(|lack| format!(": {}", lack.words));
+            format!("the input {path} may be missing{}", why.unwrap_or_default())
         });
         let lacking = each_once(lacking);
         (!lacking.is_empty()).then(|| lacking.join("; "))
@@ -166,48 +174,51 @@ impl Engine<'_> {
         self.inputs_to_be_seen(id).next().is_some()
     }
 
-    /// Which value a target needs to have a step, and what that may not be in.
-    fn may_lack_value(&self, target: TargetId, values: &[(usize, String)]) -> Option<String> {
-        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        self.pipeline.targets[target].axes.iter().enumerate().find_map(|(position, axis)| {
-            let parent = self.parent_step(target, position, value);
-            if let (None, Some((of, theirs))) = (parent, self.read_from(target, position, values)) {
-                return self.may_lack_value(of, &theirs);
-            }
-            let list = parent.filter(|&list| !self.is_settled(list))?;
-            let place = self.where_read(target, position, Some(list))?;
-            Some(format!("{} may not be {place}", printable(value(axis.binding)?)))
-        })
+    /// Which value a target would need to make a file, and where that is not, or may not be. A path may be read in several
+    /// ways: told is that of which the most values are in their lists, of those that may come at all, if there are such.
+    fn lack_of(&self, target: TargetId, path: &str) -> Option<Lack> {
+        let readings = self.makers().of(path).into_iter().filter(|(maker, _)| *maker == target);
+        let looked_up = readings.filter_map(|(_, values)| {
+            let mut found = 0;
+            let lack = self.first_lack(target, &values, &mut found)?;
+            let rank = values::rank_of_known(&self.pipeline.targets, target, &values).unwrap_or(usize::MAX);
+            Some(((rank, lack.is_sure, Reverse(found)), lack))
+        });
+        looked_up.min_by_key(|(key, _)| *key).map(|(_, lack)| lack)
     }
 
-    /// Which value a target would need to make a file, and where that is not.
-    fn lacks_value(&self, target: TargetId, path: &str) -> Option<String> {
-        let makers = self.makers().of(path);
-        let (_, values) = makers.into_iter().find(|(maker, _)| *maker == target)?;
-        self.lacks_value_of(target, &values)
-    }
-
-    fn lacks_value_of(&self, target: TargetId, values: &[(usize, String)]) -> Option<String> {
+    /// The first of these values that is not in its list, or else that may not be; those that are in theirs are counted.
+    fn first_lack(&self, target: TargetId, values: &[(usize, String)], found: &mut usize) -> Option<Lack> {
         let this = &self.pipeline.targets[target];
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        this.axes.iter().enumerate().find_map(|(position, axis)| {
-            let parent = self.parent_step(target, position, value);
-            if let (None, Some((of, theirs))) = (parent, self.read_from(target, position, values)) {
-                return self.lacks_value_of(of, &theirs);
-            }
-            let own = value(axis.binding)?;
-            let is_listed = || self.values_of_axis(target, position).is_none_or(|listed| listed.contains(own));
-            let lacks = match parent {
-                Some(_) => self.is_read_without(target, position, values),
-                None => !is_listed(),
+        let mut lacks = Vec::new();
+        for (position, axis) in this.axes.iter().enumerate() {
+            let list = self.parent_step(target, position, value);
+            let lack = match (list, self.read_from(target, position, values)) {
+                (None, Some((of, theirs))) => self.first_lack(of, &theirs, found),
+                (_, along) => {
+                    *found += along.map_or(0, |(_, theirs)| theirs.len());
+                    let Some(own) = value(axis.binding) else { continue };
+                    let listed = match list {
+                        Some(list) => self.values_read_out_of(list, target, position),
+                        None => self.values_of_axis(target, position),
+                    };
+                    let has = listed.map(|listed| listed.contains(own));
+                    *found += usize::from(has == Some(true));
+                    let is_settled = list.is_none_or(|list| self.is_settled(list));
+                    let lacks = if is_settled { "is not" } else { "may not be" };
+                    let place = match axis.kind {
+                        AxisKind::List(_) => Some(format!("in the list of `{}`", this.bindings[axis.binding].name)),
+                        _ => self.where_read(target, position, list),
+                    };
+                    let place = place.filter(|_| !is_settled || has == Some(false));
+                    place
+                        .map(|place| Lack { is_sure: is_settled, words: format!("{} {lacks} {place}", printable(own)) })
+                }
             };
-            let place = match axis.kind {
-                AxisKind::List(_) => Some(format!("in the list of `{}`", this.bindings[axis.binding].name)),
-                _ => self.where_read(target, position, parent),
-            };
-            let place = place.filter(|_| lacks)?;
-            Some(format!("{} is not {place}", printable(own)))
-        })
+            lacks.extend(lack);
+        }
+        lacks.into_iter().min_by_key(|lack| !lack.is_sure)
     }
 
     /// A step that writes in a folder, whether or not this build was asked for it: as its lists tell, or as it did before.

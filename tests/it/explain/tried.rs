@@ -188,6 +188,49 @@ targets:
 }
 
 #[test]
+fn of_several_readings_of_a_missing_path_that_is_told_of_which_the_most_values_are_in_their_lists() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  repos: {rule: command, inputs: [etc/r], run: \"cp {in} {out}\", output: r/repos}
+  tags: {rule: tags, source: shelf, foreach: {repo: {lines: r/repos}}, output: \"r/tags/{repo}.json\", fresh: digest}
+  img: {rule: layers, source: shelf, foreach: {tag: {from: tags, select: all}}, platform: all, output: \"r/img/{repo}/{tag}/{platform}.json\"}
+  names: {rule: command, inputs: [etc/n], run: \"cp {in} {out}\", output: r/names}
+  pair: {rule: command, foreach: {repo: {lines: r/repos}, name: {lines: r/names}}, run: \"echo > {out}\", output: \"r/pair/{repo}/{name}\"}
+  one: {rule: command, inputs: [r/img/library/redis/9/linux/amd64.json], run: \"cp {in} {out}\", output: r/one}
+  two: {rule: command, inputs: [r/pair/library/redis/a/b], run: \"cp {in} {out}\", output: r/two}
+",
+    );
+    project.layout("images", &[("library/redis:7".to_owned(), stock::redis("7").manifest(Format::Oci))]);
+    project.write("etc/r", "library/redis\n");
+    project.write("etc/n", "a\n");
+    // What is a platform by its words is one, also before any list is there.
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let may_lack =
+        "r/img/library/redis/9/linux/amd64.json may be missing: library/redis may not be in what repos makes)";
+    assert_says(&plan, &[may_lack]);
+    let failed = project.run(&["build"]).exits(exit::FAILED);
+    let lacks = [
+        "`img` makes such files, but 9 is not in what tags@repo=library/redis makes: have it there",
+        "`pair` makes such files, but a/b is not in what names makes: have it there",
+    ];
+    assert_says(&failed.stderr, &lacks);
+    // The same of what is seen only once it is asked again.
+    project.edit("redis/a/b]", "redis/a]");
+    project.layout(
+        "images",
+        &["7", "9"].map(|tag| (format!("library/redis:{tag}"), stock::redis(tag).manifest(Format::Oci))),
+    );
+    project.build(&[]);
+    project.layout("images", &[("library/redis:7".to_owned(), stock::redis("7").manifest(Format::Oci))]);
+    project.build(&["tags"]);
+    project.remove("r/img/library/redis/9/linux/amd64.json");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["amd64.json may be missing: 9 may not be in what tags@repo=library/redis makes)"]);
+}
+
+#[test]
 fn a_failure_is_told_whichever_of_its_outputs_a_step_has_under_another_name_since() {
     let targets = |outputs: &str| {
         format!(
