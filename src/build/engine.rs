@@ -43,6 +43,7 @@ use super::files::Eyes;
 use super::files::found::Finders;
 use super::files::place::Placer;
 use super::files::protected::Protected;
+use super::files::unusable::Unusable;
 use super::outcome::Account;
 use super::request::{Asked, Wanted};
 use super::steps::expand::Pending;
@@ -129,7 +130,7 @@ pub(super) struct Engine<'p> {
     /// What was seen of each file that no step makes.
     pub looks: Vec<Leaf>,
     /// Why those of them that are there cannot be read.
-    pub unusable: HashMap<FileId, String>,
+    pub unusable: HashMap<FileId, Unusable>,
     /// The paths of each target's last two steps, to find the next one near.
     pub rhythm: Rhythm,
     pub scratch: Scratch,

@@ -6,6 +6,8 @@ pub(super) mod inside;
 pub(super) mod meddled;
 pub(super) mod place;
 pub(super) mod protected;
+pub(super) mod unusable;
+mod walk;
 
 use std::cell::RefCell;
 use std::fs::{self, Metadata};
@@ -20,6 +22,9 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, StatxTimestam
 use crate::store::Digest;
 use crate::store::state::{FileRecord, Stamp};
 
+use self::unusable::Unusable;
+use self::walk::{Walked, walk};
+pub use self::walk::{few_files_in, files_in};
 use super::clock;
 
 /// What a look at a file found.
@@ -27,7 +32,7 @@ use super::clock;
 pub enum Look {
     Missing,
     /// It is there and cannot be used: why.
-    Unusable(String),
+    Unusable(Unusable),
     /// As recorded.
     Same(FileRecord),
     /// Its content was hashed. The record is new: the file was touched, changed, or never seen.
@@ -123,9 +128,9 @@ pub fn look_at_input(path: &Path, known: Option<FileRecord>) -> Look {
 /// Looks at an output: a link is not what was written, whatever it points at, nor is a file where a folder was.
 pub fn look_at_output(path: &Path, known: Option<FileRecord>, folder: bool) -> Look {
     match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_symlink() => Look::Unusable("a symbolic link".to_owned()),
-        Ok(meta) if meta.is_dir() && !folder => Look::Unusable("a folder".to_owned()),
-        Ok(meta) if meta.is_file() && folder => Look::Unusable("a file".to_owned()),
+        Ok(meta) if meta.is_symlink() => Look::Unusable(Unusable::Is("a symbolic link")),
+        Ok(meta) if meta.is_dir() && !folder => Look::Unusable(Unusable::Is("a folder")),
+        Ok(meta) if meta.is_file() && folder => Look::Unusable(Unusable::Is("a file")),
         meta => look(path, meta, known),
     }
 }
@@ -134,7 +139,7 @@ fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> L
     let meta = match meta {
         Ok(meta) => meta,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Look::Missing,
-        Err(e) => return Look::Unusable(e.to_string()),
+        Err(e) => return Look::Unusable(e.into()),
     };
     let looked = if meta.is_dir() {
         look_at_folder(path, known)
@@ -146,9 +151,9 @@ fn look(path: &Path, meta: io::Result<Metadata>, known: Option<FileRecord>) -> L
                 .map(|record| Look::Hashed(FileRecord { content: content(&meta, record.content), ..record })),
         }
     } else {
-        return Look::Unusable("it is neither a file nor a folder".to_owned());
+        return Look::Unusable(io::Error::other("it is neither a file nor a folder").into());
     };
-    looked.unwrap_or_else(|e| Look::Unusable(e.to_string()))
+    looked.unwrap_or_else(|e| Look::Unusable(e.into()))
 }
 
 fn stamp(meta: &Metadata) -> Stamp {
@@ -324,58 +329,6 @@ fn content_of_folder(
 
 pub fn is_executable(meta: &Metadata) -> bool {
     meta.is_file() && meta.mode() & EXECUTE != 0
-}
-
-/// Every file below a folder, by relative path, sorted; and every folder with nothing in it, its path with a `/` at the
-/// end. Links are an error: they could point anywhere.
-pub fn files_in(root: &Path) -> io::Result<Vec<(String, Metadata)>> {
-    few_files_in(root, usize::MAX).map(Option::unwrap_or_default)
-}
-
-/// The same, unless there are more than `most`: no more are looked at then.
-pub fn few_files_in(root: &Path, most: usize) -> io::Result<Option<Vec<(String, Metadata)>>> {
-    Ok(walk(root, most)?.map(|walked| walked.files))
-}
-
-/// What is met below a folder.
-#[derive(Default)]
-struct Walked {
-    files: Vec<(String, Metadata)>,
-    /// When anything below it was last changed, folders included.
-    changed: i64,
-}
-
-fn walk(root: &Path, most: usize) -> io::Result<Option<Walked>> {
-    let now = clock::now_ns();
-    let Walked { mut files, mut changed } = Walked::default();
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
-        let mut is_empty = !folder.is_empty();
-        for entry in fs::read_dir(root.join(&folder))? {
-            let entry = entry?;
-            is_empty = false;
-            let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| io::Error::other(format!("{name:?} in it is not UTF-8")))?;
-            let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-            let meta = fs::symlink_metadata(root.join(&path))?;
-            changed = changed.max(last_changed(&meta, now));
-            match meta.file_type() {
-                t if t.is_dir() => folders.push(path),
-                t if t.is_file() && files.len() == most => return Ok(None),
-                t if t.is_file() => files.push((path, meta)),
-                _ => return Err(io::Error::other(format!("{path} in it is neither a file nor a folder"))),
-            }
-        }
-        if is_empty && files.len() == most {
-            return Ok(None);
-        }
-        if is_empty {
-            let meta = fs::symlink_metadata(root.join(&folder))?;
-            files.push((folder + "/", meta));
-        }
-    }
-    files.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Some(Walked { files, changed }))
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ fn off(path: &str, look: &Look, known: Option<FileRecord>) -> Option<Reason> {
     let changed = |from: String, to: String| Some(Reason::ChangedOutput { path: path.to_owned(), from, to });
     match (look, known) {
         (Look::Missing, _) => Some(Reason::MissingOutput(path.to_owned())),
-        (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.clone()),
+        (Look::Unusable(why), _) => changed("what was recorded".to_owned(), why.became()),
         (Look::Same(_) | Look::Hashed(_), None) => changed("what no record tells".to_owned(), "a file".to_owned()),
         (Look::Hashed(now), Some(known)) if now.content != known.content => {
             let (from, to) = told(&known.content.short(), &now.content.short());

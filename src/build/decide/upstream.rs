@@ -13,6 +13,7 @@ use super::changes::output_names;
 use super::key::{crowd_name, has_read, input_name};
 use super::named::missing;
 use crate::build::engine::{Engine, Leaf, Mode};
+use crate::build::files::unusable::Unusable;
 use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
@@ -305,8 +306,10 @@ impl Engine<'_> {
                 Err(Decision::Failed { message: missing(path()), help: Some(self.if_missing(id, position, path())) })
             }
             Leaf::Unusable => {
-                let why = self.unusable.get(&file).map_or("it is no file", String::as_str);
-                Err(Decision::Failed { message: format!("cannot read the input {}: {why}", path()), help: None })
+                let why = self.unusable.get(&file);
+                let told = why.map_or_else(|| "it is no file".to_owned(), Unusable::to_string);
+                let help = why.and_then(Unusable::help);
+                Err(Decision::Failed { message: format!("cannot read the input {}: {told}", path()), help })
             }
         }
     }

@@ -149,7 +149,7 @@ impl Engine<'_> {
                 digest = Some(record.content.short());
                 Now::Is(hex(&record.content.short()))
             }
-            Some(Look::Unusable(why)) => Now::Unusable(why),
+            Some(Look::Unusable(why)) => Now::Unusable(why.to_string()),
             // What no build has seen may be large: it is not read here.
             None if full.exists() => Now::Unknown,
             Some(Look::Missing) | None => Now::Gone,

@@ -12,6 +12,7 @@ use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
 
 use super::folders;
+use super::unusable::Unusable;
 use crate::build::clock;
 use crate::build::engine::Engine;
 use crate::build::files::{self, Look};
@@ -62,11 +63,14 @@ pub(crate) fn look(found: &[String], job: &Job, before: &HashMap<String, Digest>
     let (began, now) = (job.began.load(Ordering::Relaxed), clock::now_ns());
     let declared: HashSet<&str> = job.inputs.iter().flat_map(|input| &input.paths).map(String::as_str).collect();
     let look = |path: &String| {
-        let unusable = |why: String| Failure::new(format!("the depfile names {path}, which cannot be read: {why}"));
+        let unusable = |why: Unusable| Failure {
+            help: why.help(),
+            ..Failure::new(format!("the depfile names {path}, which cannot be read: {why}"))
+        };
         let full = job.root.join(path);
         let meta = full.metadata().ok();
         let (record, changed, inside) = if meta.as_ref().is_some_and(Metadata::is_dir) {
-            let folder = files::read_folder(&full).map_err(|why| unusable(why.to_string()))?;
+            let folder = files::read_folder(&full).map_err(|why| unusable(why.into()))?;
             (folder.record, Some(folder.changed), folders::of_found(path, &folder, job.files_in_folders))
         } else {
             match files::look_at_input(&full, None) {
@@ -325,7 +329,7 @@ impl Engine<'_> {
                     told(&content.short(), &now.content.short())
                 }
                 Look::Missing => (from, "nothing".to_owned()),
-                Look::Unusable(why) => (from, why),
+                Look::Unusable(why) => (from, why.became()),
             };
             std::iter::once(Reason::ChangedInput { input: path.clone(), from, to }).chain(inside).collect()
         });

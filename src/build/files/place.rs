@@ -163,10 +163,7 @@ impl Placer {
                 Ok(Staged { path, content, stored })
             }
             Look::Missing => Err(Failure::new(format!("the output {} was not written", destination.path))),
-            Look::Unusable(what) => {
-                let wanted = if destination.folder { "a folder" } else { "a file" };
-                Err(Failure::new(format!("the output {} was to be {wanted}, and is: {what}", destination.path)))
-            }
+            Look::Unusable(why) => Err(why.made_as(&destination.path, destination.folder)),
         }
     }
 

@@ -154,7 +154,7 @@ pub(crate) fn read_again(path: &Path, record: &FileRecord) -> Option<String> {
         }
         Look::Same(now) | Look::Hashed(now) => Some(format!("blake3:{}", now.content)),
         Look::Missing => Some("missing".to_owned()),
-        Look::Unusable(why) => Some(why),
+        Look::Unusable(why) => Some(why.to_string()),
     }
 }
 

@@ -285,7 +285,7 @@ fn fate(root: &Path, path: &str, record: FileRecord) -> Fate {
         Look::Same(_) => Fate::Remove,
         Look::Hashed(now) if now.content == record.content => Fate::Remove,
         Look::Hashed(_) => Fate::Keep("changed since it was made".to_owned()),
-        Look::Unusable(why) => Fate::Keep(why),
+        Look::Unusable(why) => Fate::Keep(why.to_string()),
     }
 }
 

@@ -116,3 +116,42 @@ fn a_folder_in_which_steps_write_is_no_input_but_their_target_is() {
     p.build(&[]);
     assert_eq!(p.read("r/all"), "a\nb\n");
 }
+
+#[test]
+fn a_link_in_a_folder_is_told_as_one_with_the_way_out() {
+    let p = project(
+        r#"  named: {rule: command, inputs: [./src], run: "cat {in}/* > {out}", output: o/named}
+  found: {rule: command, run: "cat src/* > {out}; echo 'x: src' > {out}.d", depfile: "{out}.d", output: o/found}
+  made: {rule: command, inputs: [made.sh], run: "sh {in} {out}", output: o/made/}
+"#,
+    );
+    p.write("src/a", "1\n");
+    p.write("made.sh", "echo 1 > $1/a\n");
+    p.build(&[]);
+    std::os::unix::fs::symlink("a", p.path("src/b")).expect("linked");
+    std::os::unix::fs::symlink("a", p.path("o/made/b")).expect("linked");
+    let unread = "what cannot be read: b in it is a symbolic link\n";
+    let not_followed = "help: links in folders are not followed: ";
+    let plan = p.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    for says in [
+        "failed   named  cannot read the input src: b in it is a symbolic link",
+        not_followed,
+        "run      found  changed input: src, from ",
+        &format!(" to {unread}"),
+        &format!("restore  made  changed output: o/made, from what was recorded to {unread}"),
+    ] {
+        assert!(plan.contains(says), "{says}: {plan}");
+    }
+    // What lies beside what was made is removed as ever; what the command itself links is not kept.
+    p.write("made.sh", "echo 1 > $1/a; ln -s a $1/b\n");
+    let told = p.run(&["build"]).exits(exit::FAILED).stderr;
+    for says in [
+        "failed found: the depfile names src, which cannot be read: b in it is a symbolic link\n",
+        not_followed,
+        "failed made: the output o/made cannot be read: b in it is a symbolic link\n",
+        "help: links in folders are not kept: ",
+    ] {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    assert_eq!(told.matches(not_followed).count(), 2, "{told}");
+}
