@@ -54,6 +54,8 @@ pub struct Explanation {
     pub work: Option<&'static str>,
     /// Whether it comes to that is seen only while building.
     pub perhaps: bool,
+    /// Why it is not sure that it fails or is blocked.
+    pub doubt: Option<String>,
     /// Its message is why it may fail before it is tried.
     pub may_fail: bool,
     /// Why it fails, is absent, blocked, pending or an orphan; and what helps.

@@ -133,12 +133,7 @@ fn standing(found: &Explanation, lines: &mut Lines) {
         lines.add(word, message);
         lines.and(&found.told_after);
     }
-    let doubted = found.perhaps && matches!(found.standing, Standing::Step(Status::Failed | Status::Blocked));
-    lines.all(
-        "",
-        doubted
-            .then_some("as of the last build of what values are read out of: that is built first, and may have others"),
-    );
+    lines.all("", &found.doubt);
     lines.some("since", found.faults.iter(), 0);
     lines.all("alone", &found.alone);
     lines.all("help", &found.help);

@@ -1,5 +1,6 @@
 //! Steps that there are as of the last build only: what their values were read out of is to be made again.
 
+use std::collections::{HashSet, VecDeque};
 use std::iter::once;
 
 use crate::pipeline::model::{Freshness, TargetId};
@@ -129,20 +130,50 @@ impl Engine<'_> {
     }
 
     fn is_blocked_perhaps(&self, id: StepId, runs: bool) -> bool {
-        let certain = |step: StepId| {
-            self.steps.step(step).status.fails() && self.accounts.get(&step).is_none_or(|account| !account.perhaps)
-        };
-        !self.waits_of(id, runs).any(|(_, wait)| match wait {
-            Wait::Step(step) => certain(step),
-            Wait::Group(group) => {
-                let this = &self.steps.groups[group as usize];
-                let steps = &self.steps.rows[this.target].steps;
-                let rows = if this.is_crowded() { &[][..] } else { &this.rows };
-                // What it is blocked by may be no step of its own.
-                this.blocked_by.is_some_and(certain) || rows.iter().any(|&row| certain(steps[row as usize]))
+        self.at_fault(id, runs).all(|step| self.fails_perhaps(step))
+    }
+
+    fn fails_perhaps(&self, id: StepId) -> bool {
+        self.accounts.get(&id).is_some_and(|account| account.perhaps)
+    }
+
+    /// What fails, or is blocked, among what has to come out well for a step to be made.
+    fn at_fault(&self, id: StepId, runs: bool) -> impl Iterator<Item = StepId> + '_ {
+        let awaited = self.waits_of(id, runs).flat_map(|(_, wait)| {
+            let (one, rows, steps) = match wait {
+                Wait::Step(step) => (Some(step), &[][..], &[][..]),
+                Wait::Group(group) => {
+                    let this = &self.steps.groups[group as usize];
+                    let rows = if this.is_crowded() { &[][..] } else { &this.rows };
+                    // What it is blocked by may be no step of its own.
+                    (this.blocked_by, rows, &self.steps.rows[this.target].steps[..])
+                }
+                Wait::File(_) | Wait::None => (None, &[][..], &[][..]),
+            };
+            one.into_iter().chain(rows.iter().map(|&row| steps[row as usize]))
+        });
+        awaited.filter(|&step| self.steps.step(step).status.fails())
+    }
+
+    /// Why it is not sure that a step fails or is blocked, where it is not.
+    pub(crate) fn why_in_doubt(&self, id: StepId) -> Option<String> {
+        const BY_LIST: &str =
+            "as of the last build of what values are read out of: that is built first, and may have others";
+        let fails = |step: StepId| self.steps.step(step).status.fails() && self.fails_perhaps(step);
+        let (mut open, mut seen, mut only_waits) = (VecDeque::from([id]), HashSet::from([id]), None);
+        open.retain(|&step| fails(step));
+        while let Some(step) = open.pop_front() {
+            if self.steps.step(step).status != Status::Blocked || self.in_doubt(step).is_some() {
+                return Some(BY_LIST.to_owned());
             }
-            Wait::File(_) | Wait::None => false,
-        })
+            if self.is_blocked_perhaps(step, true) {
+                open.extend(self.at_fault(step, true).filter(|&step| seen.insert(step)));
+            } else {
+                only_waits.get_or_insert(step);
+            }
+        }
+        let who = only_waits.map(|step| if step == id { "it".to_owned() } else { self.steps.label(step) })?;
+        Some(format!("{who} only waits for what is at fault, and is not blocked where it comes to have nothing to run"))
     }
 
     /// The steps that a step's values were read out of, each with the binding whose value that was.

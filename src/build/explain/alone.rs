@@ -117,6 +117,7 @@ impl Explanation {
         Self {
             standing: clash.standing,
             perhaps: clash.perhaps,
+            doubt: clash.doubt,
             message: clash.message,
             alone: Some(alone),
             again,

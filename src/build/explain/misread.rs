@@ -28,6 +28,7 @@ impl Engine<'_> {
                 step: self.steps.label(id),
                 standing: Standing::Step(self.steps.step(id).status),
                 perhaps: account.is_some_and(|account| account.perhaps),
+                doubt: self.why_in_doubt(id),
                 message: account.and_then(|account| account.message.clone()),
                 ..told
             },

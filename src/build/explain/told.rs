@@ -84,6 +84,7 @@ impl Engine<'_> {
                 told.told_after = others.into_iter().map(|root| format!("and {}", self.steps.label(root))).collect();
             }
         }
+        told.doubt = self.why_in_doubt(id);
         told.waits = matches!(self.obstacle(id), Some(Decision::PutOff(_)));
         told.last_failure = self.earlier_failure(id);
         if status == Status::Adopted {

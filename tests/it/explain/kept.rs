@@ -117,3 +117,23 @@ targets:
     project.build(&[]);
     assert_eq!(project.read("o/c"), "kept\n");
 }
+
+#[test]
+fn a_step_that_may_be_blocked_in_a_pipeline_without_lists_tells_of_none() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, inputs: [etc/a], run: \"cp {in} {out}\", output: o/a}
+  gate: {inputs: [etc/g]}
+  c: {rule: command, inputs: [a], after: [gate], run: \"cp {in} {out}\", output: o/c}
+",
+    );
+    ["etc/a", "etc/g"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&[]);
+    project.write("etc/a", "2\n");
+    project.remove("etc/g");
+    assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["blocked? c  gate (upstream: a is made again)\n"]);
+    let told = project.explain("c");
+    assert_says(&told, &["blocked by gate\n            it only waits for what is at fault, and is not blocked where "]);
+    assert!(!told.contains("values are read out of"), "{told}");
+}
