@@ -84,30 +84,33 @@ impl Engine<'_> {
             return None;
         }
         let (upstream, mut files) = (self.upstream(id), Vec::new());
-        let (decision, kept_from) = match upstream.end {
+        let is_settled = upstream.is_settled();
+        let (decision, run) = match upstream.end {
             None => match (self.decision(id, &upstream, &mut files), upstream.held_back) {
                 // What comes back from the store runs nothing, and so is not held back.
                 (Decision::Run(run), Some(held_back)) if !matches!(run.work, Work::Restore(_)) => {
-                    (held_back, self.kept_from(run.reasons))
+                    (held_back, Some(run))
                 }
                 (decision, _) => (decision, None),
             },
             Some(_) => {
-                let kept_from = self.would_run(id, &upstream);
-                (upstream.end?, kept_from)
+                let run = self.would_run(id, &upstream);
+                (upstream.end?, run)
             }
         };
-        let perhaps = self.is_held_up_perhaps(id, &decision, kept_from.as_ref());
+        let may_be_restored = !is_settled && run.as_ref().is_some_and(|run| self.may_be_restored(id, run));
+        let kept_from = run.and_then(|run| self.kept_from(run.reasons));
+        let perhaps = self.is_held_up_perhaps(id, &decision, kept_from.as_ref().filter(|_| !may_be_restored));
         Some(Box::new(Verdict { decision, kept_from, perhaps, files }))
     }
 
-    /// Why a step would run that does not come to it, since something that it waits for is at fault.
-    fn would_run(&self, id: StepId, upstream: &Upstream) -> Option<Reasons> {
+    /// How a step would run that does not come to it, since something that it waits for is at fault.
+    fn would_run(&self, id: StepId, upstream: &Upstream) -> Option<Box<Run>> {
         match upstream.end {
             Some(Decision::Done { status: Status::Absent, .. }) => None,
             _ if self.mode != Mode::Look => None,
             _ => match self.decision(id, upstream, &mut Vec::new()) {
-                Decision::Run(run) => self.kept_from(run.reasons),
+                Decision::Run(run) => Some(run),
                 Decision::Done { .. } | Decision::Failed { .. } | Decision::PutOff(_) => None,
             },
         }
@@ -306,8 +309,7 @@ impl Engine<'_> {
 
     /// The one place that says whether outputs come back from the store: for those who look, too.
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
-        let settings = self.settings_of(id);
-        if settings.cached && !unknown_key && !self.forced(id) && settings.fresh != Freshness::Always {
+        if !unknown_key && self.is_restorable(id) {
             let key = self.key(id, compiled, answer.as_ref());
             if let Some(stored) = self.state.action(&key)
                 && self.are_young(id, &stored)
@@ -317,6 +319,17 @@ impl Engine<'_> {
             }
         }
         Work::Make(answer)
+    }
+
+    fn is_restorable(&self, id: StepId) -> bool {
+        let settings = self.settings_of(id);
+        settings.cached && !self.forced(id) && settings.fresh != Freshness::Always
+    }
+
+    /// Whether the outputs of a step, whose inputs are still to be made, may turn out to be in the store.
+    fn may_be_restored(&self, id: StepId, run: &Run) -> bool {
+        let is_asked = matches!(run.work, Work::Ask) || run.reasons.iter().any(Reason::only_asks);
+        !is_asked && self.is_restorable(id) && self.state.has_actions()
     }
 
     /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.

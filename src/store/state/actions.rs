@@ -49,6 +49,11 @@ impl Actions {
         }
     }
 
+    /// Forgotten ones count until the next snapshot.
+    pub fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.stored.rows == 0
+    }
+
     /// Whether that changed anything: what is made once more was first made before.
     pub fn put(&mut self, key: Digest, outputs: &[StoredOutput]) -> bool {
         let undated = |outputs: &[StoredOutput]| -> Vec<_> {

@@ -201,6 +201,11 @@ impl State {
         self.actions.get(key)
     }
 
+    /// Whether it is known of any key what was made by it.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// Remembers what a step with this key made, in place of what it made before.
     pub fn put_action(&mut self, key: Digest, outputs: &[StoredOutput]) {
         if self.actions.put(key, outputs)

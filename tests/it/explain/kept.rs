@@ -119,6 +119,43 @@ targets:
 }
 
 #[test]
+fn what_may_come_back_from_the_store_once_its_input_is_made_is_not_told_as_blocked_for_sure() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, inputs: [etc/a], cache: false, run: \"cp {in} {out}\", output: o/a}
+  gate: {inputs: [etc/g]}
+  c: {rule: command, inputs: [a], after: [gate], run: \"cp {in} {out}\", output: o/c}
+  d: {rule: command, inputs: [c], run: \"cp {in} {out}\", output: o/d}
+  e: {rule: command, inputs: [a], after: [gate], cache: false, run: \"cp {in} {out}\", output: o/e}
+",
+    );
+    project.write("etc/a", "1\n");
+    // Nothing is in the store yet.
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["blocked  c  gate (", "blocked  d  c (", "blocked  e  gate (", ", 4 cannot be made\n"]);
+    project.write("etc/g", "1\n");
+    project.build(&[]);
+    project.write("etc/a", "2\n");
+    project.build(&[]);
+    project.write("etc/a", "1\n");
+    project.remove("etc/g");
+    ["o/c", "o/e"].iter().for_each(|output| project.remove(output));
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let told = ["blocked? c  gate (missing output: o/c", "blocked? d  c\n", "blocked  e  gate (missing output: o/e"];
+    assert_says(&plan, &told);
+    assert_says(&plan, &[", 2 that may be blocked, 2 cannot be made\n"]);
+    let only_waits = "only waits for what is at fault, and is not blocked where it comes to have nothing to run\n";
+    assert_says(&project.explain("c"), &["c: blocked\n", &format!("blocked by gate\n            it {only_waits}")]);
+    assert_says(&project.explain("d"), &["d: blocked\n", &format!("blocked by c\n            c {only_waits}")]);
+    assert!(!project.explain("e").contains(only_waits), "{}", project.explain("e"));
+    let report = project.build_exits(exit::FAILED, &[]);
+    let outcomes = ["c", "d", "e"].map(|step| report.step(step).outcome.as_str());
+    assert_eq!(outcomes, ["restored", "restored", "blocked"], "{}", report.listing());
+    assert_eq!(project.read("o/d"), "1\n");
+}
+
+#[test]
 fn a_step_that_may_be_blocked_in_a_pipeline_without_lists_tells_of_none() {
     let project = Project::new(
         "version: 1
