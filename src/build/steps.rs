@@ -190,9 +190,12 @@ impl<'p> Steps<'p> {
         &self.paths[first as usize..first as usize + self.target(id).outputs.len()]
     }
 
-    /// `target@binding=value,…`, with nothing in it that a terminal would obey.
+    /// `target@binding=value,…`, with nothing in it that a terminal would obey: of the targets that describe it, by the first
+    /// of the file, whichever list was read first.
     pub fn label(&self, id: StepId) -> String {
-        let target = self.target(id);
+        let own = self.step(id).target as usize;
+        let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
+        let target = &self.pipeline.targets[also.fold(own, TargetId::min)];
         let mut label = String::with_capacity(96);
         label.push_str(&target.name);
         let known = target.bindings.iter().zip(self.values_of(id)).filter(|(binding, _)| self.is_known_of(id, binding));

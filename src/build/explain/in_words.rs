@@ -116,7 +116,7 @@ impl Engine<'_> {
             let (target, values, entry) = makers.find(|(target, values, _)| is_pending(*target, values))?;
             let label = self.label_of(target, &self.sure_values(&may_be, target, values));
             let step = (label, Some(Standing::Pending.word().to_owned()));
-            Some(Read { name: entry.name.clone(), step: Some(step), ..self.read(&path, Some(then)) })
+            Some(Read { name: entry.name.clone(), step: Some(step), orphan: false, ..self.read(&path, Some(then)) })
         });
         reads.collect()
     }
@@ -148,6 +148,7 @@ impl Engine<'_> {
                     step: Some((label.clone(), Some(Standing::Pending.word().to_owned()))),
                     left_out: true,
                     done_without: true,
+                    orphan: false,
                     ..self.read(path, None)
                 }));
             }
