@@ -61,7 +61,7 @@ impl Engine<'_> {
     }
 
     /// Which rows of a group could not be read.
-    fn misread_of(&self, group: GroupId) -> Vec<StepId> {
+    pub(super) fn misread_of(&self, group: GroupId) -> Vec<StepId> {
         self.steps.misread_behind(group, &self.sources(group)).collect()
     }
 

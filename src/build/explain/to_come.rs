@@ -69,7 +69,12 @@ impl Engine<'_> {
         let steps = sources.iter().flat_map(|&source| self.steps.ordered(source));
         let unsettled: Vec<StepId> = steps.filter(|&step| !self.is_settled(step)).collect();
         if unsettled.is_empty() {
-            return sources.into_iter().flat_map(|source| self.unsettled_behind(source)).collect();
+            // What stands for rows that could not be read lacks their values, and so may be in none of these groups.
+            let behind = |source: GroupId| match self.misread_of(source) {
+                misread if misread.is_empty() => self.unsettled_behind(source),
+                misread => misread,
+            };
+            return sources.into_iter().flat_map(behind).collect();
         }
         unsettled
     }

@@ -190,3 +190,38 @@ targets:
     assert_says(&built.stderr, &[told]);
     assert_eq!((built.failed, built.blocked), (20, 1));
 }
+
+#[test]
+fn what_reads_steps_behind_a_list_that_cannot_be_read_is_told_so_with_what_its_last_run_read() {
+    let project = Project::new(
+        "version: 1
+targets:
+  scan: {rule: command, inputs: [etc/m.csv], run: \"cp {in} {out}\", output: r/m.csv}
+  deps: {rule: command, foreach: {p: {csv: r/m.csv, column: name}}, run: \"echo z > {out}\", output: \"r/deps/{p}.lst\"}
+  lib: {rule: command, foreach: {d: {from: deps, lines: true}}, run: \"echo {d} > {out}\", output: \"r/lib/{p}/{d}.a\"}
+  far: {rule: command, foreach: {e: {from: lib, lines: true}}, run: \"echo {e} > {out}\", output: \"r/far/{p}/{d}-{e}\"}
+  img: {rule: command, foreach: {p: [core]}, inputs: {l: lib, f: far}, run: \"cat {in.l} {in.f} > {out}\", output: \"r/img/{p}\"}
+  path: {rule: command, inputs: [r/lib/core/z.a, r/deps/core.lst], run: \"cat {in} > {out}\", output: r/path}
+",
+    );
+    project.write("etc/m.csv", "name\ncore\nui\n");
+    project.build(&[]);
+    project.edit("column: name", "column: nmae");
+    let misread = "{p} cannot be read out of r/m.csv, which scan made: no column `nmae`; there is `name`";
+    let more = |target: &str| format!("  more      {target}: its steps cannot be told: deps failed (");
+    for build in [false, true] {
+        if build {
+            project.build_exits(exit::FAILED, &[]);
+        }
+        let img = project.explain("img@p=core");
+        assert_says(&img, &["img@p=core: blocked\n", &more("lib"), &more("far")]);
+        assert_says(&img, &["  input     {in.l} r/lib/core/z.a (", ") of lib@p=core,d=z, pending\n"]);
+        assert_says(&img, &["  input     {in.f} r/far/core/z-z (", ") of far@p=core,d=z,e=z, pending\n"]);
+        let path = project.explain("path");
+        let own = format!("  more      deps: its steps cannot be told: {misread} (r/deps/core.lst)\n");
+        assert_says(&path, &["path: blocked\n", &more("lib"), &own, ") of lib@p=core,d=z, pending\n"]);
+        assert!(!img.contains("none, since") && !path.contains("none, since"), "{img}{path}");
+    }
+    project.edit("column: nmae", "column: name");
+    project.build(&[]).assert_nothing_done();
+}
