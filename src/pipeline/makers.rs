@@ -131,8 +131,11 @@ impl<'a> Makers<'a> {
     /// own, nor its own out of theirs: of the first that come into question.
     pub fn meeting_later(&self) -> Vec<(TargetId, Vec<TargetId>)> {
         let all = (0..self.targets.len()).filter(|_| !self.read_out.is_empty()).map(|target| {
-            let is_read_out =
-                |&(other, _): &Candidate| other != target && self.targets[other].parents().next().is_some();
+            let parents = |target: TargetId| self.targets[target].parents();
+            // What is read out of the same is told at once.
+            let is_read_out = |&(other, _): &Candidate| {
+                other != target && parents(other).next().is_some() && !parents(other).eq(parents(target))
+            };
             let met = self.targets[target].outputs.iter().flat_map(|ours| {
                 let near = self.near(ours).filter(is_read_out).take(MOST_MEETING);
                 near.filter(|&(other, _)| !is_read_out_of(self.targets, other, target))

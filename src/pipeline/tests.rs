@@ -406,15 +406,16 @@ targets:
   a: {rule: command, foreach: {n: [x]}, run: x, output: 'r/{n}.txt'}
   b: {rule: command, foreach: {n: {from: by, lines: true}}, run: x, output: 'r/{n}.txt'}
   of_a: {rule: command, foreach: {m: {from: a, lines: true}}, run: x, output: 'r/{n}-{m}.txt'}
+  too: {rule: command, foreach: {n: {from: by, lines: true}}, run: x, output: 'r/{n}.txt', fresh: always}
   else: {rule: command, foreach: {m: {from: by, lines: true}}, run: x, output: 'r/{m}.csv'}
 ",
     );
     let joined_by = |name: &str| -> Vec<&str> {
         target(&p, name).joined_by.iter().map(|&other| p.targets[other].name.as_str()).collect()
     };
-    // What is read out of `a` is there only after it.
-    assert_eq!(joined_by("a"), ["b"]);
-    assert_eq!((joined_by("b"), joined_by("of_a")), (vec!["of_a"], vec!["b"]));
+    // What is read out of `a` is there only after it; what is read out of one list is there together.
+    assert_eq!(joined_by("a"), ["b", "too"]);
+    assert_eq!((joined_by("b"), joined_by("of_a")), (vec!["of_a"], vec!["b", "too"]));
     assert!(joined_by("by").is_empty() && joined_by("else").is_empty());
     let at = |name: &str| p.order.iter().position(|&id| p.targets[id].name == name);
     assert!(at("by") < at("a") && at("a") < at("b") && at("a") < at("of_a"));

@@ -1,6 +1,8 @@
 //! Steps that other targets may come to describe, too, by values that are still to be made: one step goes by what all of
 //! them say, so that it waits for what tells who they are.
 
+use std::collections::HashMap;
+
 use crate::pipeline::makers::Maker;
 use crate::pipeline::model::TargetId;
 
@@ -21,24 +23,23 @@ impl Engine<'_> {
 
     /// Puts steps aside of which it is still to be seen who else describes them. Those that stay ready.
     pub(crate) fn withhold(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
-        let to_come: Vec<bool> =
-            (0..self.pipeline.targets.len()).map(|target| self.has_joiners_to_come(target)).collect();
-        if to_come.contains(&true) {
-            ready.retain(|&id| {
-                if !to_come[self.steps.step(id).target as usize] {
-                    return true;
-                }
-                let joiners = self.joiners(id);
-                let lists: Vec<GroupId> = joiners.iter().flat_map(|joiner| self.lists_of(joiner)).collect();
-                let list = lists.into_iter().find(|&list| !self.steps.is_complete(list));
-                match list {
-                    Some(list) => self.withheld.entry(list).or_default().push(id),
-                    None if self.mode == Mode::Look => self.note_joiners(id, joiners),
-                    None => {}
-                }
-                list.is_none()
-            });
-        }
+        let mut to_come: HashMap<TargetId, bool> = HashMap::new();
+        ready.retain(|&id| {
+            let target = self.steps.step(id).target as usize;
+            let is_alone = self.pipeline.targets[target].joined_by.is_empty();
+            if is_alone || !*to_come.entry(target).or_insert_with(|| self.has_joiners_to_come(target)) {
+                return true;
+            }
+            let joiners = self.joiners(id);
+            let lists: Vec<GroupId> = joiners.iter().flat_map(|joiner| self.lists_of(joiner)).collect();
+            let list = lists.into_iter().find(|&list| !self.steps.is_complete(list));
+            match list {
+                Some(list) => self.withheld.entry(list).or_default().push(id),
+                None if self.mode == Mode::Look => self.note_joiners(id, joiners),
+                None => {}
+            }
+            list.is_none()
+        });
         ready
     }
 

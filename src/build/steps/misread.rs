@@ -108,13 +108,10 @@ impl Engine<'_> {
             _ => none,
         };
         let bound: Vec<Bound> = this.bindings.iter().map(|b| Bound { value: value(b), fingerprint: NONE }).collect();
-        let is_known = |binding: usize| this.bindings[binding].axis == axis && this.bindings[binding].parent.is_some();
-        let names = &self.steps.names;
-        let is_wanted = self.wanted[target].all
-            || self.wanted[target].only.iter().any(|only| {
-                only.iter().all(|(b, value)| !is_known(*b) || names.get(bound[*b].value) == value.as_str())
-            });
-        if !is_wanted {
+        let known = this.bindings.iter().zip(&bound).enumerate();
+        let known = known.filter(|(_, (binding, _))| binding.axis == axis && binding.parent.is_some());
+        let known: Vec<_> = known.map(|(b, (_, bound))| (b, self.steps.names.get(bound.value).to_owned())).collect();
+        if !self.wanted[target].may_take(&known) {
             return;
         }
         let AxisKind::From { output, .. } = this.axes[axis].kind else { return };
