@@ -195,7 +195,12 @@ impl<'p> Steps<'p> {
     pub fn label(&self, id: StepId) -> String {
         let own = self.step(id).target as usize;
         let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
-        let target = &self.pipeline.targets[also.fold(own, TargetId::min)];
+        self.label_as(id, also.fold(own, TargetId::min))
+    }
+
+    /// The same by another of the targets that describe it.
+    pub fn label_as(&self, id: StepId, target: TargetId) -> String {
+        let target = &self.pipeline.targets[target];
         let mut label = String::with_capacity(96);
         label.push_str(&target.name);
         let known = target.bindings.iter().zip(self.values_of(id)).filter(|(binding, _)| self.is_known_of(id, binding));

@@ -268,14 +268,10 @@ impl Engine<'_> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
         let mut ends = Vec::new();
         for (position, axis) in self.pipeline.targets[target].axes.iter().enumerate() {
-            match self.parent_step(target, position, value) {
-                Some(parent) => {
-                    ends.extend(self.losses(self.steps.step(parent).target as usize, &self.all_values_of(parent)));
-                }
-                None => {
-                    let from = self.read_from(target, position, values);
-                    ends.extend(from.into_iter().flat_map(|(parent, theirs)| self.losses(parent, &theirs)));
-                }
+            // A step that several targets describe is read as one of the target that is read: its lists are those of that.
+            if let Some((parent, known)) = self.read_from(target, position, values) {
+                let step = self.parent_step(target, position, value);
+                ends.extend(self.losses(parent, &step.map_or(known, |step| self.all_values_of(step))));
             }
             let gone = self.where_listed(target, position, || self.list_to_come(target, position, values));
             ends.extend(

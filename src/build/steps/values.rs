@@ -130,21 +130,30 @@ impl Engine<'_> {
         read_from(self.pipeline, target, axis, values)
     }
 
-    /// The step that an axis of a target reads out of; where it makes several files, with the one that is read.
+    /// The step that an axis of a target reads out of; where it makes several files, with the one that is read. It goes by the
+    /// target that is read: another one that describes it, too, has no say over what comes of it here.
     pub(crate) fn list_in(&self, step: StepId, target: TargetId, axis: usize) -> String {
-        self.one_of_several(step, target, axis).unwrap_or_else(|| self.steps.label(step))
+        self.list_and_file(step, target, axis).0
     }
 
     /// The same as a place where values are.
     pub(crate) fn in_list(&self, step: StepId, target: TargetId, axis: usize) -> String {
-        let all = || format!("what {} makes", self.steps.label(step));
-        self.one_of_several(step, target, axis).unwrap_or_else(all)
+        match self.list_and_file(step, target, axis) {
+            (list, true) => list,
+            (list, false) => format!("what {list} makes"),
+        }
     }
 
-    fn one_of_several(&self, step: StepId, target: TargetId, axis: usize) -> Option<String> {
-        let AxisKind::From { output, .. } = self.pipeline.targets[target].axes[axis].kind else { return None };
-        let several = self.paths(step).len() > 1;
-        several.then(|| format!("{} of {}", self.path(step, output), self.steps.label(step)))
+    /// The name of a list, and whether that tells a file.
+    fn list_and_file(&self, step: StepId, target: TargetId, axis: usize) -> (String, bool) {
+        let AxisKind::From { target: read, output, .. } = self.pipeline.targets[target].axes[axis].kind else {
+            return (self.steps.label(step), false);
+        };
+        let label = self.steps.label_as(step, read);
+        match self.paths(step).len() {
+            0 | 1 => (label, false),
+            _ => (format!("{} of {label}", self.path(step, output)), true),
+        }
     }
 
     pub(crate) fn label_of(&self, target: TargetId, values: &[(usize, String)]) -> String {

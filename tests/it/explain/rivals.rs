@@ -262,6 +262,34 @@ targets:
 }
 
 #[test]
+fn what_is_read_out_of_a_step_of_two_targets_hangs_on_the_lists_of_the_one_it_reads() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, foreach: {n: {lines: etc/one}}, run: \"echo {n} > {out}\", output: \"o/{n}\"}
+  two: {rule: command, foreach: {n: {lines: etc/two}}, run: \"echo {n} > {out}\", output: \"o/{n}\"}
+  x: {rule: command, foreach: {z: {from: two, lines: true}}, run: \"echo {z} > {out}\", output: \"x/{n}/{z}\"}
+",
+    );
+    project.write("etc/one", "b\n");
+    project.write("etc/two", "b\nc\n");
+    project.build(&[]);
+    let told = project.explain("x@n=b,z=b");
+    let words = [
+        "again if  b is no more in etc/two: then there is no such step\n",
+        "again if  b is no more in what two@n=b makes: then there is no such step\n",
+    ];
+    assert_says(&told, &words);
+    assert!(!told.contains("etc/one"), "{told}");
+    // It says so: the other target's list changes nothing, this one's ends it.
+    project.write("etc/one", "#\n");
+    assert_says(&project.explain("x@n=b,z=b"), &["x@n=b,z=b: up to date\n"]);
+    project.write("etc/one", "b\n");
+    project.write("etc/two", "c\n");
+    assert_says(&project.explain("x@n=b,z=b"), &["x@n=b,z=b: orphan\n"]);
+}
+
+#[test]
 fn what_two_steps_come_to_make_is_not_gone_for_what_reads_it() {
     let project = Project::new(
         "version: 1
