@@ -190,12 +190,9 @@ impl<'p> Steps<'p> {
         &self.paths[first as usize..first as usize + self.target(id).outputs.len()]
     }
 
-    /// `target@binding=value,…`, with nothing in it that a terminal would obey: of the targets that describe it, by the first
-    /// of the file, whichever list was read first.
+    /// `target@binding=value,…`, with nothing in it that a terminal would obey.
     pub fn label(&self, id: StepId) -> String {
-        let own = self.step(id).target as usize;
-        let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
-        self.label_as(id, also.fold(own, TargetId::min))
+        self.label_as(id, self.step(id).target as usize)
     }
 
     /// The same by another of the targets that describe it.

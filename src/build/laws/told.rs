@@ -73,7 +73,8 @@ fn other_causes(told: &Account, done: Option<&Account>, all_known: bool) -> Vec<
     let is_open = told.reasons.iter().flat_map(Reasons::iter).any(Reason::is_uncertain);
     let is_certain = |why: &&Reason| match why {
         Reason::NewInput(_) | Reason::BackInput { .. } | Reason::Reordered { .. } => all_known && !lacks,
-        Reason::ChangedInputs { .. } => all_known,
+        // A list may come to say that another target, which asked for it, does not describe the step.
+        Reason::ChangedInputs { .. } | Reason::NotFresh { .. } => all_known,
         Reason::ChangedInput { .. } => all_known && !is_open,
         why => !why.is_uncertain(),
     };
