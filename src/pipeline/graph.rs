@@ -106,7 +106,8 @@ fn joiners(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
         let mut later = Dfs::new(&*graph, this);
         while later.next(&*graph).is_some() {}
         let is_before = |list: TargetId| !later.discovered.is_visited(&NodeIndex::<u32>::new(list));
-        others.retain(|&other| targets[other].parents().all(is_before));
+        let (before, late) = others.iter().partition(|&&other| targets[other].parents().all(is_before));
+        (*others, targets[*id].joined_late_by) = (before, late);
         let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
         for list in others.iter().flat_map(|&other| targets[other].parents()).map(NodeIndex::new) {
             if earlier.insert(list) {

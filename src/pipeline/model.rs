@@ -91,6 +91,8 @@ pub struct Target {
     pub narrowness: usize,
     /// Targets that may come to describe steps of this one, too, by values that are read out of outputs: these come first.
     pub joined_by: Vec<TargetId>,
+    /// Those of which the values are read out of what needs this one: what they say of its steps comes too late.
+    pub joined_late_by: Vec<TargetId>,
     pub inputs: Vec<Input>,
     pub after: Vec<StepsOf>,
     pub outputs: Vec<Output>,

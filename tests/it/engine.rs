@@ -218,6 +218,25 @@ targets:
 }
 
 #[test]
+fn what_a_target_says_of_a_step_that_its_own_list_needs_does_not_hold_and_is_told_so() {
+    let project = project(
+        "  pinned: {rule: command, foreach: {n: [a]}, run: \"date +%N > {out}\", output: \"r/n/{n}\"}
+  list: {rule: command, inputs: [pinned], run: \"printf 'a\\\\nb\\\\n' > {out}\", output: r/list}
+  gate: {rule: command, run: \"false\", output: r/gate}
+  all: {rule: command, foreach: {n: {lines: r/list}}, run: \"date +%N > {out}\", output: \"r/n/{n}\", fresh: always, after: [gate]}
+",
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.failed, report.blocked), (2, 1, 1), "{}", report.listing());
+    let (made, explained) = (project.read("r/n/a"), project.explain("pinned"));
+    assert!(explained.contains("pinned@n=a: up to date"), "{explained}");
+    assert!(explained.contains("what all says of it does not hold, whose list needs it"), "{explained}");
+    assert!(!explained.contains("always") && !explained.contains("after gate"), "{explained}");
+    project.build_exits(exit::FAILED, &[]);
+    assert_eq!(project.read("r/n/a"), made);
+}
+
+#[test]
 fn what_is_described_as_well_by_a_list_that_is_asked_each_time_may_be_asked() {
     let project = Project::new(
         "version: 1

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::pipeline::model::{Freshness, Pipeline};
+use crate::pipeline::model::{Freshness, Pipeline, TargetId};
 
 use super::{Compiled, Engine};
 use crate::build::steps::StepId;
@@ -54,7 +54,13 @@ impl Engine<'_> {
         }
         let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
         let perhaps = self.may_be_joined.get(&id).into_iter().flatten().copied();
-        also.chain(perhaps).map(|target| self.settings[target]).fold(own, together)
+        let heeded = also.chain(perhaps).filter(|&target| self.is_heeded(id, target));
+        heeded.map(|target| self.settings[target]).fold(own, together)
+    }
+
+    /// Whether it counts what a target says that describes a step, too: where its list needs the step, that comes too late.
+    pub(crate) fn is_heeded(&self, id: StepId, target: TargetId) -> bool {
+        !self.steps.target(id).joined_late_by.contains(&target)
     }
 
     /// Whether that a step is absent is a failure only where one describes it that is still to come.
@@ -67,7 +73,8 @@ impl Engine<'_> {
         let step = self.steps.step(id);
         let also = self.steps.shared.get(&id).into_iter().flatten().copied();
         let all = also.chain([(step.target as usize, step.row)]);
-        let sure = all.filter(|&(target, row)| self.row_in_doubt(id, target, row).is_none());
+        let sure =
+            all.filter(|&(target, row)| self.is_heeded(id, target) && self.row_in_doubt(id, target, row).is_none());
         let sure = sure.map(|(target, _)| self.settings[target]).reduce(together);
         sure.unwrap_or_else(|| self.settings_of(id))
     }

@@ -34,7 +34,7 @@ impl Engine<'_> {
 
     /// In what the targets that describe a step differ beside that, and what holds of it where they are built together.
     pub(crate) fn held(&self, id: StepId, same: &[TargetId]) -> Vec<String> {
-        let mut all = same.to_vec();
+        let mut all: Vec<TargetId> = same.iter().copied().filter(|&target| self.is_heeded(id, target)).collect();
         all.push(self.steps.step(id).target as usize);
         all.sort_unstable();
         let together = all.iter().map(|&target| self.settings[target]).reduce(together);
@@ -56,6 +56,9 @@ impl Engine<'_> {
         union.dedup();
         let lacks = all.iter().any(|&target| union.iter().any(|name| !after(target).contains(name)));
         held.extend(lacks.then(|| format!("after {}", union.join(", "))));
+        let late = self.names(&same.iter().copied().filter(|&target| !self.is_heeded(id, target)).collect::<Vec<_>>());
+        let late = (!late.is_empty()).then(|| late.join(" and "));
+        held.extend(late.map(|late| format!("what {late} says of it does not hold, whose list needs it")));
         held
     }
 
@@ -74,7 +77,7 @@ impl Engine<'_> {
     /// What a step only waits for: all that each target that describes it does.
     pub(crate) fn after_of(&self, id: StepId) -> Vec<&StepsOf> {
         let mut after = Vec::new();
-        for target in self.described_by(id) {
+        for target in self.described_by(id).into_iter().filter(|&target| self.is_heeded(id, target)) {
             for of in &self.pipeline.targets[target].after {
                 if !after.contains(&of) {
                     after.push(of);

@@ -128,7 +128,9 @@ impl Engine<'_> {
         match self.steps.step(id).status {
             Status::Pending => {
                 let was_ready = self.steps.step(id).pending == 0;
-                self.steps.wait_also(id, after);
+                if self.is_heeded(id, target) {
+                    self.steps.wait_also(id, after);
+                }
                 if was_ready && self.steps.step(id).pending > 0 {
                     self.withdrawn.insert(id);
                 }
