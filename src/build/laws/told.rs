@@ -93,7 +93,9 @@ fn more_causes(told: &Account, done: Option<&Account>) -> Option<String> {
     let place = |cause: &Reason| told_causes.iter().position(|told| is_same(told, cause));
     // What an input came to, or brought, is seen then, and so is what came of asking.
     let open = told_causes.iter().any(|why| why.is_uncertain());
-    let may_be_new = told_causes.iter().any(|why| matches!(why, Reason::UpstreamNew(_)));
+    // What failed and is tried again may come, too.
+    let brings = |why: &&Reason| matches!(why, Reason::UpstreamNew(_) | Reason::UpstreamThatFailed { .. });
+    let may_be_new = told_causes.iter().any(brings);
     let seen = |cause: &Reason| match cause {
         Reason::UpstreamRebuilt { .. } | Reason::ChangedInput { .. } | Reason::LeftOut { .. } => open,
         Reason::NewInput(_) | Reason::BackInput { .. } => may_be_new,

@@ -64,7 +64,7 @@ impl Engine<'_> {
         self.paths(id).flat_map(|path| self.makers().of(path)).filter(may_join).collect()
     }
 
-    /// Where nothing is run, the targets that may come to describe a step by lists of which nothing is there yet.
+    /// Where nothing is run, the targets that may come to describe a step by lists that are to be made.
     fn note_joiners(&mut self, id: StepId, joiners: Vec<Maker>) {
         let own = self.steps.step(id).target as usize;
         for joiner in joiners {
@@ -76,11 +76,11 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether all of these lists are there as a build before this left them.
+    /// Whether all of these lists are as they will be, or are only asked again, as in each build.
     fn is_read_before(&self, lists: GroupId) -> bool {
         let group = &self.steps.groups[lists as usize];
         let mut steps = group.rows.iter().map(|&row| self.steps.rows[group.target].steps[row as usize]);
-        !group.rows.is_empty() && steps.all(|list| self.bytes_to_read(list, 0).is_some())
+        !group.rows.is_empty() && steps.all(|list| !self.steps.is_open(list) || self.is_read_as_of_last_build(list))
     }
 
     /// What the values of a step are read out of: of one target, the steps with the values that came along.
