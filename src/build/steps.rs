@@ -155,6 +155,13 @@ impl<'p> Steps<'p> {
         &self.pipeline.targets[self.step(id).target as usize]
     }
 
+    /// The targets that describe a step, the one that it goes by first, each with its row there.
+    pub fn rows_of(&self, id: StepId) -> impl Iterator<Item = (TargetId, u32)> + '_ {
+        let step = self.step(id);
+        let also = self.shared.get(&id).into_iter().flatten().copied();
+        std::iter::once((step.target as usize, step.row)).chain(also)
+    }
+
     pub fn bound(&self, id: StepId) -> &[Bound] {
         let first = self.step(id).first_value as usize;
         &self.values[first..first + self.target(id).bindings.len()]

@@ -1,7 +1,6 @@
 //! Steps that there are as of the last build only: what their values were read out of is to be made again.
 
 use std::collections::{HashSet, VecDeque};
-use std::iter::once;
 
 use crate::pipeline::model::{Freshness, TargetId};
 
@@ -18,11 +17,9 @@ use crate::sync::lock;
 impl Engine<'_> {
     /// The step that has to be built before it is seen whether there still is this one.
     pub(crate) fn in_doubt(&self, id: StepId) -> Option<StepId> {
-        let step = self.steps.step(id);
-        let also = self.steps.shared.get(&id).into_iter().flatten().copied();
         // There is the step as long as one of the targets that describe it has it.
-        let doubts = once((step.target as usize, step.row)).chain(also);
-        let doubts: Option<Vec<StepId>> = doubts.map(|(target, row)| self.row_in_doubt(id, target, row)).collect();
+        let doubts: Option<Vec<StepId>> =
+            self.steps.rows_of(id).map(|(target, row)| self.row_in_doubt(id, target, row)).collect();
         doubts?.first().copied()
     }
 
@@ -92,15 +89,12 @@ impl Engine<'_> {
     /// Whether a step is among the inputs of another whatever comes of what values are read out of: it may be there for a
     /// target that is not among these, too.
     fn is_read_for_sure(&self, id: StepId, input: StepId) -> bool {
-        let step = self.steps.step(input);
-        let also = self.steps.shared.get(&input).into_iter().flatten().copied();
-        let rows: Vec<_> = std::iter::once((step.target as usize, step.row)).chain(also).collect();
         self.steps.inputs_of(id).iter().any(|slot| match slot.wait {
             Wait::Step(step) => step == input && self.in_doubt(input).is_none(),
             Wait::Group(group) => {
                 let of = self.steps.groups[group as usize].target;
-                let mut rows = rows.iter().filter(|(target, _)| *target == of);
-                rows.any(|&(target, row)| self.row_in_doubt(input, target, row).is_none())
+                let mut rows = self.steps.rows_of(input).filter(|(target, _)| *target == of);
+                rows.any(|(target, row)| self.row_in_doubt(input, target, row).is_none())
             }
             Wait::File(_) | Wait::None => false,
         })

@@ -70,9 +70,7 @@ impl Engine<'_> {
 
     /// What is sure to hold of a step, whoever turns out to describe it.
     pub(crate) fn sure_settings(&self, id: StepId) -> Settings {
-        let step = self.steps.step(id);
-        let also = self.steps.shared.get(&id).into_iter().flatten().copied();
-        let all = also.chain([(step.target as usize, step.row)]);
+        let all = self.steps.rows_of(id);
         let sure =
             all.filter(|&(target, row)| self.is_heeded(id, target) && self.row_in_doubt(id, target, row).is_none());
         let sure = sure.map(|(target, _)| self.settings[target]).reduce(together);

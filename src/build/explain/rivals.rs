@@ -70,8 +70,7 @@ impl Engine<'_> {
 
     /// The targets that describe a step, the one that it goes by first.
     pub(crate) fn described_by(&self, id: StepId) -> Vec<TargetId> {
-        let also = self.steps.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
-        std::iter::once(self.steps.step(id).target as usize).chain(also).collect()
+        self.steps.rows_of(id).map(|(target, _)| target).collect()
     }
 
     /// What a step only waits for: all that each target that describes it does.
