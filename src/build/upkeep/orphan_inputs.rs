@@ -145,7 +145,9 @@ impl Engine<'_> {
         };
         let by_list =
             self.lists_read().filter_map(|(target, list)| Some((target.to_owned(), false, vec![orphan(list)?])));
-        let named = |file: u32| read(self.state.path(self.steps.files[file as usize]));
+        // A step that cannot be has slots of no file.
+        let path = |file: u32| Some(self.state.path(*self.steps.files.get(file as usize)?));
+        let named = |file: u32| path(file).map(read).unwrap_or_default();
         let by_step = self.readers_of(named, read).into_iter();
         let by_step = by_step.map(|(id, read)| (self.steps.label(id), self.is_group(id), read));
         for (reader, is_group, read) in by_list.chain(by_step) {

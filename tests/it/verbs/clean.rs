@@ -30,6 +30,24 @@ fn orphans_are_listed_before_they_go() {
 }
 
 #[test]
+fn orphans_are_listed_beside_a_step_that_was_refused() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [./l], run: \"cp {in} {out}\", output: r/l}
+  each: {rule: command, foreach: {n: {from: lst, lines: true}}, inputs: [./l], run: \"echo {n} > {out}\", output: \"r/{n}/f\"}
+  part: {rule: command, foreach: {n: {lines: m}}, run: \"echo {n} > {out}\", output: \"r/part/{n}\"}
+",
+    );
+    project.write("l", "x\n..\n");
+    project.write("m", "1\n2\n");
+    project.run(&["build"]).exits(exit::FAILED).says("each@n=..");
+    project.write("m", "2\n");
+    let listed = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE).stdout;
+    assert!(listed.starts_with("remove  r/part/1\n"), "{listed}");
+}
+
+#[test]
 fn what_was_changed_since_is_kept_unless_forced() {
     let project = project();
     project.build(&[]);
