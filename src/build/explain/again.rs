@@ -100,13 +100,11 @@ impl Engine<'_> {
     /// When the tags among the values of a step that is to come, whose digests it reads, move.
     fn as_tags_move(&self, target: TargetId, values: &[(usize, String)], compiled: &Compiled) -> Vec<String> {
         let reads = &compiled.rule.common().reads;
-        let this = &self.pipeline.targets[target];
         let tags = values.iter().filter(|(binding, _)| reads.contains(binding));
         let moves = tags.filter_map(|(binding, tag)| {
-            let axis = this.bindings[*binding].axis;
-            let is_tag = matches!(this.axes[axis].kind, AxisKind::From { read: Reads::Tags(_), .. });
-            let list =
-                self.list_to_come(target, axis, values).filter(|_| is_tag && this.axes[axis].binding == *binding);
+            let (of, axis, values) = self.first_read(target, *binding, values)?;
+            let is_tag = matches!(self.pipeline.targets[of].axes[axis].kind, AxisKind::From { read: Reads::Tags(_), .. });
+            let list = self.list_to_come(of, axis, &values).filter(|_| is_tag);
             Some(format!("the tag {tag} has another digest in {}", list?))
         });
         moves.collect()

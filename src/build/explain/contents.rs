@@ -1,8 +1,11 @@
 //! What a step read of its source by digest when it last ran, and what it will ask there: by its record, whoever made that.
 
+use crate::pipeline::axis::read_values;
+use crate::pipeline::model::{AxisKind, Binding, TargetId};
+use crate::rules::StepView;
 use crate::rules::contents::{self, Past, TagDigest};
-use crate::store::Sha256;
 use crate::store::state::StepRecord;
+use crate::store::{Digest, Sha256, told as told_digests};
 
 use super::Explanation;
 use crate::build::clock::time;
@@ -10,6 +13,7 @@ use crate::build::decide::key::{Part, Template};
 use crate::build::engine::Engine;
 use crate::build::files;
 use crate::build::outcome::{ASK, Status};
+use crate::build::reason::Reason;
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
 use crate::build::steps::values::{self, Value};
@@ -82,6 +86,62 @@ impl Engine<'_> {
         let (full, known) = (self.pipeline.root.join(path), self.state.file(path)?);
         let now = files::look_at_output(&full, Some(known), false);
         std::fs::read(full).ok().filter(|_| now.content() == Some(known.content))
+    }
+
+    /// The digests that come with the values of a step that is to come, as far as what these are read out of tells them now,
+    /// and what it then may ask for; which of them are others than when it was last made.
+    pub(super) fn tell_tags_now(
+        &self,
+        target: TargetId,
+        known: &[(usize, String)],
+        path: &str,
+        told: &mut Explanation,
+    ) -> Vec<Reason> {
+        let Some((record, compiled)) = self.state.step(path).zip(self.rules[target].as_ref()) else { return Vec::new() };
+        // Of some of its values, what they come along with may be any of several.
+        if known.len() < self.pipeline.targets[target].bindings.len() {
+            return Vec::new();
+        }
+        let mut fingerprints = vec![None; known.len()];
+        for &binding in &compiled.reads {
+            fingerprints[binding] = self.digest_now(target, binding, known);
+        }
+        let values = told.values.iter().map(|(_, value, _)| value.as_str().into()).collect();
+        let view = StepView { values, fingerprints, outputs: told.outputs.clone() };
+        if view.fingerprints.iter().any(Option::is_some) && compiled.rule.question(&view).is_none() {
+            told.asks = compiled.rule.lacks(&view, None, &self.blobs).or(told.asks.take());
+        }
+        // What its source does not have it does not have under another digest either.
+        let is_kept = record.absent.is_some() && record.question != Digest::default() && record.answer.is_none();
+        let now = told.values.iter_mut().zip(view.fingerprints);
+        let moved = now.filter_map(|((name, value, came), digest)| {
+            let digest = digest?;
+            *came = Some(digest.to_string());
+            let now = Part::Fingerprint { binding: name, value, digest: &digest }.value();
+            let then = fingerprint(&record, name).filter(|then| *then != now && !is_kept)?;
+            let (from, to) = told_digests(&then, &now);
+            Some(Reason::MovedTag { tag: value.clone(), from, to })
+        });
+        moved.collect()
+    }
+
+    /// The digest that comes with a value: as the step has it along which the value comes, or as the list has it.
+    fn digest_now(&self, target: TargetId, binding: usize, values: &[(usize, String)]) -> Option<Sha256> {
+        let this = &self.pipeline.targets[target];
+        let Binding { axis, parent: along, .. } = this.bindings[binding];
+        let AxisKind::From { read, output, .. } = &this.axes[axis].kind else { return None };
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        match (along, self.parent_step(target, axis, value)) {
+            (Some(along), Some(step)) => self.steps.fingerprint(&self.steps.bound(step)[along]).copied(),
+            (Some(along), None) => {
+                let (parent, theirs) = self.read_from(target, axis, values)?;
+                self.digest_now(parent, along, &theirs)
+            }
+            (None, list) => {
+                let listed = read_values(read, &self.bytes_to_read(list?, *output)?.ok()?).ok()?;
+                listed.into_iter().find(|(listed, _)| Some(listed.as_str()) == value(binding))?.1.map(Sha256)
+            }
+        }
     }
 
     /// What a build will ask a step's source for.

@@ -251,6 +251,7 @@ impl Engine<'_> {
         if let Some(made) = told.last_made.as_mut().filter(|_| !self.may_have_made(path, target, values)) {
             made.step = made.target.as_ref().map(|by| label(by, &self.values_in(path)));
         }
+        let moved = self.tell_tags_now(target, values, path, &mut told);
         self.tell_contents_of_record(path, &mut told);
         let then = if self.steps.is_misread(step) {
             told.message = Some(self.cannot_be_told(target, step));
@@ -269,6 +270,7 @@ impl Engine<'_> {
         told.list_failures = self.list_failures_of(target);
         if let Some(compiled) = &self.rules[target] {
             told.tell_as_it_is_now(&compiled.template);
+            told.reasons.extend(moved);
             let missing = self.missing_of(path);
             told.reasons.extend(missing.into_iter().map(Reason::MissingOutput));
             self.tell_to_come(target, compiled, &mut told, path);

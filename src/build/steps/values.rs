@@ -130,6 +130,20 @@ impl Engine<'_> {
         read_from(self.pipeline, target, axis, values)
     }
 
+    /// The axis by which a value is read first, by its target and its place there, and what of these values that target has:
+    /// those in between only pass it on.
+    pub(crate) fn first_read(
+        &self,
+        target: TargetId,
+        binding: usize,
+        values: &[(usize, String)],
+    ) -> Option<(TargetId, usize, Values)> {
+        let Binding { axis, parent, .. } = self.pipeline.targets[target].bindings[binding];
+        let Some(theirs) = parent else { return Some((target, axis, values.to_vec())) };
+        let (parent, values) = self.read_from(target, axis, values)?;
+        self.first_read(parent, theirs, &values)
+    }
+
     /// The step that an axis of a target reads out of; where it makes several files, with the one that is read. It goes by the
     /// target that is read: another one that describes it, too, has no say over what comes of it here.
     pub(crate) fn list_in(&self, step: StepId, target: TargetId, axis: usize) -> String {

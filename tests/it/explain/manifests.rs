@@ -108,6 +108,47 @@ fn a_tag_that_moved_leaves_what_was_read_as_it_was() {
 }
 
 #[test]
+fn a_step_that_is_to_come_tells_of_its_tag_what_is_known_of_that_now() {
+    let (registry, index, project) = indexed();
+    project.edit(
+        "  platforms:",
+        "  each: {rule: layers, source: ours, foreach: {platform: {from: platforms, json: \"\"}}, platform: \"{platform}\", output: \"each/{repo}/{tag}/{platform}.json\"}
+  platforms:",
+    );
+    project.build(&[]);
+    let step = "each@repo=library/nginx,tag=latest,platform=linux/arm64";
+    // What lies there of the platforms is not read: these are to come.
+    project.write("platforms/library/nginx/latest.json", "[]");
+    let list = "tags@repo=library/nginx";
+    let told = project.explain(step);
+    assert_says(
+        &told,
+        &[
+            ": pending",
+            &format!("tag       latest ({})\n", index.digest()),
+            &format!("again if  the tag latest has another digest in what {list} makes, which is seen only once platforms@"),
+        ],
+    );
+    assert!(!told.contains("because"), "{told}");
+    let other = stock::nginx_index("1.27.3", "");
+    registry.push("library/nginx:latest", &other);
+    project.build(&["tags", "--refresh"]);
+    let told = project.explain(step);
+    assert_says(
+        &told,
+        &[
+            ": pending",
+            "because   moved tag: latest",
+            &format!("may ask   its source for the manifest {} of library/nginx:latest\n", other.digest()),
+            &format!("tag       latest ({})\n", other.digest()),
+            "again if  a build comes, where there still is such a step once platforms@repo=library/nginx,tag=latest is built",
+        ],
+    );
+    let built = project.build(&[]);
+    assert!(built.step(step).reason().starts_with("moved tag: latest"), "{}", built.listing());
+}
+
+#[test]
 fn what_is_no_step_any_more_or_not_yet_again_tells_what_it_read() {
     let (_registry, index, project) = indexed();
     project.build(&[]);
