@@ -28,6 +28,7 @@ use self::adoption::TAKEN_OVER;
 use self::moved::rearranged;
 pub(super) use self::run::{Run, Work};
 use self::upstream::Upstream;
+use super::engine::settings::Storing;
 use super::engine::{Compiled, Engine, Mode};
 use super::files::place::listed;
 use super::files::{Look, found};
@@ -98,7 +99,10 @@ impl Engine<'_> {
                 (upstream.end?, run)
             }
         };
-        let may_be_restored = !is_settled && run.as_ref().is_some_and(|run| self.may_be_restored(id, run));
+        let may_be_restored = run.as_ref().is_some_and(|run| match is_settled {
+            true => self.is_restored_perhaps(id, run),
+            false => self.may_be_restored(id, run),
+        });
         let kept_from = run.and_then(|run| self.kept_from(run.reasons));
         let perhaps = self.is_held_up_perhaps(id, &decision, kept_from.as_ref().filter(|_| !may_be_restored));
         Some(Box::new(Verdict { decision, kept_from, perhaps, files }))
@@ -309,27 +313,36 @@ impl Engine<'_> {
 
     /// The one place that says whether outputs come back from the store: for those who look, too.
     fn make_or_restore(&self, id: StepId, compiled: &Compiled, answer: Option<Sha256>, unknown_key: bool) -> Work {
-        if !unknown_key && self.is_restorable(id) {
+        if !unknown_key && self.is_restorable(id, self.surely_kept(id)) {
             let key = self.key(id, compiled, answer.as_ref());
-            if let Some(stored) = self.state.action(&key)
-                && self.are_young(id, &stored)
-                && self.are_kept(id, &stored)
-            {
+            if let Some(stored) = self.stored_under(id, &key, self.surely_kept(id)) {
                 return Work::Restore(stored);
             }
         }
         Work::Make(answer)
     }
 
-    fn is_restorable(&self, id: StepId) -> bool {
-        let settings = self.settings_of(id);
-        settings.cached && !self.forced(id) && settings.fresh != Freshness::Always
+    /// Whether it is seen only while building that a step runs, and is not brought back from the store: it hangs on a target
+    /// that may turn out not to describe it.
+    pub(crate) fn is_restored_perhaps(&self, id: StepId, run: &Run) -> bool {
+        let kept = self.perhaps_kept(id);
+        let is_open = self.mode == Mode::Look && matches!(run.work, Work::Make(_)) && kept != self.surely_kept(id);
+        is_open && self.is_restorable(id, kept) && self.stored_under(id, &run.record.key, kept).is_some()
+    }
+
+    fn is_restorable(&self, id: StepId, Storing { cached, fresh }: Storing) -> bool {
+        cached && !self.forced(id) && fresh != Freshness::Always
+    }
+
+    /// The outputs that are stored under a key, where they are there and not too old.
+    fn stored_under(&self, id: StepId, key: &Digest, Storing { fresh, .. }: Storing) -> Option<Vec<StoredOutput>> {
+        self.state.action(key).filter(|stored| self.are_young(stored, fresh) && self.are_kept(id, stored))
     }
 
     /// Whether the outputs of a step, whose inputs are still to be made, may turn out to be in the store.
     fn may_be_restored(&self, id: StepId, run: &Run) -> bool {
         let is_asked = matches!(run.work, Work::Ask) || run.reasons.iter().any(Reason::only_asks);
-        !is_asked && self.is_restorable(id) && self.state.has_actions()
+        !is_asked && self.is_restorable(id, self.perhaps_kept(id)) && self.state.has_actions()
     }
 
     /// Whether the store has these outputs, each one's blob and, of a folder, those that it names.

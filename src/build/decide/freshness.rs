@@ -81,8 +81,8 @@ impl Engine<'_> {
     }
 
     /// Whether stored outputs are still good: to bring them back makes them no younger.
-    pub(crate) fn are_young(&self, id: StepId, stored: &[StoredOutput]) -> bool {
-        stored.first().is_none_or(|first| !self.is_past(first.made_at, self.settings_of(id).fresh))
+    pub(super) fn are_young(&self, stored: &[StoredOutput], fresh: Freshness) -> bool {
+        stored.first().is_none_or(|first| !self.is_past(first.made_at, fresh))
     }
 
     /// Whether what is of this time is older than `fresh` allows. A clock that went back makes things of the future:

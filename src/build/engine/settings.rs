@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::pipeline::model::{Freshness, Pipeline, TargetId};
 
-use super::{Compiled, Engine};
+use super::{Compiled, Engine, Mode};
 use crate::build::steps::StepId;
 
 /// A target's settings.
@@ -45,6 +45,13 @@ pub(crate) fn of(pipeline: &Pipeline, rules: &[Option<Compiled>], settled: bool,
     own.collect()
 }
 
+/// Of the settings of a step, what says whether its outputs come back from the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storing {
+    pub cached: bool,
+    pub fresh: Freshness,
+}
+
 impl Engine<'_> {
     /// The settings of a step: what holds of those of all targets that describe it.
     pub(crate) fn settings_of(&self, id: StepId) -> Settings {
@@ -70,11 +77,29 @@ impl Engine<'_> {
 
     /// What is sure to hold of a step, whoever turns out to describe it.
     pub(crate) fn sure_settings(&self, id: StepId) -> Settings {
+        if !self.steps.shared.contains_key(&id) && !self.may_be_joined.contains_key(&id) {
+            return self.settings_of(id);
+        }
         let all = self.steps.rows_of(id);
         let sure =
             all.filter(|&(target, row)| self.is_heeded(id, target) && self.row_in_doubt(id, target, row).is_none());
         let sure = sure.map(|(target, _)| self.settings[target]).reduce(together);
         sure.unwrap_or_else(|| self.settings_of(id))
+    }
+
+    /// What says whether outputs come back, where whoever may describe the step lets them; where nothing is run, it may turn
+    /// out that some do not. One more target lets more come back by `cache`, and less by `fresh`.
+    pub(crate) fn surely_kept(&self, id: StepId) -> Storing {
+        let all = self.settings_of(id);
+        let cached = if self.mode == Mode::Look { self.sure_settings(id).cached } else { all.cached };
+        Storing { cached, fresh: all.fresh }
+    }
+
+    /// The same, where those describe it that let more come back.
+    pub(crate) fn perhaps_kept(&self, id: StepId) -> Storing {
+        let all = self.settings_of(id);
+        let fresh = if self.mode == Mode::Look { self.sure_settings(id).fresh } else { all.fresh };
+        Storing { cached: all.cached, fresh }
     }
 }
 

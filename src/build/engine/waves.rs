@@ -165,7 +165,7 @@ impl Engine<'_> {
                     self.mark_perhaps(id, perhaps);
                     return self.settle_told(id, Status::Deferred, listener);
                 }
-                let perhaps = self.may_not_run(id, &run.reasons);
+                let perhaps = self.may_not_run(id, &run.reasons) || self.is_restored_perhaps(id, &run);
                 // How it failed before is told by that.
                 let lacks = self.may_lack(id).filter(|_| run.notes.is_empty() && self.failure_of(id).is_none());
                 let may_fail = lacks.is_some();

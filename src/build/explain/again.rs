@@ -15,7 +15,7 @@ use super::Explanation;
 use super::reads::Read;
 use crate::build::clock::{time, time_to_come};
 use crate::build::decide::Decision;
-use crate::build::engine::settings::Settings;
+use crate::build::engine::settings::Storing;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Aged;
@@ -54,8 +54,7 @@ impl Engine<'_> {
             return vec![first.unwrap_or(unmade).to_owned()];
         };
         let mut again: Vec<String> = first.into_iter().map(|first| self.beside(id, first)).collect();
-        let (settings, asks) = (self.settings_of(id), self.asks(id, compiled));
-        let fresh = settings.fresh;
+        let (fresh, asks) = (self.settings_of(id).fresh, self.asks(id, compiled));
         if fresh != Freshness::Exists || self.steps.step(id).status != Status::Deferred {
             again.extend(self.as_it_ages(compiled, record, fresh, asks));
         }
@@ -63,7 +62,7 @@ impl Engine<'_> {
         again.extend(self.as_values_move(id, compiled, told));
         again.extend(as_inputs_come(told));
         again.push(as_it_is_changed(compiled, record, told, asks));
-        again.extend(as_outputs_change(record, settings));
+        again.extend(as_outputs_change(record, self.surely_kept(id)));
         again
     }
 
@@ -93,7 +92,8 @@ impl Engine<'_> {
             hang.extend(self.members(target, &all.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>()));
         }
         hang.push(as_it_is_changed(compiled, record, told, asks));
-        hang.extend(as_outputs_change(record, settings));
+        let kept = Storing { cached: settings.cached, fresh: settings.fresh };
+        hang.extend(as_outputs_change(record, kept));
         losses.chain(hang.into_iter().map(|what| format!("{what}, which is seen only once {then}"))).collect()
     }
 
@@ -103,7 +103,8 @@ impl Engine<'_> {
         let tags = values.iter().filter(|(binding, _)| reads.contains(binding));
         let moves = tags.filter_map(|(binding, tag)| {
             let (of, axis, values) = self.first_read(target, *binding, values)?;
-            let is_tag = matches!(self.pipeline.targets[of].axes[axis].kind, AxisKind::From { read: Reads::Tags(_), .. });
+            let is_tag =
+                matches!(self.pipeline.targets[of].axes[axis].kind, AxisKind::From { read: Reads::Tags(_), .. });
             let list = self.list_to_come(of, axis, &values).filter(|_| is_tag);
             Some(format!("the tag {tag} has another digest in {}", list?))
         });
@@ -368,9 +369,9 @@ fn as_inputs_come(told: &Explanation) -> Option<String> {
 }
 
 /// What is absent has no outputs.
-fn as_outputs_change(record: &StepRecord, settings: Settings) -> Option<String> {
-    let stored = match settings.fresh {
-        _ if !settings.cached => "",
+fn as_outputs_change(record: &StepRecord, kept: Storing) -> Option<String> {
+    let stored = match kept.fresh {
+        _ if !kept.cached => "",
         Freshness::Always => "",
         Freshness::Within(_) => " (while it is young, it comes back from the store, where that has it)",
         _ => " (it comes back from the store, where that has it)",

@@ -97,7 +97,9 @@ impl Engine<'_> {
         path: &str,
         told: &mut Explanation,
     ) -> Vec<Reason> {
-        let Some((record, compiled)) = self.state.step(path).zip(self.rules[target].as_ref()) else { return Vec::new() };
+        let Some((record, compiled)) = self.state.step(path).zip(self.rules[target].as_ref()) else {
+            return Vec::new();
+        };
         // Of some of its values, what they come along with may be any of several.
         if known.len() < self.pipeline.targets[target].bindings.len() {
             return Vec::new();

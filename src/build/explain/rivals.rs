@@ -62,10 +62,19 @@ impl Engine<'_> {
         held
     }
 
-    /// That more targets may come to describe a step, and then what they say of it holds.
-    pub(super) fn joiners_note(&self, id: StepId) -> Option<String> {
-        let joiners = self.names(self.may_be_joined.get(&id)?);
-        Some(format!("whether {} describes this step, too, is seen only while building", joiners.join(" or ")))
+    /// That more targets may come to describe a step, and then what they say of it holds; or that some may not any more.
+    pub(super) fn joiners_notes(&self, id: StepId) -> Vec<String> {
+        let joiners = self.may_be_joined.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let mut leavers: Vec<TargetId> = Vec::new();
+        if self.in_doubt(id).is_none() {
+            let open = self.steps.rows_of(id).filter(|&(target, row)| self.row_in_doubt(id, target, row).is_some());
+            leavers.extend(open.map(|(target, _)| target).filter(|target| !joiners.contains(target)));
+        }
+        let told = [(joiners, "describes this step, too,"), (&leavers, "still describes this step")];
+        let note = |(targets, what): (&[TargetId], &str)| {
+            format!("whether {} {what} is seen only while building", self.names(targets).join(" or "))
+        };
+        told.into_iter().filter(|(targets, _)| !targets.is_empty()).map(note).collect()
     }
 
     /// The targets that describe a step, the one that it goes by first.

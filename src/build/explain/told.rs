@@ -144,7 +144,7 @@ impl Engine<'_> {
         told.notes = notes(compiled);
         told.notes.extend(self.rival_inputs(id));
         told.notes.extend(self.misread_notes(id));
-        told.notes.extend(self.joiners_note(id));
+        told.notes.extend(self.joiners_notes(id));
         told.source.clone_from(&compiled.template.source);
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);

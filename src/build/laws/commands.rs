@@ -8,7 +8,7 @@ use crate::build::look;
 /// What may be edited of the pipeline.
 #[derive(Clone, Debug)]
 struct Drawn {
-    cached: [bool; 3],
+    cached: [bool; 5],
     fresh: [bool; 3],
     partial: [bool; 2],
     word: u8,
@@ -48,8 +48,8 @@ impl Edited for Drawn {
 targets:
   list: {{rule: command, {}{}inputs: [l.txt], run: \"test ! -e no-list && cat {{in}} > {{out}}\", output: o/list.txt}}
   other: {{rule: command, {}inputs: [m.txt], run: \"test ! -e no-other && cat {{in}} > {{out}}\", output: o/other.txt}}
-  each: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}}}, run: \"test ! -e no-{{n}} && echo {} {{n}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
-  rival: {{rule: command, foreach: {{n: [x]}}, {rival}, output: \"{rivals}\"}}
+  each: {{rule: command, {}{}foreach: {{n: {{from: list, lines: true}}}}, run: \"test ! -e no-{{n}} && echo {} {{n}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
+  rival: {{rule: command, {}foreach: {{n: [x]}}, {rival}, output: \"{rivals}\"}}
   pair: {{rule: command, foreach: {{a: {{from: list, lines: true}}, b: {{from: other, lines: true}}}}, run: \"echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}
   join: {{rule: command, foreach: {{n: {{from: list, lines: true}}}}, inputs: [each, \"in/{{n}}.txt\"], run: \"cat {{in}} > {{out}}\", output: \"o/join/{{n}}.txt\"}}
   read: {{rule: command, inputs: [time, {}], run: \"cat /dev/null {{in}} > {{out}}\", output: o/read.txt}}
@@ -64,8 +64,10 @@ targets:
             cache(0),
             fresh(0),
             cache(1),
+            cache(3),
             fresh(1),
             self.word,
+            cache(4),
             reads[usize::from(self.reads)],
             cache(2),
             self.partial[0],
@@ -78,7 +80,7 @@ targets:
 
 fn drawn() -> impl Strategy<Value = Drawn> {
     let some = || prop::bool::weighted(0.3);
-    (any::<[bool; 3]>(), [some(), some(), some()], any::<[bool; 2]>(), 0..2u8, 0..5u8, 0..6u8, some()).prop_map(
+    (any::<[bool; 5]>(), [some(), some(), some()], any::<[bool; 2]>(), 0..2u8, 0..5u8, 0..6u8, some()).prop_map(
         |(cached, fresh, partial, word, reads, rival, missing)| Drawn {
             cached,
             fresh,

@@ -309,3 +309,38 @@ targets:
         assert!(report.step(step).reason().starts_with(&moved[cause]), "{}", report.listing());
     }
 }
+
+#[test]
+fn what_comes_back_from_the_store_only_as_one_target_has_it_is_not_told_as_certain_where_that_may_lose_it() {
+    let project = |own: &str, joiner: &str| {
+        let project = Project::new(&format!(
+            "version: 1
+targets:
+  list: {{rule: command, inputs: [l.txt], run: \"! grep FAIL {{in}} && cp {{in}} {{out}}\", output: list.txt}}
+  joiner: {{rule: command, foreach: {{n: {{from: list, lines: true}}}}, run: \"echo {{n}} > {{out}}\", output: \"s/{{n}}\"{joiner}}}
+  own: {{rule: command, foreach: {{n: [b]}}, run: \"echo {{n}} > {{out}}\", output: \"s/{{n}}\"{own}}}
+"
+        ));
+        project.write("l.txt", "b\n");
+        project.build(&[]);
+        project.write("l.txt", "FAIL\n");
+        project.build_exits(exit::FAILED, &[]);
+        project.remove("s/b");
+        project
+    };
+    let kept = "the store, where that has it";
+    for (own, joiner, comes) in [(", cache: false", "", "built"), ("", ", fresh: always", "restored")] {
+        let project = project(own, joiner);
+        assert_says(&project.run(&["plan"]).stdout, &["run?     own@n=b  ", "1 that may run"]);
+        let told = project.explain("s/b");
+        let note = "note      whether joiner describes this step, too, is seen only while building";
+        assert_says(&told, &["because   missing output: s/b", "a build   may make it", note]);
+        assert!(!told.contains(kept), "{told}");
+        assert_eq!(project.build_exits(exit::FAILED, &[]).step("own@n=b").outcome, comes);
+    }
+    // Where it comes back whoever describes it, that is certain.
+    let project = project("", ", cache: false");
+    assert_says(&project.run(&["plan"]).stdout, &["restore  own@n=b  "]);
+    assert_says(&project.explain("s/b"), &["a build   restores its outputs", kept]);
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("own@n=b").outcome, "restored");
+}

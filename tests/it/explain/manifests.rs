@@ -126,7 +126,9 @@ fn a_step_that_is_to_come_tells_of_its_tag_what_is_known_of_that_now() {
         &[
             ": pending",
             &format!("tag       latest ({})\n", index.digest()),
-            &format!("again if  the tag latest has another digest in what {list} makes, which is seen only once platforms@"),
+            &format!(
+                "again if  the tag latest has another digest in what {list} makes, which is seen only once platforms@"
+            ),
         ],
     );
     assert!(!told.contains("because"), "{told}");
