@@ -308,7 +308,7 @@ impl Engine<'_> {
     pub(crate) fn mark_scarce(&mut self) {
         let scarce = self.deferrals.needed.values().filter(|n| n.left.is_some_and(|left| n.things.len() > left));
         for id in scarce.flat_map(|needed| &needed.served) {
-            if let Some(account) = self.accounts.get_mut(id) {
+            if let Some(account) = self.accounts.get_mut(id).filter(|account| account.status == Status::Stale) {
                 account.perhaps = true;
             }
         }

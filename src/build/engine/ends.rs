@@ -98,6 +98,9 @@ impl Engine<'_> {
 
     /// Marks a step as done and wakes what waits for it.
     pub(crate) fn finish(&mut self, id: StepId, status: Status) {
+        if self.ends_again(id, status) {
+            return;
+        }
         self.steps.step_mut(id).status = status;
         if status == Status::Failed && self.fail_fast {
             self.stop();

@@ -26,6 +26,7 @@ impl Engine<'_> {
     pub(crate) fn decide_ready(&mut self, listener: &mut dyn Listener) {
         self.after_settling();
         while !(self.stopping || self.ready.is_empty() && self.withdrawn.is_empty()) {
+            self.go_through_late(listener);
             let ready = self.take_ready();
             let ready = self.name_files(ready);
             let ready = self.withhold(ready);

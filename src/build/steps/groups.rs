@@ -106,7 +106,7 @@ impl Engine<'_> {
     }
 
     /// What is the matter with the steps that rows were read out of is the matter with the rows.
-    fn inherit(&mut self, group: GroupId, from: GroupId) {
+    pub(crate) fn inherit(&mut self, group: GroupId, from: GroupId) {
         let [own, inherited] = [group, from].map(|g| self.steps.groups[g as usize].blocked_by);
         let mut blocked_by = self.steps.earlier(own, inherited);
         // Which values its target would have read out of these steps is not known, either.

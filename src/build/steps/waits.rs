@@ -152,15 +152,19 @@ impl Steps<'_> {
 
     /// Tells every group that a step is in how it came out after all: what was worked out of the group before holds no more.
     pub fn mark_all(&mut self, id: StepId) {
-        let home = self.step(id).target as usize;
-        let also = self.shared.get(&id).into_iter().flatten().map(|&(target, _)| target);
-        for target in std::iter::once(home).chain(also).collect::<Vec<_>>() {
-            for set in 0..self.rows[target].group_sets.len() {
-                let group = self.group_of(target, set, id);
-                self.groups[group as usize].digest = OnceLock::new();
-                self.mark(group, id);
-            }
+        for group in self.all_groups_of(id) {
+            self.groups[group as usize].digest = OnceLock::new();
+            self.mark(group, id);
         }
+    }
+
+    /// Every group that a step is in.
+    pub fn all_groups_of(&mut self, id: StepId) -> Vec<GroupId> {
+        let targets: Vec<TargetId> = self.rows_of(id).map(|(target, _)| target).collect();
+        let sets =
+            |this: &Self, target: TargetId| (0..this.rows[target].group_sets.len()).map(move |set| (target, set));
+        let sets: Vec<_> = targets.into_iter().flat_map(|target| sets(self, target)).collect();
+        sets.into_iter().map(|(target, set)| self.group_of(target, set, id)).collect()
     }
 
     /// The set of groups of a target on these bindings, made where it is new. Call it before the target has rows.
