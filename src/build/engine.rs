@@ -180,7 +180,7 @@ pub(super) struct Engine<'p> {
     pub stats: Stats,
     /// Steps that failed where no one listened; they are told next.
     pub untold: Vec<StepId>,
-    /// Steps that failed after they were done, and whether what reads from them is to be gone through again.
+    /// Steps that failed after they were done, and what is still to come of that.
     pub(super) late: late::Late,
     /// Nothing more is started.
     pub stopping: bool,
@@ -267,7 +267,7 @@ impl<'p> Engine<'p> {
         self.before_build = false;
         loop {
             self.decide_ready(listener);
-            while self.take_back() {
+            while self.take_back(listener) {
                 self.decide_ready(listener);
             }
             self.tell_untold(listener);

@@ -60,6 +60,8 @@ pub(super) fn build(
     joiners(&mut graph, &mut pipeline.targets);
     pipeline.order = order(&graph);
     expand_groups(pipeline, wants);
+    undoing(&mut graph, &mut pipeline.targets);
+    pipeline.order = order(&graph);
     pipeline.default =
         default.unwrap_or_else(|| (0..pipeline.targets.len()).filter(|id| !needed.contains(id)).collect());
     pipeline.default.dedup();
@@ -116,6 +118,48 @@ fn joiners(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
         }
     }
     all.into_iter().for_each(|(id, others)| targets[id].joined_by = others);
+}
+
+/// Adds, before each target that goes on without what fails, what tells whether that fails late, for another step that makes its
+/// file or needs a folder there. Where that needs the target itself, it is seen when it is seen.
+fn undoing(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
+    let is_partial = |input: &Input| match input.kind {
+        InputKind::Target { target, partial: true, .. } => Some(target),
+        _ => None,
+    };
+    let mut all: Vec<(TargetId, Vec<TargetId>)> = Vec::new();
+    for (id, target) in targets.iter().enumerate() {
+        let partial: Vec<TargetId> = target.inputs.iter().filter_map(is_partial).collect();
+        all.extend((!partial.is_empty()).then_some((id, partial)));
+    }
+    let makers = Makers::new(targets);
+    let mut known: HashMap<TargetId, Vec<TargetId>> = HashMap::new();
+    let mut found: Vec<(TargetId, Vec<(TargetId, TargetId)>)> = Vec::new();
+    for (id, mut open) in all {
+        let this = NodeIndex::new(id);
+        let mut later = Dfs::new(&*graph, this);
+        while later.next(&*graph).is_some() {}
+        let is_before = |list: TargetId| !later.discovered.is_visited(&NodeIndex::<u32>::new(list));
+        let (mut needed, mut undone) = (HashSet::new(), Vec::new());
+        while let Some(of) = open.pop() {
+            if !needed.insert(of) {
+                continue;
+            }
+            let sure = graph.edges_directed(NodeIndex::new(of), petgraph::Incoming);
+            open.extend(sure.filter(|edge| *edge.weight() != Edge::Perhaps).map(|edge| edge.source().index()));
+            let others = known.entry(of).or_insert_with(|| makers.undoing_later(of));
+            let before = others.iter().filter(|&&other| targets[other].parents().all(is_before));
+            undone.extend(before.map(|&other| (of, other)));
+        }
+        let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
+        for list in undone.iter().flat_map(|&(_, other)| targets[other].parents()).map(NodeIndex::new) {
+            if earlier.insert(list) {
+                graph.add_edge(list, this, Edge::Perhaps);
+            }
+        }
+        found.push((id, undone));
+    }
+    found.into_iter().for_each(|(id, undone)| targets[id].undone_before = undone);
 }
 
 /// Reports a circle for each knot of targets that wait for each other.

@@ -161,9 +161,19 @@ impl<'a> Makers<'a> {
             let start = start(&ours.pattern);
             let longer = longer(&self.outputs, &start).flat_map(BTreeMap::values).flatten();
             let all = longer.chain(shorter(&self.outputs, &start).flat_map(BTreeMap::values).flatten());
-            let is_one =
-                |theirs: &Output| lies_in(&theirs.pattern, &ours.pattern) || lies_in(&ours.pattern, &theirs.pattern);
-            all.filter(|(_, theirs)| is_one(theirs)).copied().collect::<Vec<_>>()
+            all.filter(|(_, theirs)| may_nest(ours, theirs)).copied().collect::<Vec<_>>()
+        });
+        others(target, found)
+    }
+
+    /// Those of [`Makers::meeting`] and [`Makers::nesting`] whose values are read out of outputs: of the first that come into
+    /// question.
+    pub fn undoing_later(&self, target: TargetId) -> Vec<TargetId> {
+        let found = self.targets[target].outputs.iter().flat_map(|ours| {
+            let start = start(&ours.pattern);
+            let near = longer(&self.read_out, &start).chain(shorter(&self.read_out, &start)).flatten().copied();
+            let near = near.filter(|&(other, _)| other != target).take(MOST_MEETING);
+            near.filter(|(_, theirs)| may_meet(ours, theirs) || may_nest(ours, theirs)).collect::<Vec<_>>()
         });
         others(target, found)
     }
@@ -209,6 +219,11 @@ fn longer<'m, T>(map: &'m BTreeMap<String, T>, text: &str) -> impl Iterator<Item
 /// Whether two outputs may be one file, as far as their patterns tell.
 fn may_meet(one: &Output, other: &Output) -> bool {
     backwards::unify(&one.pattern, &other.pattern).is_some() || backwards::unify(&other.pattern, &one.pattern).is_some()
+}
+
+/// Whether one of two outputs may need a folder where the other is a file.
+fn may_nest(one: &Output, other: &Output) -> bool {
+    lies_in(&one.pattern, &other.pattern) || lies_in(&other.pattern, &one.pattern)
 }
 
 /// Whether a path may lie below a file: also where it has a value that goes through it and beyond.

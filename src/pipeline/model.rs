@@ -55,7 +55,7 @@ pub enum Edge {
     /// `after:` orders and is not hashed.
     After,
     /// What the producer makes may turn out to be a path that the consumer names, or to be around or in it, or to tell who
-    /// else makes a file of the consumer.
+    /// else makes a file of the consumer, or of what it goes on without where that fails.
     Perhaps,
 }
 
@@ -93,6 +93,9 @@ pub struct Target {
     pub joined_by: Vec<TargetId>,
     /// Those of which the values are read out of what needs this one: what they say of its steps comes too late.
     pub joined_late_by: Vec<TargetId>,
+    /// Where it goes on without what fails: what it needs, each with a target that may turn out to undo it, by values that are
+    /// read out of outputs. These come first.
+    pub undone_before: Vec<(TargetId, TargetId)>,
     pub inputs: Vec<Input>,
     pub after: Vec<StepsOf>,
     pub outputs: Vec<Output>,

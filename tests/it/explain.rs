@@ -16,6 +16,7 @@ mod failures;
 mod folders;
 mod kept;
 mod kept_from;
+mod late;
 mod lists;
 mod lost;
 mod manifests;

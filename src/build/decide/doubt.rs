@@ -66,6 +66,10 @@ impl Engine<'_> {
                 let in_folder = || maker(input).filter(|&maker| self.is_inside(maker, input));
                 self.may_come_back(id, input) || self.may_come(id, input) || in_folder().is_some_and(is_open)
             }
+            Reason::LeftOut { input, .. } => {
+                let left_out = maker(input).or_else(|| self.would_make(id, input));
+                cause.is_uncertain() || left_out.is_some_and(|step| self.may_come_out_well(step))
+            }
             Reason::Reordered { .. } => self.may_grow_inputs(id),
             Reason::NotFresh { .. } => self.sure_settings(id).fresh != self.settings_of(id).fresh,
             cause => cause.is_uncertain(),
@@ -179,9 +183,9 @@ impl Engine<'_> {
         })
     }
 
-    /// What a build makes of it is still to be seen.
+    /// What a build makes of it is still to be seen: also of what may come not to fail.
     fn is_unread(&self, id: StepId) -> bool {
-        self.steps.is_open(id) || self.steps.step(id).status == Status::Deferred
+        self.steps.is_open(id) || self.steps.step(id).status == Status::Deferred || self.may_come_out_well(id)
     }
 
     /// Its source is asked in each build, whatever was answered: before a build, there is never more than its last answer.

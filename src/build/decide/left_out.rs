@@ -143,7 +143,7 @@ impl Engine<'_> {
     }
 
     /// The step of a `partial` input that would make a file if that were not refused.
-    pub(super) fn would_make(&self, id: StepId, file: &str) -> Option<StepId> {
+    pub(crate) fn would_make(&self, id: StepId, file: &str) -> Option<StepId> {
         let refused = self.steps.refused.values().flatten().copied().filter(|&step| self.reads_in_part(id, step));
         refused.filter(|&step| self.files_of(step).iter().any(|path| path == file)).min()
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::pipeline::model::{InputKind, StepsOf, TargetId};
 use crate::pipeline::pattern;
 
-use crate::build::engine::Engine;
+use crate::build::engine::{Engine, Mode};
 use crate::build::outcome::{self, Account, RESTORE, Status};
 use crate::build::reason::{Reason, as_before};
 use crate::build::reasons::Reasons;
@@ -177,9 +177,11 @@ impl Engine<'_> {
         }
     }
 
-    /// The steps at risk that a step reads from and would do without, beside those that are made again anyway.
+    /// The steps that a step reads from and would do without, and that may fail or may come not to, beside those that are made
+    /// again anyway.
     pub(crate) fn may_go_without(&self, id: StepId, position: usize) -> Vec<StepId> {
-        if self.steps.at_risk.is_empty() || !self.goes_on_without(id, position) {
+        let is_open = || !self.steps.at_risk.is_empty() || self.mode == Mode::Look && self.any_fails(id, position);
+        if !self.goes_on_without(id, position) || !is_open() {
             return Vec::new();
         }
         let wait = self.steps.slots_of(id)[position].wait;
@@ -191,8 +193,23 @@ impl Engine<'_> {
             Wait::Group(group) if !self.steps.groups[group as usize].is_crowded() => self.steps.ordered(group),
             Wait::Group(_) | Wait::File(_) | Wait::None => Vec::new(),
         };
-        steps.retain(|&step| self.at_risk(step).is_some() && !self.steps.is_open(step) && !is_told(step));
+        let may_fail = |step| self.at_risk(step).is_some() && !self.steps.is_open(step) && !is_told(step);
+        steps.retain(|&step| may_fail(step) || self.may_come_out_well(step));
         steps
+    }
+
+    fn any_fails(&self, id: StepId, position: usize) -> bool {
+        match self.steps.slots_of(id)[position].wait {
+            Wait::Step(step) => self.steps.step(step).status.fails(),
+            Wait::Group(group) => self.steps.groups[group as usize].blocked_by.is_some(),
+            Wait::File(_) | Wait::None => false,
+        }
+    }
+
+    /// Whether a step fails or is blocked as far as is known, and a build may have it otherwise.
+    pub(crate) fn may_come_out_well(&self, id: StepId) -> bool {
+        let is_told_so = || self.accounts.get(&id).is_some_and(|account| account.perhaps);
+        self.mode == Mode::Look && self.steps.step(id).status.fails() && is_told_so()
     }
 
     /// All that a step reads of another, or of what is read out of it, comes in by entries that are `partial`.

@@ -164,6 +164,11 @@ impl Engine<'_> {
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd_name(position)));
         let is_unread = |path: &str| !read.contains(&input_name(path));
         let causes = |&step: &StepId| match self.upstream_cause(step) {
+            // What is done without as far as is known was left out before, or is so now, which is told by that.
+            _ if self.may_come_out_well(step) => {
+                let new = self.paths_read(id, step).into_iter().filter(|path| is_told && is_unread(path));
+                new.map(|path| self.new_input(id, record, path.to_owned())).collect()
+            }
             cause @ (Reason::Upstream(_) | Reason::UpstreamAsked(_))
                 if is_told
                     && self.paths_read(id, step).into_iter().any(is_unread)

@@ -1,5 +1,5 @@
-//! Steps that other targets may come to describe, too, by values that are still to be made: one step goes by what all of
-//! them say, so that it waits for what tells who they are.
+//! Steps that wait for lists which tell of others: other targets may come to describe them, too, by values that are still to
+//! be made, and one step goes by what all of them say; or a step of these undoes what they go on without.
 
 use std::collections::HashMap;
 
@@ -21,11 +21,19 @@ impl Engine<'_> {
         }
     }
 
-    /// Puts steps aside of which it is still to be seen who else describes them. Those that stay ready.
+    /// Puts steps aside of which it is still to be seen who else describes them, or whether what they go on without fails late.
+    /// Those that stay ready.
     pub(crate) fn withhold(&mut self, mut ready: Vec<StepId>) -> Vec<StepId> {
         let mut to_come: HashMap<TargetId, bool> = HashMap::new();
+        let mut untold: HashMap<TargetId, Option<GroupId>> = HashMap::new();
         ready.retain(|&id| {
             let target = self.steps.step(id).target as usize;
+            if !self.pipeline.targets[target].undone_before.is_empty()
+                && let Some(list) = *untold.entry(target).or_insert_with(|| self.untold_before(target))
+            {
+                self.withheld.entry(list).or_default().push(id);
+                return false;
+            }
             let is_alone = self.pipeline.targets[target].joined_by.is_empty();
             if is_alone || !*to_come.entry(target).or_insert_with(|| self.has_joiners_to_come(target)) {
                 return true;
@@ -41,6 +49,22 @@ impl Engine<'_> {
             list.is_none()
         });
         ready
+    }
+
+    /// A list that tells whether something fails late which the steps of a target go on without, and that is still to be made.
+    fn untold_before(&mut self, target: TargetId) -> Option<GroupId> {
+        let pipeline = self.pipeline;
+        let undone = pipeline.targets[target].undone_before.iter();
+        undone
+            .filter(|(of, other)| self.wanted[*other].is_wanted() && !self.are_alike(*of, *other))
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .flat_map(|(_, other)| pipeline.targets[other].parents())
+            .find_map(|list| match self.join_group(list, &[]) {
+                Wait::Group(group) => Some(group).filter(|&group| !self.steps.is_complete(group)),
+                _ => None,
+            })
     }
 
     /// Whether steps of a target may be described by others of which not all is told.

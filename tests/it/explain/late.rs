@@ -1,0 +1,126 @@
+//! What is told of steps that fail late, since a list that needs them has steps which make their files, and of what waits
+//! for them.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// `x` makes `r/x/a`; once the list `m`, which needs that, has `a/b`, a step of `y` needs a folder there.
+fn file_and_folder() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  x: {rule: command, foreach: {n: [a]}, inputs: [etc/i], run: \"cp {in} {out}\", output: \"r/x/{n}\"}
+  m: {rule: command, inputs: [etc/list, x], run: \"cp etc/list {out}\", output: r/m}
+  y: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo y > {out}\", output: \"r/x/{n}\"}
+  ax: {rule: command, inputs: [x], run: \"cat {in} > {out}\", output: r/ax}
+  last: {rule: command, inputs: [etc/g], after: [ax], run: \"cp {in} {out}\", output: r/last}
+",
+    );
+    for (file, text) in [("etc/list", "a/b\nz\n"), ("etc/i", "i\n"), ("etc/g", "g\n")] {
+        project.write(file, text);
+    }
+    project
+}
+
+#[test]
+fn what_only_waits_for_what_is_blocked_late_is_told_to_be_blocked_as_the_build_has_it() {
+    let project = file_and_folder();
+    project.build_exits(exit::FAILED, &[]);
+    project.write("etc/g", "other\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["failed   x@n=a", "blocked  ax  x@n=a\n", "blocked  last  ax (", "0 to run, 1 up to date"]);
+    let explained = project.explain("last");
+    assert_says(&explained, &["last: blocked\n", "  because   ", "  blocked by ax\n", "  after     ax (blocked)\n"]);
+    let built = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(built.step("last").outcome, "blocked", "{}", built.listing());
+}
+
+#[test]
+fn what_is_blocked_by_what_may_not_fail_any_more_is_told_to_be_blocked_perhaps_with_its_causes() {
+    let project = file_and_folder();
+    project.build_exits(exit::FAILED, &[]);
+    for (file, text) in [("etc/list", "z\n"), ("etc/g", "other\n")] {
+        project.write(file, text);
+    }
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["failed?  x@n=a  ", "blocked? m  x@n=a (changed input: etc/list, from ", "failed?  y@n=a/b  "],
+    );
+    assert_says(
+        &plan,
+        &["blocked? ax  x@n=a", "0 to run, 1 up to date, 0 absent, 3 that may be blocked, 2 that may fail"],
+    );
+    assert_says(
+        &project.explain("m"),
+        &["m: blocked\n", "  because   changed input: etc/list, from ", "may have others\n"],
+    );
+    let built = project.build(&[]);
+    assert_says(built.step("m").reason(), &["changed input: etc/list"]);
+}
+
+/// `one` makes `r/p/d`, and so does `two` once its list `m`, which needs that, has `d`; `some` goes on without what fails.
+fn two_of_a_file(list_needs: &str) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+targets:
+  one: {{rule: command, foreach: {{n: [d]}}, inputs: [etc/x], run: \"echo 1 > {{out}}\", output: \"r/p/{{n}}\"}}
+  m: {{rule: command, inputs: [etc/m, {list_needs}], run: \"cp etc/m {{out}}\", output: r/m}}
+  two: {{rule: command, foreach: {{n: {{lines: r/m}}}}, run: \"echo 2 > {{out}}\", output: \"r/p/{{n}}\"}}
+  some: {{rule: command, inputs: [{{target: one, partial: true}}, etc/s], run: \"cat {{in}} > {{out}}\", output: r/some}}
+"
+    ));
+    for (file, text) in [("etc/x", "x\n"), ("etc/m", "e\n"), ("etc/s", "s\n")] {
+        project.write(file, text);
+    }
+    project
+}
+
+#[test]
+fn what_goes_on_without_what_fails_late_is_made_without_it_in_each_build_and_told_so() {
+    let project = two_of_a_file("one");
+    project.build(&[]);
+    assert_eq!(project.read("r/some"), "1\ns\n");
+    project.write("etc/m", "d\n");
+    let built = project.build_exits(exit::FAILED, &[]);
+    assert_says(built.step("some").reason(), &["left out: r/p/d, since one@n=d failed"]);
+    // The failure comes late in each build, and `some` has waited for it.
+    for (text, says) in [("s\n", "0 to run, 1 up to date"), ("other\n", "run      some  changed input: etc/s, from ")] {
+        project.write("etc/s", text);
+        assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["failed   one@n=d  ", says]);
+        project.build_exits(exit::FAILED, &[]);
+        assert_eq!(project.read("r/some"), text);
+        let again = project.build_exits(exit::FAILED, &[]);
+        again.assert_only(&["m", "one@n=d", "two@n=d"]);
+    }
+    // Of the first build of a clone, too.
+    for folder in ["r", ".layermill"] {
+        std::fs::remove_dir_all(project.path(folder)).unwrap();
+    }
+    project.build_exits(exit::FAILED, &[]);
+    assert_eq!(project.read("r/some"), "other\n");
+    // Once the list is another one, it may come back; and then it does.
+    project.write("etc/m", "e\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let back = "new input: r/p/d (left out before, since one@n=d failed)";
+    assert_says(&plan, &["failed?  one@n=d  ", &format!("run?     some  {back}\n")]);
+    assert_says(&project.explain("some"), &["some: stale\n", back]);
+    assert_says(project.build(&[]).step("some").reason(), &[back]);
+    assert_eq!(project.read("r/some"), "1\nother\n");
+}
+
+#[test]
+fn what_the_list_needs_by_which_something_fails_late_is_made_with_that_in_each_build() {
+    let project = two_of_a_file("some");
+    project.write("etc/m", "d\n");
+    project.build_exits(exit::FAILED, &[]);
+    for text in ["s\n", "other\n"] {
+        project.write("etc/s", text);
+        let is_to_run = project.run(&["plan"]).exits(exit::DONE).stdout.contains("      some  changed input: etc/s");
+        let built = project.build_exits(exit::FAILED, &[]);
+        assert_eq!((is_to_run, built.built > 0), (text == "other\n", text == "other\n"), "{}", built.listing());
+        assert_eq!(project.read("r/some"), format!("1\n{text}"));
+        project.build_exits(exit::FAILED, &[]).assert_only(&["one@n=d", "two@n=d"]);
+    }
+}
