@@ -17,6 +17,7 @@ use crate::build::files::unusable::Unusable;
 use crate::build::files::{self, Look};
 use crate::build::outcome::{ASK, Account, Status};
 use crate::build::reason::Reason;
+use crate::build::steps::waits::Group;
 use crate::build::steps::waits::{GroupId, Wait, is_crowd};
 use crate::build::steps::{NONE, StepId};
 
@@ -223,9 +224,9 @@ impl Engine<'_> {
         match wait {
             Wait::Step(input) => input == step,
             Wait::Group(group) => {
-                let of = self.steps.groups[group as usize].target;
-                let mut also = self.steps.shared.get(&step).into_iter().flatten().map(|&(target, _)| target);
-                self.steps.step(step).target as usize == of || also.any(|target| target == of)
+                let Group { target: of, rows, .. } = &self.steps.groups[group as usize];
+                // Rows come in the order of their numbers.
+                self.steps.rows_of(step).any(|(target, row)| target == *of && rows.binary_search(&row).is_ok())
             }
             Wait::File(_) | Wait::None => false,
         }

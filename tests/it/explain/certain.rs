@@ -344,3 +344,22 @@ targets:
     assert_says(&project.explain("s/b"), &["a build   restores its outputs", kept]);
     assert_eq!(project.build_exits(exit::FAILED, &[]).step("own@n=b").outcome, "restored");
 }
+
+#[test]
+fn what_a_list_of_an_input_is_read_out_of_is_no_input_itself() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
+  part: {rule: command, fresh: always, foreach: {n: {from: lst, lines: true}}, run: \"echo {n} > {out}\", output: \"r/part/{n}\"}
+  deep: {rule: command, foreach: {z: {from: part, lines: true}}, run: \"echo {n} {z} > {out}\", output: \"r/deep/{n}.{z}\"}
+  read: {rule: command, inputs: [r/part/x, deep], run: \"cat {in} > {out}\", output: r/read}
+",
+    );
+    project.write("etc/l", "x\ny\n");
+    project.build(&[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     read  upstream: part@n=x is made again"]);
+    assert!(!plan.contains("new input"), "{plan}");
+    project.run(&["build"]).exits(exit::DONE).says("built 2, up to date 4");
+}
