@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::pipeline::model::{Freshness, TargetId};
+use crate::pipeline::model::{AxisKind, Freshness, TargetId};
 
 use super::Decision;
 use crate::build::engine::{Engine, Mode};
@@ -29,14 +29,33 @@ impl Engine<'_> {
     }
 
     pub(crate) fn row_in_doubt(&self, id: StepId, target: TargetId, row: u32) -> Option<StepId> {
-        let parents: Vec<StepId> = match parent_of(&self.pipeline.targets[target]) {
-            Some(parent) => {
-                let row = *self.steps.rows[target].parents.get(row as usize)?;
-                vec![self.steps.rows[parent].steps[row as usize]]
-            }
-            None => self.parent_steps(target, id).map(|(_, parent)| parent).collect(),
+        let doubt = |(parent, of, row): (StepId, TargetId, u32)| match self.is_unread(parent) {
+            true => Some(parent),
+            false => self.row_in_doubt(parent, of, row),
         };
-        parents.into_iter().find_map(|parent| if self.is_unread(parent) { Some(parent) } else { self.in_doubt(parent) })
+        self.parent_rows(id, target, row).into_iter().find_map(doubt)
+    }
+
+    /// What a target read the values of one of its rows out of: the steps, each with the target that was read and its row
+    /// there. Whoever else describes such a step has no say over what is read out of this target.
+    pub(crate) fn parent_rows(&self, id: StepId, target: TargetId, row: u32) -> Vec<(StepId, TargetId, u32)> {
+        match parent_of(&self.pipeline.targets[target]) {
+            Some(of) => {
+                let row = self.steps.rows[target].parents.get(row as usize);
+                row.map(|&row| (self.steps.rows[of].steps[row as usize], of, row)).into_iter().collect()
+            }
+            None => {
+                let values = self.steps.values_of(id);
+                let axes = self.pipeline.targets[target].axes.iter().enumerate();
+                let read = axes.filter_map(|(position, axis)| {
+                    let AxisKind::From { target: of, .. } = axis.kind else { return None };
+                    let parent = self.parent_step(target, position, |b| values.get(b).copied())?;
+                    let (_, row) = self.steps.rows_of(parent).find(|(target, _)| *target == of)?;
+                    Some((parent, of, row))
+                });
+                read.collect()
+            }
+        }
     }
 
     /// Whether it is seen only while building that a step runs: each cause, or the step itself, hangs on what is made before.
@@ -172,15 +191,6 @@ impl Engine<'_> {
         }
         let who = only_waits.map(|step| if step == id { "it".to_owned() } else { self.steps.label(step) })?;
         Some(format!("{who} only waits for what is at fault, and is not blocked where it comes to have nothing to run"))
-    }
-
-    /// The steps that a step's values were read out of, each with the binding whose value that was.
-    pub(crate) fn parent_steps(&self, target: TargetId, id: StepId) -> impl Iterator<Item = (usize, StepId)> + '_ {
-        let values = self.steps.values_of(id);
-        let axes = self.pipeline.targets[target].axes.iter().enumerate();
-        axes.filter_map(move |(position, axis)| {
-            Some((axis.binding, self.parent_step(target, position, |b| values.get(b).copied())?))
-        })
     }
 
     /// What a build makes of it is still to be seen: also of what may come not to fail.

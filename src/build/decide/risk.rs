@@ -10,7 +10,6 @@ use crate::build::outcome::{self, Account, RESTORE, Status};
 use crate::build::reason::{Reason, as_before};
 use crate::build::reasons::Reasons;
 use crate::build::steps::StepId;
-use crate::build::steps::expand::parent_of;
 use crate::build::steps::values::Values;
 use crate::build::steps::waits::{Risk, Wait};
 
@@ -163,18 +162,29 @@ impl Engine<'_> {
         })
     }
 
-    /// What a step's values are read out of, where that may not come.
+    /// What a step's values are read out of, where that may not come: for all of the targets that describe it.
     fn may_be_gone(&self, id: StepId) -> Option<Risk> {
-        let at_risk = |step: StepId| self.steps.at_risk.get(&step).copied();
-        let (target, row) = (self.steps.step(id).target as usize, self.steps.step(id).row);
-        match parent_of(&self.pipeline.targets[target]) {
-            Some(parent) => {
-                let row = *self.steps.rows[target].parents.get(row as usize)?;
-                at_risk(self.steps.rows[parent].steps[row as usize])
-            }
-            None if self.steps.at_risk.is_empty() => None,
-            None => self.parent_steps(target, id).map(|(_, parent)| at_risk(parent)).fold(None, Risk::worse),
+        if self.steps.at_risk.is_empty() {
+            return None;
         }
+        let risks: Option<Vec<Risk>> =
+            self.steps.rows_of(id).map(|(target, row)| self.row_may_be_gone(id, target, row)).collect();
+        risks?.into_iter().map(Some).fold(None, Risk::worse)
+    }
+
+    fn row_may_be_gone(&self, id: StepId, target: TargetId, row: u32) -> Option<Risk> {
+        let parents = self.parents_at_risk(id, target, row).into_iter();
+        parents.map(|parent| self.steps.at_risk.get(&parent).copied()).fold(None, Risk::worse)
+    }
+
+    /// The steps at risk that a row of a target was read out of, or that these were: another target that describes one of
+    /// them may have it all the same.
+    pub(crate) fn parents_at_risk(&self, id: StepId, target: TargetId, row: u32) -> Vec<StepId> {
+        let at_risk = |(parent, of, row): (StepId, TargetId, u32)| match self.at_risk(parent) {
+            Some(_) => vec![parent],
+            None => self.parents_at_risk(parent, of, row),
+        };
+        self.parent_rows(id, target, row).into_iter().flat_map(at_risk).collect()
     }
 
     /// The steps that a step reads from and would do without, and that may fail or may come not to, beside those that are made

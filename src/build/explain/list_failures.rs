@@ -13,11 +13,11 @@ use crate::build::steps::waits::Wait;
 impl Engine<'_> {
     /// How what a step's values are read out of, and what that needs, failed when it was last tried.
     pub(super) fn list_failures(&self, id: StepId) -> Vec<String> {
-        let (mut told, mut open) = (Vec::new(), vec![id]);
-        while let Some(step) = open.pop() {
-            let parents: Vec<StepId> =
-                self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent).collect();
-            told.extend(parents.iter().flat_map(|&parent| self.failures_behind(parent)));
+        let mut told = Vec::new();
+        let mut open: Vec<_> = self.steps.rows_of(id).map(|(target, row)| (id, target, row)).collect();
+        while let Some((step, target, row)) = open.pop() {
+            let parents = self.parent_rows(step, target, row);
+            told.extend(parents.iter().flat_map(|&(parent, ..)| self.failures_behind(parent)));
             open.extend(parents);
         }
         told.sort();
@@ -82,9 +82,8 @@ impl Engine<'_> {
                 Some(root) if root == step => roots.push(root),
                 Some(_) => {
                     open.extend(self.waits_at_risk(step));
-                    open.extend(
-                        self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent),
-                    );
+                    let rows = self.steps.rows_of(step);
+                    open.extend(rows.flat_map(|(target, row)| self.parents_at_risk(step, target, row)));
                 }
                 None => {}
             }

@@ -290,6 +290,41 @@ targets:
 }
 
 #[test]
+fn what_is_read_out_of_one_target_hangs_on_its_list_whoever_else_describes_the_step() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, inputs: [etc/m], run: \"! grep -q FAIL {in} && cp {in} {out}\", output: r/m}
+  s1: {rule: command, foreach: {n: [b]}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/s/{n}\"}
+  s2: {rule: command, foreach: {n: {lines: r/m}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/s/{n}\"}
+  x: {rule: command, foreach: {z: {from: s2, lines: true}}, run: \"echo {z} > {out}\", output: \"r/x/{n}/{z}\"}
+  some: {rule: command, inputs: [{target: x, partial: true}], run: \"echo {in} > {out}\", output: r/some}
+",
+    );
+    project.write("etc/m", "b\n");
+    project.write("etc/b", "b\n");
+    project.build(&[]);
+    project.write("etc/m", "FAIL\n");
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     some  upstream: m is tried again"]);
+    // What is read out of it is made anew, too, once there is one for the target that is read.
+    project.write("etc/b", "c\n");
+    project.build_exits(exit::FAILED, &[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     x@n=b,z=c  first build\n", "run?     some  "]);
+    let waits = "m is failed: whether there still is such a step is seen once that is built";
+    assert_says(
+        &project.explain("x@n=b,z=c"),
+        &["a build   may make it", "m failed when it was last tried: the command failed", waits],
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.failed, report.up_to_date), (0, 1, 2), "{}", report.listing());
+    project.write("etc/m", "b\n");
+    assert_eq!(project.build(&[]).built, 2);
+}
+
+#[test]
 fn what_two_steps_come_to_make_is_not_gone_for_what_reads_it() {
     let project = Project::new(
         "version: 1
