@@ -271,7 +271,7 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
         for (target, _) in own.after {
             match &pipeline.targets[target] {
                 group @ Target { rule: None, .. } => {
-                    after.extend(group.members());
+                    after.extend(group.sure_members());
                     // That what it names by a path is there, the group itself sees.
                     if group.inputs.iter().any(|input| input.path.is_some() || matches!(input.kind, InputKind::Path(_)))
                     {

@@ -1,13 +1,22 @@
 //! Groups: inputs under one name.
 
-use super::model::{InputKind, Meets, StepsOf, Target};
+use super::model::{Input, InputKind, Meets, StepsOf, Target};
 use super::pattern::{fill, joined};
 
 impl Target {
     /// What a group stands for, groups in it replaced by what these do; of what is no group, nothing.
     pub fn members(&self) -> impl Iterator<Item = StepsOf> + '_ {
+        self.members_of(|_| true)
+    }
+
+    /// The same without paths that may be made in several ways: by which of these one comes, the group itself sees.
+    pub(super) fn sure_members(&self) -> impl Iterator<Item = StepsOf> + '_ {
+        self.members_of(|input| input.others.is_empty())
+    }
+
+    fn members_of<'t>(&'t self, is_meant: impl Fn(&Input) -> bool + 't) -> impl Iterator<Item = StepsOf> + 't {
         let inputs = if self.rule.is_none() { self.inputs.as_slice() } else { &[] };
-        inputs.iter().flat_map(|input| {
+        inputs.iter().filter(move |input| is_meant(input)).flat_map(|input| {
             let meant = match &input.kind {
                 InputKind::Target { target, on, .. } => Some((target, on)),
                 InputKind::Path(_) => None,

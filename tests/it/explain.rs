@@ -35,6 +35,7 @@ mod sources;
 mod to_come;
 mod tried;
 mod unlisted;
+mod ways;
 
 const PIPELINE: &str = "version: 1
 vars: {level: three}

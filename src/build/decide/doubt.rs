@@ -156,7 +156,8 @@ impl Engine<'_> {
 
     /// What fails, or is blocked, among what has to come out well for a step to be made.
     fn at_fault(&self, id: StepId, runs: bool) -> impl Iterator<Item = StepId> + '_ {
-        let awaited = self.waits_of(id, runs).flat_map(|(_, wait)| {
+        let awaited = self.waits_of(id, runs).filter(move |&(position, _)| !self.may_be_anothers(id, position));
+        let awaited = awaited.flat_map(|(_, wait)| {
             let (one, rows, steps) = match wait {
                 Wait::Step(step) => (Some(step), &[][..], &[][..]),
                 Wait::Group(group) => {
@@ -180,7 +181,8 @@ impl Engine<'_> {
         let (mut open, mut seen, mut only_waits) = (VecDeque::from([id]), HashSet::from([id]), None);
         open.retain(|&step| fails(step));
         while let Some(step) = open.pop_front() {
-            if self.steps.step(step).status != Status::Blocked || self.in_doubt(step).is_some() {
+            let is_open = || self.in_doubt(step).is_some() || self.waits_for_names(step);
+            if self.steps.step(step).status != Status::Blocked || is_open() {
                 return Some(BY_LIST.to_owned());
             }
             if self.is_blocked_perhaps(step, true) {

@@ -9,8 +9,9 @@ use crate::pipeline::others::Writer;
 use crate::pipeline::{pattern, values};
 
 use super::Decision;
+use super::around::Ways;
 use super::key::has_read;
-use crate::build::engine::{Engine, Leaf};
+use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::{self, Look, folders};
 use crate::build::steps::values::each_once;
 use crate::build::steps::waits::{Group, GroupId, Wait};
@@ -38,34 +39,18 @@ impl Engine<'_> {
         for &id in &ready {
             let target = self.steps.target(id);
             for (position, input) in target.inputs.iter().enumerate() {
-                let waited = match (self.steps.inputs_of(id)[position].wait, &input.kind) {
-                    (Wait::Group(group), InputKind::Target { .. }) => group,
-                    (Wait::File(_), InputKind::Path(_)) => {
-                        waits |= !input.others.is_empty() && self.wait_for_list(id, position);
-                        continue;
+                waits |= match (self.steps.inputs_of(id)[position].wait, &input.kind, &input.path) {
+                    (Wait::Group(group), InputKind::Target { .. }, Some(path)) => {
+                        let path = pattern::fill(path, &self.steps.values_of(id));
+                        self.name_file(id, position, group, &path)
                     }
-                    _ => continue,
+                    (Wait::File(_), InputKind::Path(_), _) if !input.others.is_empty() => {
+                        self.wait_for_lists(id, position, false) == Ways::ToCome
+                    }
+                    _ => false,
                 };
-                let Some(path) = &input.path else { continue };
-                if !self.steps.groups[waited as usize].rows.is_empty() {
-                    continue;
-                }
-                let path = pattern::fill(path, &self.steps.values_of(id));
-                // Of what another makes, nothing hangs on a list that cannot be had.
-                let wait = match self.steps.find_path(&self.state, &path) {
-                    Some(step) => Wait::Step(step),
-                    None if self.is_held_up(waited) => continue,
-                    None if self.wait_for_list(id, position) => {
-                        waits = true;
-                        continue;
-                    }
-                    None => {
-                        let path = self.state.intern(&path);
-                        self.steps.wait_for_path(path)
-                    }
-                };
-                waits |= self.steps.set_wait(id, position, wait);
             }
+            self.drop_lists(id);
         }
         if waits {
             ready.retain(|&id| self.steps.step(id).pending == 0);
@@ -73,11 +58,36 @@ impl Engine<'_> {
         ready
     }
 
-    /// Lets a step wait for what it is seen by what a path is that it names; whether that is still to be made.
-    fn wait_for_list(&mut self, id: StepId, position: usize) -> bool {
-        let Some(list) = self.list_of_other(id, position) else { return false };
-        self.steps.wait_also(id, &[Wait::Step(list)]);
-        !self.steps.step(list).status.is_done()
+    /// The same of one, which is taken for steps of a group; whether the step waits for more now.
+    fn name_file(&mut self, id: StepId, position: usize, group: GroupId, path: &str) -> bool {
+        let this = &self.steps.groups[group as usize];
+        let found = self.steps.find_path(&self.state, path);
+        let wait = match found {
+            _ if !this.rows.is_empty() => {
+                // What another target has for sure hangs on no list of the one that it is taken for.
+                let hangs = this.stale.is_some() || this.at_risk.is_some();
+                match found.filter(|&step| hangs && self.mode == Mode::Look && !self.is_in_doubt(step)) {
+                    Some(step) => Wait::Step(step),
+                    None => return false,
+                }
+            }
+            // Which of them it is, is seen only while building.
+            Some(step) if self.is_in_doubt(step) && self.wait_for_lists(id, position, true) == Ways::ToCome => {
+                return true;
+            }
+            // Of what another makes, nothing hangs on a list that cannot be had.
+            Some(step) => Wait::Step(step),
+            None => match self.wait_for_lists(id, position, false) {
+                Ways::ToCome => return true,
+                Ways::Open => return false,
+                Ways::Told if self.is_held_up(group) => return false,
+                Ways::Told => {
+                    let path = self.state.intern(path);
+                    self.steps.wait_for_path(path)
+                }
+            },
+        };
+        self.steps.set_wait(id, position, wait)
     }
 
     /// The file that an entry of `inputs:` names, where a step may come to make it and none does as of the last build. What
@@ -155,17 +165,18 @@ impl Engine<'_> {
     /// The inputs that a step names by their paths, that are not there, and that only a step which is still to be told, or is
     /// one as of the last build, may make: each with the target of that.
     fn inputs_to_be_seen(&self, id: StepId) -> impl Iterator<Item = (TargetId, String)> {
-        let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs);
-        slots.filter_map(move |(slot, input)| {
+        let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs).enumerate();
+        slots.filter_map(move |(position, (slot, input))| {
             let (Wait::Group(group), Some(path)) = (slot.wait, &input.path) else { return None };
             let Group { target, rows, .. } = &self.steps.groups[group as usize];
             let steps = &self.steps.rows[*target].steps;
-            let is_unseen = match rows.is_empty() {
-                true => self.is_held_up(group),
-                false => rows.iter().all(|&row| self.is_in_doubt(steps[row as usize])),
+            let unseen = match rows.is_empty() {
+                true if self.is_held_up(group) => Some(*target),
+                true => self.open_way(id, position),
+                false => rows.iter().all(|&row| self.is_in_doubt(steps[row as usize])).then_some(*target),
             };
             let path = pattern::fill(path, &self.steps.values_of(id));
-            (is_unseen && !self.pipeline.root.join(&path).exists()).then_some((*target, path))
+            Some((unseen.filter(|_| !self.pipeline.root.join(&path).exists())?, path))
         })
     }
 

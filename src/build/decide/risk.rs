@@ -119,6 +119,11 @@ impl Engine<'_> {
         self.waits_of(id, runs).find_map(|(position, wait)| {
             let Wait::Group(group) = wait else { return None };
             let group = &self.steps.groups[group as usize];
+            if self.rules[group.target].is_none() {
+                // A path that may be made in several ways is known by the group that names it.
+                let mut named = group.rows.iter().map(|&row| self.steps.rows[group.target].steps[row as usize]);
+                return named.find_map(|named| self.pending_at_risk(named, runs));
+            }
             let failed = self.failed_steps().get(&group.target).filter(|_| group.stale.is_some())?;
             let meant = self.values_waited_for(id, position, group.target);
             let is_read = |values: &Values| meant.iter().any(|meant| meant.iter().all(|value| values.contains(value)));

@@ -110,6 +110,11 @@ impl Engine<'_> {
             }
             upstream.stale.extend(self.may_go_without(id, position));
         }
+        if !self.steps.waits_also.is_empty() {
+            // A list may tell of several entries, and of steps of which one is read.
+            let mut seen = HashSet::new();
+            upstream.stale.retain(|&step| seen.insert(step));
+        }
         let [deferred, held_back_by] = [deferred, held_back_by].map(|step| step.map(Decision::PutOff));
         if upstream.end.is_some() || deferred.is_some() {
             upstream.end = worse(upstream.end, upstream.held_back.take()).or(deferred);

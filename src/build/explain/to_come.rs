@@ -168,6 +168,21 @@ impl Engine<'_> {
         }
     }
 
+    /// That an entry under `inputs:` names steps which are not told yet, or cannot be, of which target, and all that has to
+    /// be built before. A path may be that of another target than it is taken for.
+    fn told_later(&self, id: StepId, position: usize) -> Option<(TargetId, String, Vec<String>)> {
+        let InputKind::Target { target, .. } = self.steps.target(id).inputs[position].kind else { return None };
+        let in_words = |unknown: Unknown| (unknown.target, unknown.to_string(), unknown.and().collect());
+        let misread = || Some((target, self.misread_input(id, position)?, Vec::new()));
+        let another = || match self.lists_of_another(id, position)? {
+            (other, lists) if self.steps.is_misread(lists[0]) => {
+                Some((other, self.cannot_be_told(other, lists[0]), Vec::new()))
+            }
+            (other, lists) => self.unknown_behind(other, &lists).map(in_words),
+        };
+        self.unknown_input(id, position).map(in_words).or_else(misread).or_else(another)
+    }
+
     /// The entries under `inputs:` that come to no step, and so to no file, in words.
     pub(crate) fn inputs_of_none(&self, id: StepId) -> Vec<String> {
         let values = self.steps.values_of(id);
@@ -182,7 +197,7 @@ impl Engine<'_> {
                 Wait::Step(_) | Wait::File(_) => false,
             };
             let misread = || matches!(slot.wait, Wait::Group(group) if self.is_misread_group(group));
-            if !is_none || misread() || self.unknown_input(id, position).is_some() {
+            if !is_none || misread() || self.told_later(id, position).is_some() {
                 return None;
             }
             let name = input.name.as_ref().map(|name| format!("{{in.{name}}} ")).unwrap_or_default();
@@ -199,18 +214,14 @@ impl Engine<'_> {
     pub(crate) fn inputs_to_come(&self, id: StepId) -> Vec<ToCome> {
         let inputs = self.steps.target(id).inputs.iter().enumerate();
         let told = inputs.filter_map(|(position, input)| {
-            let InputKind::Target { target, .. } = &input.kind else { return None };
-            let (untold, and) = match self.unknown_input(id, position) {
-                Some(unknown) => (unknown.to_string(), unknown.and().collect()),
-                None => (self.misread_input(id, position)?, Vec::new()),
-            };
+            let (target, untold, and) = self.told_later(id, position)?;
             let bound = self.steps.values_of(id);
             let known: Vec<_> = bound.into_iter().map(str::to_owned).enumerate().collect();
             let files = match self.input_to_come(self.steps.step(id).target as usize, input, &known) {
                 Ok(reads) => reads.into_iter().map(|read| read.path).collect::<Vec<_>>().join(", "),
                 Err(words) => words,
             };
-            let text = format!("{}: {untold} ({files})", self.pipeline.targets[*target].name);
+            let text = format!("{}: {untold} ({files})", self.pipeline.targets[target].name);
             Some(ToCome { text, and })
         });
         told.collect()

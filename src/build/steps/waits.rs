@@ -264,6 +264,12 @@ impl Steps<'_> {
         more > 0
     }
 
+    /// Takes back a wait that is over.
+    pub fn drop_wait(&mut self, id: StepId, position: usize) {
+        let first = self.step(id).first_slot as usize;
+        self.slots[first + position].wait = Wait::None;
+    }
+
     fn next_slot(&self) -> u32 {
         u32::try_from(self.slots.len()).expect("fewer than 2^32 slots fit in memory")
     }

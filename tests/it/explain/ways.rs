@@ -1,0 +1,137 @@
+//! What is told of paths that several targets may make, where the list of one of them cannot be had: what is there is the
+//! step of the target that has it, and a list that fails blocks only what is nobody's otherwise.
+
+use super::assert_says;
+use crate::support::project::Project;
+use crate::support::words::exit;
+
+/// Two targets that may make `r/own/core`, each by a list of its own; that of `bak` takes longer than that of `own`.
+fn two_lists() -> Project {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, inputs: [etc/l], run: \"! grep -q FAIL {in} && cp {in} {out}\", output: r/l}
+  m: {rule: command, inputs: [etc/m], cache: false, run: \"sleep 0.3; cp {in} {out}\", output: r/m}
+  own: {rule: command, foreach: {n: {lines: r/l}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/own/{n}\"}
+  bak: {rule: command, foreach: {n: {lines: r/m}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/own/{n}\"}
+  p: {rule: command, inputs: [r/own/core], run: \"cp {in} {out}\", output: r/p}
+",
+    );
+    project.write("etc/l", "core\n");
+    project.write("etc/m", "web\n");
+    project.write("etc/core", "core\n");
+    project.write("etc/web", "web\n");
+    project
+}
+
+#[test]
+fn a_target_that_cannot_read_its_list_blocks_no_path_that_another_has_however_it_is_named() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lst: {rule: command, inputs: [etc/p.csv], run: \"cp {in} {out}\", output: r/p.csv}
+  own: {rule: command, foreach: {n: {csv: r/p.csv, column: team}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/own/{n}\"}
+  bak: {rule: command, foreach: {n: {csv: r/p.csv, column: bakup}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/own/{n}\"}
+  g: {inputs: [r/own/core]}
+  by_path: {rule: command, inputs: [r/own/core], run: \"cp {in} {out}\", output: r/by_path}
+  by_group: {rule: command, inputs: [g], run: \"cp {in} {out}\", output: r/by_group}
+  after: {rule: command, inputs: [etc/i], after: [g], run: \"cp {in} {out}\", output: r/after}
+",
+    );
+    project.write("etc/p.csv", "team\ncore\n");
+    project.write("etc/core", "1\n");
+    project.write("etc/web", "1\n");
+    project.write("etc/i", "1\n");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.failed, report.blocked), (5, 1, 0), "{}", report.listing());
+    project.write("etc/core", "2\n");
+    project.write("etc/i", "2\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["failed   bak  ", "run      after  changed input: etc/i", "run?     by_path  ", "1 cannot be made"],
+    );
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.blocked), (4, 0), "{}", report.listing());
+
+    // What no other target has may be of the one that cannot read its list, whichever the path is taken for.
+    project.write("etc/p.csv", "team\nweb\n");
+    for is_first in [true, false] {
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!((report.failed, report.blocked), (1, 2), "{}", report.listing());
+        let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+        assert_says(&plan, &["blocked  by_path  bak\n", "blocked  by_group  bak\n"]);
+        let told = project.explain("by_path");
+        assert_says(&told, &["more      bak: its steps cannot be told: {n} cannot be read out of r/p.csv"]);
+        assert!(!told.contains("none, since"), "{told}");
+        if is_first {
+            project.edit("column: team", "column: none");
+            project.edit("column: bakup", "column: team");
+            project.edit("  bak:", "  swap:");
+            project.edit("  own:", "  bak:");
+            project.edit("  swap:", "  own:");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_fails_is_nothing_to_a_path_that_another_target_comes_to_have() {
+    let project = two_lists();
+    project.build(&[]);
+    // The one loses it with its list, and the other gets it, later.
+    project.remove("etc/l");
+    project.write("etc/m", "core\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["blocked? p  l (upstream: m is made again)\n"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.up_to_date, report.blocked), (1, 2, 0), "{}", report.listing());
+    assert_says(&project.explain("p"), &["p: up to date", "input     r/own/core", "of bak@n=core\n"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["0 to run, 3 up to date, 0 absent, 1 cannot be made"]);
+    // Where that has it no more, either, it may be the one's.
+    project.write("etc/m", "web\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["blocked? p  l (upstream: m is made again)\n"]);
+    project.build_exits(exit::FAILED, &[]);
+    for report in [project.plan(&[]), project.build_exits(exit::FAILED, &[])] {
+        assert_eq!(report.step("p").message.as_deref(), Some("l"), "{}", report.listing());
+    }
+}
+
+#[test]
+fn what_reads_a_path_that_may_be_left_to_a_list_which_failed_is_told_by_both_lists() {
+    let project = two_lists();
+    project.write("etc/m", "core\n");
+    project.build(&[]);
+    project.write("etc/l", "FAIL\n");
+    project.remove("r/l");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).up_to_date, 3);
+    // As long as the other has it for sure, nothing hangs on the one that fails.
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(!plan.contains(" p  "), "{plan}");
+    project.write("etc/m", "web\n");
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    let why = "run?     p  upstream: l is tried again, and may fail or be put off as before\n";
+    assert_says(&plan, &[why, "and upstream: m is made again\n"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.step("p").outcome.as_str(), report.blocked), ("blocked", 1), "{}", report.listing());
+}
+
+#[test]
+fn a_list_that_fails_while_another_is_waited_for_blocks_no_path_that_this_one_has() {
+    let project = two_lists();
+    project.edit(
+        "  p:",
+        "  k: {rule: command, inputs: [etc/k], run: \"sleep 0.6; cp {in} {out}\", output: r/k}
+  third: {rule: command, foreach: {n: {lines: r/k}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/own/{n}\"}
+  p:",
+    );
+    project.edit("sleep 0.3; cp {in} {out}", "sleep 0.3; false");
+    project.write("etc/l", "web\n");
+    project.write("etc/k", "core\n");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 0), "{}", report.listing());
+    assert_says(&project.explain("p"), &["p: up to date", "of third@n=core\n"]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["1 to run, 5 up to date"]);
+}
