@@ -135,7 +135,8 @@ impl Engine<'_> {
                 return Decision::Failed { message, help: None };
             }
             let status = if is_settled { Status::UpToDate } else { Status::Stale };
-            return Decision::Done { status, message: None, record: None };
+            let message = (!is_settled).then(|| self.may_lack(id)).flatten();
+            return Decision::Done { status, message, record: None };
         };
         let view = self.view(id);
         let mut record = self.record_of(id).filter(|record| !self.is_blind(id, record));

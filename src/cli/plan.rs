@@ -49,7 +49,12 @@ pub(super) const MAY_BE_BLOCKED: &str = "blocked?";
 
 /// Whether it runs is seen only once what comes before it is made.
 fn may_not_run(account: &Account) -> bool {
-    account.status == Status::Stale && account.perhaps
+    account.status == Status::Stale && account.perhaps && !is_group_that_may_fail(account)
+}
+
+/// A group that may fail for want of a file is told for that, and counts as no step.
+fn is_group_that_may_fail(account: &Account) -> bool {
+    account.status == Status::Stale && account.may_fail && account.reasons.is_none()
 }
 
 /// How many causes are told of each step.
@@ -77,7 +82,7 @@ fn told(account: &Account, detail: Detail) -> String {
     let past: Vec<String> =
         last.map(|last| last.last()).into_iter().chain(change).chain(account.earlier.clone()).collect();
     let past = (!past.is_empty()).then(|| format!(" ({})", past.join("; ")));
-    let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale);
+    let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale && account.reasons.is_some());
     let doubt = if account.may_fail { MAY_FAIL } else { MAY_BE_BLOCKED };
     let blocked = blocked.map(|message| format!(" ({doubt} {message})"));
     let mut text = format!("{:<8} {}  {}", word(account), account.step, why.unwrap_or_default());
@@ -95,6 +100,7 @@ fn told(account: &Account, detail: Detail) -> String {
 
 fn word(account: &Account) -> &'static str {
     match account.status {
+        Status::Stale if is_group_that_may_fail(account) => MAY_FAIL,
         Status::Stale if may_not_run(account) => "run?",
         Status::Stale if account.work == Some(RESTORE) => RESTORE,
         Status::Stale => "run",
@@ -135,6 +141,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let perhaps = summary.accounts.iter().filter(|a| may_not_run(a)).count();
     let doubted = |status| summary.accounts.iter().filter(|a| a.status == status && a.perhaps).count();
     let (may_fail, may_be_blocked) = (doubted(Status::Failed), doubted(Status::Blocked));
+    let groups = summary.accounts.iter().filter(|account| is_group_that_may_fail(account)).count();
     let doomed = may_be_blocked + summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
     let (wrong, to_do) = (c.failed + c.blocked - may_fail - may_be_blocked, c.stale + c.deferred);
     let mut line = match (to_do, wrong) {
@@ -158,8 +165,8 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     if doomed > 0 {
         let _ = write!(line, ", {doomed} that may be blocked");
     }
-    if may_fail > 0 {
-        let _ = write!(line, ", {may_fail} that may fail");
+    if may_fail + groups > 0 {
+        let _ = write!(line, ", {} that may fail", may_fail + groups);
     }
     if restores > 0 {
         let _ = write!(line, ", {restores} to restore");

@@ -140,7 +140,12 @@ impl Engine<'_> {
                     self.mark_perhaps(id, true);
                     return self.settle_told(id, status, listener);
                 }
+                let may_fail = status == Status::Stale && message.is_some();
                 self.settle(id, status, kept_from, message, listener);
+                // A group makes nothing, and so has no other cause to be told of.
+                if let Some(account) = self.accounts.get_mut(&id).filter(|_| may_fail) {
+                    (account.may_fail, account.perhaps) = (true, true);
+                }
             }
             Decision::PutOff(step) => {
                 self.account(id, Status::Deferred, kept_from, Some(self.steps.label(step)), None);

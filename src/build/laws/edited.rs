@@ -42,6 +42,7 @@ fn text(drawn: &Drawn) -> String {
         _ => ("", "o/var/y.txt"),
     };
     let path = of(3, &["o/p.txt", "o/q.txt", "o/each/x.txt", "o/var/x.txt", "o/grid/x.txt"]);
+    let named = of(3, &["", "", ", o/each/x.txt", ", o/each/z.txt", ""]);
     let read = of(4, &["all, var", "multi, grid", "all", "some, pair", "grid, each, t.txt"]);
     // By a mistake, a target reads its list as what it is not: by this, it has no steps, and what needs these is blocked.
     let (lines, json) = ("lines: true", "json: /x");
@@ -56,7 +57,7 @@ targets:
   list: {{rule: command, {}inputs: [l.txt], run: \"echo 'list: {{in}}' >> log.txt; test ! -e no-list && cat {{in}} > {{out}}\", output: o/list.txt}}
   each: {{rule: command, {}foreach: {{n: {{from: list, {each}}}}}, inputs: [\"in/{{n}}.txt\"], run: \"echo 'each@n={{n}}: {{in}}' >> log.txt; test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/each/{{n}}.txt\"}}
   multi: {{rule: command, {}{cache}inputs: [t.txt], run: \"echo 'multi: {{in}}' >> log.txt; test ! -e no-multi && cat {{in}} > {{out.p}} && echo q > {{out.q}}\", output: {multi}}}
-  all: {{inputs: [multi, each]}}
+  all: {{inputs: [multi, each{named}]}}
   grid: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}{grid}}}, run: \"echo 'grid@n={square}:' >> log.txt; echo {{n}} > {{out}}\", output: \"{cell}\"}}
   var: {{rule: command, {axes}inputs: [t.txt], run: \"echo '{one}: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: \"{var}\"}}
   pair: {{rule: command, foreach: {{a: {{from: list, {pair}}}, b: {{lines: m.txt}}}}, run: \"echo 'pair@a={{a}},b={{b}}:' >> log.txt; echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}

@@ -41,10 +41,11 @@ fn by_step(summary: &Summary) -> ByStep<'_> {
 /// What was done of which nothing was told.
 fn untold(plan: &Summary, told: &ByStep<'_>, done: &ByStep<'_>) -> Vec<String> {
     let to_come = |account: &Account| plan.unknown.iter().any(|unknown| unknown.target == account.target);
-    let acts = |account: &&&Account| matches!(account.status, Status::Built | Status::Restored | Status::Absent);
-    let untold = done.values().filter(acts).filter(|account| match told.get(account.step.as_str()) {
-        Some(told) => matches!(told.status, Status::UpToDate | Status::Adopted),
-        None => !to_come(account),
+    let acts = |account: &Account| matches!(account.status, Status::Built | Status::Restored | Status::Absent);
+    let lacks = |account: &Account| account.message.as_ref().is_some_and(|message| message.contains(" is missing"));
+    let untold = done.values().filter(|account| match told.get(account.step.as_str()) {
+        Some(told) => acts(account) && matches!(told.status, Status::UpToDate | Status::Adopted),
+        None => (acts(account) || account.status == Status::Failed && lacks(account)) && !to_come(account),
     });
     untold.map(|a| format!("untold: {} is {} ({:?})", a.step, a.status.word(), a.reasons)).collect()
 }

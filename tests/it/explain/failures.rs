@@ -381,6 +381,45 @@ targets:
 }
 
 #[test]
+fn a_group_that_names_a_file_which_a_step_to_come_may_not_make_is_told_before_the_build_in_which_it_fails() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/list}
+  conf: {rule: command, foreach: {k: {lines: r/list}}, run: \"echo {k} > {out}\", output: \"r/conf/{k}\"}
+  all: {inputs: [list, r/conf/b]}
+  later: {rule: command, after: [all], run: \"echo > {out}\", output: r/later}
+",
+    );
+    project.write("etc/l", "a\n");
+    let lack = "the input r/conf/b may be missing: b may not be in what list makes";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    let told = [
+        &*format!("failed?  all  {lack}\n"),
+        &format!("run      later  first build (blocked? all may fail: {lack})\n"),
+        "2 to run, 0 up to date, 0 absent, 1 that may fail\n",
+    ];
+    assert_says(&plan, &told);
+    assert_says(&project.run(&["plan", "all"]).exits(exit::DONE).stdout, &told[..1]);
+    assert_says(&project.explain("all"), &["all: stale\n", &format!("  failed?   {lack}\n")]);
+    let json = project.plan(&[]);
+    let group = json.step("all");
+    assert_eq!((group.outcome.as_str(), group.message.as_deref()), ("stale", Some(lack)));
+    let built = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(built.step("all").message.as_deref(), Some("the input r/conf/b is missing"), "{}", built.listing());
+    // Where the step is there after all, nothing more is told of the group.
+    project.write("etc/l", "b\n");
+    project.build(&[]);
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert!(!plan.contains("all  "), "{plan}");
+    // It goes from the list, and what it made with it.
+    project.write("etc/l", "a\nc\n");
+    project.remove("r/conf/b");
+    assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &[&format!("failed?  all  {lack}\n")]);
+    project.build_exits(exit::FAILED, &[]);
+}
+
+#[test]
 fn a_group_that_is_held_up_is_told_by_explain_alone_and_by_what_it_names() {
     let project = Project::new(
         "version: 1
