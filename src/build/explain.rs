@@ -228,6 +228,8 @@ fn told_by(engine: &Engine<'_>, session: &Session, order: &Order) -> Told {
             continue;
         }
         told.push(match alone.of(id, &clashing) {
+            // What fails for its own sake does so beside another, too.
+            Some(alone) if is_rival && alone.message.is_some() && alone.message == clashing.message => clashing,
             Some(alone) if is_rival => alone.beside_another(clashing, engine.in_the_way(id)),
             // What it waits for is then no more at fault.
             Some(alone) if alone.standing != clashing.standing => {

@@ -98,11 +98,16 @@ impl Engine<'_> {
         })
     }
 
-    /// Where nothing is run, decides a step again that was told; whether it was. What fails for its own sake still does.
+    /// Where nothing is run, decides a step again that was told, and is kept now from what was told of it; whether it was. What
+    /// goes on without what failed has been made by then, or has waited; what fails for its own sake still does.
     fn tell_again(&mut self, id: StepId, listener: &mut dyn Listener) -> bool {
         let status = self.steps.step(id).status;
         let is_told = status.has_outputs() || matches!(status, Status::Stale | Status::Deferred | Status::Blocked);
         if self.mode != Mode::Look || !is_told || self.steps.is_misread(id) {
+            return false;
+        }
+        let Upstream { end, held_back, .. } = self.upstream(id);
+        if status != Status::Blocked && end.is_none() && held_back.is_none() {
             return false;
         }
         if status.has_outputs() {

@@ -115,12 +115,32 @@ fn what_the_list_needs_by_which_something_fails_late_is_made_with_that_in_each_b
     let project = two_of_a_file("some");
     project.write("etc/m", "d\n");
     project.build_exits(exit::FAILED, &[]);
-    for text in ["s\n", "other\n"] {
+    for (text, says, built) in [("s\n", "0 to run, ", 0), ("other\n", "run      some  changed input: etc/s, from ", 1)]
+    {
         project.write("etc/s", text);
-        let is_to_run = project.run(&["plan"]).exits(exit::DONE).stdout.contains("      some  changed input: etc/s");
-        let built = project.build_exits(exit::FAILED, &[]);
-        assert_eq!((is_to_run, built.built > 0), (text == "other\n", text == "other\n"), "{}", built.listing());
+        assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &[says]);
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!(report.steps.iter().filter(|step| step.step == "some").count(), built, "{}", report.listing());
         assert_eq!(project.read("r/some"), format!("1\n{text}"));
         project.build_exits(exit::FAILED, &[]).assert_only(&["one@n=d", "two@n=d"]);
     }
+}
+
+#[test]
+fn what_fails_for_its_own_sake_is_told_so_beside_a_step_that_makes_its_file_late() {
+    let project = two_of_a_file("some");
+    project.write("etc/m", "d\n");
+    project.remove("etc/x");
+    let built = project.build_exits(exit::FAILED, &[]);
+    let missing = "the input etc/x is missing";
+    assert_eq!(built.step("one@n=d").message.as_deref(), Some(missing), "{}", built.listing());
+    assert_says(
+        &project.run(&["plan"]).exits(exit::DONE).stdout,
+        &[&format!("failed   one@n=d  {missing} (first build)")],
+    );
+    let explained = project.explain("one@n=d");
+    assert_says(
+        &explained,
+        &["one@n=d: failed\n", "  because   first build\n", missing, "no step makes it; put it there"],
+    );
 }
