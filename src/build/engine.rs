@@ -164,6 +164,8 @@ pub(super) struct Engine<'p> {
     pub may_be_joined: HashMap<StepId, Vec<TargetId>>,
     /// Those that others may come to describe, too, by the groups of the steps that tell.
     pub withheld: HashMap<GroupId, Vec<StepId>>,
+    /// Lists that could not be asked for again and that are there as their last answers gave them.
+    pub old_lists: HashSet<StepId>,
     pub to_expand: Vec<Pending>,
     pub check_group: Vec<GroupId>,
     pub problems: Problems,

@@ -6,6 +6,7 @@ mod groups;
 mod intern;
 mod joiners;
 pub(super) mod misread;
+mod old_lists;
 pub(super) mod parents;
 pub(super) mod possible;
 mod product;

@@ -251,3 +251,31 @@ fn a_registry_that_is_started_again_in_mid_crawl_is_survived() {
     build.wait().exits(exit::DONE);
     assert_eq!(project.json("result/tags/team/r00.json").as_object().map(serde_json::Map::len), Some(TAGS));
 }
+
+#[test]
+fn in_an_outage_what_the_last_answers_gave_stands_and_is_counted() {
+    let mut registry = Registry::start();
+    let image = stock::busybox().manifest(Format::Oci);
+    ["team/r00:1", "team/r00:2", "team/r01:1"].iter().for_each(|name| registry.push(name, &image));
+    let project = of_many(&registry.url(), 2, "    retries: 0\n    fresh: digest\n");
+    project.edit("inputs: [get_layer_all]", "inputs: [{target: get_layer_all, partial: true}]");
+    project.build(&[]);
+    let stat = project.read("result/stat/stat_layer.csv");
+    assert_eq!(stat.lines().count(), 4, "{stat}");
+    registry.stop();
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(project.read("result/stat/stat_layer.csv"), stat);
+    report.assert_only(&["get_tag@repo=team/r00", "get_tag@repo=team/r01"]);
+    // What is gone of it waits for the list, and what goes on without it is made without it.
+    project.remove("result/layers/team/r00/2.json");
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!(report.step("get_layer_all@repo=team/r00,tag=2").outcome, "blocked");
+    assert_eq!(report.step("stat_layer").message.as_deref(), Some("made without 1 step that is blocked"));
+    assert_eq!(project.read("result/stat/stat_layer.csv").lines().count(), 3);
+    // What reads all of it waits for the lists.
+    project.edit("inputs: [{target: get_layer_all, partial: true}]", "inputs: [get_layer_all]");
+    assert_eq!(project.build_exits(exit::FAILED, &[]).step("stat_layer").outcome, "blocked");
+    registry.resume();
+    project.build(&[]);
+    assert_eq!(project.read("result/stat/stat_layer.csv"), stat);
+}

@@ -116,6 +116,8 @@ impl Engine<'_> {
             upstream.stale.retain(|&step| seen.insert(step));
         }
         let [deferred, held_back_by] = [deferred, held_back_by].map(|step| step.map(Decision::PutOff));
+        let held_back = worse(upstream.held_back.take(), self.held_back_by_list(id));
+        upstream.held_back = held_back;
         if upstream.end.is_some() || deferred.is_some() {
             upstream.end = worse(upstream.end, upstream.held_back.take()).or(deferred);
         } else {
@@ -252,7 +254,7 @@ impl Engine<'_> {
         }
     }
 
-    fn blocked(&self, by: StepId) -> Decision {
+    pub(crate) fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
 

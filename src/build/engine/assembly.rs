@@ -114,6 +114,7 @@ pub(crate) fn engine<'p>(
             ready: Vec::new(),
             withdrawn: BTreeSet::new(),
             withheld: HashMap::new(),
+            old_lists: HashSet::new(),
             may_be_joined: HashMap::new(),
             to_expand: Vec::new(),
             check_group: Vec::new(),

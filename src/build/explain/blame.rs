@@ -163,7 +163,14 @@ impl Engine<'_> {
 
     /// Whether rows may be missing from a group, since what they are read out of is at fault, or cannot be read.
     pub(crate) fn is_kept_from_rows(&self, group: GroupId) -> bool {
-        let is_blocked = |from: GroupId| self.steps.groups[from as usize].blocked_by.is_some();
+        let is_blocked = |from: GroupId| {
+            let group = &self.steps.groups[from as usize];
+            let steps = &self.steps.rows[group.target].steps;
+            let mut rows = group.rows.iter().map(|&row| steps[row as usize]);
+            let is_read = |step: StepId| self.old_lists.contains(&step);
+            let is_missing = |step: StepId| self.steps.step(step).status.blocks() && !is_read(step);
+            group.blocked_by.is_some_and(|by| !is_read(by) || rows.any(is_missing))
+        };
         self.sources(group).into_iter().any(is_blocked) || self.is_misread_group(group)
     }
 

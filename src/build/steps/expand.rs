@@ -179,6 +179,7 @@ impl Engine<'_> {
         }
         let read: Vec<Vec<Values>> = due.par_iter().map(|p| self.read_row(*p)).collect();
         for (pending, per_reader) in due.into_iter().zip(read) {
+            self.note_old_list(pending.step, !per_reader.is_empty());
             for (reader, values) in per_reader {
                 match values {
                     Ok(values) => self.expand_product(reader, &values, Some((pending.row, pending.step))),
@@ -219,8 +220,9 @@ impl Engine<'_> {
         if let Some(stored) = self.steps.restores.get(&step).and_then(|stored| stored.get(output)) {
             return self.blobs.peek(&stored.blob).map(Ok);
         }
-        let as_made = status == Status::Stale && self.look_at_outputs(step).off.is_empty();
-        (status.has_outputs() || as_made).then(|| axis::read_file(&self.pipeline.root, self.path(step, output)))
+        let may_stand = status == Status::Stale || self.was_answered(step);
+        let as_made = || may_stand && self.look_at_outputs(step).off.is_empty();
+        (status.has_outputs() || as_made()).then(|| axis::read_file(&self.pipeline.root, self.path(step, output)))
     }
 }
 

@@ -80,6 +80,7 @@ impl Engine<'_> {
         let mut choices = Vec::new();
         for step in self.steps.ordered(group) {
             let Some(bytes) = self.bytes_to_read(step, *output) else { continue };
+            self.note_old_list(step, true);
             match bytes.and_then(|bytes| axis::read_values(read, &bytes)) {
                 Err(why) => self.misread_of_several(target, axis, (group, step), &why),
                 Ok(values) => {
