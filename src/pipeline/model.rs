@@ -124,6 +124,11 @@ impl Target {
             _ => None,
         })
     }
+
+    /// Whether it goes on without what fails of something that it reads.
+    pub fn goes_on_in_part(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input.kind, InputKind::Target { partial: true, .. }))
+    }
 }
 
 /// Whether the values of a target, or those that they come with, are read out of steps of another.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::pipeline::makers::Maker;
-use crate::pipeline::model::{Input, InputKind, TargetId};
+use crate::pipeline::model::{Input, InputKind, Target, TargetId};
 use crate::rules::{Failure, Job};
 use crate::store::state::{FileRecord, FoundInput, PathId, StepRecord};
 use crate::store::{Digest, hex, told};
@@ -31,6 +31,11 @@ pub(crate) struct Finders {
     /// By what they found, as many of them as were looked up.
     by_path: BTreeMap<String, Vec<StepId>>,
     looked_up: usize,
+    /// Where anything goes on without what fails: their targets, each with one that may come to make what they found, by values
+    /// that are read out of outputs.
+    pub undone_by: BTreeSet<(TargetId, TargetId)>,
+    /// The lists that targets wait for which go on without these.
+    pub waits: BTreeSet<(TargetId, TargetId)>,
 }
 
 /// A file that a step found, as it is after it ran.
@@ -109,7 +114,20 @@ impl Engine<'_> {
     pub(crate) fn note_finder(&mut self, id: StepId) {
         if self.finds(id) {
             self.finders.all.push(id);
+            if self.pipeline.targets.iter().any(Target::goes_on_in_part) {
+                self.note_who_may_undo(id);
+            }
         }
+    }
+
+    fn note_who_may_undo(&mut self, id: StepId) {
+        let Some(record) = self.state.step(self.path(id, 0)) else { return };
+        let of = self.steps.step(id).target as usize;
+        let is_read_out = |other: &TargetId| self.pipeline.targets[*other].parents().next().is_some();
+        let found = paths(&record).filter(|path| !path.starts_with('/') && self.maker(path).is_none());
+        let others = found.flat_map(|path| self.makers().of(path)).map(|(other, _)| other).filter(is_read_out);
+        let undone_by: Vec<_> = others.map(|other| (of, other)).collect();
+        self.finders.undone_by.extend(undone_by);
     }
 
     /// A step has come to be that makes what others found, which are done: they fail as if it had been there before.

@@ -1,7 +1,9 @@
 //! Steps that wait for lists which tell of others: other targets may come to describe them, too, by values that are still to
 //! be made, and one step goes by what all of them say; or a step of these undoes what they go on without.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use petgraph::graph::NodeIndex;
 
 use crate::pipeline::makers::Maker;
 use crate::pipeline::model::TargetId;
@@ -28,7 +30,7 @@ impl Engine<'_> {
         let mut untold: HashMap<TargetId, Option<GroupId>> = HashMap::new();
         ready.retain(|&id| {
             let target = self.steps.step(id).target as usize;
-            if !self.pipeline.targets[target].undone_before.is_empty()
+            if self.pipeline.targets[target].goes_on_in_part()
                 && let Some(list) = *untold.entry(target).or_insert_with(|| self.untold_before(target))
             {
                 self.withheld.entry(list).or_default().push(id);
@@ -55,16 +57,43 @@ impl Engine<'_> {
     fn untold_before(&mut self, target: TargetId) -> Option<GroupId> {
         let pipeline = self.pipeline;
         let undone = pipeline.targets[target].undone_before.iter();
-        undone
-            .filter(|(of, other)| self.wanted[*other].is_wanted() && !self.are_alike(*of, *other))
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .flat_map(|(_, other)| pipeline.targets[other].parents())
-            .find_map(|list| match self.join_group(list, &[]) {
-                Wait::Group(group) => Some(group).filter(|&group| !self.steps.is_complete(group)),
-                _ => None,
-            })
+        let undone = undone.filter(|(of, other)| self.wanted[*other].is_wanted() && !self.are_alike(*of, *other));
+        let before: Vec<TargetId> = undone.flat_map(|(_, other)| pipeline.targets[*other].parents()).collect();
+        let found = before.into_iter().find_map(|list| self.incomplete(list));
+        found.or_else(|| self.untold_of_what_was_found(target))
+    }
+
+    /// The same of what fails since another step comes to make what its command found. No circle of those that wait comes of it.
+    fn untold_of_what_was_found(&mut self, target: TargetId) -> Option<GroupId> {
+        let pipeline = self.pipeline;
+        let needs = |of: TargetId| of != target && pipeline.comes_after(target, of);
+        let undone = self.finders.undone_by.iter();
+        let undone = undone.filter(|(of, other)| self.wanted[*other].is_wanted() && needs(*of));
+        let lists: Vec<TargetId> = undone.flat_map(|(_, other)| pipeline.targets[*other].parents()).collect();
+        lists.into_iter().find_map(|list| self.incomplete(list).filter(|_| self.can_wait(target, list)))
+    }
+
+    fn incomplete(&mut self, list: TargetId) -> Option<GroupId> {
+        match self.join_group(list, &[]) {
+            Wait::Group(group) => Some(group).filter(|&group| !self.steps.is_complete(group)),
+            Wait::Step(_) | Wait::File(_) | Wait::None => None,
+        }
+    }
+
+    /// Whether a list is made without a target, and so without all that waits for this: from then on, the target waits for it.
+    fn can_wait(&mut self, target: TargetId, list: TargetId) -> bool {
+        let (mut open, mut seen) = (vec![target], HashSet::new());
+        while let Some(at) = open.pop() {
+            if at == list {
+                return false;
+            }
+            if seen.insert(at) {
+                open.extend(self.pipeline.graph.neighbors(NodeIndex::new(at)).map(NodeIndex::index));
+                open.extend(self.finders.waits.range((at, 0)..=(at, TargetId::MAX)).map(|&(_, later)| later));
+            }
+        }
+        self.finders.waits.insert((list, target));
+        true
     }
 
     /// Whether steps of a target may be described by others of which not all is told.

@@ -144,3 +144,35 @@ fn what_fails_for_its_own_sake_is_told_so_beside_a_step_that_makes_its_file_late
         &["one@n=d: failed\n", "  because   first build\n", missing, "no step makes it; put it there"],
     );
 }
+
+#[test]
+fn what_goes_on_without_what_fails_late_for_what_its_command_found_is_made_without_it_in_each_build() {
+    let project = Project::new(
+        "version: 1
+targets:
+  finds: {rule: command, depfile: found.d, run: \"cat r/f/d > {out}; echo 'x: r/f/d' > found.d\", output: r/finds}
+  m: {rule: command, inputs: [etc/m, finds], run: \"cp etc/m {out}\", output: r/m}
+  makes: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo made > {out}\", output: \"r/f/{n}\"}
+  some: {rule: command, inputs: [{target: finds, partial: true}, etc/s], run: \"cat {in} > {out}\", output: r/some}
+",
+    );
+    for (file, text) in [("r/f/d", "by hand\n"), ("etc/m", "e\n"), ("etc/s", "s\n")] {
+        project.write(file, text);
+    }
+    project.build(&[]);
+    assert_eq!(project.read("r/some"), "by hand\ns\n");
+    project.write("etc/m", "d\n");
+    let built = project.build_exits(exit::FAILED, &[]);
+    assert_says(built.step("some").reason(), &["left out: r/finds, since finds failed"]);
+    // What it found was made since, so that it runs once more.
+    project.build_exits(exit::FAILED, &[]);
+    for (text, says) in [("s\n", "0 to run, "), ("other\n", "run      some  changed input: etc/s, from ")] {
+        project.write("etc/s", text);
+        assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["failed   finds  ", says]);
+        project.build_exits(exit::FAILED, &[]).assert_only(match text {
+            "s\n" => &["finds", "m"],
+            _ => &["finds", "m", "some"],
+        });
+        assert_eq!(project.read("r/some"), text);
+    }
+}
