@@ -16,7 +16,7 @@ use crate::pipeline::problem::Problems;
 use crate::pipeline::shape::{Key, Kind, Shape};
 use crate::registry::image::Image;
 use crate::registry::layer_file::{self, Ids};
-use crate::registry::{self, Answer, Platform, Source};
+use crate::registry::{self, Answer, Met, Platform, Source};
 use crate::store::Sha256;
 use crate::store::blobs::Blobs;
 
@@ -135,16 +135,20 @@ impl LayersRule {
         self.platform(&values).unwrap_or_default()
     }
 
-    /// Whether a layer file that tells this digest is that of what its tag has; `None` where neither the file nor the store
-    /// tells (an index that is not kept, or a file of an imagelayers server).
-    fn is_of(&self, has: Sha256, told: Option<Sha256>, step: &StepView, blobs: &Blobs) -> Option<bool> {
-        let told = told?;
+    /// Whether a layer file that tells this digest is that of what its tag has; `None` where the store did not tell when the
+    /// build began (an index that it had not). What came since is not reckoned with: which step comes first is chance.
+    fn is_of(&self, has: Sha256, told: Sha256, step: &StepView, blobs: &Blobs) -> Option<bool> {
         if told == has {
             return Some(true);
         }
         let way = registry::way(blobs, has, &self.platform_of(step));
-        let is_last = way.manifests.last().is_some_and(|(last, _)| *last == told);
-        (is_last || way.missing() != Some(has)).then_some(is_last)
+        let ((last, met), indexes) = way.manifests.split_last()?;
+        let was_there = |digest: &Sha256| !blobs.came_since(digest);
+        let is_known = match indexes {
+            [] => *met != Met::Missing && was_there(last),
+            indexes => indexes.iter().all(|(index, _)| was_there(index)),
+        };
+        is_known.then_some(*last == told)
     }
 }
 
@@ -226,7 +230,7 @@ impl Rule for LayersRule {
         let (repo, tag) = self.tagged.of(step);
         let found = layer_file::recognise(unrecorded.bytes, &repo, &tag)?;
         let has = self.tagged.fingerprint(step);
-        let is_of = has.and_then(|has| self.is_of(has, found.digest, step, unrecorded.blobs));
+        let is_of = has.zip(found.digest).and_then(|(has, told)| self.is_of(has, told, step, unrecorded.blobs));
         // What is known to be another platform's was made by another target, unless the tag has nothing else.
         let theirs = found.platform.and_then(|p| p.parse::<Platform>().ok()).filter(|_| is_of != Some(true));
         if let Some(theirs) = theirs.filter(|theirs| !self.platform_of(step).accepts(theirs)) {
@@ -246,13 +250,14 @@ impl Rule for LayersRule {
             let digest = found.digest.ok_or("does not tell which digest its tag had")?;
             return Ok(Some(tagged::answer(&digest)));
         };
-        match (is_of, found.digest) {
-            (Some(false), Some(told)) => Err(format!("is of {told}, which is not what the tag has: {has}")),
+        match (found.digest, is_of) {
+            (Some(told), Some(false)) => Err(format!("is of {told}, which is not what the tag has: {has}")),
+            (Some(told), None) => Err(format!("is of {told}, which is not known to be what the tag has: {has}")),
             // It is believed as long as the list of tags is not newer.
             (None, _) if unrecorded.is_older => {
                 Err("does not tell whether it is of what the tag has, and is older than the list of tags".to_owned())
             }
-            _ => Ok(None),
+            (Some(_), Some(true)) | (None, _) => Ok(None),
         }
     }
 

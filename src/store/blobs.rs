@@ -3,10 +3,11 @@
 //! Blobs appear whole or not at all: they are written to `tmp/` beside `blobs/` and renamed. They are not synced to
 //! the disk one by one: a blob that a power cut damaged is seen by its digest, removed, and got again.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
@@ -14,6 +15,7 @@ use sha2::Digest as _;
 use super::digest::file_of;
 use super::sizes::Sizes;
 use super::{Digest, Sha256};
+use crate::sync::lock;
 
 /// The blob store. Every method may be called from many threads.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Blobs {
     /// The blobs themselves.
     folder: Arc<Path>,
     sizes: Arc<Sizes>,
+    /// What was got since it was opened.
+    came: Arc<Mutex<HashSet<Sha256>>>,
 }
 
 /// A file that was copied into the store.
@@ -67,7 +71,12 @@ impl Blobs {
 
     /// The store in `root` as it is, for those that only look.
     pub fn look(root: &Path) -> Self {
-        Self { root: root.into(), folder: root.join("blobs/sha256").into(), sizes: Arc::new(Sizes::new(root)) }
+        Self {
+            root: root.into(),
+            folder: root.join("blobs/sha256").into(),
+            sizes: Arc::new(Sizes::new(root)),
+            came: Arc::default(),
+        }
     }
 
     /// What is known of the sizes of blobs that are elsewhere.
@@ -136,7 +145,13 @@ impl Blobs {
 
     /// Keeps bytes whose digest is known to be this one, and which were looked for in vain.
     pub fn put_missing(&self, digest: &Sha256, bytes: &[u8]) -> io::Result<()> {
+        lock(&self.came).insert(*digest);
         self.write(&self.path(digest), bytes)
+    }
+
+    /// Whether a blob was looked for in vain, and put there, since the store was opened.
+    pub fn came_since(&self, digest: &Sha256) -> bool {
+        lock(&self.came).contains(digest)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -165,40 +165,87 @@ fn a_layer_file_of_another_digest_than_its_tag_has_is_made_again() {
     registry.push("library/redis:latest", &now);
     // The list is as of today, and what lies below it is not.
     project.build(&["get_tag", "--refresh"]);
-    let older = "does not tell whether it is of what the tag has, and is older than the list of tags".to_owned();
-    for why in [older, format!("which is not what the tag has: {}", now.digest())] {
+    for why in ["is not known to be what the tag has", "is not what the tag has"] {
+        let says = format!(", which {why}: {}", now.digest());
+        let (step, file) = ("get_layer_all@repo=library/redis,tag=latest", "result/layers/library/redis/latest.json");
+        assert!(project.run(&["plan", "get_layer_all"]).stdout.contains(&says));
         let report = project.build(&["get_layer_all"]);
-        let step = "get_layer_all@repo=library/redis,tag=latest";
         report.assert_only(&[step]);
-        assert!(report.step(step).reason().contains(&why), "{}", report.listing());
-        assert_eq!(project.json("result/layers/library/redis/latest.json")[0]["repo"]["digest"], now.digest());
+        assert!(report.step(step).reason().contains(&says), "{}", report.listing());
+        assert_eq!(project.json(file)[0]["repo"]["digest"], now.digest());
         // The same where the list is taken over, too, and the store is another's.
         let old = stock::redis("7.4.1").manifest(Format::Docker);
-        let text = project.read("result/layers/library/redis/latest.json").replace(now.digest(), old.digest());
-        project.write("result/layers/library/redis/latest.json", text);
+        project.write(file, project.read(file).replace(now.digest(), old.digest()));
         fs::remove_dir_all(project.path(".layermill/state")).expect("removed");
     }
 }
 
 #[test]
-fn a_layer_file_that_does_not_tell_its_tags_digest_is_believed_until_the_list_of_tags_is_another() {
+fn a_layer_file_that_could_not_be_made_anew_is_not_taken_over_for_what_its_tag_has_by_now() {
+    for lost in [".layermill", ".layermill/state"] {
+        let registry = stock::registry();
+        let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/nginx"]));
+        let (whole, limited) = (format!("\"{}\"", registry.url()), format!("\"{}\", budget: 3/1h", registry.url()));
+        project.edit(&whole, &limited);
+        project.build(&[]);
+        registry.push("library/nginx:latest", &stock::nginx_index("1.29.0", ""));
+        // The list of tags is asked for all the same.
+        project.build_exits(exit::DEFERRED, &["--refresh"]);
+        let file = "result/layers/library/nginx/latest.json";
+        let says = |version: &str| {
+            let amd64 = stock::nginx("amd64", version).manifest(Format::Oci);
+            assert_eq!(project.json(file)[0]["repo"]["digest"], amd64.digest());
+        };
+        says("1.27.2");
+        project.edit(&limited, &whole);
+        fs::remove_dir_all(project.path(lost)).expect("removed");
+        let step = "get_layer_all@repo=library/nginx,tag=latest";
+        let told = project.explain(step);
+        assert!(told.contains(", which is not known to be what the tag has: "), "{told}");
+        project.build(&[]).assert_only(&[step, "stat_layer"]);
+        says("1.29.0");
+    }
+}
+
+#[test]
+fn a_layer_file_of_an_image_out_of_an_index_is_taken_over_where_the_store_has_that_index() {
     let registry = stock::registry();
     let project = built_and_forgotten(&registry, "library/nginx");
-    // An index: its file tells the digest of an image in it.
+    let (file, step) = ("result/layers/library/nginx/latest.json", "get_layer_all@repo=library/nginx,tag=latest");
+    let made = project.snapshot();
+    project.plan(&["get_layer_all"]).assert_only(&[step]);
+    let report = project.build(&["get_layer_all"]);
+    report.assert_only(&[step]);
+    assert!(
+        report.step(step).reason().contains(", which is not known to be what the tag has: "),
+        "{}",
+        report.listing()
+    );
+    made.assert_same_bytes(&project.snapshot(), "result/layers/");
+
+    fs::remove_dir_all(project.path(".layermill/state")).expect("removed");
+    project.plan(&["get_layer_all"]).assert_only(&[]);
     let mark = registry.mark();
     project.build(&["get_layer_all", "--refresh"]).assert_nothing_done();
     assert!(registry.requests_since(mark).iter().all(|request| !request.fetches()), "a warm start");
-    let file = "result/layers/library/nginx/latest.json";
     let says = project.json(file)[0]["repo"]["digest"].as_str().expect("a digest").to_owned();
     let told = project.explain(file);
-    assert!(told.contains(&format!("            the file says that it is of {says}\n")), "what is believed: {told}");
+    assert!(told.contains(&format!("            the file says that it is of {says}\n")), "{told}");
     assert!(!project.explain("result/layers/library/nginx/1.26.json").contains("the file says"), "what its tag has");
+}
+
+#[test]
+fn a_layer_file_that_tells_no_digest_is_believed_until_the_list_of_tags_is_another() {
+    let registry = stock::registry();
+    let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox"]));
+    project.write("result/layers/library/busybox/1.json", layer_file("library/busybox", "1"));
+    project.build(&["get_tag"]);
+    let report = project.build(&["get_layer_all"]);
+    let why = "does not tell whether it is of what the tag has, and is older than the list of tags";
+    assert!(report.step("get_layer_all@repo=library/busybox,tag=1").reason().ends_with(why), "{}", report.listing());
+    project.write("result/layers/library/busybox/1.json", layer_file("library/busybox", "1"));
     fs::remove_dir_all(project.path(".layermill")).expect("removed");
-    registry.push("library/nginx:latest", &stock::nginx_index("1.29.0", ""));
-    let report = project.build(&["get_layer_all", "--refresh"]);
-    report.assert_only(&["get_tag@repo=library/nginx", "get_layer_all@repo=library/nginx,tag=latest"]);
-    let amd64 = stock::nginx("amd64", "1.29.0").manifest(Format::Oci);
-    assert_eq!(project.json("result/layers/library/nginx/latest.json")[0]["repo"]["digest"], amd64.digest());
+    project.build(&["get_layer_all"]).assert_nothing_done();
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::store::Sha256;
 
 pub const REPOS: [&str; 3] = ["a", "b", "c/d"];
 pub const TAGS: [&str; 4] = ["1.0", "1.10", "latest", "x"];
-/// How many images there are; the last is none of the platform asked for.
-pub const IMAGES: u8 = 4;
+/// How many images there are; the last is none of the platform asked for, and one is an index of the one before.
+pub const IMAGES: u8 = 5;
+const INDEX: u8 = 2;
 
 /// A registry in memory.
 #[derive(Default)]
@@ -28,7 +29,14 @@ fn number(names: &[&str], name: &str) -> usize {
 }
 
 fn manifest_of(image: u8) -> (Vec<u8>, Vec<u8>) {
+    let image = if image == INDEX { INDEX - 1 } else { image };
     registry::testing::image("amd64", &format!("RUN {}", "x".repeat(usize::from(image))))
+}
+
+/// What a tag of an image points at.
+fn pointed_at(image: u8) -> Vec<u8> {
+    let (manifest, _) = manifest_of(image);
+    if image == INDEX { registry::testing::index(&[(&manifest, Some("linux/amd64"))]) } else { manifest }
 }
 
 impl Fake {
@@ -59,7 +67,7 @@ impl Source for Fake {
             self.asked.lock().unwrap().push(about.repo.to_owned());
             let Some(tags) = self.tags_of(about.repo).await? else { return Ok(Answer::Absent("no repository".into())) };
             let tags = tags.into_iter().filter(|(tag, _)| filter.takes(TAGS[*tag]));
-            let tags = tags.map(|(tag, image)| (TAGS[tag].to_owned(), Sha256::of(&manifest_of(image).0))).collect();
+            let tags = tags.map(|(tag, image)| (TAGS[tag].to_owned(), Sha256::of(&pointed_at(image)))).collect();
             Ok(Answer::Found(Tags { tags, ..Tags::default() }))
         })
     }
@@ -68,27 +76,32 @@ impl Source for Fake {
         Box::pin(async move {
             let image = self.tags_of(about.repo).await?.and_then(|tags| tags.get(&number(&TAGS, tag)).copied());
             let none = || Answer::Absent("no tag".into());
-            Ok(image.map_or_else(none, |image| Answer::Found(Sha256::of(&manifest_of(image).0))))
+            Ok(image.map_or_else(none, |image| Answer::Found(Sha256::of(&pointed_at(image)))))
         })
     }
 
     fn image<'a>(&'a self, about: About<'a>, digest: Sha256, _: &'a Platform) -> Answering<'a, Image> {
         Box::pin(async move {
-            let mut images = (0..IMAGES).map(|image| (image, manifest_of(image)));
-            let (image, (body, config)) = images.find(|(_, (body, _))| Sha256::of(body) == digest).unwrap();
+            let mut images = (0..IMAGES).map(|image| (image, pointed_at(image)));
+            let (image, pointed_at) = images.find(|(_, bytes)| Sha256::of(bytes) == digest).unwrap();
+            let (body, config) = manifest_of(image);
             if !about.blobs.contains(&digest) {
                 let there = self.tags_of(about.repo).await?.is_some_and(|tags| tags.values().any(|i| *i == image));
                 if !there {
                     return Ok(Answer::Absent("no manifest".into()));
                 }
-                about.blobs.put(&body).unwrap();
-                about.blobs.put(&config).unwrap();
+                for bytes in [&pointed_at, &body, &config] {
+                    let digest = Sha256::of(bytes);
+                    if !about.blobs.contains(&digest) {
+                        about.blobs.put_missing(&digest, bytes).unwrap();
+                    }
+                }
             }
             if image == IMAGES - 1 {
                 return Ok(Answer::Absent("another platform".into()));
             }
             let Ok(Manifest::Image(manifest)) = manifest::parse(&body, None) else { panic!("no image") };
-            Ok(Answer::Found(Image::assemble(digest, &manifest, Config::read(&config).unwrap(), None)))
+            Ok(Answer::Found(Image::assemble(Sha256::of(&body), &manifest, Config::read(&config).unwrap(), None)))
         })
     }
 }
