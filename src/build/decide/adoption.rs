@@ -76,6 +76,14 @@ impl Engine<'_> {
         Ok(self.keyed(id, record, answer.as_ref()))
     }
 
+    /// The answer of this digest, where a step's file is what was made of it.
+    pub(crate) fn answer_of_file(&self, id: StepId, compiled: &Compiled, answer: &Sha256) -> Option<Vec<u8>> {
+        let bytes = std::fs::read(self.pipeline.root.join(self.path(id, 0))).ok()?;
+        let found = Unrecorded { bytes: &bytes, blobs: &self.blobs, is_older: false };
+        let read = compiled.rule.adopt(&self.view(id), &found).ok().flatten();
+        [Some(bytes), read].into_iter().flatten().find(|bytes| Sha256::of(bytes) == *answer)
+    }
+
     /// Whether what told a digest that came with one of a step's values was made after this time, in milliseconds since 1970.
     fn is_older(&self, id: StepId, view: &StepView, written: i64) -> bool {
         let (target, values) = (self.steps.step(id).target as usize, self.steps.values_of(id));

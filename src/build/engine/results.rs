@@ -128,10 +128,12 @@ impl Engine<'_> {
         Some(then.filter(|then| Some(then) != now).map_or(why.clone(), |then| by_source(&why, &then)))
     }
 
-    /// In what an answer differs from the one before, where that is still there.
+    /// In what an answer differs from the one before, where that is still there: in the store, or in the file that was made
+    /// of it.
     fn difference(&self, id: StepId, before: &Sha256, now: &[u8]) -> Option<String> {
         let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
-        compiled.rule.difference(&self.blobs.get(before).ok()??, now)
+        let kept = self.blobs.get(before).ok().flatten();
+        compiled.rule.difference(&kept.or_else(|| self.answer_of_file(id, compiled, before))?, now)
     }
 
     pub(crate) fn made(&mut self, id: StepId, mut run: Run, mut placed: Placed, listener: &mut dyn Listener) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::fault;
 use crate::support::front;
-use crate::support::images::Format;
+use crate::support::images::{Format, Manifest};
 use crate::support::project::Project;
 use crate::support::registry::Registry;
 use crate::support::stock;
@@ -271,4 +271,29 @@ fn a_source_that_was_asked_for_a_file_of_a_time_to_come_is_told_as_asked() {
         assert!(asked[0].ends_with(&format!("Z: {outcome}")), "{asked:?}");
         assert_says(&asked[1], &["it was asked because: freshness: asked "]);
     }
+}
+
+#[test]
+fn in_what_an_answer_differs_is_told_by_the_file_where_the_store_has_lost_the_one_before() {
+    let registry = busybox();
+    let project = project(&registry.url(), "digest");
+    project.build(&["tags", "one"]);
+    std::fs::remove_dir_all(project.path(".layermill/store")).expect("removed");
+    let (old, now) = (stock::busybox().manifest(Format::Oci), stock::redis("8").manifest(Format::Oci));
+    registry.push("library/busybox:latest", &now);
+    registry.push("library/busybox:2", &old);
+    let report = project.build(&["tags", "one"]);
+    let short = |manifest: &Manifest| manifest.digest()["sha256:".len()..][..8].to_owned();
+    let moved = format!("(moved: latest from {} to {}; came: 2)", short(&old), short(&now));
+    assert_says(report.step("tags@repo=library/busybox").reason(), &["changed answer: from ", &moved]);
+    let moved = format!("(the tag moved from {} to {})", old.digest(), now.digest());
+    assert_says(report.step("one").reason(), &["changed answer: from ", &moved]);
+    // A file that is not as it was recorded tells nothing.
+    project.write("tags/library/busybox.json", "{\"latest\": \"\"}");
+    std::fs::remove_dir_all(project.path(".layermill/store")).expect("removed");
+    registry.push("library/busybox:2", &now);
+    project.build(&["tags"]);
+    let causes = told(&project, "tags", "last made");
+    let answer = causes.iter().find(|cause| cause.starts_with("changed answer: from ")).expect("told");
+    assert!(!answer.contains("moved"), "{causes:?}");
 }
