@@ -134,8 +134,8 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
         way.retain(|(_, met)| *met != Met::Missing);
     }
     let of_the_tag = |lacks: &str| (tag.to_string(), format!("what the tag had{lacks}"));
-    const LACKS: &str = ", not in the store";
-    match made.map(|(digest, _)| digest).filter(|made| way.iter().all(|(read, _)| read != made)) {
+    let made = made.map(|(digest, _)| digest);
+    match made.filter(|made| way.iter().all(|(read, _)| read != made)) {
         // Where that of the tag was not to be had, the file is of the one that the tag pointed at by then.
         Some(made) => {
             let lacks = if way.iter().any(|(_, met)| *met != Met::Missing) { "" } else { LACKS };
@@ -151,8 +151,14 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
                 Some((config.to_string(), format!("its config{lacks}")))
             };
             let read = |(at, (digest, met)): (usize, &(Sha256, Met))| {
-                let is_damaged = *met == Met::Missing && blobs.contains(digest);
-                let what = if is_damaged { DAMAGED.to_owned() } else { described(at, met, taken(at), &platform) };
+                let lacks = match met {
+                    Met::Missing if blobs.contains(digest) => DAMAGED,
+                    Met::Missing => LACKS,
+                    _ => "",
+                };
+                // What lacks is known to be an image where the file is of it.
+                let is_taken = taken(at) && (*met != Met::Missing || made == Some(*digest));
+                let what = format!("{}{lacks}", described(at, met, is_taken, &platform));
                 std::iter::once((digest.to_string(), what)).chain(config_of(digest))
             };
             let is_schema1 = config_of(&way[last].0).is_none();
@@ -163,8 +169,9 @@ fn behind(past: &Past, tag: Option<TagDigest>, blobs: &Blobs) -> Vec<(String, St
     }
 }
 
-/// What is said of a manifest of which the store has something else.
-const DAMAGED: &str = "damaged in the store";
+/// What is said of content that the store does not have, and of that of which it has something else.
+const LACKS: &str = ", not in the store";
+const DAMAGED: &str = ", damaged in the store";
 
 /// The layers of an image that were looked at for their sizes: where those of the unpacked ones were wanted, the packed
 /// ones and what else has none; otherwise those of schema 1, which does not say how large its blobs are.
@@ -196,7 +203,9 @@ fn measured_by(seen: Option<Seen>) -> &'static str {
 /// What a manifest on the way was.
 fn described(at: usize, met: &Met, taken: bool, platform: &Platform) -> String {
     match met {
-        Met::Missing => "not in the store".to_owned(),
+        Met::Missing if at == 0 => if taken { "the manifest" } else { "what the tag had" }.to_owned(),
+        Met::Missing if taken => format!("its manifest for {platform}"),
+        Met::Missing => "a manifest in it".to_owned(),
         Met::Index if at == 0 => "the index".to_owned(),
         Met::Index => "an index in it".to_owned(),
         Met::Image(_) if at == 0 => "the manifest".to_owned(),

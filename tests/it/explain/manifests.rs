@@ -269,3 +269,29 @@ fn platforms_of_a_manifest_tell_the_config_that_they_are_read_out_of() {
     );
     assert_eq!(project.build_exits(exit::FAILED, &["--offline"]).failed, 1);
 }
+
+#[test]
+fn what_the_store_has_no_more_is_told_with_what_it_was() {
+    let (registry, index, project) = indexed();
+    let image = stock::redis("7.4.1").manifest(Format::Docker);
+    registry.push("library/redis:latest", &image);
+    project.write("repos.txt", "library/nginx\nlibrary/redis\n");
+    project.build(&[]);
+    let [whole, amd64, _] = digests(&index);
+    let plain = ["layers", "platforms"].map(|target| format!("{target}@repo=library/redis,tag=latest"));
+    for what in ["not in the store", "damaged in the store"] {
+        for digest in [amd64, image.digest()] {
+            let blob = project.path(&format!(".layermill/store/blobs/sha256/{}", &digest["sha256:".len()..]));
+            match what {
+                "not in the store" => std::fs::remove_file(blob).expect("removed"),
+                _ => std::fs::write(blob, "damaged").expect("written"),
+            }
+        }
+        let of_index = [format!("{whole} (the index)"), format!("{amd64} (its manifest for linux/amd64, {what})")];
+        assert_eq!(read(&project.explain(STEP)), of_index);
+        // A list of platforms does not tell what it is of.
+        for (step, kind) in plain.iter().zip(["the manifest", "what the tag had"]) {
+            assert_eq!(read(&project.explain(step)), [format!("{} ({kind}, {what})", image.digest())]);
+        }
+    }
+}

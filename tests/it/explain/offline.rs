@@ -90,7 +90,7 @@ fn what_is_made_again_from_the_store_is_and_what_the_store_lacks_fails() {
     let why =
         format!("offline, and an undamaged copy of the manifest {digest} of library/nginx:1.26 is not in the store");
     assert_says(&project.run(&["plan", "--offline"]).stdout, &[&format!("failed   {step}  {why}")]);
-    assert_says(&project.explain(step), &[&format!("read      {digest} (damaged in the store)\n")]);
+    assert_says(&project.explain(step), &[&format!("read      {digest} (what the tag had, damaged in the store)\n")]);
     project.build(&[]);
     assert_says(&project.explain(step), &[&format!("read      {digest} (the manifest)\n")]);
 }
