@@ -118,29 +118,33 @@ impl Engine<'_> {
     }
 
     /// What to do about a file that is not there: its path may be meant to name another target than the one that it is
-    /// taken for, which has no such step.
+    /// taken for, which has no such step; of those that have none either, as their lists tell, what is lacking is told.
     pub(super) fn if_missing(&self, id: StepId, position: usize, path: &str) -> String {
-        let of = match self.steps.target(id).inputs.get(position).map(|input| &input.kind) {
-            Some(InputKind::Target { target, .. }) => Some(*target),
-            _ => None,
+        let no_maker = || "no step makes it; put it there, or correct the path".to_owned();
+        let Some(InputKind::Target { target: of, .. }) = self.steps.target(id).inputs.get(position).map(|i| &i.kind)
+        else {
+            return no_maker();
         };
         let name = |target: TargetId| &self.pipeline.targets[target].name;
-        let other = |of: TargetId| {
-            let makers = self.makers().of(path);
-            makers.into_iter().find(|(other, values)| *other != of && self.may_have(*other, values))
-        };
-        match of.and_then(|of| Some((of, other(of)?))) {
-            Some((of, (other, _))) => {
-                format!("no step of `{}` makes it; where it is one of `{}`, name that target", name(of), name(other))
-            }
-            None => match of.and_then(|of| Some((of, self.lack_of(of, path).filter(|lack| lack.is_sure)?))) {
-                Some((of, Lack { words, .. })) => format!(
-                    "`{}` makes such files, but {words}: have it there, or correct the path (a step may write \
-                     over what is put there by hand)",
-                    name(of)
-                ),
-                None => "no step makes it; put it there, or correct the path".to_owned(),
-            },
+        let mut others = self.makers().of(path);
+        others.retain(|(other, values)| other != of && self.may_have(*other, values));
+        if let Some((other, _)) = others.iter().find(|(other, values)| !self.is_sure_not_to_make(*other, values)) {
+            return format!(
+                "no step of `{}` makes it; where it is one of `{}`, name that target",
+                name(*of),
+                name(*other)
+            );
+        }
+        let lacking = std::iter::once(*of).chain(others.into_iter().map(|(other, _)| other)).filter_map(|target| {
+            let lack = self.lack_of(target, path).filter(|lack| lack.is_sure)?;
+            Some(format!("`{}` makes such files, but {}", name(target), lack.words))
+        });
+        match each_once(lacking).as_slice() {
+            [] => no_maker(),
+            lacking => format!(
+                "{}: have it there, or correct the path (a step may write over what is put there by hand)",
+                lacking.join("; ")
+            ),
         }
     }
 

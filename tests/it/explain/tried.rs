@@ -158,6 +158,26 @@ fn a_file_that_was_missing_and_may_still_come_is_told_as_what_failed() {
 }
 
 #[test]
+fn another_target_is_named_for_a_missing_file_only_where_its_list_may_have_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: r/l}
+  m: {rule: command, inputs: [m.txt], run: \"cp {in} {out}\", output: r/m}
+  own: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo {n} > {out}\", output: \"r/own/{n}\"}
+  bak: {rule: command, foreach: {n: {lines: r/m}}, run: \"echo {n} > {out}\", output: \"r/own/{n}\"}
+  p: {rule: command, inputs: [r/own/core], run: \"cp {in} {out}\", output: r/p}
+",
+    );
+    ["l.txt", "m.txt"].iter().for_each(|list| project.write(list, "web\n"));
+    let help = "`own` makes such files, but core is not in what l makes; `bak` makes such files, but core is not in \
+                what m makes: have it there, or correct the path";
+    project.run(&["build"]).exits(exit::FAILED).says(help);
+    assert_says(&project.run(&["plan", "-v"]).stdout, &["failed   p  the input r/own/core is missing", help]);
+    assert_says(&project.explain("p"), &[help]);
+}
+
+#[test]
 fn what_makes_such_files_as_are_missing_is_named_with_the_list_that_lacks_the_value() {
     let project = Project::new(
         "version: 1
