@@ -329,8 +329,8 @@ impl Engine<'_> {
         let Some(other) = other.into_iter().find(|other| targets.contains(other) && !targets.contains(&own)) else {
             return told;
         };
+        let step = self.steps.label_as(id, other);
         let [own, other] = [own, other].map(|target| self.pipeline.targets[target].name.as_str());
-        let step = format!("{other}{}", told.step.strip_prefix(own).unwrap_or_default());
         let same_as = told.same_as.into_iter().map(|name| if name == other { own.to_owned() } else { name });
         Explanation { step, same_as: same_as.collect(), ..told }
     }
