@@ -6,12 +6,18 @@ use super::{Explanation, Standing};
 use crate::build::engine::Engine;
 use crate::build::files::folders;
 use crate::build::files::{self, Look};
+use crate::build::steps::printable;
 use crate::build::steps::values::{Value, Values, each_once, filled, label, read_out_of};
 
 /// What is said of an output that is not what was made.
 const CHANGED: &str = "changed since";
 /// The same of one that is not there.
 const GONE: &str = "gone";
+
+/// What `clean` does with an orphan that may be a step again.
+fn leaves(list: &str) -> String {
+    format!("`layermill clean --orphans` leaves it, since {list} may have it again")
+}
 
 impl Engine<'_> {
     /// A record that no target's output is of.
@@ -94,10 +100,28 @@ impl Engine<'_> {
                 "`layermill clean --orphans --offline` goes by the last answer and removes it, with all others of its kind"
                     .to_owned()
             } else {
-                format!("`layermill clean --orphans` leaves it, since {label} may have it again")
+                leaves(&label)
             });
+        } else if let Some((target, values)) = of.filter(|(target, values)| self.may_be_back(*target, values)) {
+            self.tell_way_back(*target, values, &mut told);
         }
         Some(told)
+    }
+
+    /// That an orphan is one as its lists were last built, and what would make it a step again.
+    fn tell_way_back(&self, target: TargetId, values: &[(usize, String)], told: &mut Explanation) {
+        let lacked = self
+            .lacked(target, values)
+            .and_then(|(of, axis, list, value)| Some((value, self.where_read(of, axis, Some(list))?)));
+        let (Some((list, what, step)), Some((value, place))) = (self.awaited(target, values), lacked) else { return };
+        let label = self.steps.label(step);
+        let why = told.message.take().unwrap_or_default();
+        told.message = Some(format!("{why}, as of the last build of {list}: {what}"));
+        told.help = Some(format!("{}; {}", leaves(&label), self.help_to_build(&[step], &label)));
+        told.again = vec![format!(
+            "{} is {place} again: it is a step again then, and is made if something of it changed",
+            printable(&value)
+        )];
     }
 
     /// What the values of a recorded step were read out of when it was last made, where the record tells.

@@ -36,12 +36,17 @@ impl Engine<'_> {
         }
         // Asked for by its path, it is told of all that may make it; by name, another target may still.
         let is_nobodys = |path: &str| match asked {
-            Asked::Steps(target, values) => self.is_nobodys(path, Some((*target, values))),
+            Asked::Steps(target, values) => self.is_nobodys_but(path, Some((*target, values))),
             Asked::Target(_) | Asked::Output(..) => true,
         };
         let by_path = matches!(asked, Asked::Output(..));
         let tell = |Recorded { path, may_be }: Recorded| {
-            let is_pending = |(target, values): &(TargetId, Values)| self.awaited(*target, values).is_some();
+            let was_one = |target: TargetId, values: &Values| {
+                self.may_be_back(target, values) && self.may_have_made(&path, target, values)
+            };
+            let is_pending = |(target, values): &(TargetId, Values)| {
+                self.awaited(*target, values).is_some() && !was_one(*target, values)
+            };
             // The file may come to be that of a step with other values than it was made by.
             let others = if by_path && !may_be.iter().any(is_pending) { self.makers().of(&path) } else { Vec::new() };
             let may_be = if others.iter().any(is_pending) { others } else { may_be };
@@ -61,10 +66,16 @@ impl Engine<'_> {
         self.records_of(asked).into_iter().filter_map(tell).collect()
     }
 
-    /// Whether it is sure that no target has a step that makes a file which none makes now, but perhaps one of these values.
-    pub(crate) fn is_nobodys(&self, path: &str, but: Option<(TargetId, &Values)>) -> bool {
+    /// Whether it is sure that no target has a step that makes a file which none makes now.
+    pub(crate) fn is_nobodys(&self, path: &str) -> bool {
+        self.makers().of(path).iter().all(|(target, values)| self.is_sure_not_to_make(*target, values))
+    }
+
+    /// The same but perhaps for a step of these values, and for those that their lists had no more when they were last built.
+    fn is_nobodys_but(&self, path: &str, but: Option<(TargetId, &Values)>) -> bool {
         let is_excepted = |target: TargetId, values: &Values| {
             but.is_some_and(|(of, with)| of == target && with.iter().all(|value| values.contains(value)))
+                || self.may_be_back(target, values)
         };
         let makers = self.makers().of(path);
         makers.iter().all(|(target, values)| is_excepted(*target, values) || self.is_sure_not_to_make(*target, values))

@@ -212,7 +212,11 @@ impl Told {
                 }
             }
             let by_path = explain(session, &Order { asked, ..order.clone() }, nobodys).map(|((told, _), _)| told);
-            let gone = by_path.unwrap_or_default().into_iter().filter(|told| told.standing == Standing::Orphan);
+            // What a list had no more when it was last built may come back with that.
+            let may_be_back =
+                |told: &Explanation| told.message.iter().any(|why| why.contains(", as of the last build"));
+            let gone = by_path.unwrap_or_default().into_iter();
+            let gone = gone.filter(|told| told.standing == Standing::Orphan && !may_be_back(told));
             let path = |output: String| output.split(" (").next().unwrap_or_default().to_owned();
             orphans.extend(gone.flat_map(|told| told.outputs).map(path));
             let to_go = orphans::orphans(session).map(|candidates| candidates.list).unwrap_or_default();

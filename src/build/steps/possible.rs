@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use crate::pipeline::axis;
-use crate::pipeline::model::{Axis, AxisKind, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, Read, TargetId};
 
 use super::StepId;
 use crate::build::engine::Engine;
@@ -18,6 +18,8 @@ pub(crate) struct AxisValues {
     listed: Mutex<HashMap<(TargetId, usize), Option<Known>>>,
     /// Of those that are read out of the output of a step.
     read: Mutex<HashMap<(TargetId, usize, StepId), Option<Known>>>,
+    /// The same where that is to be made first, as it was last made.
+    made: Mutex<HashMap<(TargetId, usize, StepId), Option<Known>>>,
 }
 
 type Known = Arc<HashSet<String>>;
@@ -78,35 +80,61 @@ impl Engine<'_> {
     /// Whether what a step's values were read out of, or those that they came with, is there as it was last built, and did
     /// not have them.
     pub(crate) fn was_read_without(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        self.lacked(target, values).is_some()
+    }
+
+    /// The first of these values that what it was read out of did not have, as that was last built: the axis of that, by its
+    /// target and its place there, the step that it reads, and the value.
+    pub(crate) fn lacked(
+        &self,
+        target: TargetId,
+        values: &[(usize, String)],
+    ) -> Option<(TargetId, usize, StepId, String)> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        self.pipeline.targets[target].axes.iter().enumerate().any(|(axis, of)| {
-            match (self.read_from(target, axis, values), self.parent_step(target, axis, value)) {
-                (None, _) => false,
-                (Some((parent, theirs)), None) => self.was_read_without(parent, &theirs),
-                (Some(_), Some(step)) => self.has_not(step, target, axis, value(of.binding)),
+        self.pipeline.targets[target].axes.iter().enumerate().find_map(|(axis, of)| {
+            match (self.read_from(target, axis, values)?, self.parent_step(target, axis, value)) {
+                ((parent, theirs), None) => self.lacked(parent, &theirs),
+                (_, Some(step)) => {
+                    let own = value(of.binding).filter(|own| self.has_not(step, target, axis, Some(own)))?;
+                    Some((target, axis, step, own.to_owned()))
+                }
             }
         })
     }
 
-    /// Whether what an axis reads out of a step is there to be read, and does not have this value.
+    /// Whether it is seen only while building whether a target has a step again which it had no more as its lists were last
+    /// built.
+    pub(crate) fn may_be_back(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        // Of some of its values, what it is read out of may be any of several.
+        let is_whole = values.len() == self.pipeline.targets[target].bindings.len();
+        is_whole && self.was_read_without(target, values) && self.awaited(target, values).is_some()
+    }
+
+    /// Whether what an axis reads out of a step is there to be read, or as it was last made, and does not have this value.
     fn has_not(&self, step: StepId, target: TargetId, axis: usize, value: Option<&str>) -> bool {
-        let read = self.values_read_out_of(step, target, axis);
+        let read = self.values_read_out_of(step, target, axis).or_else(|| self.values_as_made(step, target, axis));
         read.zip(value).is_some_and(|(read, value)| !read.contains(value))
     }
 
     /// The values that an axis of a target has by a step that is there to be read; of one that is absent, there are none.
     pub(crate) fn values_read_out_of(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
         let AxisKind::From { read, output, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
-        let mut known = lock(&self.axis_values.read);
-        let values = || {
-            let bytes = match self.bytes_to_read(step, *output) {
-                None => return (self.steps.step(step).status == Status::Absent).then(Known::default),
-                Some(bytes) => bytes.ok()?,
-            };
-            let values = axis::read_values(read, &bytes).ok()?;
-            Some(Arc::new(values.into_iter().map(|(value, _)| value).collect()))
+        let values = || match self.bytes_to_read(step, *output) {
+            None => (self.steps.step(step).status == Status::Absent).then(Known::default),
+            Some(bytes) => known(read, &bytes.ok()?),
         };
-        known.entry((target, axis, step)).or_insert_with(values).clone()
+        lock(&self.axis_values.read).entry((target, axis, step)).or_insert_with(values).clone()
+    }
+
+    /// The same by what a step made that is not to be read now, since it cannot be built.
+    fn values_as_made(&self, step: StepId, target: TargetId, axis: usize) -> Option<Known> {
+        let AxisKind::From { read, output, .. } = &self.pipeline.targets[target].axes[axis].kind else { return None };
+        let values = || {
+            let is_as_made = self.look_at_outputs(step).off.is_empty();
+            let bytes = is_as_made.then(|| axis::read_file(&self.pipeline.root, self.path(step, *output)))?;
+            known(read, &bytes.ok()?)
+        };
+        lock(&self.axis_values.made).entry((target, axis, step)).or_insert_with(values).clone()
     }
 
     pub(crate) fn values_of_axis(&self, target: TargetId, position: usize) -> Option<Known> {
@@ -117,4 +145,10 @@ impl Engine<'_> {
         };
         known.entry((target, position)).or_insert_with(read).clone()
     }
+}
+
+/// The values that are read so out of these bytes.
+fn known(read: &Read, bytes: &[u8]) -> Option<Known> {
+    let values = axis::read_values(read, bytes).ok()?;
+    Some(Arc::new(values.into_iter().map(|(value, _)| value).collect()))
 }

@@ -217,7 +217,7 @@ impl Engine<'_> {
             Some(id).filter(|_| may_be_kept).and_then(|id| self.kept_by(id))
         };
         let mut paths = folders::around(path).chain([path]);
-        paths.find_map(|path| recorded(path).filter(|_| self.is_nobodys(path, None)))
+        paths.find_map(|path| recorded(path).filter(|_| self.is_nobodys(path)))
     }
 
     /// What is edited since it was made, and no step makes any more, is the user's own: the record of that step goes, and

@@ -76,3 +76,43 @@ targets:
         assert_says(&told, &["            what was made before stands\n", " (by the run that failed)\n"]);
     }
 }
+
+#[test]
+fn a_value_that_its_list_has_no_more_may_come_back_with_that_while_it_is_to_be_made_again() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: r/l}
+  own: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo {n} > {out}\", output: \"r/own/{n}\"}
+",
+    );
+    let gone = "no step makes it any more: these values are not among those of own now";
+    project.write("l.txt", "core\nops\n");
+    project.build(&[]);
+    project.write("l.txt", "core\n");
+    project.build(&[]);
+    assert_says(&project.explain("own@n=ops"), &["own@n=ops: orphan\n", &format!("{gone}\n")]);
+    let told = |standing: &str, help: &str| {
+        for asked in ["own@n=ops", "r/own/ops"] {
+            let told = project.explain(asked);
+            let says = format!("says      {gone}, as of the last build of l: it is {standing} (");
+            let back = "again if  ops is in what l makes again: it is a step again then, and is made if something of it changed\n";
+            let leaves = "help      `layermill clean --orphans` leaves it, since l may have it again; ";
+            assert_says(&told, &["own@n=ops: orphan\n", &says, &format!("{leaves}{help}"), back]);
+            assert_eq!(told.matches("again if").count(), 1, "{told}");
+        }
+        let own = project.explain("own");
+        assert!(own.contains("own@n=core: ") && !own.contains("ops"), "{own}");
+        project.run(&["clean", "--orphans", "--yes"]).exits(exit::DONE);
+        assert!(project.exists("r/own/ops"));
+    };
+    project.write("l.txt", "core\n\n");
+    told("stale", "`layermill build l` builds that\n");
+    // What cannot be made has it no more either.
+    project.remove("l.txt");
+    assert_says(&project.explain("own@n=ops"), &["own@n=ops: orphan\n", ", as of the last build of l: it failed ("]);
+    project.write("l.txt", "ops\ncore\n");
+    told("stale", "`layermill build l` builds that\n");
+    project.build(&[]);
+    assert_says(&project.explain("own@n=ops"), &["own@n=ops: up to date\n"]);
+}

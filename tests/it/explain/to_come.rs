@@ -327,10 +327,10 @@ targets:
     assert_says(
         &told,
         &[
-            "leaf@k=y,v=c: pending\n",
-            "read out of mid@k=y: whether there still is such a step is seen only once gen is built\n",
+            "leaf@k=y,v=c: orphan\n",
+            "last build of mid@k=y: whether there still is such a step is seen only once gen is built\n",
             "`layermill build gen` builds that",
-            "which is seen only once gen is built\n",
+            "again if  y is in what gen makes again: ",
         ],
     );
     project.build(&["gen"]);
