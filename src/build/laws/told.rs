@@ -225,6 +225,12 @@ impl Told {
         Self { steps, orphans }
     }
 
+    /// The same with other names of steps.
+    pub fn renamed(mut self, rename: fn(&mut String)) -> Self {
+        self.steps.iter_mut().for_each(|told| rename(&mut told.step));
+        self
+    }
+
     /// What the build after it did with what was told to be up to date, or of no step.
     pub fn belied_by(&self, built: &Summary, after: &Self) -> Vec<String> {
         let done = by_step(built);
