@@ -149,8 +149,11 @@ impl Engine<'_> {
             Wait::Step(list) if self.named_by(id, list).any(|named| named == position) => Some(list),
             _ => None,
         });
-        let lists: Vec<StepId> = lists.filter(|&list| !self.is_settled(list)).collect();
-        Some((self.tells(*lists.first()?, &self.steps.target(id).inputs[position])?, lists))
+        let mut lists: Vec<StepId> = lists.filter(|&list| !self.is_settled(list)).collect();
+        let way = |list: StepId| self.tells(list, &self.steps.target(id).inputs[position]);
+        let of = way(*lists.first()?)?;
+        lists.retain(|&list| way(list) == Some(of));
+        Some((of, lists))
     }
 
     fn open_lists(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {

@@ -147,30 +147,36 @@ impl Engine<'_> {
     }
 
     fn is_blocked_perhaps(&self, id: StepId, runs: bool) -> bool {
-        self.at_fault(id, runs).all(|step| self.fails_perhaps(step))
+        self.at_fault(id, runs).all(|(step, of)| self.fails_perhaps(step) || self.may_not_be_of(step, of))
+    }
+
+    /// Whether a step that is read as one of a target may turn out to be one of another alone, that describes it too.
+    fn may_not_be_of(&self, id: StepId, target: Option<TargetId>) -> bool {
+        let row = target.and_then(|target| self.steps.rows_of(id).find(|(of, _)| *of == target));
+        row.is_some_and(|(of, row)| self.row_in_doubt(id, of, row).is_some())
     }
 
     fn fails_perhaps(&self, id: StepId) -> bool {
         self.accounts.get(&id).is_some_and(|account| account.perhaps)
     }
 
-    /// What fails, or is blocked, among what has to come out well for a step to be made.
-    fn at_fault(&self, id: StepId, runs: bool) -> impl Iterator<Item = StepId> + '_ {
+    /// What fails, or is blocked, among what has to come out well for a step to be made, with the target of which it is read.
+    fn at_fault(&self, id: StepId, runs: bool) -> impl Iterator<Item = (StepId, Option<TargetId>)> + '_ {
         let awaited = self.waits_of(id, runs).filter(move |&(position, _)| !self.may_be_anothers(id, position));
         let awaited = awaited.flat_map(|(_, wait)| {
-            let (one, rows, steps) = match wait {
-                Wait::Step(step) => (Some(step), &[][..], &[][..]),
+            let (one, of, rows, steps) = match wait {
+                Wait::Step(step) => (Some(step), None, &[][..], &[][..]),
                 Wait::Group(group) => {
                     let this = &self.steps.groups[group as usize];
                     let rows = if this.is_crowded() { &[][..] } else { &this.rows };
                     // What it is blocked by may be no step of its own.
-                    (this.blocked_by, rows, &self.steps.rows[this.target].steps[..])
+                    (this.blocked_by, Some(this.target), rows, &self.steps.rows[this.target].steps[..])
                 }
-                Wait::File(_) | Wait::None => (None, &[][..], &[][..]),
+                Wait::File(_) | Wait::None => (None, None, &[][..], &[][..]),
             };
-            one.into_iter().chain(rows.iter().map(|&row| steps[row as usize]))
+            one.into_iter().chain(rows.iter().map(|&row| steps[row as usize])).map(move |step| (step, of))
         });
-        awaited.filter(|&step| self.steps.step(step).status.fails())
+        awaited.filter(|&(step, _)| self.steps.step(step).status.fails())
     }
 
     /// Why it is not sure that a step fails or is blocked, where it is not.
@@ -186,7 +192,10 @@ impl Engine<'_> {
                 return Some(BY_LIST.to_owned());
             }
             if self.is_blocked_perhaps(step, true) {
-                open.extend(self.at_fault(step, true).filter(|&step| seen.insert(step)));
+                if self.at_fault(step, true).any(|(by, of)| self.may_not_be_of(by, of)) {
+                    return Some(BY_LIST.to_owned());
+                }
+                open.extend(self.at_fault(step, true).map(|(by, _)| by).filter(|&by| seen.insert(by)));
             } else {
                 only_waits.get_or_insert(step);
             }

@@ -325,6 +325,29 @@ targets:
 }
 
 #[test]
+fn a_step_that_fails_blocks_what_reads_it_of_a_target_only_as_long_as_it_is_one_of_that() {
+    let project = Project::new(
+        "version: 1
+targets:
+  m: {rule: command, inputs: [etc/m], run: \"cp {in} {out}\", output: r/m}
+  s1: {rule: command, foreach: {n: {lines: r/m}}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/s/{n}\"}
+  s2: {rule: command, foreach: {n: [b]}, inputs: [\"etc/{n}\"], run: \"cp {in} {out}\", output: \"r/s/{n}\"}
+  all: {rule: command, inputs: [s1], run: \"cat {in} > {out}\", output: r/all}
+",
+    );
+    project.write("etc/m", "b\nc\n");
+    project.write("etc/c", "c\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("etc/m", "c\n");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["failed   s2@n=b  the input etc/b is missing", "blocked? all  s2@n=b (first build)\n"]);
+    let list = "as of the last build of what values are read out of: that is built first, and may have others";
+    assert_says(&project.explain("all"), &["blocked by s2@n=b\n", list]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.step("all").outcome.as_str(), report.blocked), ("built", 0), "{}", report.listing());
+}
+
+#[test]
 fn what_two_steps_come_to_make_is_not_gone_for_what_reads_it() {
     let project = Project::new(
         "version: 1
