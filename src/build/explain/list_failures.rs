@@ -11,33 +11,21 @@ use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 
 impl Engine<'_> {
-    /// How what a step's values are read out of, and what that needs, failed when it was last tried.
-    pub(super) fn list_failures(&self, id: StepId) -> Vec<String> {
-        let mut told = Vec::new();
-        let mut open: Vec<_> = self.steps.rows_of(id).map(|(target, row)| (id, target, row)).collect();
-        while let Some((step, target, row)) = open.pop() {
-            let parents = self.parent_rows(step, target, row);
-            told.extend(parents.iter().flat_map(|&(parent, ..)| self.failures_behind(parent)));
-            open.extend(parents);
-        }
-        told.sort();
-        told.dedup();
-        told
-    }
-
-    /// The same of a target whose steps are still to come.
-    pub(super) fn list_failures_of(&self, target: TargetId) -> Vec<String> {
+    /// How what the values of a step are read out of, and what that needs, failed when it was last tried; of a step to come,
+    /// by those of its values that are known.
+    pub(super) fn list_failures(&self, target: TargetId, values: &[(usize, String)]) -> Vec<String> {
         if self.failures.is_empty() {
             return Vec::new();
         }
-        // One tells what is the matter with the others.
-        let first = |parent: TargetId| {
-            let mut each = self.steps.rows[parent].steps.iter().map(|&step| self.failures_behind(step));
-            each.find(|told| !told.is_empty()).unwrap_or_default()
+        let of = |axis: usize| {
+            // Of several that it may be, one tells what is the matter with the others.
+            let lists = self.list_steps(target, axis, values).into_iter().map(|list| self.failures_behind(list));
+            let first = lists.into_iter().find(|told| !told.is_empty()).unwrap_or_default();
+            let (parent, theirs) = self.read_from(target, axis, values)?;
+            Some(first.into_iter().chain(self.list_failures(parent, &theirs)))
         };
-        let parents = self.pipeline.targets[target].parents();
-        let mut told: Vec<String> =
-            parents.flat_map(|parent| first(parent).into_iter().chain(self.list_failures_of(parent))).collect();
+        let axes = 0..self.pipeline.targets[target].axes.len();
+        let mut told: Vec<String> = axes.filter_map(of).flatten().collect();
         told.sort();
         told.dedup();
         told
@@ -82,8 +70,9 @@ impl Engine<'_> {
                 Some(root) if root == step => roots.push(root),
                 Some(_) => {
                     open.extend(self.waits_at_risk(step));
-                    let rows = self.steps.rows_of(step);
-                    open.extend(rows.flat_map(|(target, row)| self.parents_at_risk(step, target, row)));
+                    open.extend(
+                        self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent),
+                    );
                 }
                 None => {}
             }

@@ -278,7 +278,7 @@ impl Engine<'_> {
         if !told.read_out_of.contains(&parent) {
             told.read_out_of.insert(0, parent);
         }
-        told.list_failures = self.list_failures_of(target);
+        told.list_failures = self.list_failures(target, values);
         if let Some(compiled) = &self.rules[target] {
             told.tell_as_it_is_now(&compiled.template);
             told.reasons.extend(moved);

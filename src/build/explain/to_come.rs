@@ -15,26 +15,25 @@ impl Engine<'_> {
     /// What has to be built before all steps of a target are told: what its values are read out of, where that has such a
     /// standing.
     pub(crate) fn unknown(&self, target: TargetId, standing: &impl Fn(StepId) -> bool) -> Option<Unknown> {
-        let behind = |parent: TargetId| {
-            let steps = self.steps.rows[parent].steps.iter().copied();
-            let steps: Vec<StepId> = steps.filter(|&id| standing(id)).collect();
-            match steps.as_slice() {
-                [] => self.unknown(parent, standing).map(|unknown| Unknown { target, ..unknown }),
-                steps => self.unknown_behind(target, steps),
-            }
-        };
-        self.pipeline.targets[target].parents().find_map(behind)
+        self.unknown_behind(target, &self.lists_that(target, &[], standing))
     }
 
-    /// The steps that this is of.
-    fn unsettled_parents(&self, target: TargetId) -> Vec<StepId> {
-        let behind = |parent: TargetId| {
-            let steps = self.steps.rows[parent].steps.iter().copied();
-            let steps: Vec<StepId> = steps.filter(|&id| !self.is_settled(id)).collect();
-            if steps.is_empty() { self.unsettled_parents(parent) } else { steps }
+    /// What steps of a target with these values are read out of, where that has such a standing: of several lists, the first;
+    /// where none has it, what those are read out of.
+    fn lists_that(
+        &self,
+        target: TargetId,
+        values: &[(usize, String)],
+        standing: &impl Fn(StepId) -> bool,
+    ) -> Vec<StepId> {
+        let behind = |axis: usize| {
+            let (parent, theirs) = self.read_from(target, axis, values)?;
+            let mut steps = self.list_steps(target, axis, values);
+            steps.retain(|&id| standing(id));
+            let steps = if steps.is_empty() { self.lists_that(parent, &theirs, standing) } else { steps };
+            Some(steps).filter(|steps| !steps.is_empty())
         };
-        let mut each = self.pipeline.targets[target].parents().map(behind);
-        each.find(|steps| !steps.is_empty()).unwrap_or_default()
+        (0..self.pipeline.targets[target].axes.len()).find_map(behind).unwrap_or_default()
     }
 
     /// How steps that are to be built first come to be built: where none of them can be, by mending what is at fault.
@@ -84,13 +83,14 @@ impl Engine<'_> {
         let tell = |(target, values): (TargetId, Values)| {
             let values = values.as_slice();
             let told = self.told_of_target(target, values)?;
-            let Some(unknown) = self.unknown(target, &|id| !self.is_settled(id)) else {
+            let lists = self.lists_that(target, values, &|id| !self.is_settled(id));
+            let Some(unknown) = self.unknown_behind(target, &lists) else {
                 let misread = self.misread_for(target, values)?;
                 let message = Some(self.cannot_be_told(target, misread));
                 return Some(self.beside_misread(misread, Explanation { message, ..told }));
             };
             let first = unknown.because.split('@').next().filter(|_| unknown.more > 0);
-            let help = self.help_to_build(&self.unsettled_parents(target), first.unwrap_or(&unknown.because));
+            let help = self.help_to_build(&lists, first.unwrap_or(&unknown.because));
             let mut read_out_of = vec![unknown.because.clone()];
             read_out_of.extend(told.read_out_of);
             Some(Explanation {
@@ -98,7 +98,7 @@ impl Engine<'_> {
                 told_after: unknown.and().collect(),
                 help: Some(help),
                 read_out_of,
-                list_failures: self.list_failures_of(target),
+                list_failures: self.list_failures(target, values),
                 again: vec![format!("a build comes: it makes each step that comes of what {} makes", unknown.what())],
                 ..told
             })

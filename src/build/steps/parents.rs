@@ -37,6 +37,23 @@ impl Engine<'_> {
         self.first_with(parent, theirs, &values?)
     }
 
+    /// The steps that an axis of a target may read these values out of: of values of which not all are known, several.
+    pub(crate) fn list_steps(&self, target: TargetId, axis: usize, values: &[(usize, String)]) -> Vec<StepId> {
+        let Some((parent, theirs)) = self.read_from(target, axis, values) else { return Vec::new() };
+        let (bindings, rows) = (&self.pipeline.targets[parent].bindings, &self.steps.rows[parent].steps);
+        // A row that could not be read stands for steps of any values that are not known of it.
+        let first = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        if theirs.len() == bindings.len()
+            && let Some(step) = self.parent_step(target, axis, first)
+        {
+            return vec![step];
+        }
+        let has = |id: StepId, (binding, value): &(usize, String)| {
+            !self.steps.is_known_of(id, &bindings[*binding]) || self.steps.values_of(id)[*binding] == value
+        };
+        rows.iter().copied().filter(|&id| theirs.iter().all(|value| has(id, value))).collect()
+    }
+
     fn first_with(&self, target: TargetId, bindings: Vec<usize>, values: &[Id]) -> Option<StepId> {
         let mut known = self.by_values.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = &self.steps.rows[target].steps;
