@@ -1,7 +1,7 @@
 //! Which values a binding cannot have, as far as the pipeline alone tells: a path that is read backwards is not taken for
 //! a step that can never be.
 
-use super::model::{AxisKind, Binding, Part, Pattern, Read, Select, Target, TargetId};
+use super::model::{AxisKind, Binding, Node, Part, Pattern, Read, Select, Target, TargetId};
 
 /// What stands for a binding whose value is not known. No path has it.
 const UNKNOWN: char = '\0';
@@ -63,7 +63,7 @@ fn of_binding(targets: &[Target], target: TargetId, binding: usize, value: &str)
         match (&axis.kind, *parent) {
             (AxisKind::From { target: of, .. }, Some(theirs)) => (this, binding) = (targets.get(*of)?, theirs),
             (AxisKind::From { target: of, read, .. }, None) => {
-                return read_out(targets.get(*of)?.rule.as_deref(), read, value);
+                return read_out(targets.get(*of)?, read, value);
             }
             (AxisKind::List(values), _) => return values.iter().any(|listed| fits(listed, value)).then_some(0),
             (AxisKind::Lines(_) | AxisKind::Csv { .. } | AxisKind::Glob(_), _) => return Some(0),
@@ -82,11 +82,12 @@ fn may_be_in(target: &Target, binding: usize, value: &str) -> bool {
     !(of_repository && is("repo") && !may_be_repository(value) || of_tag && is("tag") && !may_be_tag(value))
 }
 
-/// The same of what is read out of an output of a rule.
-fn read_out(rule: Option<&str>, read: &Read, value: &str) -> Option<usize> {
-    match (rule, read) {
+/// The same of what is read out of an output of a target.
+fn read_out(of: &Target, read: &Read, value: &str) -> Option<usize> {
+    match (of.rule.as_deref(), read) {
         (Some("tags"), Read::Tags(select)) => (may_be_tag(value) && may_be_chosen(select, value)).then_some(0),
         (Some("platforms"), Read::Json(_)) => of_platform(value),
+        (Some("repositories"), Read::Json(_)) => may_be_listed(of, value).then_some(0),
         _ => Some(0),
     }
 }
@@ -120,6 +121,22 @@ fn may_be_repository(value: &str) -> bool {
     let sign = ['.', '_', '-'];
     let part = |part: &str| !part.is_empty() && !part.starts_with(sign) && !part.ends_with(sign);
     value.split('/').all(|p| part(p) && p.chars().all(fine))
+}
+
+/// Whether a list of repositories may have this one: that of a namespace has only what lies in it; what a search finds may be
+/// any.
+fn may_be_listed(list: &Target, repository: &str) -> bool {
+    let Some(namespaces) = list.keys.get("namespace") else { return true };
+    let is_in = |namespace: &Node| {
+        let namespace = namespace.as_public().unwrap_or_default() + "/";
+        // What a binding or a secret is, is not known.
+        let start = namespace.split(['{', '$']).next().unwrap_or_default();
+        match repository.split_once(UNKNOWN) {
+            Some((known, _)) => known.starts_with(start) || start.starts_with(known),
+            None => repository.starts_with(start),
+        }
+    };
+    namespaces.as_list().unwrap_or(std::slice::from_ref(namespaces)).iter().any(is_in)
 }
 
 /// Only what is said by expressions: of the others it depends on which tags there are.

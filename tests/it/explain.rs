@@ -6,6 +6,7 @@ use crate::support::words::{self, exit};
 use crate::support::{sample, stock};
 
 mod absent;
+mod also_of;
 mod answers;
 mod asking;
 mod budgets;
@@ -25,6 +26,7 @@ mod offline;
 mod one_of_several;
 mod order;
 mod orphans;
+mod own_list;
 mod past;
 mod reads;
 mod records;

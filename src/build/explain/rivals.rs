@@ -62,17 +62,18 @@ impl Engine<'_> {
         held
     }
 
-    /// That more targets may come to describe a step, and then what they say of it holds; or that some may not any more.
-    pub(super) fn joiners_notes(&self, id: StepId) -> Vec<String> {
-        let joiners = self.may_be_joined.get(&id).map(Vec::as_slice).unwrap_or_default();
-        let mut leavers: Vec<TargetId> = Vec::new();
-        if self.in_doubt(id).is_none() {
-            let open = self.steps.rows_of(id).filter(|&(target, row)| self.row_in_doubt(id, target, row).is_some());
-            leavers.extend(open.map(|(target, _)| target).filter(|target| !joiners.contains(target)));
-        }
-        let told = [(joiners, "describes this step, too,"), (&leavers, "still describes this step")];
-        let note = |(targets, what): (&[TargetId], &str)| {
-            format!("whether {} {what} is seen only while building", self.names(targets).join(" or "))
+    /// That some of the targets that are told to describe a step may come to, or may not any more, and then what they say of
+    /// it holds, or does not.
+    pub(super) fn joiners_notes(&self, id: StepId, same: &[TargetId]) -> Vec<String> {
+        let rows: Vec<(TargetId, u32)> = self.steps.rows_of(id).collect();
+        let joiners = same.iter().copied().filter(|target| rows.iter().all(|(of, _)| of != target)).collect();
+        let open = |&(target, row): &(TargetId, u32)| self.row_in_doubt(id, target, row).is_some();
+        let leavers = rows.iter().copied().filter(|row| self.in_doubt(id).is_none() && open(row));
+        let leavers = leavers.map(|(target, _)| target).collect();
+        let told: [(Vec<TargetId>, _); 2] =
+            [(joiners, "describes this step, too,"), (leavers, "still describes this step")];
+        let note = |(targets, what): (Vec<TargetId>, &str)| {
+            format!("whether {} {what} is seen only while building", self.names(&targets).join(" or "))
         };
         told.into_iter().filter(|(targets, _)| !targets.is_empty()).map(note).collect()
     }

@@ -98,9 +98,9 @@ impl Engine<'_> {
         told.values = self.values(id);
         let values: Vec<(usize, String)> =
             self.steps.values_of(id).into_iter().map(str::to_owned).enumerate().collect();
-        let targets = self.described_by(id).into_iter();
-        told.read_out_of = each_once(targets.flat_map(|target| read_out_of(self.pipeline, target, &values)));
-        told.list_failures = self.list_failures(id);
+        let targets = self.described_by(id);
+        told.read_out_of = each_once(targets.iter().flat_map(|&target| read_out_of(self.pipeline, target, &values)));
+        told.list_failures = each_once(targets.iter().flat_map(|&target| self.list_failures(target, &values)));
         told.in_doubt = self.in_doubt(id).map(|step| (self.steps.label(step), self.doubt_word(step)));
     }
 
@@ -144,7 +144,6 @@ impl Engine<'_> {
         told.notes = notes(compiled);
         told.notes.extend(self.rival_inputs(id));
         told.notes.extend(self.misread_notes(id));
-        told.notes.extend(self.joiners_notes(id));
         told.source.clone_from(&compiled.template.source);
         let kept = if self.is_cut_off(compiled) { " (offline: an answer is kept, however old)" } else { "" };
         told.fresh = Some(fresh(self.settings_of(id).fresh) + kept);
@@ -191,6 +190,7 @@ impl Engine<'_> {
 
     fn tell_other_targets(&self, id: StepId, told: &mut Explanation) {
         let (same, rivals) = self.other_makers(id);
+        told.notes.extend(self.joiners_notes(id, &same));
         told.held = self.held(id, &same);
         (told.same_as, told.rivals) = (self.names(&same), self.names(&rivals));
     }

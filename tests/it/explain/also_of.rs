@@ -1,0 +1,59 @@
+//! What is told of the targets that describe a step beside the one that it goes by.
+
+use super::assert_says;
+use crate::support::images::{Format, Image};
+use crate::support::project::Project;
+
+/// A pipeline over a layout that has such tags.
+fn of_tags(targets: &str, tags: &[&str]) -> Project {
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{here: {{kind: oci-layout, path: images}}}}
+targets:
+{targets}"
+    ));
+    let image = |tag: &&str| ((*tag).to_owned(), Image::scratch("amd64", tag).manifest(Format::Oci));
+    project.layout("images", &tags.iter().map(image).collect::<Vec<_>>());
+    project.build(&[]);
+    project
+}
+
+#[test]
+fn of_a_tag_of_all_that_may_come_to_be_the_latest_it_is_told_that_this_is_seen_only_while_building() {
+    let project = of_tags(
+        "  tags: {rule: tags, source: here, foreach: {repo: [team/app]}, output: \"t/{repo}.json\"}
+  latest: {rule: layers, source: here, foreach: {tag: {from: tags, select: latest}}, output: \"r/{repo}/{tag}.json\", missing: error}
+  all: {rule: layers, source: here, foreach: {tag: {from: tags, select: all}}, output: \"r/{repo}/{tag}.json\"}
+",
+        &["team/app:1", "team/app:latest"],
+    );
+    let told = |args: &[&str]| project.run(&[&["explain"], args].concat()).stdout;
+    let note = "  note      whether latest describes this step, too, is seen only while building\n";
+    // By the list as it is, it is none of the other target.
+    let one = "all@repo=team/app,tag=1";
+    assert!(!told(&[one]).contains("also of"), "{}", told(&[one]));
+    let again = told(&[one, "--refresh=tags"]);
+    assert_says(&again, &["also of   latest: the same step\n", "missing error holds", note]);
+    // What both have as of the last build is told as that.
+    let both = told(&["r/team/app/latest.json", "--refresh=tags"]);
+    assert_says(&both, &["the same step\n"]);
+    assert!(!both.contains("describes this step, too"), "{both}");
+}
+
+#[test]
+fn a_list_of_a_namespace_is_not_told_to_come_to_have_what_does_not_lie_in_that() {
+    let project = of_tags(
+        "  owned: {rule: tags, source: here, foreach: {repo: {namespace: [team, other]}}, output: \"t/{repo}.json\"}
+  named: {rule: tags, source: here, foreach: {repo: [team/app, library/app]}, output: \"t/{repo}.json\"}
+  of_owned: {rule: layers, source: here, foreach: {tag: {from: owned, select: all}}, output: \"r/{repo}/{tag}.json\"}
+  of_named: {rule: layers, source: here, foreach: {tag: {from: named, select: all}}, output: \"r/{repo}/{tag}.json\"}
+",
+        &["team/app:1", "other/app:1", "library/app:1"],
+    );
+    for step in ["named@repo=library/app", "of_named@repo=library/app,tag=1"] {
+        let told = project.run(&["explain", step, "--refresh"]).stdout;
+        assert!(!told.contains("also of") && !told.contains("describes"), "{told}");
+    }
+    let told = project.run(&["explain", "t/team/app.json", "--refresh"]).stdout;
+    assert_says(&told, &["also of   ", "the same step\n"]);
+}
