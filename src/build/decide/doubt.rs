@@ -123,13 +123,15 @@ impl Engine<'_> {
         })
     }
 
-    /// Whether all that keeps a step from being made may turn out not to be there, or not to hold it back since it does not
-    /// come to run.
+    /// Whether a step that is kept from being made may turn out not to be there, or all that keeps it from that may, or may not
+    /// hold it back since it does not come to run.
     pub(super) fn is_held_up_perhaps(&self, id: StepId, decision: &Decision, kept_from: Option<&Reasons>) -> bool {
         let runs = || kept_from.is_some_and(|why| !self.may_not_run(id, why));
         match decision {
             _ if self.mode != Mode::Look => false,
-            Decision::Done { status: Status::Blocked, .. } => self.is_blocked_perhaps(id, runs()),
+            Decision::Done { status: Status::Blocked, .. } => {
+                self.in_doubt(id).is_some() || self.is_blocked_perhaps(id, runs())
+            }
             Decision::PutOff(by) => {
                 let perhaps = self.accounts.get(by).is_some_and(|account| account.perhaps);
                 perhaps || !self.waits_of(id, false).any(|(_, wait)| self.puts_off_others(wait)) && !runs()

@@ -164,6 +164,7 @@ impl Engine<'_> {
                 if let Some(why) = self.needs_network(id, &run) {
                     let help = Some("run without `--offline`".to_owned());
                     self.account(id, Status::Failed, Some(run.reasons), Some(why), help);
+                    self.mark_perhaps(id, self.is_in_doubt(id));
                     return self.settle_told(id, Status::Failed, listener);
                 }
                 if let Some(PutOff { why, perhaps }) = self.puts_off(id, &run) {

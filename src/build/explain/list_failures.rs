@@ -70,9 +70,8 @@ impl Engine<'_> {
                 Some(root) if root == step => roots.push(root),
                 Some(_) => {
                     open.extend(self.waits_at_risk(step));
-                    open.extend(
-                        self.parent_steps(self.steps.step(step).target as usize, step).map(|(_, parent)| parent),
-                    );
+                    let rows = self.steps.rows_of(step);
+                    open.extend(rows.flat_map(|(target, row)| self.parents_at_risk(step, target, row)));
                 }
                 None => {}
             }

@@ -37,6 +37,9 @@ fn text(drawn: &Drawn) -> String {
     let multi = of(0, &["{p: o/p.txt, q: o/q.txt}", "{p: o/p.txt, q: o/q2.txt}", "{p: o/q.txt, q: o/p.txt}"]);
     let partial = |piece| of(piece, &["false", "true"]);
     let grid = of(1, &["", ", b: [p, q]", ", b: [p]"]);
+    // What is read out of a list may read what cannot be made, and not be there once the list is made again.
+    let before = of(9, &["", "after: [gate], ", "inputs: [gate], "]);
+    let given = if before.starts_with("inputs") { "{in}" } else { "" };
     let cell = if grid.is_empty() { "o/grid/{n}.txt" } else { "o/grid/{n}.{b}.txt" };
     let (axes, var) = match drawn[2] % 4 {
         0 => ("", "o/var/x.txt"),
@@ -70,7 +73,7 @@ targets:
   each: {{rule: command, {}foreach: {{n: {{from: list, {each}}}}}, {EACH}}}
 {twin}  multi: {{rule: command, {}{cache}inputs: [t.txt], run: \"echo 'multi: {{in}}' >> log.txt; test ! -e no-multi && cat {{in}} > {{out.p}} && echo q > {{out.q}}\", output: {multi}}}
   all: {{inputs: [multi, each{named}]}}
-  grid: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}{grid}}}, run: \"echo 'grid@n={square}:' >> log.txt; echo {{n}} > {{out}}\", output: \"{cell}\"}}
+  grid: {{rule: command, {}foreach: {{n: {{from: list, lines: true}}{grid}}}, run: \"echo 'grid@n={square}: {given}' >> log.txt; echo {{n}} > {{out}}\", output: \"{cell}\"}}
   var: {{rule: command, {axes}inputs: [t.txt], run: \"echo '{one}: {{in}}' >> log.txt; cat {{in}} > {{out}}\", output: \"{var}\"}}
   pair: {{rule: command, foreach: {{a: {{from: list, {pair}}}, b: {{lines: m.txt}}}}, run: \"echo 'pair@a={{a}},b={{b}}:' >> log.txt; echo {{a}} {{b}} > {{out}}\", output: \"o/pair/{{a}}-{{b}}.txt\"}}
   some: {{rule: command, {cache}inputs: [{{target: each, partial: {}}}, {{target: multi, partial: {}}}], run: \"echo 'some: {{in}}' >> log.txt; cat /dev/null {{in}} > {{out}}\", output: o/some.txt}}
@@ -81,7 +84,7 @@ targets:
         after(6, &gated),
         after(7, &gated),
         after(8, &["", "after: [gate], ", "after: [each], "]),
-        after(9, &gated),
+        before,
         partial(10),
         partial(11),
         after(8, &["", "after: [all], ", "after: [gate, grid], "]),

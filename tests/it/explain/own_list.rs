@@ -55,3 +55,39 @@ fn under_what_a_pending_step_is_read_out_of_its_own_list_is_told_and_how_that_fa
         assert_eq!(told.matches("failed when it was last tried").count(), 1, "{told}");
     }
 }
+
+#[test]
+fn what_cannot_be_made_and_may_be_no_step_by_its_list_any_more_is_told_so_perhaps() {
+    let project = Project::new(
+        "version: 1
+sources: {hub: {kind: registry, url: \"http://127.0.0.1:9\"}}
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: r/list}
+  test: {rule: command, foreach: {n: [a, b]}, inputs: [\"in/{n}\"], run: \"cp {in} {out}\", output: \"r/test/{n}\"}
+  by_path: {rule: command, foreach: {s: {lines: r/list}}, inputs: [\"r/test/{s}\"], run: \"cp {in} {out}\", output: \"r/p/{s}\"}
+  by_value: {rule: command, foreach: {n: {lines: r/list}}, inputs: [test], run: \"cp {in} {out}\", output: \"r/v/{n}\"}
+",
+    );
+    project.write("l.txt", "a\nb\n");
+    ["a", "b"].iter().for_each(|n| project.write(&format!("in/{n}"), ""));
+    project.build(&[]);
+    project.remove("in/b");
+    let plan = |args: &[&str]| project.run(&[&["plan"], args].concat()).stdout;
+    let lines = |sure: &str| {
+        ["by_path@s=b ", "by_value@n=b"].map(|step| format!("blocked{sure} {}  test@n=b", step.trim_end())).join("\n")
+    };
+    // The list stands, and so they are there for sure.
+    assert_says(&plan(&[]), &[&lines(" "), ", 3 cannot be made"]);
+    project.write("l.txt", "a\n");
+    assert_says(&plan(&[]), &["failed   test@n=b", &lines("?"), "2 that may be blocked, 1 cannot be made"]);
+    let told = project.explain("by_path@s=b");
+    assert_says(&told, &[": blocked\n", "as of the last build of what values are read out of"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 0), "{}", report.listing());
+    // So is what would have to ask, offline.
+    let more = "  tags: {rule: tags, source: hub, foreach: {repo: {lines: r/list}}, output: \"r/t/{repo}\"}\n";
+    project.write("pipeline.yaml", project.read("pipeline.yaml") + more);
+    assert_says(&plan(&["--offline"]), &["failed   tags@repo=a  "]);
+    project.write("l.txt", "b\n");
+    assert_says(&plan(&["--offline"]), &["failed?  tags@repo=a  "]);
+}
