@@ -15,7 +15,7 @@ pub(super) mod values;
 pub(super) mod waits;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -87,6 +87,8 @@ pub struct Steps<'p> {
     pub restores: HashMap<StepId, Vec<StoredOutput>, RandomState>,
     /// Where nothing is run: steps that may be blocked, or not be there, each with what may fail again.
     pub at_risk: HashMap<StepId, Risk, RandomState>,
+    /// The same: steps of which it is not sure how they are told to come out.
+    pub unsure: HashSet<StepId>,
     /// For each path of the state, by its number: who makes it.
     makers: Vec<Maker>,
     /// Every folder that an output lies in, with one step that needs it.
@@ -134,6 +136,7 @@ impl<'p> Steps<'p> {
             waits_also: HashMap::new(),
             restores: HashMap::default(),
             at_risk: HashMap::default(),
+            unsure: HashSet::new(),
             makers: Vec::new(),
             folders: HashMap::default(),
             last_folder: String::new(),

@@ -59,6 +59,7 @@ impl Engine<'_> {
         let mut upstream = Upstream::default();
         // Another input may have failed, which is worse.
         let (mut deferred, mut held_back_by) = (None, None);
+        let mut is_unsure = [false; 2];
         for (position, slot) in self.steps.slots_of(id).iter().enumerate() {
             // What it only waits for is read by no one, so that it makes nothing stale.
             let reads = position < inputs;
@@ -103,6 +104,13 @@ impl Engine<'_> {
                 }
             };
             let what = if only_waits { &mut upstream.held_back } else { &mut upstream.end };
+            let so_far = &mut is_unsure[usize::from(only_waits)];
+            if end.as_ref().is_some_and(is_blocked) {
+                // What is sure to block it is named before what may not.
+                let unsure = self.is_unsure_of(slot.wait);
+                *what = what.take().filter(|what| unsure || !*so_far || !is_blocked(what));
+                *so_far = unsure && (*so_far || what.is_none());
+            }
             *what = worse(what.take(), end);
             let is_absent = matches!(upstream.end, Some(Decision::Done { status: Status::Absent, .. }));
             if is_absent && self.mode != Mode::Look {
@@ -254,6 +262,16 @@ impl Engine<'_> {
         }
     }
 
+    /// Whether that which is waited for may turn out not to fail, or not to be there.
+    fn is_unsure_of(&self, wait: Wait) -> bool {
+        let by = match wait {
+            Wait::Step(step) => Some(step),
+            Wait::Group(group) => self.steps.groups[group as usize].blocked_by,
+            Wait::File(_) | Wait::None => None,
+        };
+        by.is_some_and(|by| self.steps.unsure.contains(&by))
+    }
+
     pub(crate) fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
@@ -336,6 +354,10 @@ impl Engine<'_> {
         }
         Some(files::look_at_input(&self.pipeline.root.join(self.state.path(path)), known))
     }
+}
+
+fn is_blocked(end: &Decision) -> bool {
+    matches!(end, Decision::Done { status: Status::Blocked, .. })
 }
 
 /// What two ends come to, in whichever order they are come upon, so that what fails while building changes nothing of what

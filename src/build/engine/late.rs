@@ -115,6 +115,7 @@ impl Engine<'_> {
         }
         self.accounts.remove(&id);
         self.steps.at_risk.remove(&id);
+        self.steps.unsure.remove(&id);
         self.steps.restores.remove(&id);
         self.steps.step_mut(id).status = Status::Pending;
         self.late.again = true;

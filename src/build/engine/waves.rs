@@ -210,6 +210,10 @@ impl Engine<'_> {
         if let Some(account) = self.accounts.get_mut(&id) {
             account.perhaps = perhaps;
         }
+        match perhaps && self.mode == Mode::Look {
+            true => self.steps.unsure.insert(id),
+            false => self.steps.unsure.remove(&id),
+        };
     }
 
     /// Puts a step in line for its rule.

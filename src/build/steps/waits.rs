@@ -144,9 +144,10 @@ impl Steps<'_> {
     }
 
     /// The one of two steps that comes first by name, so that it is the same one whatever came first; one that failed
-    /// before one that is deferred.
+    /// before one that is deferred, and one that is sure to before one that may turn out not to.
     pub fn earlier(&self, a: Option<StepId>, b: Option<StepId>) -> Option<StepId> {
-        let name = |id: &StepId| (!self.step(*id).status.fails(), self.step(*id).target, self.values_of(*id));
+        let ends = |id: StepId| (!self.step(id).status.fails(), self.unsure.contains(&id));
+        let name = |id: &StepId| (ends(*id), self.step(*id).target, self.values_of(*id));
         a.into_iter().chain(b).min_by(|a, b| name(a).cmp(&name(b)))
     }
 

@@ -97,3 +97,34 @@ targets:
     assert_says(&explained, &["s: deferred\n", "because   first build\n", "waits for l@repo=library/nginx\n"]);
     assert_says(&explained, &["again if  a build comes once what it waits for can be had, which `plan` tells\n"]);
 }
+
+#[test]
+fn what_is_sure_to_block_is_named_before_what_may_come_to_have_nothing_to_run() {
+    let project = Project::new(
+        "version: 1
+targets:
+  src: {rule: command, foreach: {s: {lines: s.txt}}, inputs: [\"in/{s}\"], run: \"grep -v '^#' {in} > {out}\", output: \"r/src/{s}\"}
+  lib: {rule: command, foreach: {s: {lines: s.txt}}, inputs: [src, \"conf/{s}\"], run: \"cat {in} > {out}\", output: \"r/lib/{s}\"}
+  test: {rule: command, foreach: {s: {lines: s.txt}}, inputs: [lib], run: \"cp {in} {out}\", output: \"r/test/{s}\"}
+  deploy: {rule: command, foreach: {s: {lines: s.txt}}, inputs: [lib], after: [test], run: \"cp {in} {out}\", output: \"r/deploy/{s}\"}
+  release: {inputs: [deploy]}
+  pair: {inputs: [r/deploy/api, r/deploy/shop]}
+  pack: {rule: command, inputs: [r/deploy/api, r/deploy/shop], run: \"cat {in} > {out}\", output: r/pack}
+",
+    );
+    let groups = ["release", "pair", "pack"];
+    project.write("s.txt", "api\n");
+    ["in/api", "conf/api", "in/shop"].iter().for_each(|file| project.write(file, "1\n"));
+    project.build(&["deploy"]);
+    // `r/lib/api` is made again and comes out as it was; `lib@s=shop` lacks its `conf/shop`, and `test` fails with it.
+    project.write("in/api", "1\n#\n");
+    project.write("s.txt", "api\nshop\n");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &["blocked? deploy@s=api  ", "blocked  deploy@s=shop  ", "blocked  pack  deploy@s=shop"]);
+    let by = "  blocked by deploy@s=shop\n";
+    groups.iter().for_each(|group| assert_says(&project.explain(group), &[by]));
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 3), "{}", report.listing());
+    assert_says(&project.explain("deploy@s=api"), &[": up to date\n"]);
+    groups.iter().for_each(|group| assert_says(&project.explain(group), &[by]));
+}
