@@ -56,10 +56,22 @@ impl Engine<'_> {
         match asked {
             Asked::Target(target) => self.is_of(*target, &[], id),
             Asked::Steps(target, values) => self.is_of(*target, values, id),
-            Asked::Output(path, _) => self.maker_around(path).is_some_and(|maker| {
-                maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker))
-            }),
+            Asked::Output(path, _) => match self.maker_around(path) {
+                Some(maker) => maker == id || self.clashes.get(&id).is_some_and(|others| others.contains(&maker)),
+                None => self.is_refused_for(id, path),
+            },
         }
+    }
+
+    /// Whether a step would make a file, and is refused.
+    fn is_refused_for(&self, id: StepId, path: &str) -> bool {
+        self.steps.is_refused(id) && self.files_of(id).iter().any(|file| file == path)
+    }
+
+    /// Whether a step makes a file, or a folder that it lies in, or would, and is refused.
+    pub(crate) fn has_step_at(&self, path: &str) -> bool {
+        let mut refused = self.steps.refused.values().flatten();
+        self.maker_around(path).is_some() || refused.any(|&step| self.is_refused_for(step, path))
     }
 
     /// The step that makes a file, or a folder that it lies in.
@@ -77,7 +89,7 @@ impl Engine<'_> {
         let found = |asked: &Asked| match asked {
             Asked::Target(_) => true,
             Asked::Steps(target, _) => self.steps.rows[*target].steps.iter().any(|&id| self.is_asked(asked, id)),
-            Asked::Output(path, _) => self.maker_around(path).is_some(),
+            Asked::Output(path, _) => self.has_step_at(path),
         };
         // What `--refresh` and `--force` name may lie outside of what is built; it is missed only where it could be told.
         let told = |asked: &&Asked| match asked {

@@ -145,7 +145,7 @@ impl Engine<'_> {
     /// The records of what was asked for that no step has now, by path.
     pub(super) fn records_of(&self, asked: &Asked) -> Vec<Recorded> {
         let (target, wanted) = match asked {
-            Asked::Output(path, _) if self.maker_around(path).is_some() => return Vec::new(),
+            Asked::Output(path, _) if self.has_step_at(path) => return Vec::new(),
             Asked::Output(path, _) => {
                 let makers = |first: &String| self.makers().of(first);
                 let first = self.recorded_by(path);

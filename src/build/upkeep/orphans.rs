@@ -160,6 +160,9 @@ impl Engine<'_> {
     /// The recorded outputs that no step makes, where all targets were looked at.
     pub(crate) fn orphan_paths(&self) -> Vec<String> {
         let (untold, unread) = (self.untold(), self.unread());
+        // What a step would make that is refused is no orphan: it makes it once what refuses it is mended.
+        let refused: HashSet<String> =
+            self.steps.refused.values().flatten().flat_map(|&step| self.files_of(step)).collect();
         let may_be_made = |path: &str| {
             let outputs = untold.iter().flat_map(|&t| self.pipeline.targets[t].outputs.iter().map(move |o| (t, o)));
             outputs.into_iter().any(|(target, output)| {
@@ -170,7 +173,8 @@ impl Engine<'_> {
                 steps.iter().any(|values| unread[target] || may_get(values))
             })
         };
-        let is_orphan = |path: &str| self.steps.find_path(&self.state, path).is_none() && !may_be_made(path);
+        let has_maker = |path: &str| self.steps.find_path(&self.state, path).is_some() || refused.contains(path);
+        let is_orphan = |path: &str| !has_maker(path) && !may_be_made(path);
         let is_free = |id| self.state.step_key_at(id).is_none() && self.state.file_at(id).is_some();
         // Most often every file is a step's first output, or read: then no record has to be read for further ones.
         let is_unread = |id| is_free(id) && !self.steps.is_known(id);
@@ -192,11 +196,8 @@ impl Engine<'_> {
     fn unread(&self) -> Vec<bool> {
         let mut unread = vec![false; self.pipeline.targets.len()];
         for &target in &self.pipeline.order {
-            let mut rows = self.steps.rows[target].steps.iter();
-            unread[target] = self.waiting.contains(&target)
-                || self.rules[target].is_some()
-                    && rows.any(|&id| self.steps.outputs(id).is_empty() && !self.steps.is_misread(id))
-                || self.pipeline.targets[target].parents().any(|parent| unread[parent]);
+            unread[target] =
+                self.waiting.contains(&target) || self.pipeline.targets[target].parents().any(|parent| unread[parent]);
         }
         unread
     }

@@ -297,3 +297,32 @@ targets:
     assert!(clean(&[]).ends_with("\n0 outputs, 3 records of what is not there removed\n"));
     assert_eq!(clean(&[]), "0 outputs removed\n");
 }
+
+#[test]
+fn beside_a_step_that_is_refused_its_target_has_orphans_all_the_same_and_what_that_would_make_is_none() {
+    let project = Project::new(
+        "version: 1
+targets:
+  k: {rule: command, inputs: [./k], run: \"cp {in} {out}\", output: l/k}
+  m: {rule: command, inputs: [./m], run: \"cp {in} {out}\", output: l/m}
+  below: {rule: command, foreach: {n: {lines: l/k}}, run: \"echo {n} > {out}\", output: \"r/{n}/x\"}
+  here: {rule: command, foreach: {n: {lines: l/m}}, run: \"echo {n} > {out}\", output: \"r/{n}\"}
+",
+    );
+    project.write("k", "9\n");
+    project.write("m", "1\n2\n3\n");
+    project.build(&[]);
+    // `r/3` is to be a folder from now on, and `here@n=3` cannot make its file.
+    project.write("k", "3\n");
+    project.write("m", "2\n3\n");
+    project.build_exits(exit::FAILED, &[]);
+    assert!(project.run(&["plan"]).stdout.contains("failed   here@n=3  a file where another step needs a folder"));
+    for (file, standing) in [("r/1", "here@n=1: orphan\n"), ("r/3", "here@n=3: failed\n")] {
+        let told = project.explain(file);
+        assert!(told.starts_with(standing), "{told}");
+    }
+    let status = project.run(&["status"]).stdout;
+    assert!(status.contains("2 outputs that no step makes any more"), "{status}");
+    let run = project.run(&["clean", "--orphans", "-n"]).exits(exit::DONE);
+    assert_eq!(run.stdout, "remove  r/1\nremove  r/9/x\n2 outputs would be removed\n", "{run}");
+}
