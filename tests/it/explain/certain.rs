@@ -333,7 +333,7 @@ targets:
         let project = project(own, joiner);
         assert_says(&project.run(&["plan"]).stdout, &["run?     own@n=b  ", "1 that may run"]);
         let told = project.explain("s/b");
-        let note = "note      whether joiner describes this step, too, is seen only while building";
+        let note = "note      whether joiner still describes this step is seen only while building";
         assert_says(&told, &["because   missing output: s/b", "a build   may make it", note]);
         assert!(!told.contains(kept), "{told}");
         assert_eq!(project.build_exits(exit::FAILED, &[]).step("own@n=b").outcome, comes);
