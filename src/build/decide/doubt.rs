@@ -158,6 +158,16 @@ impl Engine<'_> {
         row.is_some_and(|(of, row)| self.row_in_doubt(id, of, row).is_some())
     }
 
+    /// Whether that which is waited for may turn out not to fail, or not to be there.
+    pub(super) fn is_unsure_of(&self, wait: Wait) -> bool {
+        let by = match wait {
+            Wait::Step(step) => Some(step),
+            Wait::Group(group) => self.steps.groups[group as usize].blocked_by,
+            Wait::File(_) | Wait::None => None,
+        };
+        by.is_some_and(|by| self.steps.unsure.contains(&by))
+    }
+
     fn fails_perhaps(&self, id: StepId) -> bool {
         self.accounts.get(&id).is_some_and(|account| account.perhaps)
     }

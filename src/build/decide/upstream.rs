@@ -262,16 +262,6 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether that which is waited for may turn out not to fail, or not to be there.
-    fn is_unsure_of(&self, wait: Wait) -> bool {
-        let by = match wait {
-            Wait::Step(step) => Some(step),
-            Wait::Group(group) => self.steps.groups[group as usize].blocked_by,
-            Wait::File(_) | Wait::None => None,
-        };
-        by.is_some_and(|by| self.steps.unsure.contains(&by))
-    }
-
     pub(crate) fn blocked(&self, by: StepId) -> Decision {
         Decision::Done { status: Status::Blocked, message: Some(self.steps.label(by)), record: None }
     }
