@@ -32,6 +32,8 @@ fn under_what_a_pending_step_is_read_out_of_its_own_list_is_told_and_how_that_fa
     project.write("in/a", "bad\n");
     project.build_exits(exit::FAILED, &[]);
     project.write("in/b", "1\n3\n");
+    // What they had as they were last made cannot be seen any more.
+    ["l/a", "l/b"].iter().for_each(|list| project.remove(list));
     let asked = ["each@k=a,n=2", "each@k=b,n=2", "e/a/9", "e/b/9"];
     // Told together, so that both lists are looked at.
     let told = |project: &Project| -> Vec<String> {
