@@ -37,6 +37,7 @@ enum Edit {
     DropTag(usize, usize),
     DropRepo(usize),
     Fail(usize),
+    FailImages(usize),
     Work(usize),
     Remove(prop::sample::Index),
     Spoil(prop::sample::Index),
@@ -57,14 +58,15 @@ fn edit(strict: bool) -> impl Strategy<Value = Edit> {
         2 => (repo.clone(), 0..TAGS.len()).prop_map(|(r, t)| Edit::DropTag(r, t)),
         1 => repo.clone().prop_map(Edit::DropRepo),
         2 => repo.clone().prop_map(Edit::Fail),
-        1 => repo.prop_map(Edit::Work),
+        2 => repo.clone().prop_map(Edit::FailImages),
+        2 => repo.prop_map(Edit::Work),
         2 => index().prop_map(Edit::Remove),
         2 => index().prop_map(Edit::Spoil),
         1 => index().prop_map(Edit::Touch),
         2 => drawn(strict).prop_map(|d| Edit::Pipeline(Box::new(d))),
         2 => prop_oneof![1..50 * HOUR, -200 * HOUR..0].prop_map(Edit::Clock),
         2 => (0..40usize).prop_map(Edit::Stopped),
-        1 => any::<bool>().prop_map(Edit::Forget),
+        2 => any::<bool>().prop_map(Edit::Forget),
     ]
 }
 
@@ -169,7 +171,11 @@ impl Bed {
             Edit::DropTag(r, t) => drop(self.source.repos.lock().unwrap().get_mut(r).map(|tags| tags.remove(t))),
             Edit::DropRepo(r) => drop(self.source.repos.lock().unwrap().remove(r)),
             Edit::Fail(r) => drop(self.source.failing.lock().unwrap().insert(*r)),
-            Edit::Work(r) => drop(self.source.failing.lock().unwrap().remove(r)),
+            Edit::FailImages(r) => drop(self.source.without_images.lock().unwrap().insert(*r)),
+            Edit::Work(r) => {
+                self.source.failing.lock().unwrap().remove(r);
+                self.source.without_images.lock().unwrap().remove(r);
+            }
             Edit::Remove(i) => chosen(i).iter().for_each(|(path, _)| std::fs::remove_file(root.join(path)).unwrap()),
             Edit::Spoil(i) => chosen(i).iter().for_each(|(path, _)| self.write(path, b"z")),
             Edit::Touch(i) => chosen(i).iter().for_each(|(path, bytes)| self.write(path, bytes)),
@@ -246,6 +252,7 @@ fn history(
         prop_assert_eq!(bed.results(), built, "a build after a build changed files");
     }
     bed.source.failing.lock().unwrap().clear();
+    bed.source.without_images.lock().unwrap().clear();
     let refresh = if drawn.strict { Selection::None } else { Selection::All };
     Bed::build(&bed.drawn(&drawn), 8, refresh);
     let remembers = !rounds.iter().any(|(edits, _)| edits.iter().any(|edit| matches!(edit, Edit::Forget(_))));

@@ -20,6 +20,8 @@ pub struct Fake {
     pub repos: Mutex<BTreeMap<usize, BTreeMap<usize, u8>>>,
     /// Repositories about which no question is answered.
     pub failing: Mutex<BTreeSet<usize>>,
+    /// Repositories of which no image is to be had, whatever another one has brought.
+    pub without_images: Mutex<BTreeSet<usize>>,
     /// The repositories whose tags were asked for.
     pub asked: Mutex<Vec<String>>,
 }
@@ -82,6 +84,9 @@ impl Source for Fake {
 
     fn image<'a>(&'a self, about: About<'a>, digest: Sha256, _: &'a Platform) -> Answering<'a, Image> {
         Box::pin(async move {
+            if self.without_images.lock().unwrap().contains(&number(&REPOS, about.repo)) {
+                return Err(SourceError::new("no image is to be had"));
+            }
             let mut images = (0..IMAGES).map(|image| (image, pointed_at(image)));
             let (image, pointed_at) = images.find(|(_, bytes)| Sha256::of(bytes) == digest).unwrap();
             let (body, config) = manifest_of(image);
