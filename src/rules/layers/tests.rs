@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::registry::image::manifest::{self, Manifest};
 use crate::registry::image::{Config, Image};
-use crate::registry::{About, Answering, Heard, TagFilter, Tags};
+use crate::registry::{About, Answering, Heard, TagFilter, Tags, testing};
 use crate::rules::Lane;
 use crate::rules::asks::tests::{adopt, compiled, problems_of};
 
@@ -174,6 +174,30 @@ fn files_that_are_there_are_taken_over() {
     assert_eq!(adopt(&rule, &step(None), seed), Err("does not tell which digest its tag had".to_owned()));
     assert_eq!(adopt(&rule, &step(Some(digest)), seed), Ok(None));
     assert!(adopt(&rule, &step(None), b"<html>").is_err());
+}
+
+#[test]
+fn an_index_that_another_step_brought_meanwhile_does_not_decide_what_is_taken_over() {
+    let (rule, (manifest, _)) = (rule(&Arc::default()), testing::image("amd64", "RUN one"));
+    let (index, told) = (testing::index(&[(&manifest, Some("linux/amd64"))]), Sha256::of(&manifest));
+    let has = Sha256::of(&index);
+    let file = layer_file::render(&an_image(told), "library/nginx", "1.0", Ids::Shared);
+    let file = String::from_utf8(file).unwrap().replace("unknown/unknown", "linux/amd64");
+    let dir = tempfile::tempdir().unwrap();
+    let adopted = |blobs: &Blobs, file: &str| {
+        rule.adopt(&step(Some(has)), &Unrecorded { bytes: file.as_bytes(), blobs, is_older: false })
+    };
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let unknown = Err(format!("is of {told}, which is not known to be what the tag has: {has}"));
+    assert_eq!(adopted(&blobs, &file), unknown);
+    blobs.put_missing(&has, &index).unwrap();
+    assert_eq!(adopted(&blobs, &file), unknown);
+    // The next build finds it there.
+    let blobs = Blobs::open(dir.path()).unwrap();
+    assert_eq!(adopted(&blobs, &file), Ok(None));
+    let other = Sha256::of(b"other");
+    let of_other = file.replace(&told.to_string(), &other.to_string());
+    assert_eq!(adopted(&blobs, &of_other), Err(format!("is of {other}, which is not what the tag has: {has}")));
 }
 
 #[test]
