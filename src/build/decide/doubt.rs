@@ -90,6 +90,8 @@ impl Engine<'_> {
                 cause.is_uncertain() || left_out.is_some_and(|step| self.may_come_out_well(step))
             }
             Reason::Reordered { .. } => self.may_grow_inputs(id),
+            Reason::Forced => !self.is_chosen_for_sure(&self.force, id),
+            Reason::Refreshed => !self.is_chosen_for_sure(&self.refresh, id),
             Reason::NotFresh { .. } => self.sure_settings(id).fresh != self.settings_of(id).fresh,
             cause => cause.is_uncertain(),
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::pipeline::axis::read_values;
-use crate::pipeline::model::{Axis, AxisKind, Binding, Target, TargetId};
+use crate::pipeline::model::{Axis, AxisKind, Binding, StepsOf, Target, TargetId};
 use crate::pipeline::pattern::fill;
 use crate::pipeline::problem::{meant, nearest};
 
@@ -23,6 +23,23 @@ impl Engine<'_> {
         let stands_for_it = |group: &Target| group.members().any(|of| self.is_of(of.target, &of.values, id));
         self.is_named(asked, id)
             || matches!(asked, Asked::Target(target) if stands_for_it(&self.pipeline.targets[*target]))
+    }
+
+    /// Whether `--force` or `--refresh` names a step whatever comes of lists that are built first: as one of a target that may
+    /// turn out not to describe it, it is named only perhaps.
+    pub(crate) fn is_chosen_for_sure(&self, selection: &Selection, id: StepId) -> bool {
+        let Selection::Named(named) = selection else { return true };
+        let rows = self.steps.rows_of(id).filter(|&(target, row)| self.row_in_doubt(id, target, row).is_none());
+        let sure: Vec<TargetId> = rows.map(|(target, _)| target).collect();
+        let is_by = |asked: &Asked| match asked {
+            Asked::Output(..) => true,
+            Asked::Target(target) | Asked::Steps(target, _) => {
+                let mut members = self.pipeline.targets[*target].members();
+                let is_sure = |of: &StepsOf| sure.contains(&of.target) && self.is_of(of.target, &of.values, id);
+                sure.contains(target) || members.any(|of| is_sure(&of))
+            }
+        };
+        named.iter().any(|asked| self.is_asked(asked, id) && is_by(asked))
     }
 
     /// The paths by which alone a step was asked for, or a group names it; `None` where it is asked for as a whole.

@@ -75,7 +75,7 @@ fn other_causes(told: &Account, done: Option<&Account>, all_known: bool) -> Vec<
     let is_certain = |why: &&Reason| match why {
         Reason::NewInput(_) | Reason::BackInput { .. } | Reason::Reordered { .. } => all_known && !lacks,
         // A list may come to say that another target, which asked for it, does not describe the step.
-        Reason::ChangedInputs { .. } | Reason::NotFresh { .. } => all_known,
+        Reason::ChangedInputs { .. } | Reason::NotFresh { .. } | Reason::Forced | Reason::Refreshed => all_known,
         Reason::ChangedInput { .. } => all_known && !is_open,
         why => !why.is_uncertain(),
     };

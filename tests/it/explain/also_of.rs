@@ -57,3 +57,29 @@ fn a_list_of_a_namespace_is_not_told_to_come_to_have_what_does_not_lie_in_that()
     let told = project.run(&["explain", "t/team/app.json", "--refresh"]).stdout;
     assert_says(&told, &["also of   ", "the same step\n"]);
 }
+
+#[test]
+fn what_is_forced_as_a_step_of_a_target_that_may_not_describe_it_any_more_is_told_to_run_perhaps() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"r/{n}\"}
+  own: {rule: command, foreach: {n: [x]}, run: \"echo {n} > {out}\", output: \"r/{n}\"}
+  both: {inputs: [each]}
+",
+    );
+    project.write("l.txt", "x\ny\n");
+    project.build(&[]);
+    let plan = |force: &str| project.run(&["plan", force]).stdout;
+    assert_says(&plan("--force=each"), &["run      own@n=x  forced by hand\n"]);
+    // The list may come to be without it, and then nobody forces it.
+    project.write("l.txt", "y\n");
+    for force in ["--force=each", "--force=both"] {
+        assert_says(&plan(force), &["run?     own@n=x  forced by hand\n"]);
+    }
+    for force in ["--force=own", "--force=each,own", "--force=r/x"] {
+        assert_says(&plan(force), &["run      own@n=x  forced by hand\n"]);
+    }
+    project.build(&["--force=each"]).assert_only(&["list", "each@n=y"]);
+}
