@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::pipeline::model::{AxisKind, Freshness, TargetId};
+use crate::pipeline::model::{AxisKind, Freshness, TargetId, is_read_out_of};
 
 use super::Decision;
 use crate::build::engine::{Engine, Mode};
@@ -154,10 +154,13 @@ impl Engine<'_> {
         self.at_fault(id, runs).all(|(step, of)| self.fails_perhaps(step) || self.may_not_be_of(step, of))
     }
 
-    /// Whether a step that is read as one of a target may turn out to be one of another alone, that describes it too.
+    /// Whether a step that is read as one of a target, or as what its steps are read out of, may turn out to be one of another
+    /// alone, that describes it too.
     fn may_not_be_of(&self, id: StepId, target: Option<TargetId>) -> bool {
-        let row = target.and_then(|target| self.steps.rows_of(id).find(|(of, _)| *of == target));
-        row.is_some_and(|(of, row)| self.row_in_doubt(id, of, row).is_some())
+        let Some(target) = target else { return false };
+        let is_meant = |of| of == target || is_read_out_of(&self.pipeline.targets, target, of);
+        let mut rows = self.steps.rows_of(id).filter(|&(of, _)| is_meant(of)).peekable();
+        rows.peek().is_some() && rows.all(|(of, row)| self.row_in_doubt(id, of, row).is_some())
     }
 
     /// Whether that which is waited for may turn out not to fail, or not to be there.

@@ -135,3 +135,28 @@ fn a_list_that_fails_while_another_is_waited_for_blocks_no_path_that_this_one_ha
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert_says(&plan, &["1 to run, 5 up to date"]);
 }
+
+#[test]
+fn a_step_that_fails_blocks_what_needs_a_target_for_sure_only_where_that_is_sure_to_have_it() {
+    let project = two_lists();
+    project.edit(
+        "  p:",
+        "  of: {rule: command, foreach: {w: {from: bak, lines: true}}, run: \"echo {n} {w} > {out}\", output: \"r/of/{n}-{w}\"}
+  all: {rule: command, inputs: [bak], run: \"cat {in} > {out}\", output: r/all}
+  far: {rule: command, inputs: [of], run: \"cat {in} > {out}\", output: r/far}
+  p:",
+    );
+    project.write("etc/m", "core\nweb\n");
+    project.build(&[]);
+    // It stays a step of `own`, and may come to be none of `bak`.
+    project.write("etc/m", "web\n");
+    project.remove("etc/core");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(
+        &plan,
+        &["failed   own@n=core  ", "blocked? all  own@n=core", "blocked? far  own@n=core", "blocked  p  own@n=core"],
+    );
+    assert_says(&project.explain("far"), &["blocked by own@n=core", "may have others"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.built, report.failed, report.blocked), (3, 1, 1), "{}", report.listing());
+}
