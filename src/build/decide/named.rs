@@ -171,13 +171,22 @@ impl Engine<'_> {
     fn inputs_to_be_seen(&self, id: StepId) -> impl Iterator<Item = (TargetId, String)> {
         let slots = self.steps.inputs_of(id).iter().zip(&self.steps.target(id).inputs).enumerate();
         slots.filter_map(move |(position, (slot, input))| {
-            let (Wait::Group(group), Some(path)) = (slot.wait, &input.path) else { return None };
-            let Group { target, rows, .. } = &self.steps.groups[group as usize];
-            let steps = &self.steps.rows[*target].steps;
-            let unseen = match rows.is_empty() {
-                true if self.is_held_up(group) => Some(*target),
-                true => self.open_way(id, position),
-                false => rows.iter().all(|&row| self.is_in_doubt(steps[row as usize])).then_some(*target),
+            let path = input.path.as_ref()?;
+            let unseen = match slot.wait {
+                Wait::Group(group) => {
+                    let Group { target, rows, .. } = &self.steps.groups[group as usize];
+                    let steps = &self.steps.rows[*target].steps;
+                    match rows.is_empty() {
+                        true if self.is_held_up(group) => Some(*target),
+                        true => self.open_way(id, position),
+                        false => rows.iter().all(|&row| self.is_in_doubt(steps[row as usize])).then_some(*target),
+                    }
+                }
+                // It came to be another's than the one that it is taken for.
+                Wait::Step(step) if self.direct[self.steps.step(id).target as usize][position].is_none() => {
+                    Some(self.steps.step(step).target as usize).filter(|_| self.is_in_doubt(step))
+                }
+                Wait::Step(_) | Wait::File(_) | Wait::None => None,
             };
             let path = pattern::fill(path, &self.steps.values_of(id));
             Some((unseen.filter(|_| !self.pipeline.root.join(&path).exists())?, path))

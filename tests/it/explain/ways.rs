@@ -160,3 +160,29 @@ fn a_step_that_fails_blocks_what_needs_a_target_for_sure_only_where_that_is_sure
     let report = project.build_exits(exit::FAILED, &[]);
     assert_eq!((report.built, report.failed, report.blocked), (3, 1, 1), "{}", report.listing());
 }
+
+#[test]
+fn a_file_that_came_to_be_anothers_and_may_be_nobodys_is_told_to_be_missing_perhaps() {
+    let project = two_lists();
+    project.edit(
+        "  p:",
+        "  g: {inputs: [r/own/core]}
+  w: {rule: command, inputs: [etc/i], after: [g], run: \"cp {in} {out}\", output: r/w}
+  p:",
+    );
+    project.write("etc/l", "web\n");
+    project.write("etc/m", "core\n");
+    project.write("etc/i", "1\n");
+    project.build(&[]);
+    // The path is taken for one of `own`; the step that made the file is of `bak` alone.
+    project.write("etc/m", "web\n");
+    project.write("etc/i", "2\n");
+    project.remove("r/own/core");
+    let plan = project.run(&["plan", "-v"]).exits(exit::DONE).stdout;
+    let lack = "the input r/own/core may be missing: core may not be in what m makes";
+    assert_says(&plan, &[&format!("failed?  g  {lack}"), &format!("(failed? {lack})"), "(blocked? g may fail: "]);
+    assert_says(&project.explain("p"), &["failed?"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    let outcomes = ["g", "p", "w"].map(|step| report.step(step).outcome.clone());
+    assert_eq!(outcomes, ["failed", "failed", "blocked"], "{}", report.listing());
+}
