@@ -60,7 +60,8 @@ pub(super) fn edit<P: Clone + std::fmt::Debug>(
 /// A folder as it is before the first edit: all files are there, and both lists have two values.
 pub(super) fn bed(read: &Read) -> Bed {
     let bed = Bed::new(Arc::new(Fake::default()));
-    std::fs::create_dir(bed.dir.path().join("in")).unwrap();
+    let folders = read.files.iter().filter_map(|file| Path::new(file).parent());
+    folders.for_each(|folder| std::fs::create_dir_all(bed.dir.path().join(folder)).unwrap());
     bed.write("l.txt", b"x\ny\n");
     bed.write("m.txt", b"y\nx\n");
     read.files.iter().for_each(|file| bed.write(file, b"1\n"));

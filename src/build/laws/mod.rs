@@ -5,6 +5,7 @@ mod commands;
 mod drawn;
 mod edited;
 mod edits;
+mod shared;
 mod source;
 mod told;
 
