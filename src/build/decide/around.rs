@@ -131,14 +131,21 @@ impl Engine<'_> {
     pub(super) fn may_be_anothers(&self, id: StepId, position: usize) -> bool {
         match self.steps.slots_of(id)[position].wait {
             _ if !self.steps.waits_also.contains_key(&id) => false,
-            Wait::Step(list) if position >= self.steps.target(id).inputs.len() => {
-                self.named_by(id, list).all(|named| self.open_way(id, named).is_some())
-            }
+            Wait::Step(list) if position >= self.steps.target(id).inputs.len() => self
+                .named_by(id, list)
+                .all(|named| self.open_way(id, named).is_some() || self.may_be_its_own(id, named)),
             Wait::Group(group) if self.steps.groups[group as usize].rows.is_empty() => {
                 self.open_way(id, position).is_some()
             }
             Wait::Step(_) | Wait::Group(_) | Wait::File(_) | Wait::None => false,
         }
+    }
+
+    /// Whether the target that a path is taken for may come to have the step that makes it, by a list that is made first.
+    fn may_be_its_own(&self, id: StepId, position: usize) -> bool {
+        let Wait::Group(group) = self.steps.slots_of(id)[position].wait else { return false };
+        let group = &self.steps.groups[group as usize];
+        group.rows.is_empty() && group.stale.is_some()
     }
 
     /// What is still to be had before it is seen whether another target than the one that a path is taken for makes it, with

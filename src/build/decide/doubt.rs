@@ -209,10 +209,12 @@ impl Engine<'_> {
                 return Some(BY_LIST.to_owned());
             }
             if self.is_blocked_perhaps(step, true) {
-                if self.at_fault(step, true).any(|(by, of)| self.may_not_be_of(by, of)) {
+                let at_fault: Vec<_> = self.at_fault(step, true).collect();
+                // Nothing is where a path may turn out to be that of another step.
+                if at_fault.is_empty() || at_fault.iter().any(|&(by, of)| self.may_not_be_of(by, of)) {
                     return Some(BY_LIST.to_owned());
                 }
-                open.extend(self.at_fault(step, true).map(|(by, _)| by).filter(|&by| seen.insert(by)));
+                open.extend(at_fault.into_iter().map(|(by, _)| by).filter(|&by| seen.insert(by)));
             } else {
                 only_waits.get_or_insert(step);
             }

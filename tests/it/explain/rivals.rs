@@ -438,3 +438,25 @@ targets:
         assert_says(&project.explain(step), &[&format!("{step}: {word}\n")]);
     }
 }
+
+#[test]
+fn a_path_that_the_list_of_one_target_may_come_to_have_is_blocked_only_perhaps_by_another_that_cannot_be_read() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: list.txt}
+  each: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"r/{n}\"}
+  more: {rule: command, inputs: [l.txt], run: \"cp {in} {out}\", output: more.txt}
+  twin: {rule: command, foreach: {n: {from: more, json: /x}}, run: \"echo {n} > {out}\", output: \"r/{n}\"}
+  path: {rule: command, inputs: [r/x], run: \"cp {in} {out}\", output: path.txt}
+",
+    );
+    project.write("l.txt", "x\n");
+    project.build_exits(exit::FAILED, &["more", "twin"]);
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &["failed   twin  ", "blocked? path  twin (first build)\n"]);
+    assert_says(&project.explain("path"), &["path: blocked\n", "as of the last build of what values are read out of"]);
+    let report = project.build_exits(exit::FAILED, &[]);
+    assert_eq!((report.failed, report.blocked), (1, 0), "{}", report.listing());
+    assert_eq!(project.read("path.txt"), "x\n");
+}
