@@ -53,7 +53,10 @@ impl Engine<'_> {
             let (of, told) = match may_be.iter().find(|of| is_pending(of)) {
                 Some(of) => (Some(of), self.pending(of.0, &of.1, &path)?),
                 None => {
-                    let of = may_be.iter().find(|(target, values)| self.may_have_made(&path, *target, values));
+                    // Of several, one that may have it again: nothing that removes orphans takes it then.
+                    let back = may_be.iter().find(|(target, values)| was_one(*target, values));
+                    let made = || may_be.iter().find(|(target, values)| self.may_have_made(&path, *target, values));
+                    let of = back.or_else(made);
                     let is_told = orphans && (of.is_some() || by_path) && is_nobodys(&path);
                     (of, self.orphan_of(&path, of).filter(|_| is_told)?)
                 }

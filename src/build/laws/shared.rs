@@ -13,7 +13,7 @@ type Drawn = [u8; 11];
 const READ: Read = Read {
     listed: &["x", "y", "z"],
     files: &["g.txt", "t.txt", "in/x.txt", "in/y.txt", "in/z.txt"],
-    flags: &["no-gate", "no-x", "in/x.txt"],
+    flags: &["no-gate", "no-one", "no-two", "no-x", "in/x.txt"],
 };
 
 impl Edited for Drawn {
@@ -48,8 +48,8 @@ fn text(drawn: &Drawn) -> String {
         "version: 1
 targets:
   gate: {{rule: command, inputs: [g.txt], run: \"test ! -e no-gate && cat {{in}} > {{out}}\", output: o/gate}}
-  one: {{rule: command, inputs: [l.txt], run: \"cat {{in}} > {{out}}\", output: o/one}}
-  two: {{rule: command, inputs: [m.txt], run: \"cat {{in}} > {{out}}\", output: o/two}}
+  one: {{rule: command, inputs: [l.txt], run: \"test ! -e no-one && cat {{in}} > {{out}}\", output: o/one}}
+  two: {{rule: command, inputs: [m.txt], run: \"test ! -e no-two && cat {{in}} > {{out}}\", output: o/two}}
   own: {{rule: command, {own}foreach: {{n: {{from: one, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/s/{{n}}\"}}
   bak: {{rule: command, {bak}foreach: {{n: {{from: two, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"test ! -e no-{{n}} && {run} > {{out}}\", output: \"o/s/{{n}}\"}}
   path: {{rule: command, inputs: [t.txt, {path}], run: \"cat {{in}} > {{out}}\", output: o/path}}

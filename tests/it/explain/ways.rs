@@ -186,3 +186,18 @@ fn a_file_that_came_to_be_anothers_and_may_be_nobodys_is_told_to_be_missing_perh
     let outcomes = ["g", "p", "w"].map(|step| report.step(step).outcome.clone());
     assert_eq!(outcomes, ["failed", "failed", "blocked"], "{}", report.listing());
 }
+
+#[test]
+fn a_file_that_one_target_makes_no_more_and_another_may_come_to_make_is_told_as_of_the_one_that_may() {
+    let project = two_lists();
+    project.write("etc/l", "core\n");
+    project.write("etc/m", "web\n");
+    project.build(&[]);
+    project.write("etc/m", "core\n");
+    project.build(&[]);
+    project.write("etc/l", "core\nweb\n");
+    let told = project.explain("r/own/web");
+    assert_says(&told, &["own@n=web", "as of the last build of l", "`layermill clean --orphans` leaves it"]);
+    project.build(&[]);
+    assert_says(&project.explain("r/own/web"), &["own@n=web: up to date"]);
+}
