@@ -45,8 +45,10 @@ fn untold(plan: &Summary, told: &ByStep<'_>, done: &ByStep<'_>) -> Vec<String> {
     let lacks = |account: &Account| account.message.as_ref().is_some_and(|message| message.contains(" is missing"));
     let untold = done.values().filter(|account| match told.get(account.step.as_str()) {
         Some(told) => acts(account) && matches!(told.status, Status::UpToDate | Status::Adopted),
-        None => (acts(account) || account.status == Status::Failed && lacks(account)) && !to_come(account),
+        None => acts(account) || account.status == Status::Failed && lacks(account),
     });
+    // What is up to date, or taken over, of a list that is still to be asked is so as of what that says now.
+    let untold = untold.filter(|account| !to_come(account));
     untold.map(|a| format!("untold: {} is {} ({:?})", a.step, a.status.word(), a.reasons)).collect()
 }
 
