@@ -259,7 +259,9 @@ impl<'p> Engine<'p> {
         match selection {
             Selection::None => false,
             Selection::All => true,
-            Selection::Named(named) => named.iter().any(|asked| self.is_asked(asked, id)),
+            Selection::Named(named) => {
+                named.iter().any(|asked| self.is_asked(asked, id) || self.may_come_to_be_asked(asked, id))
+            }
         }
     }
 

@@ -25,6 +25,29 @@ impl Engine<'_> {
             || matches!(asked, Asked::Target(target) if stands_for_it(&self.pipeline.targets[*target]))
     }
 
+    /// Whether a step is asked for once a target that may come to describe it, too, does.
+    pub(crate) fn may_come_to_be_asked(&self, asked: &Asked, id: StepId) -> bool {
+        let Some(joiners) = self.may_be_joined.get(&id) else { return false };
+        let (own, bound) = (&self.steps.target(id).bindings, self.steps.values_of(id));
+        let may_be_of = |target: TargetId, values: &[(usize, String)]| {
+            let has = |binding: &Binding, value: &str| {
+                own.iter().position(|of| of.name == binding.name).is_some_and(|place| bound[place] == value)
+            };
+            let theirs = &self.pipeline.targets[target].bindings;
+            joiners.contains(&target)
+                && self.is_heeded(id, target)
+                && values.iter().all(|(b, value)| has(&theirs[*b], value))
+        };
+        match asked {
+            Asked::Output(..) => false,
+            Asked::Steps(target, values) => may_be_of(*target, values),
+            Asked::Target(target) => {
+                let mut members = self.pipeline.targets[*target].members();
+                may_be_of(*target, &[]) || members.any(|of| may_be_of(of.target, &of.values))
+            }
+        }
+    }
+
     /// Whether `--force` or `--refresh` names a step whatever comes of lists that are built first: as one of a target that may
     /// turn out not to describe it, it is named only perhaps.
     pub(crate) fn is_chosen_for_sure(&self, selection: &Selection, id: StepId) -> bool {
