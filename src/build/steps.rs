@@ -94,6 +94,9 @@ pub struct Steps<'p> {
     /// Every folder that an output lies in, with one step that needs it.
     folders: HashMap<PathId, StepId, RandomState>,
     last_folder: String,
+    /// The files that cannot be since they are folders, each with the first step that would make it: what comes to lie in
+    /// such a folder later cannot be, either.
+    contested: HashMap<PathId, StepId, RandomState>,
 }
 
 /// Who makes a file, in four bytes.
@@ -140,6 +143,7 @@ impl<'p> Steps<'p> {
             makers: Vec::new(),
             folders: HashMap::default(),
             last_folder: String::new(),
+            contested: HashMap::default(),
         }
     }
 
@@ -347,6 +351,16 @@ impl<'p> Steps<'p> {
         None
     }
 
+    /// The steps that make anything in a folder, in which a file was to be.
+    pub fn inside(&self, file: PathId, state: &State) -> Vec<StepId> {
+        if !self.contested.contains_key(&file) {
+            return Vec::new();
+        }
+        let lies_in = |path: &str| path.strip_prefix(state.path(file)).is_some_and(|rest| rest.starts_with('/'));
+        let makes_any = |id: &StepId| self.outputs(*id).iter().any(|&path| lies_in(state.path(path)));
+        (0..self.steps.len() as StepId).filter(makes_any).collect()
+    }
+
     fn give_paths(&mut self, id: StepId, paths: &[PathId]) {
         self.step_mut(id).first_path = u32::try_from(self.paths.len()).expect("fewer than 2^32 outputs fit in memory");
         self.paths.extend_from_slice(paths);
@@ -357,6 +371,8 @@ impl<'p> Steps<'p> {
 
     fn claim_folders(&mut self, id: StepId, path: PathId, state: &mut State) -> Result<(), Clash> {
         if let Some(&other) = self.folders.get(&path) {
+            self.contested.entry(path).or_insert(id);
+            self.last_folder.clear();
             return Err(Clash::FileAndFolder(other));
         }
         let (folder, _) = folder_and_name(state.path(path));
@@ -368,7 +384,7 @@ impl<'p> Steps<'p> {
         let ends = folder.match_indices('/').map(|(end, _)| end);
         for end in ends.chain((!folder.is_empty()).then_some(folder.len())) {
             let ancestor = state.intern(&folder[..end]);
-            if let Some(other) = self.maker_that_can_be(ancestor) {
+            if let Some(other) = self.contested.get(&ancestor).copied().or_else(|| self.maker_that_can_be(ancestor)) {
                 return Err(Clash::FileAndFolder(other));
             }
             self.folders.entry(ancestor).or_insert(id);

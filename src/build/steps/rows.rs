@@ -22,6 +22,8 @@ impl Engine<'_> {
         let id = self.steps.push(target, bound);
         // Buffers that are used again for each step.
         let (mut paths, mut waits) = (std::mem::take(&mut self.scratch.paths), std::mem::take(&mut self.scratch.waits));
+        // Of a file where others need a folder, all of these but the one that is told.
+        let mut inside: Vec<StepId> = Vec::new();
         let clash = match self.output_paths(target, id, &mut paths) {
             Err(message) => Some((None, message)),
             Ok(Some(refusal)) => match paths.first().and_then(|&path| self.steps.maker(path)) {
@@ -59,7 +61,11 @@ impl Engine<'_> {
                         (self.scratch.paths, self.scratch.waits) = (paths, waits);
                         return;
                     }
-                    Err(clash) => Some(self.told(clash, &paths)),
+                    Err(clash) => {
+                        inside = paths.iter().flat_map(|&path| self.steps.inside(path, &self.state)).collect();
+                        inside.retain(|&other| clash != Clash::FileAndFolder(other));
+                        Some(self.told(clash, &paths))
+                    }
                 }
             }
         };
@@ -91,12 +97,23 @@ impl Engine<'_> {
                     self.fail(id, message, None);
                     let perhaps = [id, other].iter().any(|&step| self.is_in_doubt(step));
                     [id, other].iter().for_each(|&step| self.mark_perhaps(step, perhaps));
+                    inside.into_iter().for_each(|other| self.clash_with_folder(id, other));
                     return;
                 }
                 self.fail(id, message, None);
                 self.mark_perhaps(id, self.is_in_doubt(id));
             }
         }
+    }
+
+    /// Another step makes something in the folder that lies where a step that was refused would make a file.
+    fn clash_with_folder(&mut self, id: StepId, other: StepId) {
+        self.clashes.entry(id).or_default().push(other);
+        self.clashes.entry(other).or_default().push(id);
+        let (_, message) = self.told(Clash::FileAndFolder(other), &self.scratch.paths);
+        self.fail_late(other, format!("{message} (the other is {})", self.steps.label(id)));
+        let perhaps = [id, other].iter().any(|&step| self.is_in_doubt(step));
+        self.mark_perhaps(other, perhaps);
     }
 
     /// The slots of a step that cannot be.
@@ -147,7 +164,8 @@ impl Engine<'_> {
             Clash::Read => NONE,
         };
         let path = paths.first().map_or("", |&path| self.state.path(path));
-        let theirs = if other == NONE { "" } else { self.path(other, 0) };
+        // One that is refused itself has its file only in name.
+        let theirs = if other == NONE { None } else { self.files_of(other).into_iter().next() }.unwrap_or_default();
         let what = match clash {
             Clash::SameFile(_) => format!("two steps for one file: {path}"),
             Clash::FileAndFolder(_) => format!("a file where another step needs a folder: {path}, {theirs}"),

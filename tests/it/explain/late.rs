@@ -176,3 +176,41 @@ targets:
         assert_eq!(project.read("r/some"), text);
     }
 }
+
+#[test]
+fn all_steps_in_a_folder_fail_where_another_makes_a_file_of_it_whichever_comes_first() {
+    let project = Project::new(
+        "version: 1
+targets:
+  one: {rule: command, inputs: [etc/one], run: \"cp {in} {out}\", output: r/one}
+  two: {rule: command, inputs: [etc/two], run: \"cp {in} {out}\", output: r/two}
+  file: {rule: command, foreach: {v: {lines: r/one}}, run: \"echo {v} > {out}\", output: \"r/o/{v}\"}
+  inside: {rule: command, foreach: {v: {lines: r/two}}, run: \"echo {v} > {out}\", output: \"r/o/a/{v}\"}
+  some: {rule: command, inputs: [{target: file, partial: true}, {target: inside, partial: true}], run: \"cat /dev/null {in} > {out}\", output: r/some}
+",
+    );
+    project.write("etc/one", "z\n");
+    project.write("etc/two", "v\nb\n");
+    project.build(&[]);
+    // The file comes late, then what lies in the folder does, then all at once.
+    project.write("etc/one", "z\na\n");
+    let both = ["file@v=a", "inside@v=b", "inside@v=v"];
+    let failed = |report: &crate::support::project::Report| {
+        let failed = report.steps.iter().filter(|step| step.outcome == "failed").map(|step| step.step.clone());
+        failed.collect::<std::collections::BTreeSet<_>>()
+    };
+    let all: std::collections::BTreeSet<_> = both.map(str::to_owned).into();
+    for _ in 0..2 {
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!(failed(&report), all, "{}", report.listing());
+        assert_eq!(project.read("r/some"), "z\n");
+    }
+    for path in [".layermill", "r"] {
+        std::fs::remove_dir_all(project.path(path)).expect("there");
+    }
+    for _ in 0..2 {
+        let report = project.build_exits(exit::FAILED, &[]);
+        assert_eq!(failed(&report), all, "{}", report.listing());
+        assert_eq!(project.read("r/some"), "z\n");
+    }
+}
