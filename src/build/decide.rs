@@ -3,6 +3,7 @@
 pub(super) mod adoption;
 pub(super) mod around;
 pub(super) mod changes;
+mod circle;
 mod doubt;
 pub(super) mod former;
 mod freshness;

@@ -8,6 +8,7 @@ mod late;
 mod results;
 mod schedule;
 pub(super) mod settings;
+mod stuck;
 mod summary;
 mod waves;
 
@@ -284,6 +285,9 @@ impl<'p> Engine<'p> {
             }
             if self.schedule.running() == 0 && (self.stopping || self.ready.is_empty()) {
                 if self.decide_lacking(listener) || self.decide_put_off(listener) {
+                    continue;
+                }
+                if !self.stopping && self.fail_circles() {
                     continue;
                 }
                 break;

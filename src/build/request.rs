@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::pipeline::backwards;
 use crate::pipeline::makers::{Maker, Makers};
-use crate::pipeline::model::{AxisKind, InputKind, Part, Pattern, Pipeline, StepsOf, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Meets, Part, Pattern, Pipeline, StepsOf, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::{meant, nearest, suggest};
 
@@ -302,7 +302,9 @@ fn want(pipeline: &Pipeline, wanted: &mut [Wanted], target: TargetId, only: &[(u
             want(pipeline, wanted, *of, &theirs);
         }
     }
-    for other in this.inputs.iter().flat_map(|input| &input.others) {
+    // What lies in a circle with this is made for others only.
+    let others = this.inputs.iter().flat_map(|input| &input.others).filter(|other| other.meets != Meets::InCircle);
+    for other in others {
         let known = |(b, mine): &(usize, Pattern)| Some((*b, fill_known(mine, &value_of)?));
         let theirs: Vec<(usize, String)> = other.on.iter().filter_map(known).collect();
         // All steps of a target are not made for what may be one of them.

@@ -116,7 +116,7 @@ pub enum Clash {
     SameFile(StepId),
     /// Another step needs a folder where this one makes a file, or the other way round.
     FileAndFolder(StepId),
-    /// Some step that came before reads it as a file that no step makes.
+    /// Some step that came before reads it as a file that no step makes: what tells of this one waits for that.
     Read,
 }
 

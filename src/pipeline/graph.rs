@@ -69,7 +69,8 @@ pub(super) fn build(
 }
 
 /// Adds what has to come first where a path may be made in several ways: the target that makes it, or what it is seen by
-/// whether there is a folder. What needs the target that names the path cannot come before that, and is no way.
+/// whether there is a folder. What needs the target that names the path cannot come before that, and is no way; whether it
+/// makes the path all the same is seen by what its values are read out of, where that can come first.
 fn other_ways(graph: &mut DiGraph<TargetId, Edge>, wants: &mut [Wants], targets: &[Target]) {
     for (id, wants) in wants.iter_mut().enumerate() {
         if wants.inputs.iter().all(|input| input.others.is_empty()) {
@@ -81,18 +82,21 @@ fn other_ways(graph: &mut DiGraph<TargetId, Edge>, wants: &mut [Wants], targets:
         while later.next(&*graph).is_some() {}
         let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
         for input in &mut wants.inputs {
-            input.others.retain(|other| {
+            input.others.retain_mut(|other| {
+                if other.meets == Meets::AsOne && later.discovered.is_visited(&NodeIndex::<u32>::new(other.target)) {
+                    other.meets = Meets::InCircle;
+                }
                 let first: Vec<NodeIndex> = match other.meets {
                     Meets::AsOne => vec![NodeIndex::new(other.target)],
-                    Meets::InFolder => targets[other.target].parents().map(NodeIndex::new).collect(),
+                    Meets::InFolder | Meets::InCircle => targets[other.target].parents().map(NodeIndex::new).collect(),
                 };
-                let is_way = first.iter().all(|first| !later.discovered.is_visited(first));
-                for &first in first.iter().filter(|_| is_way) {
+                let is_seen = first.iter().all(|first| !later.discovered.is_visited(first));
+                for &first in first.iter().filter(|_| is_seen) {
                     if earlier.insert(first) {
                         graph.add_edge(first, this, Edge::Perhaps);
                     }
                 }
-                is_way
+                is_seen
             });
         }
     }

@@ -244,6 +244,8 @@ pub struct Other {
 pub enum Meets {
     /// They are one file.
     AsOne,
+    /// The same, where the target waits for the one that names the path, or is that itself: it is no way to make it.
+    InCircle,
     /// The path lies in a folder that is the output, or the output in a folder at the path.
     InFolder,
 }

@@ -28,7 +28,7 @@ impl Makers<'_> {
             // Those of one target come together.
             let is_there =
                 others.iter().rev().take_while(|known: &&Other| known.target == target).any(|known| *known == other);
-            if target != reader && !is_known && !is_there {
+            if (target != reader || meets == Meets::AsOne) && !is_known && !is_there {
                 others.push(other);
             }
         };
@@ -169,7 +169,7 @@ mod tests {
   b: {rule: command, foreach: {n: {lines: l}}, inputs: [reads], run: x, output: 'r/x/{n}.t'}
   reads: {rule: command, inputs: [r/x/y.t], run: x, output: o}\n",
         );
-        assert!(target(&pipeline, "reads").inputs[0].others.iter().all(|other| other.meets == Meets::InFolder));
+        assert!(target(&pipeline, "reads").inputs[0].others.iter().all(|other| other.meets != Meets::AsOne));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod asking;
 mod budgets;
 mod causes;
 mod certain;
+mod circles;
 mod entries;
 mod failures;
 mod folders;

@@ -34,9 +34,13 @@ impl Engine<'_> {
             InputKind::Target { .. } | InputKind::Path(_) => None,
         };
         let others = input.others.iter().map(|other| (other.target, &other.on, other.meets));
-        let ways = own.into_iter().chain(others).filter(|(.., meets)| *meets == Meets::AsOne || may_be_folder);
+        let ways = own.into_iter().chain(others).filter(|(.., meets)| *meets != Meets::InFolder || may_be_folder);
         let ways = ways.map(|(target, on, meets)| (target, pattern::joined(on, &values), meets));
-        let ways: Vec<_> = ways.filter(|(target, theirs, _)| self.may_have(*target, theirs)).collect();
+        // What lies in a circle is not made for this one.
+        let may_be = |(target, theirs, meets): &(TargetId, Values, Meets)| {
+            self.may_have(*target, theirs) && (*meets != Meets::InCircle || self.wanted[*target].may_take(theirs))
+        };
+        let ways: Vec<_> = ways.filter(may_be).collect();
         let mut to_come = None;
         let is_to_come = |list: StepId| !self.steps.step(list).status.is_done();
         for (target, theirs, _) in &ways {
@@ -53,7 +57,9 @@ impl Engine<'_> {
         let (mut open, mut is_open) = (Vec::new(), false);
         for (target, theirs, meets) in &ways {
             self.each_list(*target, theirs, &mut |list| {
-                if !self.is_settled(list) {
+                // Of a list that cannot be had, there is nothing in a circle.
+                let is_met = *meets != Meets::InCircle || self.steps.is_open(list);
+                if is_met && !self.is_settled(list) {
                     open.push(Wait::Step(list));
                     is_open |= *meets == Meets::AsOne;
                 }
@@ -76,6 +82,7 @@ impl Engine<'_> {
             if let Wait::Step(list) = self.steps.slots_of(id)[position].wait
                 && self.steps.step(list).status.is_done()
                 && !self.tells_what_is_named(id, list)
+                && !self.tells_a_circle(id, list)
             {
                 self.steps.drop_wait(id, position);
             }
@@ -90,16 +97,19 @@ impl Engine<'_> {
     /// The places of the inputs of which a list tells what they are.
     fn named_by(&self, id: StepId, list: StepId) -> impl Iterator<Item = usize> + '_ {
         let inputs = self.steps.target(id).inputs.iter().zip(self.steps.inputs_of(id)).enumerate();
-        let told = inputs.filter(move |(_, (input, slot))| {
-            let is_seen = match slot.wait {
-                Wait::Step(step) => !self.is_in_doubt(step),
-                Wait::Group(group) => !self.steps.groups[group as usize].rows.is_empty(),
-                Wait::File(_) => false,
-                Wait::None => true,
-            };
-            !is_seen && self.tells(list, input).is_some()
-        });
+        let told =
+            inputs.filter(move |(_, (input, slot))| !self.is_name_seen(slot.wait) && self.tells(list, input).is_some());
         told.map(|(position, _)| position)
+    }
+
+    /// Whether it is seen what a path is that is named as an input.
+    pub(super) fn is_name_seen(&self, wait: Wait) -> bool {
+        match wait {
+            Wait::Step(step) => !self.is_in_doubt(step),
+            Wait::Group(group) => !self.steps.groups[group as usize].rows.is_empty(),
+            Wait::File(_) => false,
+            Wait::None => true,
+        }
     }
 
     /// The target by which a list tells what the path of an input is.
@@ -109,7 +119,8 @@ impl Engine<'_> {
             InputKind::Target { target, .. } if !input.others.is_empty() => Some(target),
             InputKind::Target { .. } | InputKind::Path(_) => None,
         };
-        let mut ways = own.into_iter().chain(input.others.iter().map(|other| other.target));
+        let others = input.others.iter().filter(|other| other.meets != Meets::InCircle);
+        let mut ways = own.into_iter().chain(others.map(|other| other.target));
         // What stands for steps that cannot be told is one of that target.
         ways.find(|&way| way == list || is_read_out_of(&self.pipeline.targets, way, list))
     }
@@ -163,7 +174,7 @@ impl Engine<'_> {
         Some((of, lists))
     }
 
-    fn open_lists(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
+    pub(super) fn open_lists(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
         self.steps.slots_of(id).iter().filter_map(|slot| match slot.wait {
             Wait::Step(list) => Some(list).filter(|&list| self.steps.is_open(list)),
             Wait::Group(_) | Wait::File(_) | Wait::None => None,

@@ -60,17 +60,24 @@ impl Engine<'_> {
 
     /// The same of one, which is taken for steps of a group; whether the step waits for more now.
     fn name_file(&mut self, id: StepId, position: usize, group: GroupId, path: &str) -> bool {
-        let this = &self.steps.groups[group as usize];
-        let found = self.steps.find_path(&self.state, path);
+        let (this, input) = (&self.steps.groups[group as usize], &self.steps.target(id).inputs[position]);
+        let found = self.found_maker(input, path);
+        let is_way = |step: StepId| self.is_way(input, step);
         let wait = match found {
             _ if !this.rows.is_empty() => {
                 // What another target has for sure hangs on no list of the one that it is taken for.
                 let hangs = this.stale.is_some() || this.at_risk.is_some();
-                match found.filter(|&step| hangs && self.mode == Mode::Look && !self.is_in_doubt(step)) {
+                let is_sure = |step| self.mode == Mode::Look && is_way(step) && !self.is_in_doubt(step);
+                match found.filter(|&step| hangs && is_sure(step)) {
                     Some(step) => Wait::Step(step),
                     None => return false,
                 }
             }
+            // That it lies in a circle, or that two make it, is the same whichever list is made first.
+            Some(_) if Self::may_lie_in_a_circle(input) && self.wait_for_lists(id, position, false) == Ways::ToCome => {
+                return true;
+            }
+            Some(step) if !self.is_way(&self.steps.target(id).inputs[position], step) => return false,
             // Which of them it is, is seen only while building.
             Some(step) if self.is_in_doubt(step) && self.wait_for_lists(id, position, true) == Ways::ToCome => {
                 return true;
@@ -162,7 +169,7 @@ impl Engine<'_> {
             let why = self.lack_of(target, &path).map(|lack| format!(": {}", lack.words));
             format!("the input {path} may be missing{}", why.unwrap_or_default())
         });
-        let lacking = each_once(lacking);
+        let lacking = each_once(lacking.chain(self.may_wait_for_itself(id)));
         (!lacking.is_empty()).then(|| lacking.join("; "))
     }
 
@@ -195,7 +202,7 @@ impl Engine<'_> {
 
     /// Whether a step names an input of which it is seen only while building whether it is made, and without which it fails.
     pub(crate) fn may_not_be_tried(&self, id: StepId) -> bool {
-        self.inputs_to_be_seen(id).next().is_some()
+        self.inputs_to_be_seen(id).next().is_some() || !self.may_wait_for_itself(id).is_empty()
     }
 
     /// Which value a target would need to make a file, and where that is not, or may not be. A path may be read in several

@@ -68,10 +68,10 @@ impl Engine<'_> {
             let deferred = if only_waits { &mut held_back_by } else { &mut deferred };
             let end = match slot.wait {
                 Wait::Step(step) => {
-                    let decides = || reads || self.tells_what_is_named(id, step);
+                    let decides = || reads || self.tells_what_is_named(id, step) || self.tells_a_circle(id, step);
                     upstream.stale.extend(Some(step).filter(|&step| self.steps.is_open(step) && decides()));
                     match self.steps.step(step).status {
-                        status if status.fails() && !partial => Some(self.blocked(step)),
+                        status if status.fails() && !partial => Some(self.blocked(self.first_rival(step))),
                         Status::Deferred if !partial => {
                             deferred.get_or_insert(step);
                             None
@@ -88,6 +88,7 @@ impl Engine<'_> {
                     }
                     let by = self.steps.groups[group as usize].blocked_by.filter(|_| !partial);
                     match (self.alone(id, position, group), by) {
+                        _ if let Some(circle) = self.waits_for_itself(id, position) => Some(circle),
                         (Some(step), _) if self.steps.step(step).status == Status::Absent => {
                             Some(self.absent_with(id, step))
                         }

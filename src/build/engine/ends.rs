@@ -13,8 +13,7 @@ use crate::build::steps::StepId;
 impl Engine<'_> {
     /// Every step has an end; one that has none would otherwise be passed over in silence.
     pub(crate) fn fail_unreached(&mut self) {
-        let ids = 0..u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
-        for id in ids.filter(|&id| !self.steps.step(id).status.is_done()).collect::<Vec<_>>() {
+        for id in self.unfinished().collect::<Vec<_>>() {
             let message = "it never became ready: this is a mistake of layermill's, please report it".to_owned();
             self.account(id, Status::Failed, None, Some(message), None);
             self.steps.step_mut(id).status = Status::Failed;

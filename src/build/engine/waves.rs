@@ -156,7 +156,13 @@ impl Engine<'_> {
                 self.account(id, Status::Failed, kept_from, Some(message), help);
                 let is_as_before = self.is_group(id) && self.group_lacks_as_before(id).is_some();
                 let is_as_before = is_as_before || self.is_error_perhaps(id);
-                self.mark_perhaps(id, is_as_before || self.is_in_doubt(id) || self.waits_for_names(id));
+                self.mark_perhaps(
+                    id,
+                    is_as_before
+                        || self.is_in_doubt(id)
+                        || self.waits_for_names(id)
+                        || self.waits_for_itself_perhaps(id),
+                );
                 self.keep_failure(id, None, false);
                 self.settle_told(id, Status::Failed, listener);
             }

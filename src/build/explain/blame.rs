@@ -109,7 +109,10 @@ impl Engine<'_> {
                 let slots = self.steps.slots_of(id).iter().enumerate().filter(|(at, _)| !self.goes_on_without(id, *at));
                 slots
                     .filter_map(|(_, slot)| match slot.wait {
-                        Wait::Step(step) => self.steps.step(step).status.fails().then_some(Node::Step(step)),
+                        Wait::Step(step) => {
+                            let fails = self.steps.step(step).status.fails();
+                            fails.then(|| Node::Step(self.first_rival(step)))
+                        }
                         Wait::Group(group) => self.steps.groups[group as usize].blocked_by.map(|_| Node::Group(group)),
                         Wait::File(_) | Wait::None => None,
                     })

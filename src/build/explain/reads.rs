@@ -105,6 +105,10 @@ impl Engine<'_> {
                 }
                 Wait::None => {}
             }
+            if let Some((maker, path)) = self.in_circle(id, position) {
+                add(&path, Some(maker));
+                continue;
+            }
             // What was never read yet is told as to come.
             if let Some(path) = self.file_in_place(id, position).map(|path| self.state.path(path))
                 && then.contains_key(&input_name(path))

@@ -7,6 +7,7 @@ mod edited;
 mod edits;
 mod shared;
 mod source;
+mod stuck;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -49,10 +49,10 @@ impl Engine<'_> {
                         None
                     }
                     Err(Clash::SameFile(other)) if !self.describes_same(id, other, &paths, &waits) => {
-                        Some(self.told(Clash::SameFile(other), &paths))
+                        Some(self.told(Clash::SameFile(other), target, &paths))
                     }
                     Err(Clash::SameFile(other)) if self.would_wait_for_itself(target, other) => {
-                        let (other, message) = self.told(Clash::SameFile(other), &paths);
+                        let (other, message) = self.told(Clash::SameFile(other), target, &paths);
                         Some((other, format!("{message}: as one step, by `after`, it would wait for itself")))
                     }
                     Err(Clash::SameFile(other)) => {
@@ -64,7 +64,7 @@ impl Engine<'_> {
                     Err(clash) => {
                         inside = paths.iter().flat_map(|&path| self.steps.inside(path, &self.state)).collect();
                         inside.retain(|&other| clash != Clash::FileAndFolder(other));
-                        Some(self.told(clash, &paths))
+                        Some(self.told(clash, target, &paths))
                     }
                 }
             }
@@ -110,7 +110,8 @@ impl Engine<'_> {
     fn clash_with_folder(&mut self, id: StepId, other: StepId) {
         self.clashes.entry(id).or_default().push(other);
         self.clashes.entry(other).or_default().push(id);
-        let (_, message) = self.told(Clash::FileAndFolder(other), &self.scratch.paths);
+        let (_, message) =
+            self.told(Clash::FileAndFolder(other), self.steps.step(id).target as usize, &self.scratch.paths);
         self.fail_late(other, format!("{message} (the other is {})", self.steps.label(id)));
         let perhaps = [id, other].iter().any(|&step| self.is_in_doubt(step));
         self.mark_perhaps(other, perhaps);
@@ -158,7 +159,7 @@ impl Engine<'_> {
     }
 
     /// The other step of a clash, and the clash in words.
-    fn told(&self, clash: Clash, paths: &[PathId]) -> (Option<StepId>, String) {
+    fn told(&self, clash: Clash, target: TargetId, paths: &[PathId]) -> (Option<StepId>, String) {
         let other = match clash {
             Clash::SameFile(other) | Clash::FileAndFolder(other) => other,
             Clash::Read => NONE,
@@ -170,10 +171,8 @@ impl Engine<'_> {
             Clash::SameFile(_) => format!("two steps for one file: {path}"),
             Clash::FileAndFolder(_) => format!("a file where another step needs a folder: {path}, {theirs}"),
             Clash::Read => {
-                return (
-                    None,
-                    format!("{path} was taken for a file that no target makes: name this target under `inputs`"),
-                );
+                let own = &self.pipeline.targets[target].name;
+                return (None, format!("{path} was taken for a file that no target makes by what `{own}` waits for"));
             }
         };
         (Some(other), what)
