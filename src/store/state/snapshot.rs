@@ -163,9 +163,11 @@ pub(super) fn load(mut file: &File, generation: u64) -> Result<Loaded, Fault> {
     Ok(Loaded { memory, actions, point: header.point, len, version: header.version })
 }
 
-/// The next section, of this length and hash.
+/// The next section, of this length and hash, with some room, so that the first path of this run moves nothing.
 fn read_section(file: &File, (len, hash): (u64, [u8; 32])) -> Result<Vec<u8>, Fault> {
-    let mut bytes = vec![0; usize::try_from(len).map_err(|_| Fault::Damaged)?];
+    let len = usize::try_from(len).map_err(|_| Fault::Damaged)?;
+    let mut bytes = vec![0; len.saturating_add(len / 8)];
+    bytes.truncate(len);
     let mut hasher = blake3::Hasher::new();
     for chunk in bytes.chunks_mut(CHUNK) {
         read_chunk(file, chunk, &mut hasher)?;
