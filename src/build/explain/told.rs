@@ -47,6 +47,7 @@ impl Engine<'_> {
                     .or_else(|| template?.source)
                     .filter(|then| Some(then) != compiled.template.source.as_ref());
                 self.tell_rule(id, compiled, &mut told);
+                told.notes.extend(record.iter().flat_map(|record| self.untold_folders(record)));
                 self.tell_other_targets(id, &mut told);
                 if let Some(source) = told.source.as_ref().filter(|_| !self.hangs_on_source(id, compiled)) {
                     let why = "what it reads there is named by its digest: any other but imagelayers gives the same";

@@ -85,11 +85,7 @@ pub(super) struct Inside {
 /// The files in a folder; none of what is no folder. `None` where it has more files than this, or too large ones, or
 /// cannot be read.
 fn contents(folder: &Path, most: usize) -> Option<BTreeMap<String, Inside>> {
-    let small = |files: &Vec<(String, Metadata)>| are_small(files.iter().map(|(_, meta)| meta), most);
-    if !folder.is_dir() {
-        return Some(BTreeMap::new());
-    }
-    let files = files::few_files_in(folder, most).ok().flatten().filter(small)?;
+    let files = files_if_small(folder, most)?;
     let inside = |(name, meta): (String, Metadata)| {
         let path = folder.join(&name);
         // Whether it can be executed stands beside the digest of its bytes.
@@ -100,6 +96,14 @@ fn contents(folder: &Path, most: usize) -> Option<BTreeMap<String, Inside>> {
         Some((name, Inside { content, executable: files::is_executable(&meta) }))
     };
     Some(files.into_iter().filter_map(inside).collect())
+}
+
+fn files_if_small(folder: &Path, most: usize) -> Option<Vec<(String, Metadata)>> {
+    if !folder.is_dir() {
+        return Some(Vec::new());
+    }
+    let files = files::few_files_in(folder, most).ok().flatten()?;
+    are_small(files.iter().map(|(_, meta)| meta), most).then_some(files)
 }
 
 impl Inside {
@@ -156,6 +160,22 @@ impl Engine<'_> {
         }
         reasons.extend(then.into_keys().map(|name| Reason::LostInput(format!("{folder}/{name}"))));
         reasons
+    }
+
+    /// Of folders that hold too much for it to be told which files in them change, or held it when a step last read them, that.
+    pub(crate) fn untold_folders(&self, record: &StepRecord) -> Vec<String> {
+        let read: BTreeMap<&str, bool> = record
+            .found
+            .iter()
+            .filter_map(|found| found.path.split_once(INSIDE))
+            .map(|(folder, file)| (folder, file.is_empty()))
+            .collect();
+        let holds_too_much = |folder: &str| files_if_small(&self.pipeline.root.join(folder), FILES).is_none();
+        let untold = read.into_iter().filter(|&(folder, held_too_much)| held_too_much || holds_too_much(folder));
+        let in_words = |(folder, _)| {
+            format!("which files in {folder} change is not told: it holds too many for that, or too large ones")
+        };
+        untold.map(in_words).collect()
     }
 
     /// Whether there were no files in a folder when a step last read it, since it was a file, or empty. What was taken over was

@@ -220,6 +220,7 @@ targets:
     let explained = project.explain("reads@n=1");
     assert_says(&explained, &["changed input: src, from "]);
     assert!(!explained.contains("src/7"), "{explained}");
+    assert_says(&explained, &["note      which files in src change is not told: it holds too many "]);
 }
 
 #[test]
@@ -455,6 +456,14 @@ fn of_a_folder_that_holds_too_much_to_be_told_by_its_files_none_is_told_as_gone(
     let told = project.explain("reads");
     assert_says(&told, &["because   changed input: src, from "]);
     assert!(!told.contains("gone") && !told.contains("src/"), "{told}");
+    let untold = "note      which files in src change is not told: it holds too many for that, or too large ones";
+    assert_says(&told, &[untold]);
+    project.build(&[]);
+    project.write("src/new/0", "2");
+    assert_says(&project.explain("reads"), &["because   changed input: src, from ", untold]);
+    fs::remove_dir_all(project.path("src/new")).unwrap();
+    project.build(&[]);
+    assert!(!project.explain("reads").contains("is not told"), "{}", project.explain("reads"));
 }
 
 #[test]
