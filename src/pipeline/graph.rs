@@ -60,7 +60,7 @@ pub(super) fn build(
     joiners(&mut graph, &mut pipeline.targets);
     pipeline.order = order(&graph);
     expand_groups(pipeline, wants);
-    undoing(&mut graph, &mut pipeline.targets);
+    undoing(&mut graph, &mut pipeline.targets, &pipeline.order);
     pipeline.order = order(&graph);
     pipeline.default =
         default.unwrap_or_else(|| (0..pipeline.targets.len()).filter(|id| !needed.contains(id)).collect());
@@ -124,36 +124,60 @@ fn joiners(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
     all.into_iter().for_each(|(id, others)| targets[id].joined_by = others);
 }
 
-/// Adds, before each target that goes on without what fails, what tells whether that fails late, for another step that makes its
-/// file or needs a folder there. Where that needs the target itself, it is seen when it is seen.
-fn undoing(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target]) {
+/// Adds, before each target that goes on without what fails, or is only made after that, what tells whether it fails late, for
+/// another step that makes its file or needs a folder there: what was made stays as it is. Where that needs the target itself,
+/// it is seen when it is seen.
+fn undoing(graph: &mut DiGraph<TargetId, Edge>, targets: &mut [Target], order: &[TargetId]) {
     let is_partial = |input: &Input| match input.kind {
         InputKind::Target { target, partial: true, .. } => Some(target),
         _ => None,
     };
     let mut all: Vec<(TargetId, Vec<TargetId>)> = Vec::new();
-    for (id, target) in targets.iter().enumerate() {
-        let partial: Vec<TargetId> = target.inputs.iter().filter_map(is_partial).collect();
-        all.extend((!partial.is_empty()).then_some((id, partial)));
+    for (id, target) in order.iter().map(|&id| (id, &targets[id])) {
+        let after = target.after.iter().map(|after| after.target);
+        let needed: Vec<TargetId> = target.inputs.iter().filter_map(is_partial).chain(after).collect();
+        all.extend((!needed.is_empty()).then_some((id, needed)));
+    }
+    if all.is_empty() {
+        return;
     }
     let makers = Makers::new(targets);
-    let mut known: HashMap<TargetId, Vec<TargetId>> = HashMap::new();
+    let undone_by: Vec<Vec<TargetId>> = (0..targets.len()).map(|of| makers.undoing_later(of)).collect();
+    // Most need nothing that may be undone, and what they need is not to be gone through for each of them.
+    let mut behind = Dfs::empty(&*graph);
+    behind.stack.extend((0..targets.len()).filter(|&of| !undone_by[of].is_empty()).map(NodeIndex::new));
+    while behind.next(&*graph).is_some() {}
+    let may_need = |of: &TargetId| behind.discovered.is_visited(&NodeIndex::<u32>::new(*of));
+    all.retain(|(_, needed)| needed.iter().any(may_need));
     let mut found: Vec<(TargetId, Vec<(TargetId, TargetId)>)> = Vec::new();
+    // Who waits for one of these waits for all that tells what may undo what this one comes after.
+    let mut told = HashSet::new();
     for (id, mut open) in all {
-        let this = NodeIndex::new(id);
-        let mut later = Dfs::new(&*graph, this);
-        while later.next(&*graph).is_some() {}
-        let is_before = |list: TargetId| !later.discovered.is_visited(&NodeIndex::<u32>::new(list));
         let (mut needed, mut undone) = (HashSet::new(), Vec::new());
         while let Some(of) = open.pop() {
-            if !needed.insert(of) {
+            if !may_need(&of) || !needed.insert(of) {
                 continue;
             }
-            let sure = graph.edges_directed(NodeIndex::new(of), petgraph::Incoming);
-            open.extend(sure.filter(|edge| *edge.weight() != Edge::Perhaps).map(|edge| edge.source().index()));
-            let others = known.entry(of).or_insert_with(|| makers.undoing_later(of));
-            let before = others.iter().filter(|&&other| targets[other].parents().all(is_before));
-            undone.extend(before.map(|&other| (of, other)));
+            let goes_through = |edge: &Edge| match edge {
+                Edge::Perhaps => false,
+                Edge::After => !told.contains(&of),
+                Edge::Input | Edge::Axis => true,
+            };
+            let needs = graph.edges_directed(NodeIndex::new(of), petgraph::Incoming);
+            open.extend(needs.filter(|edge| goes_through(edge.weight())).map(|edge| edge.source().index()));
+            let others = targets[of].inputs.iter().flat_map(|input| &input.others);
+            open.extend(others.filter(|other| other.meets == Meets::AsOne).map(|other| other.target));
+            undone.extend(undone_by[of].iter().map(|&other| (of, other)));
+        }
+        let (this, all) = (NodeIndex::new(id), undone.len());
+        if all > 0 {
+            let mut later = Dfs::new(&*graph, this);
+            while later.next(&*graph).is_some() {}
+            let is_before = |list: TargetId| !later.discovered.is_visited(&NodeIndex::<u32>::new(list));
+            undone.retain(|&(_, other)| targets[other].parents().all(is_before));
+        }
+        if undone.len() == all {
+            told.insert(id);
         }
         let mut earlier: HashSet<NodeIndex> = graph.neighbors_directed(this, petgraph::Incoming).collect();
         for list in undone.iter().flat_map(|&(_, other)| targets[other].parents()).map(NodeIndex::new) {

@@ -93,8 +93,8 @@ pub struct Target {
     pub joined_by: Vec<TargetId>,
     /// Those of which the values are read out of what needs this one: what they say of its steps comes too late.
     pub joined_late_by: Vec<TargetId>,
-    /// Where it goes on without what fails: what it needs, each with a target that may turn out to undo it, by values that are
-    /// read out of outputs. These come first.
+    /// Where it goes on without what fails, or comes after it: what it needs of that, each with a target that may turn out to undo
+    /// it, by values that are read out of outputs. These come first.
     pub undone_before: Vec<(TargetId, TargetId)>,
     pub inputs: Vec<Input>,
     pub after: Vec<StepsOf>,

@@ -9,22 +9,30 @@ use crate::pipeline::model::{Input, InputKind, Meets, TargetId, is_read_out_of};
 use crate::pipeline::pattern;
 
 impl Engine<'_> {
-    /// Whether a step may be what a path stands for: each target that describes it comes before the one that names the path.
-    pub(super) fn is_way(&self, input: &Input, step: StepId) -> bool {
-        let is_taken_for = |of| matches!(input.kind, InputKind::Target { target, .. } if target == of);
-        let is_other = |of| input.others.iter().any(|other| other.target == of && other.meets == Meets::AsOne);
-        self.steps.rows_of(step).all(|(of, _)| is_taken_for(of) || is_other(of))
+    /// Whether a step may be what the path at a place of another's inputs stands for: each target that describes it comes before
+    /// each that names the path.
+    pub(super) fn is_way(&self, id: StepId, position: usize, step: StepId) -> bool {
+        let inputs = self.steps.rows_of(id).filter_map(|(by, _)| self.pipeline.targets[by].inputs.get(position));
+        let is_way = |input: &Input, of: TargetId| {
+            let is_taken_for = matches!(input.kind, InputKind::Target { target, .. } if target == of);
+            is_taken_for || input.others.iter().any(|other| other.target == of && other.meets == Meets::AsOne)
+        };
+        inputs.into_iter().all(|input| self.steps.rows_of(step).all(|(of, _)| is_way(input, of)))
     }
 
-    /// The step that makes what a path stands for. Of two that make it, where neither can be, one that is a way to it.
-    pub(super) fn found_maker(&self, input: &Input, path: &str) -> Option<StepId> {
-        let found = self.steps.find_path(&self.state, path)?;
-        if self.clashes.is_empty() || self.is_way(input, found) {
+    /// The step that makes what a path stands for, also where it cannot be. Of two that make it, where neither can be, one that
+    /// is a way to it.
+    pub(super) fn found_maker(&self, id: StepId, position: usize, path: &str) -> Option<StepId> {
+        let input = &self.steps.target(id).inputs[position];
+        let others = || input.others.iter().filter(|other| other.meets != Meets::InFolder);
+        let refused = || others().find_map(|other| self.steps.refused_with(other.target, &other.on, id));
+        let found = self.steps.find_path(&self.state, path).or_else(refused)?;
+        if self.clashes.is_empty() || self.is_way(id, position, found) {
             return Some(found);
         }
         let rivals = self.clashes.get(&found).into_iter().flatten().copied();
-        let ways =
-            rivals.filter(|&rival| self.is_way(input, rival) && self.files_of(rival).iter().any(|of| of == path));
+        let ways = rivals
+            .filter(|&rival| self.is_way(id, position, rival) && self.files_of(rival).iter().any(|of| of == path));
         ways.min().or(Some(found))
     }
 
@@ -50,7 +58,7 @@ impl Engine<'_> {
         let Wait::Group(group) = self.steps.slots_of(id)[position].wait else { return None };
         let path = input.path.as_ref().filter(|_| self.steps.groups[group as usize].rows.is_empty())?;
         let path = pattern::fill(path, &self.steps.values_of(id));
-        let maker = self.found_maker(input, &path).filter(|&maker| !self.is_way(input, maker))?;
+        let maker = self.found_maker(id, position, &path).filter(|&maker| !self.is_way(id, position, maker))?;
         Some((self.first_rival(maker), path))
     }
 
@@ -60,12 +68,16 @@ impl Engine<'_> {
         let message = match maker == id {
             true => format!("the input {path} is its own output"),
             false => {
-                let input = &self.steps.target(id).inputs[position];
-                let is_later =
-                    |of: &TargetId| input.others.iter().any(|o| o.target == *of && o.meets == Meets::InCircle);
-                let mut of = self.steps.rows_of(maker).map(|(of, _)| of);
-                let of = of.find(is_later).unwrap_or(self.steps.step(maker).target as usize);
-                let (own, label) = (self.steps.step(id).target as usize, self.steps.label_as(maker, of));
+                let is_later = |&(by, of): &(TargetId, TargetId)| {
+                    let input = self.pipeline.targets[by].inputs.get(position);
+                    let mut others = input.into_iter().flat_map(|input| &input.others);
+                    others.any(|other| other.target == of && other.meets == Meets::InCircle)
+                };
+                let rows = self.steps.rows_of(id);
+                let mut pairs = rows.flat_map(|(by, _)| self.steps.rows_of(maker).map(move |(of, _)| (by, of)));
+                let [own, theirs] = [id, maker].map(|step| self.steps.step(step).target as usize);
+                let (own, of) = pairs.find(is_later).unwrap_or((own, theirs));
+                let label = self.steps.label_as(maker, of);
                 format!("the input {path} is made by {label}, and {}", self.order_of(of, own))
             }
         };

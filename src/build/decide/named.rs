@@ -61,8 +61,8 @@ impl Engine<'_> {
     /// The same of one, which is taken for steps of a group; whether the step waits for more now.
     fn name_file(&mut self, id: StepId, position: usize, group: GroupId, path: &str) -> bool {
         let (this, input) = (&self.steps.groups[group as usize], &self.steps.target(id).inputs[position]);
-        let found = self.found_maker(input, path);
-        let is_way = |step: StepId| self.is_way(input, step);
+        let found = self.found_maker(id, position, path);
+        let is_way = |step: StepId| self.is_way(id, position, step);
         let wait = match found {
             _ if !this.rows.is_empty() => {
                 // What another target has for sure hangs on no list of the one that it is taken for.
@@ -77,7 +77,7 @@ impl Engine<'_> {
             Some(_) if Self::may_lie_in_a_circle(input) && self.wait_for_lists(id, position, false) == Ways::ToCome => {
                 return true;
             }
-            Some(step) if !self.is_way(&self.steps.target(id).inputs[position], step) => return false,
+            Some(step) if !self.is_way(id, position, step) => return false,
             // Which of them it is, is seen only while building.
             Some(step) if self.is_in_doubt(step) && self.wait_for_lists(id, position, true) == Ways::ToCome => {
                 return true;
@@ -309,11 +309,13 @@ impl Engine<'_> {
         let path = self.state.path(file_id);
         let may_be_folder = || self.looks[file as usize] != Leaf::There;
         let own = self.steps.step(id).target as usize;
-        let told = self
-            .steps
-            .writing_in(file_id)
-            .map(|writer| (self.steps.step(writer).target as usize, self.steps.label(writer)));
-        let writer = told.or_else(|| may_be_folder().then(|| self.writing_below(path, own)).flatten());
+        // Of those that write the same file there, it is the same one whichever came first.
+        let told = || {
+            let writer = self.first_rival(self.steps.writing_in(file_id)?);
+            Some((self.steps.step(writer).target as usize, self.steps.label(writer)))
+        };
+        // A file that lies there is read, and what would write in it fails, whichever comes first.
+        let writer = may_be_folder().then(|| told().or_else(|| self.writing_below(path, own))).flatten();
         if let Some((target, writer)) = writer.filter(|(target, _)| *target != own) {
             let target = &self.pipeline.targets[target].name;
             return Some(Decision::Failed {

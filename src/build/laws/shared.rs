@@ -8,7 +8,7 @@ use crate::build::look;
 use crate::build::outcome::Account;
 
 /// What the pipeline has of each piece: its number among those that there are of that kind.
-type Drawn = [u8; 11];
+type Drawn = [u8; 12];
 
 const READ: Read = Read {
     listed: &["x", "y", "z"],
@@ -32,7 +32,12 @@ impl Edited for Drawn {
 fn text(drawn: &Drawn) -> String {
     let of = |piece: usize, all: &[&'static str]| all[usize::from(drawn[piece]) % all.len()];
     let settings = ["", "", "after: [gate], ", "cache: false, ", "fresh: always, ", "after: [wait], "];
-    let (own, bak) = (of(0, &settings), of(1, &settings));
+    // Where a group names a file by its path that may be of the target which waits for it, nothing could come first.
+    let in_circle =
+        ["", "", "after: [gate], ", "cache: false, ", "fresh: always, ", "after: [wait], ", "after: [grp], "];
+    let (own, bak) = (of(0, &settings), of(1, &in_circle));
+    // Either list may be made first.
+    let (one, two) = (of(11, &["", "", ", gate"]), of(11, &["", ", gate", ""]));
     // By the last of these, the two describe different steps.
     let run = of(2, &["cat {in}", "cat {in}", "cat {in}", "cat {in} {in}"]);
     let path = of(3, &["o/s/x", "o/s/x", "o/s/y", "o/s/x, o/s/y"]);
@@ -48,8 +53,8 @@ fn text(drawn: &Drawn) -> String {
         "version: 1
 targets:
   gate: {{rule: command, inputs: [g.txt], run: \"test ! -e no-gate && cat {{in}} > {{out}}\", output: o/gate}}
-  one: {{rule: command, inputs: [l.txt], run: \"test ! -e no-one && cat {{in}} > {{out}}\", output: o/one}}
-  two: {{rule: command, inputs: [m.txt], run: \"test ! -e no-two && cat {{in}} > {{out}}\", output: o/two}}
+  one: {{rule: command, inputs: [l.txt{one}], run: \"test ! -e no-one && cat l.txt > {{out}}\", output: o/one}}
+  two: {{rule: command, inputs: [m.txt{two}], run: \"test ! -e no-two && cat m.txt > {{out}}\", output: o/two}}
   own: {{rule: command, {own}foreach: {{n: {{from: one, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"test ! -e no-{{n}} && cat {{in}} > {{out}}\", output: \"o/s/{{n}}\"}}
   bak: {{rule: command, {bak}foreach: {{n: {{from: two, lines: true}}}}, inputs: [\"in/{{n}}.txt\"], run: \"test ! -e no-{{n}} && {run} > {{out}}\", output: \"o/s/{{n}}\"}}
   path: {{rule: command, inputs: [t.txt, {path}], run: \"cat {{in}} > {{out}}\", output: o/path}}
@@ -78,6 +83,14 @@ fn clashes(summary: &Summary) -> BTreeSet<&str> {
     summary.accounts.iter().filter(clashes).map(|account| account.step.as_str()).collect()
 }
 
+/// What fails or is blocked, and why.
+fn at_fault(summary: &Summary) -> BTreeSet<(&str, &str, Option<String>)> {
+    // Which of two names a step goes by is not the same in each build.
+    let why = |account: &Account| Some(account.message.as_ref()?.replace("bak@", "own@"));
+    let at_fault = summary.accounts.iter().filter(|account| account.status.fails());
+    at_fault.map(|a| (a.step.as_str(), a.status.word(), why(a))).collect()
+}
+
 fn shared_history(
     mut drawn: Drawn,
     rounds: &[Vec<Edit<(usize, u8)>>],
@@ -95,7 +108,10 @@ fn shared_history(
             prop_assert!(build(&session, &order, stop, &mut Silence).is_err(), "a build that the plan refused");
             continue;
         };
-        prop_assert_eq!(unlike(&session, &order, &plan, one), Vec::<String>::new());
+        // Where a step is told without the others that make files of its target, what it waits for may be told without them, too.
+        if clashes(&plan).is_empty() || !text(&drawn).contains("after: [grp]") {
+            prop_assert_eq!(unlike(&session, &order, &plan, one), Vec::<String>::new());
+        }
         let told = Told::of(&session, &order, &made(bed.dir.path()));
         let built = build(&session, &order, stop, &mut Silence).unwrap();
         let (plan, built) = (by_one_name(plan), by_one_name(built));
@@ -107,11 +123,13 @@ fn shared_history(
             prop_assert_eq!(told.belied_by(&built, &after), Vec::<String>::new());
             prop_assert_eq!(unwarned(&plan, &built), Vec::<String>::new());
         }
-        let again = Bed::build(&session, 2, Selection::None);
+        let again = Bed::build(&session, 1, Selection::None);
         // A step may have to run each time for either target.
         let needless: Vec<String> =
             needless(&again, &session).into_iter().filter(|ran| !ran.contains("NotFresh")).collect();
         prop_assert_eq!(needless, Vec::<String>::new(), "a build after a build");
+        let again = by_one_name(again);
+        prop_assert_eq!(at_fault(&again), at_fault(&built), "what fails in the next build");
     }
     Ok(())
 }
@@ -122,7 +140,7 @@ proptest! {
     #[test]
     fn what_is_told_of_files_of_two_targets_is_what_builds_do(
         drawn in any::<Drawn>(),
-        rounds in prop::collection::vec(prop::collection::vec(edits::edit(5, (0..11usize, 0..60u8), &READ), 1..4), 1..6),
+        rounds in prop::collection::vec(prop::collection::vec(edits::edit(5, (0..12usize, 0..60u8), &READ), 1..4), 1..6),
         one in any::<prop::sample::Index>(),
     ) {
         shared_history(drawn, &rounds, &one)?;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use petgraph::graph::NodeIndex;
 
 use crate::pipeline::makers::Maker;
-use crate::pipeline::model::TargetId;
+use crate::pipeline::model::{Target, TargetId};
 
 use super::StepId;
 use super::expand::parent_of;
@@ -30,7 +30,8 @@ impl Engine<'_> {
         let mut untold: HashMap<TargetId, Option<GroupId>> = HashMap::new();
         ready.retain(|&id| {
             let target = self.steps.step(id).target as usize;
-            if self.pipeline.targets[target].goes_on_in_part()
+            let Target { undone_before, .. } = &self.pipeline.targets[target];
+            if (!undone_before.is_empty() || self.pipeline.targets[target].goes_on_in_part())
                 && let Some(list) = *untold.entry(target).or_insert_with(|| self.untold_before(target))
             {
                 self.withheld.entry(list).or_default().push(id);
@@ -60,7 +61,9 @@ impl Engine<'_> {
         let undone = undone.filter(|(of, other)| self.wanted[*other].is_wanted() && !self.are_alike(*of, *other));
         let before: Vec<TargetId> = undone.flat_map(|(_, other)| pipeline.targets[*other].parents()).collect();
         let found = before.into_iter().find_map(|list| self.incomplete(list));
-        found.or_else(|| self.untold_of_what_was_found(target))
+        found.or_else(|| {
+            pipeline.targets[target].goes_on_in_part().then(|| self.untold_of_what_was_found(target)).flatten()
+        })
     }
 
     /// The same of what fails since another step comes to make what its command found. No circle of those that wait comes of it.

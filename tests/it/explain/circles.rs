@@ -128,3 +128,20 @@ fn a_file_that_what_waits_for_its_reader_may_come_to_make_is_told_to_fail_perhap
     assert_says(&plan, &["failed?  s  the input r/o/c is made by t1@v=c, and "]);
     assert_eq!(project.build(&[]).failed, 0);
 }
+
+#[test]
+fn a_step_of_two_targets_of_which_one_waits_for_what_it_names_fails_whichever_list_is_made_first() {
+    for (first, second, jobs) in TIMES {
+        // `t0` and `t1` describe the same step `a`; what it names is another of `t1`.
+        let project = lists("inputs: [etc/h, r/o/c]", "");
+        project.edit("inputs: [etc/h], run: \"echo t0", "inputs: [etc/h, r/o/c], run: \"echo t1");
+        let c = "  c: {rule: command, foreach: {v: {lines: etc/w}}, run: \"echo {v} > {out}\", output: \"r/o/{v}\"}\n";
+        project.edit("  t0:", &format!("{c}  t0:"));
+        project.write("etc/w", "w\n");
+        project.write("etc/l2", "a\nc\n");
+        project.write("etc/s1", first);
+        project.write("etc/s2", second);
+        let run = project.run(&["build", "-v", "-j", jobs]).exits(exit::FAILED);
+        run.says("=a: the input r/o/c is made by t1@v=c, and `t1` cannot wait for itself").says("failed 2 ");
+    }
+}

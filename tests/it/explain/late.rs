@@ -214,3 +214,55 @@ targets:
         assert_eq!(project.read("r/some"), "z\n");
     }
 }
+
+#[test]
+fn what_is_made_after_a_group_is_blocked_by_what_it_names_that_fails_late_in_the_first_build_too() {
+    for jobs in ["1", "8"] {
+        let project = Project::new(
+            "version: 1
+targets:
+  l: {rule: command, inputs: [etc/l], run: \"sleep 0.2; cp {in} {out}\", output: r/l}
+  x: {rule: command, foreach: {n: [a, b]}, inputs: [etc/h], run: \"echo {n} > {out}\", output: \"r/o/{n}\"}
+  y: {rule: command, foreach: {n: {lines: r/l}}, inputs: [r/o/a], run: \"echo {n} > {out}\", output: \"r/o/a/{n}\"}
+  g: {inputs: [r/o/a]}
+  after: {rule: command, inputs: [etc/h], after: [g], run: \"cp {in} {out}\", output: r/after}
+",
+        );
+        project.write("etc/l", "a\n");
+        project.write("etc/h", "h\n");
+        for built in ["2", "0"] {
+            let run = project.run(&["build", "-j", jobs]).exits(exit::FAILED);
+            run.says(&format!("built {built}, ")).says("failed 2, blocked 1 ");
+            assert!(!project.exists("r/after"));
+        }
+    }
+}
+
+#[test]
+fn what_names_a_file_that_cannot_lie_in_a_folder_is_blocked_by_the_step_for_it_in_each_build() {
+    let project = Project::new(
+        "version: 1
+targets:
+  l: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/l}
+  m: {rule: command, inputs: [etc/m], run: \"cp {in} {out}\", output: r/m}
+  x: {rule: command, foreach: {n: {lines: r/l}}, inputs: [etc/h], run: \"echo x > {out}\", output: \"r/o/{n}\"}
+  y: {rule: command, foreach: {n: {lines: r/m}}, inputs: [etc/h], run: \"echo y > {out}\", output: \"r/o/a/{n}\"}
+  read: {rule: command, inputs: [r/o/a/b, etc/i], run: \"cat {in} > {out}\", output: r/read}
+",
+    );
+    for (file, text) in [("etc/l", "z\n"), ("etc/m", "v\nb\n"), ("etc/h", "h\n"), ("etc/i", "1\n")] {
+        project.write(file, text);
+    }
+    project.build(&[]);
+    project.write("etc/l", "a\n");
+    project.write("etc/i", "2\n");
+    for _ in 0..2 {
+        let run = project.run(&["build", "-v"]).exits(exit::FAILED).says("blocked read (y@n=b)\n");
+        run.says("failed 3, blocked 1 ");
+        assert_says(&project.run(&["plan"]).stdout, &["blocked  read  y@n=b (changed input: etc/i, from "]);
+    }
+    for folder in ["r", ".layermill"] {
+        std::fs::remove_dir_all(project.path(folder)).unwrap();
+    }
+    project.run(&["build", "-v"]).exits(exit::FAILED).says("blocked read (y@n=b)\n").says("failed 3, blocked 1 ");
+}
