@@ -180,13 +180,23 @@ impl Engine<'_> {
         let inputs = self.steps.target(id).inputs.len();
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd_name(position)));
         let is_unread = |path: &str| !read.contains(&input_name(path));
-        let causes = |&step: &StepId| match self.upstream_cause(step) {
+        // What a step did without does not come where that fails again which this only waits for, either.
+        let tried_again = |step: StepId| {
+            let root = self.at_risk(step).filter(|&root| self.has_failed(root) && !self.may_come_out_well(step))?;
+            let read = self.paths_read(id, step);
+            let first = read.first().map_or_else(String::new, |&first| first.to_owned());
+            let without = Some((first, read.len().saturating_sub(1)));
+            (is_told && self.reads_step(id, step) && self.goes_without(id, step, record))
+                .then(|| Reason::UpstreamThatFailed { step: self.steps.label(root), without })
+        };
+        let causes = |&step: &StepId| match (tried_again(step), self.upstream_cause(step)) {
+            (Some(tried), _) => vec![tried],
             // What is done without as far as is known was left out before, or is so now, which is told by that.
             _ if self.may_come_out_well(step) => {
                 let new = self.paths_read(id, step).into_iter().filter(|path| is_told && is_unread(path));
                 new.map(|path| self.new_input(id, record, path.to_owned())).collect()
             }
-            cause @ (Reason::Upstream(_) | Reason::UpstreamAsked(_))
+            (None, cause @ (Reason::Upstream(_) | Reason::UpstreamAsked(_)))
                 if is_told
                     && self.paths_read(id, step).into_iter().any(is_unread)
                     && self.reads_step(id, step)
@@ -202,15 +212,7 @@ impl Engine<'_> {
                 let new = paths.into_iter().map(|path| self.new_input(id, record, path.to_owned()));
                 new.chain((!is_new).then_some(cause)).collect()
             }
-            Reason::UpstreamThatFailed { step: root, .. }
-                if is_told && self.reads_step(id, step) && self.goes_without(id, step, record) =>
-            {
-                let read = self.paths_read(id, step);
-                let first = read.first().map_or_else(String::new, |&first| first.to_owned());
-                let others = read.len().saturating_sub(1);
-                vec![Reason::UpstreamThatFailed { step: root, without: Some((first, others)) }]
-            }
-            cause => vec![cause],
+            (None, cause) => vec![cause],
         };
         each_root_once(stale.iter().flat_map(causes))
     }

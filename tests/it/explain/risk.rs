@@ -358,3 +358,30 @@ targets:
     assert_says(&project.run(&["plan"]).exits(exit::DONE).stdout, &["run      one  changed parameter: run, from "]);
     project.build(&[]);
 }
+
+#[test]
+fn what_a_step_did_without_is_no_new_input_where_that_waits_for_what_is_tried_again() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lint: {rule: command, inputs: [./src], run: \"! grep BAD src && cp {in} {out}\", output: r/lint}
+  smoke: {rule: command, inputs: [./x], after: [lint], run: \"cp {in} {out}\", output: r/smoke}
+  report: {rule: command, inputs: [{target: smoke, partial: true}], run: \"cat {in} /dev/null > {out}\", output: r/report}
+",
+    );
+    project.write("src", "1\n");
+    project.write("x", "1\n");
+    project.build(&[]);
+    project.write("src", "BAD\n");
+    project.write("x", "2\n");
+    project.build_exits(exit::FAILED, &[]);
+    let told = "upstream: lint is tried again, and may fail or be put off as before; the last run did without r/smoke";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &[&format!("run?     report  {told}\n")]);
+    assert_says(&project.explain("report"), &[&format!("because   {told}\n")]);
+    let failed = project.run(&["build", "-v"]).exits(exit::FAILED).stderr;
+    assert!(!failed.contains("built report"), "{failed}");
+    project.write("src", "2\n");
+    let built = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
+    assert_says(&built, &["built report (new input: r/smoke (left out before, since smoke was blocked)"]);
+}
