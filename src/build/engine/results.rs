@@ -72,9 +72,10 @@ impl Engine<'_> {
         let still_absent = same.and_then(|b| b.absent.clone()).filter(|_| self.rests_on_the_digest(id));
         if let Some(before) = before {
             if let Some(from) = before.answer.filter(|from| *from != digest) {
-                // A file that was taken over tells the digest of its image, and not the one that its tag had.
+                // A layer file that was taken over tells the digest of its image, and not the one that its tag had. A tag file
+                // is itself the answer.
                 let by_file = before.why.is_none() && before.why_asked.is_empty() || before.why_asked == TAKEN_OVER;
-                let what = match by_file {
+                let what = match by_file && !self.is_file_of(id, &from) {
                     true => Some(format!("the first was {TAKEN_OVER}")),
                     false => self.difference(id, &from, &bytes),
                 };
@@ -126,6 +127,11 @@ impl Engine<'_> {
         let now = self.rules[self.steps.step(id).target as usize].as_ref()?.template.source.as_ref();
         let then = self.template_of(before).and_then(|template| template.source);
         Some(then.filter(|then| Some(then) != now).map_or(why.clone(), |then| by_source(&why, &then)))
+    }
+
+    /// Whether a step's file is the answer of this digest, as it was given.
+    fn is_file_of(&self, id: StepId, answer: &Sha256) -> bool {
+        std::fs::read(self.pipeline.root.join(self.path(id, 0))).is_ok_and(|bytes| Sha256::of(&bytes) == *answer)
     }
 
     /// In what an answer differs from the one before, where that is still there: in the store, or in the file that was made

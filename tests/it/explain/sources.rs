@@ -73,6 +73,25 @@ fn a_layer_file_that_is_taken_over_costs_no_pull_where_its_tag_still_has_that_di
 }
 
 #[test]
+fn of_a_tag_file_that_is_taken_over_it_is_told_which_tags_moved() {
+    let registry = busybox();
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\"}}}}
+targets:
+  tags: {{rule: tags, source: ours, repo: library/busybox, output: tags.json}}
+",
+        registry.url()
+    ));
+    project.build(&[]);
+    std::fs::remove_dir_all(project.path(".layermill")).unwrap();
+    assert_eq!(project.build(&[]).step("tags").outcome, outcome::ADOPTED);
+    registry.push("library/busybox:latest", &stock::redis("7").manifest(Format::Oci));
+    let report = project.build(&["--refresh"]);
+    assert_says(report.step("tags").reason(), &["changed answer: from ", "(moved: latest from "]);
+}
+
+#[test]
 fn why_a_file_without_a_record_is_not_taken_over() {
     let registry = stock::registry();
     let project = Project::new(&stock::pipeline_for(&registry.url(), &["library/busybox", "library/redis"]));
