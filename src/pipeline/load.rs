@@ -313,7 +313,7 @@ mod tests {
         for (text, message, marked) in [
             ("a: [x, y", "not valid YAML", "["),
             ("a: \"x", "not valid YAML", "\""),
-            ("a:\n\t- x", "not valid YAML", "-"),
+            ("a:\n\t- x", "not valid YAML", "\t"),
             ("a: b: c", "not valid YAML", ":"),
             ("ü: 'ö' x", "not valid YAML", "x"),
             ("a: @x", "not valid YAML", "@"),

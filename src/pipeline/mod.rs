@@ -5,6 +5,7 @@
 //! [`report`] shows what is wrong. While building, [`pattern`] fills `{names}`, [`backwards`] reads them out of paths,
 //! and [`axis`] reads values.
 
+mod advice;
 mod axes;
 pub mod axis;
 pub mod backwards;

@@ -3,6 +3,7 @@
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Location, Options};
 
+use super::advice::advice;
 use super::problem::{Problem, Span};
 
 /// The longest pipeline file that is read, in bytes.
@@ -64,6 +65,7 @@ pub fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
         Error::UnknownAnchor { .. } => {
             problem.message = "unknown anchor".into();
             problem.label = "no anchor of this name stands before it".into();
+            problem.help = Some("put text that starts with `*` in quotes".into());
         }
         Error::Budget { breach, .. } => {
             use serde_yaml::budget::BudgetBreach as B;
@@ -86,22 +88,14 @@ pub fn syntax(text: &str, error: &serde_yaml::Error) -> Problem {
             // The parser's words end with the place, which the mark shows better.
             let words = other.to_string();
             let words = words.split(" at line ").next().unwrap_or(&words);
-            problem.label = words.lines().next().unwrap_or("here").trim_end_matches([' ', ':', ',']).to_owned();
-            problem.help = Some(syntax_help(&problem.label).into());
+            let words = words.lines().next().unwrap_or("here").trim_end_matches([' ', ':', ',']);
+            let meant = advice(text, problem.span.unwrap_or(Span { start: 0, len: 0 }), words);
+            problem.label = meant.said.unwrap_or_else(|| words.to_owned());
+            problem.span = meant.at.or(problem.span);
+            problem.help = Some(meant.help.into());
         }
     }
     problem
-}
-
-/// What is most likely meant where the parser says `words`.
-fn syntax_help(words: &str) -> &'static str {
-    if words.contains("tabs") {
-        "YAML is indented with blanks"
-    } else if words.contains("quote") {
-        "a quote within quotes is written `''` in '…', and `\\\"` in \"…\""
-    } else {
-        "put text that has `{`, `}`, `[`, `]`, `: ` or ` #` in it, or starts with `*`, `&` or `@`, in quotes"
-    }
 }
 
 /// A place in bytes. Scanner errors know line and column alone (in characters, from one).
