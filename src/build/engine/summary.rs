@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::Engine;
+use super::{Engine, Mode};
 use crate::build::explain::blame::Roots;
-use crate::build::outcome::{Counts, Empty, HeldUp, Standings, Status, Summary};
+use crate::build::outcome::{Account, Counts, Empty, HeldUp, Standings, Status, Summary};
 use crate::build::steps::StepId;
 use crate::pipeline::model::TargetId;
 
@@ -79,8 +79,8 @@ impl Engine<'_> {
                 let step = self.steps.step(id);
                 // A group makes nothing: what it names counts, and that a file of these is missing.
                 if self.rules[target].is_none() && step.status != Status::Failed {
-                    let may_fail = self.accounts.remove(&id).filter(|account| account.may_fail);
-                    summary.accounts.extend(may_fail);
+                    let account = self.accounts.remove(&id).map(|account| self.of_group(id, account));
+                    summary.accounts.extend(account.filter(|account| account.may_fail));
                     continue;
                 }
                 summary.by_target[target].add(step.status);
@@ -103,5 +103,16 @@ impl Engine<'_> {
         summary.held_up = blame.into_iter().map(held_up).collect();
         self.tell_doubts(&mut summary);
         summary
+    }
+
+    /// What is told of a group: where what blocks it may turn out not to be there, that a file of that may be missing then.
+    fn of_group(&self, id: StepId, account: Account) -> Account {
+        let is_open = account.status == Status::Blocked && account.perhaps && self.mode == Mode::Look;
+        match is_open.then(|| self.may_lack(id)).flatten() {
+            Some(lacks) => {
+                Account { status: Status::Stale, may_fail: true, reasons: None, message: Some(lacks), ..account }
+            }
+            None => account,
+        }
     }
 }

@@ -201,3 +201,23 @@ fn a_file_that_one_target_makes_no_more_and_another_may_come_to_make_is_told_as_
     project.build(&[]);
     assert_says(&project.explain("r/own/web"), &["own@n=web: up to date"]);
 }
+
+#[test]
+fn a_group_whose_file_is_of_a_step_that_may_not_be_there_is_told_to_fail_perhaps_also_while_that_step_fails() {
+    let project = two_lists();
+    let bak = "bak: {rule: command, foreach: {n: {lines: r/m}}, inputs: [\"etc/{n}\"], run: \"c";
+    project.edit(&format!("{bak}p"), &format!("{bak}p -f"));
+    project.edit("  p: {", "  g: {inputs: [r/own/core, etc/l]}\n  p: {");
+    project.write("etc/m", "core\n");
+    project.build_exits(exit::FAILED, &[]);
+    project.write("etc/l", "web\n");
+    project.write("etc/m", "\n");
+    let plan = project.run(&["plan"]).stdout;
+    let told = [
+        "failed?  own@n=core  two steps for one file",
+        "failed?  g  the input r/own/core may be missing: core may not be in",
+    ];
+    assert_says(&plan, &told);
+    let run = project.run(&["build", "-v", "g"]).exits(exit::FAILED);
+    run.says("failed g: the input r/own/core is missing");
+}
