@@ -66,7 +66,7 @@ impl Plain {
             if self.tells != Tells::Wrong && self.started.elapsed() >= words::TELL_FAILURES_AFTER {
                 anstream::eprint!("{}{}", failures::failed(account), self.group(account, &printed));
             }
-        } else if self.tells == Tells::Steps {
+        } else if self.tells == Tells::Steps && account.status != Status::Blocked {
             anstream::eprint!("{}{}", words::step(account), self.group(account, &printed));
         }
     }
@@ -96,6 +96,13 @@ impl Plain {
         match self.tells {
             Tells::Wrong => anstream::eprint!("{failures}{warnings}"),
             Tells::Failures | Tells::Steps => {
+                // What is blocked may still turn out to fail: it is told once, as it ends.
+                let is_told = |account: &&Account| self.tells == Tells::Steps && account.status == Status::Blocked;
+                summary
+                    .accounts
+                    .iter()
+                    .filter(is_told)
+                    .for_each(|account| anstream::eprint!("{}", words::step(account)));
                 anstream::eprint!("{}{failures}{warnings}{}\n", words::notes(summary), words::line(summary));
             }
         }

@@ -266,3 +266,21 @@ targets:
     }
     project.run(&["build", "-v"]).exits(exit::FAILED).says("blocked read (y@n=b)\n").says("failed 3, blocked 1 ");
 }
+
+#[test]
+fn what_is_blocked_and_then_turns_out_to_fail_is_told_as_failed_alone() {
+    let project = Project::new(
+        "version: 1
+targets:
+  bad: {rule: command, inputs: [etc/l], run: \"false\", output: r/bad}
+  l: {rule: command, inputs: [etc/l], run: \"sleep 0.2; cp {in} {out}\", output: r/l}
+  x: {rule: command, foreach: {n: [a]}, inputs: [bad], run: \"echo x > {out}\", output: \"r/o/{n}\"}
+  y: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo y > {out}\", output: \"r/o/{n}/z\"}
+  read: {rule: command, inputs: [x], run: \"cp {in} {out}\", output: r/read}
+",
+    );
+    project.write("etc/l", "a\n");
+    let run = project.run(&["build", "-v"]).exits(exit::FAILED).says("blocked read (x@n=a)\n");
+    assert_eq!(run.stderr.matches("\nfailed x@n=a: a file where another step needs a folder").count(), 1, "{run}");
+    assert!(!run.stderr.contains("blocked x@n=a"), "{run}");
+}
