@@ -147,7 +147,7 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 && c.adopted == 0 => words::all_up_to_date(c.total()),
         _ => {
-            let doubted = match summary.in_doubt.iter().sum::<usize>().min(c.up_to_date) {
+            let doubted = match summary.in_doubt.iter().sum::<usize>().min(c.up_to_date - c.adopted) {
                 0 => String::new(),
                 doubted => format!(" ({doubted} of them as of the last build)"),
             };

@@ -195,7 +195,7 @@ impl Engine<'_> {
     /// The steps that a step reads from and would do without, and that may fail or may come not to, beside those that are made
     /// again anyway.
     pub(crate) fn may_go_without(&self, id: StepId, position: usize) -> Vec<StepId> {
-        let is_open = || !self.steps.at_risk.is_empty() || self.mode == Mode::Look && self.any_fails(id, position);
+        let is_open = || !self.steps.at_risk.is_empty() || self.mode == Mode::Look && self.any_is_lacking(id, position);
         if !self.goes_on_without(id, position) || !is_open() {
             return Vec::new();
         }
@@ -213,18 +213,18 @@ impl Engine<'_> {
         steps
     }
 
-    fn any_fails(&self, id: StepId, position: usize) -> bool {
+    fn any_is_lacking(&self, id: StepId, position: usize) -> bool {
         match self.steps.slots_of(id)[position].wait {
-            Wait::Step(step) => self.steps.step(step).status.fails(),
+            Wait::Step(step) => self.steps.step(step).status.blocks(),
             Wait::Group(group) => self.steps.groups[group as usize].blocked_by.is_some(),
             Wait::File(_) | Wait::None => false,
         }
     }
 
-    /// Whether a step fails or is blocked as far as is known, and a build may have it otherwise.
+    /// Whether a step fails, is blocked or put off as far as is known, and a build may have it otherwise.
     pub(crate) fn may_come_out_well(&self, id: StepId) -> bool {
         let is_told_so = || self.accounts.get(&id).is_some_and(|account| account.perhaps);
-        self.mode == Mode::Look && self.steps.step(id).status.fails() && is_told_so()
+        self.mode == Mode::Look && self.steps.step(id).status.blocks() && is_told_so()
     }
 
     /// All that a step reads of another, or of what is read out of it, comes in by entries that are `partial`.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use crate::pipeline::model::TargetId;
 
-use super::Explanation;
+use super::{Explanation, Standing};
 use crate::build::engine::Engine;
 use crate::build::events::Silence;
 use crate::build::files::folders;
+use crate::build::outcome;
 use crate::build::request::Asked;
 use crate::build::session::{Order, Session, looked};
 use crate::build::steps::StepId;
@@ -90,7 +91,12 @@ impl Explanation {
     /// Where it stands, where this is told of it without what keeps it from being made.
     pub(super) fn alone(&self, how: &str) -> String {
         let why = self.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("asked for {how}, it is {}{why}", self.word())
+        // How it fared among the others says nothing of that.
+        let word = match self.standing {
+            Standing::Step(status) => outcome::standing(status, None, &self.reasons),
+            Standing::Pending | Standing::Orphan => self.word(),
+        };
+        format!("asked for {how}, it is {word}{why}")
     }
 
     /// Tells of what is put off since others come first where it stands by itself.

@@ -123,6 +123,37 @@ fn whom_a_budget_reaches_that_does_not_reach_all_is_not_told_for_certain() {
 }
 
 #[test]
+fn what_goes_on_without_a_step_that_may_be_made_all_the_same_may_run() {
+    let registry = Registry::start();
+    for n in ["1", "2", "3"] {
+        registry.push(&format!("a:{n}"), &stock::busybox().env("N", n).manifest(Format::Oci));
+    }
+    let project = Project::new(&format!(
+        "version: 1
+sources: {{ours: {{kind: registry, url: \"{}\", budget: 1/1h, concurrency: 1}}}}
+targets:
+  one: {{rule: layers, source: ours, repo: a, foreach: {{tag: ['1']}}, output: \"l/{{tag}}.json\"}}
+  two: {{rule: layers, source: ours, repo: a, foreach: {{tag: ['2']}}, output: \"m/{{tag}}.json\"}}
+  some: {{rule: stat, inputs: [{{target: two, partial: true}}], output: some.csv}}
+",
+        registry.url()
+    ));
+    project.build_exits(exit::DEFERRED, &[]);
+    project.edit("1/1h", "2/1h");
+    project.edit("['1']", "['1', '3']");
+    let because = "new input: m/2.json (left out before, since two@tag=2 was deferred)";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     one@tag=3  ", "deferred? two@tag=2  ", &format!("run?     some  {because}\n")]);
+    assert_says(&project.explain("some"), &["some: stale\n", because, "a build   may make it\n"]);
+    // By itself, it is reached.
+    assert_says(
+        &project.explain("two"),
+        &["two@tag=2: deferred\n", "asked for by itself, it is missing: first build\n"],
+    );
+    assert_eq!(project.build(&["some"]).built, 2);
+}
+
+#[test]
 fn a_failure_since_a_step_was_put_off_is_told_and_so_is_what_it_was_left_out_for() {
     let registry = Registry::start();
     for n in ["1", "2"] {
