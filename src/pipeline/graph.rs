@@ -289,7 +289,8 @@ fn expand_groups(pipeline: &mut Pipeline, mut wants: Vec<Wants>) {
                             path => path.clone(),
                         };
                         let (path, others) = (member.path.clone(), member.others.clone());
-                        inputs.push(Input { name: input.name.clone(), path, kind, others, span: input.span });
+                        let (name, group) = (input.name.clone(), Some(target));
+                        inputs.push(Input { name, path, kind, others, group, span: input.span });
                     }
                 }
                 _ => inputs.push(input),

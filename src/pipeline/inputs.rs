@@ -77,7 +77,7 @@ fn input(
         let target = known.all.ids.get(node.get("target")?.as_public()?.as_str()).copied()?;
         let partial = node.get("partial").and_then(Node::as_bool).unwrap_or(false);
         let kind = InputKind::Target { target, on: join(&known.targets[id], &known.targets[target]), partial };
-        return Some(Input { name, path: None, kind, others: Vec::new(), span: node.get("target")?.span });
+        return Some(Input { name, path: None, kind, others: Vec::new(), group: None, span: node.get("target")?.span });
     }
     let text = public_text(node, "the name of an input", problems)?;
     let (path, kind) = match text.contains(['/', '.', '{']) {
@@ -97,7 +97,7 @@ fn input(
         }
     };
     let others = path.as_ref().map_or_else(Vec::new, |path| known.makers.others(path, id, &kind));
-    Some(Input { name, path, kind, others, span: node.span })
+    Some(Input { name, path, kind, others, group: None, span: node.span })
 }
 
 /// The join on the bindings that both have.

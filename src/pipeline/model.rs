@@ -227,6 +227,8 @@ pub struct Input {
     pub kind: InputKind,
     /// What else the path may turn out to be: which it is, is seen by the lists of values.
     pub others: Vec<Other>,
+    /// The group that was named, of which this is a part.
+    pub group: Option<TargetId>,
     pub span: Span,
 }
 

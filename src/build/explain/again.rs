@@ -19,7 +19,7 @@ use crate::build::engine::settings::Storing;
 use crate::build::engine::{Compiled, Engine};
 use crate::build::outcome::Status;
 use crate::build::reason::Aged;
-use crate::build::steps::values::{joined_words, list_of, made_list};
+use crate::build::steps::values::{each_once, joined_words, list_of, made_list};
 use crate::build::steps::{StepId, printable};
 
 /// A step whose source had no more to give.
@@ -210,7 +210,8 @@ impl Engine<'_> {
         self.offline && compiled.by_source
     }
 
-    /// When a target that is read as a whole, or as far as some of its values are those of the step, gets other steps.
+    /// When a target that is read as a whole, or as far as some of its values are those of the step, gets other steps, or a group
+    /// other inputs: wherever it stands which these are.
     pub(crate) fn members(&self, target: TargetId, values: &[&str]) -> Vec<String> {
         let read = self.pipeline.targets[target].inputs.iter().filter_map(|input| match &input.kind {
             // What is named by its path is the same whatever other steps there are.
@@ -228,7 +229,7 @@ impl Engine<'_> {
                     AxisKind::From { target, .. } if std::ptr::eq(&self.pipeline.targets[*target], *of) => true,
                     kind => kind == axis,
                 });
-                !matches!(axis, AxisKind::List(_)) && !comes_along
+                !comes_along
             })
         };
         let word = |(of, on): (&Target, &Vec<(usize, Pattern)>)| {
@@ -237,7 +238,9 @@ impl Engine<'_> {
             let order = if on.len() < of.bindings.len() { ", or has them in another order" } else { "" };
             format!("{} gets or loses a step{with}{order}", of.name)
         };
-        read.filter(grows).map(word).collect()
+        let groups = this.inputs.iter().filter_map(|input| Some(&self.pipeline.targets[input.group?].name));
+        let groups = groups.map(|group| format!("{group} gets or loses an input, or has them in another order"));
+        each_once(read.filter(grows).map(word).chain(groups))
     }
 
     /// When there is no such step any more: of one that several targets describe, when it is no step of one of them.

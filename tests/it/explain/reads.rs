@@ -105,6 +105,41 @@ targets:
 }
 
 #[test]
+fn what_a_target_has_by_the_pipeline_file_alone_makes_its_readers_run_again_too_and_so_does_what_a_group_names() {
+    let project = Project::new(
+        "version: 1
+targets:
+  day: {rule: command, foreach: {d: [mon, tue, wed]}, run: \"echo {d} > {out}\", output: \"r/day/{d}\"}
+  each: {rule: command, foreach: {d: [mon, tue, wed]}, inputs: [day], run: \"cp {in} {out}\", output: \"r/each/{d}\"}
+  sum: {rule: command, inputs: [day], run: \"cat {in} > {out}\", output: r/sum}
+  files: {inputs: [in/a, in/b]}
+  more: {inputs: [files]}
+  cat: {rule: command, inputs: [files], run: \"cat {in} > {out}\", output: r/cat}
+  deep: {rule: command, inputs: {of: {target: more, partial: true}}, run: \"cat {in.of} > {out}\", output: r/deep}
+",
+    );
+    ["in/a", "in/b", "in/c"].iter().for_each(|file| project.write(file, file));
+    project.build(&[]);
+    let steps = "again if  day gets or loses a step, or has them in another order\n";
+    assert_says(&project.explain("sum"), &[steps]);
+    // It has its value from the same list.
+    assert!(!project.explain("each@d=mon").contains("gets or loses"), "{}", project.explain("each@d=mon"));
+    let inputs = |group: &str| format!("again if  {group} gets or loses an input, or has them in another order\n");
+    assert_eq!(project.explain("cat").matches(&inputs("files")).count(), 1, "{}", project.explain("cat"));
+    assert_says(&project.explain("deep"), &[&inputs("more")]);
+    assert_says(&project.explain("more"), &[&inputs("files")]);
+    project.edit("inputs: [in/a, in/b]", "inputs: [in/a, in/b, in/c]");
+    project.build(&[]).assert_only(&["cat", "deep"]);
+    project.edit("inputs: [in/a, in/b, in/c]", "inputs: [in/c, in/a, in/b]");
+    project.build(&[]).assert_only(&["cat", "deep"]);
+    project.edit(
+        "day: {rule: command, foreach: {d: [mon, tue, wed]}",
+        "day: {rule: command, foreach: {d: [mon, wed, tue]}",
+    );
+    project.build(&[]).assert_only(&["sum"]);
+}
+
+#[test]
 fn an_input_stands_where_status_counts_its_step() {
     let project = Project::new(
         "version: 1
