@@ -213,6 +213,8 @@ pub struct Unknown {
     pub others: Vec<String>,
     /// They are no steps that are still to be built: what their target would read them out of cannot be read.
     pub misread: bool,
+    /// What may fail again as it did when it was last tried, so that they cannot be told, in words.
+    pub at_risk: Option<String>,
     /// Other targets that may come to make one file with it: then both steps fail.
     pub rivals: Vec<String>,
 }
@@ -240,7 +242,10 @@ impl Unknown {
     pub fn when(&self) -> String {
         match self.misread {
             true => format!("its steps cannot be told: {} failed", self.what()),
-            false => format!("its steps are told once {} is built", self.what()),
+            false => {
+                let blocked = self.at_risk.as_ref().map(|risk| format!(" (blocked? {risk})")).unwrap_or_default();
+                format!("its steps are told once {} is built{blocked}", self.what())
+            }
         }
     }
 }

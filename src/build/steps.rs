@@ -11,6 +11,7 @@ pub(super) mod parents;
 pub(super) mod possible;
 mod product;
 mod rows;
+pub(super) mod unborn;
 pub(super) mod values;
 pub(super) mod waits;
 
@@ -26,6 +27,7 @@ use crate::store::state::{PathId, State, StoredOutput};
 
 use self::intern::{Id, Interner};
 use self::misread::Misread;
+use self::unborn::Unborn;
 use self::waits::{Group, Risk, Rows, Slot, Wait};
 use super::files::folder_and_name;
 use super::outcome::Status;
@@ -81,6 +83,8 @@ pub struct Steps<'p> {
     pub refused: HashMap<TargetId, Vec<StepId>>,
     /// Rows that could not be read, in place of the steps that would have come of them.
     pub(super) misread: Misread,
+    /// The same where what they are read out of could not be made.
+    pub(super) unborn: Unborn,
     /// How many slots such a step has beyond those of its own target.
     pub(super) waits_also: HashMap<StepId, usize>,
     /// Where nothing is run: what a build brings back from the store, output by output.
@@ -136,6 +140,7 @@ impl<'p> Steps<'p> {
             shared: HashMap::new(),
             refused: HashMap::new(),
             misread: Misread::default(),
+            unborn: Unborn::default(),
             waits_also: HashMap::new(),
             restores: HashMap::default(),
             at_risk: HashMap::default(),

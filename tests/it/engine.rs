@@ -295,7 +295,7 @@ targets:
 ",
     );
     let report = project.build_exits(exit::FAILED, &[]);
-    assert_eq!((report.failed, report.blocked, report.built), (1, 0, 4), "{}", report.listing());
+    assert_eq!((report.failed, report.blocked, report.built), (1, 2, 4), "{}", report.listing());
     assert_eq!(project.read("b/good/one/q.txt"), "one\n");
 }
 

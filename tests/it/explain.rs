@@ -37,6 +37,7 @@ mod shown;
 mod sources;
 mod to_come;
 mod tried;
+mod unborn;
 mod unlisted;
 mod ways;
 

@@ -45,7 +45,7 @@ fn a_host_that_is_down_costs_all_who_want_it_as_much_as_one_and_is_named_once() 
         "\n  get_tag@repo=team/r00, get_tag@repo=team/r01, get_tag@repo=team/r02 and 57 more\n  help: is its address";
     assert!(run.stderr.contains(&format!("failed 60 steps: {says}")) && run.stderr.contains(names), "{run}");
     assert_eq!(run.stderr.matches(&says).count(), 1, "{run}");
-    assert!(run.stderr.contains("\n  1 step waits for them\n"), "the statistics, for all of them: {run}");
+    assert!(run.stderr.contains("\n  61 steps wait for them\n"), "the statistics, for all of them: {run}");
 
     let mut command = project.command(&["build"]);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", project.path("summary.md"));

@@ -88,11 +88,12 @@ impl Engine<'_> {
         slots.filter(move |&(at, _)| !self.goes_on_without(id, at) && (runs || !self.only_waits(id, at)))
     }
 
-    /// What is to be said of a step that may be blocked as before, unless it may not be there at all where that fails, or
-    /// that is told among the causes for which it `runs` and none of which is its own.
+    /// What is to be said of a step that may be blocked as before, or may not be known where its list is, unless that is told
+    /// among the causes for which it `runs` and none of which is its own. Of what runs not, its list alone is told.
     pub(crate) fn blocked_as_before(&self, id: StepId, runs: Option<&Reasons>) -> Option<String> {
         let (mut root_is_told, mut any_is_told) = (false, false);
-        let risk = self.may_be_blocked(id, runs.is_some());
+        let gone = self.may_be_gone(id);
+        let risk = self.may_be_blocked(id, runs.is_some()).or(gone.filter(|_| runs.is_some()));
         let label = risk.map(|risk| self.steps.label(risk.root));
         for cause in runs.filter(|runs| runs.all(Reason::is_uncertain)).into_iter().flat_map(Reasons::iter) {
             if let Reason::UpstreamThatFailed { step, .. } = cause {
@@ -101,7 +102,7 @@ impl Engine<'_> {
         }
         match risk.zip(label) {
             Some((risk, _)) => {
-                let is_gone = self.may_be_gone(id).is_some_and(|gone| gone.root == risk.root);
+                let is_gone = runs.is_none() && gone.is_some_and(|gone| gone.root == risk.root);
                 (!root_is_told && !is_gone).then(|| self.risk_of(risk.root))
             }
             None if any_is_told => None,

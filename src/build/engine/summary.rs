@@ -95,6 +95,12 @@ impl Engine<'_> {
                     }
                 }
             }
+            for id in self.unborn_of(target) {
+                let status = self.steps.step(id).status;
+                summary.by_target[target].add(status);
+                summary.counts.add(status);
+                summary.accounts.extend(self.accounts.remove(&id));
+            }
         }
         let held_up = |(roots, steps): (Roots, usize)| {
             let by = roots.iter().filter_map(|root| places[root]).collect();

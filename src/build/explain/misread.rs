@@ -35,6 +35,32 @@ impl Engine<'_> {
         )
     }
 
+    /// What stands for steps that are not known, since what their values would have been read out of could not be made.
+    pub(super) fn unborn_explanation(&self, id: StepId, axis: usize, list: StepId) -> Explanation {
+        let (target, known) = (self.steps.step(id).target as usize, self.known_values_of(id));
+        let told = self.told_of_target(target, &known).unwrap_or_default();
+        // Whether it is blocked is seen by the first list that came to no end.
+        let mut first = list;
+        while let Some((_, before)) = self.steps.unborn.by(first) {
+            first = before;
+        }
+        Explanation {
+            step: self.steps.label(id),
+            standing: Standing::Step(self.steps.step(id).status),
+            perhaps: self.accounts.get(&id).is_some_and(|account| account.perhaps),
+            doubt: self.why_in_doubt(first),
+            message: Some(self.steps.label(list)),
+            waits: true,
+            read_out_of: each_once(std::iter::once(self.list_in(list, target, axis)).chain(told.read_out_of)),
+            list_failures: self.list_failures(target, &known),
+            again: vec![format!(
+                "a build comes: it makes each step that comes of what {} makes",
+                self.steps.label(list)
+            )],
+            ..told
+        }
+    }
+
     /// What it is read out of, and what helps.
     pub(super) fn beside_misread(&self, misread: StepId, told: Explanation) -> Explanation {
         let target = self.steps.step(misread).target as usize;

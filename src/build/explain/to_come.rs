@@ -58,6 +58,7 @@ impl Engine<'_> {
             more: more.len(),
             others,
             misread,
+            at_risk: steps.iter().find_map(|&step| self.at_risk(step)).map(|root| self.risk_of(root)),
             rivals: Vec::new(),
         })
     }

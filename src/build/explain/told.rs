@@ -24,6 +24,9 @@ impl Engine<'_> {
         if self.steps.is_misread(id) {
             return self.misread_explanation(id);
         }
+        if let Some((axis, list)) = self.steps.unborn.by(id) {
+            return self.unborn_explanation(id, axis, list);
+        }
         let record = self.record_of(id);
         let template = record.as_ref().and_then(|record| self.template_of(record));
         let mut told = match &record {

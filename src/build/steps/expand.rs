@@ -180,12 +180,15 @@ impl Engine<'_> {
         let read: Vec<Vec<Values>> = due.par_iter().map(|p| self.read_row(*p)).collect();
         for (pending, per_reader) in due.into_iter().zip(read) {
             self.note_old_list(pending.step, !per_reader.is_empty());
+            let is_kept = self.steps.step(pending.step).status.blocks();
+            let read: Option<Vec<TargetId>> = is_kept.then(|| per_reader.iter().map(|(reader, _)| *reader).collect());
             for (reader, values) in per_reader {
                 match values {
                     Ok(values) => self.expand_product(reader, &values, Some((pending.row, pending.step))),
                     Err(why) => self.misread_row(reader, pending, &why),
                 }
             }
+            read.iter().for_each(|read| self.keep_from_being(pending.target, pending.step, read));
             self.count_row(pending.target, pending.step);
         }
         self.settle_groups();

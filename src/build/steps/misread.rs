@@ -59,10 +59,15 @@ impl Steps<'_> {
         rows
     }
 
-    /// Whether a step has a value for this binding: a row that could not be read has those that came along.
+    /// Whether a step has a value for this binding: what stands for steps that are not known has those that came along.
     pub(in crate::build) fn is_known_of(&self, id: StepId, binding: &Binding) -> bool {
-        let Some((axis, _)) = self.misread.rows.get(&id) else { return true };
-        binding.axis == *axis && binding.parent.is_some()
+        let Some((axis, parent)) = self.misread_by(id).or_else(|| self.unborn.by(id)) else { return true };
+        binding.axis == axis && self.comes_along(parent, binding)
+    }
+
+    /// Whether the value of a binding is one of the step that its axis is read out of.
+    fn comes_along(&self, parent: StepId, binding: &Binding) -> bool {
+        binding.parent.is_some_and(|theirs| self.is_known_of(parent, &self.target(parent).bindings[theirs]))
     }
 }
 
@@ -101,19 +106,8 @@ impl Engine<'_> {
         if self.steps.is_open(parent) && self.asked_behind(parent).is_none() {
             return;
         }
+        let Some(bound) = self.came_along(target, axis, parent) else { return };
         let this = &self.pipeline.targets[target];
-        let none = self.steps.names.intern("");
-        let value = |binding: &Binding| match binding.parent {
-            Some(theirs) if binding.axis == axis => self.steps.bound(parent)[theirs].value,
-            _ => none,
-        };
-        let bound: Vec<Bound> = this.bindings.iter().map(|b| Bound { value: value(b), fingerprint: NONE }).collect();
-        let known = this.bindings.iter().zip(&bound).enumerate();
-        let known = known.filter(|(_, (binding, _))| binding.axis == axis && binding.parent.is_some());
-        let known: Vec<_> = known.map(|(b, (_, bound))| (b, self.steps.names.get(bound.value).to_owned())).collect();
-        if !self.wanted[target].may_take(&known) {
-            return;
-        }
         let AxisKind::From { output, .. } = this.axes[axis].kind else { return };
         let path = self.path(parent, output);
         let why = why.strip_prefix(path).and_then(|why| why.strip_prefix(": ")).unwrap_or(why);
@@ -137,5 +131,19 @@ impl Engine<'_> {
         }
         // What is made again may be read then.
         self.mark_perhaps(id, self.steps.is_open(parent) || self.is_in_doubt(parent));
+    }
+
+    /// The values that came along for the steps of a target that would have been read out of one, as far as they are known;
+    /// `None` where none of these steps is wanted.
+    pub(super) fn came_along(&mut self, target: TargetId, axis: usize, parent: StepId) -> Option<Vec<Bound>> {
+        let none = self.steps.names.intern("");
+        let (mut bound, mut known) = (Vec::new(), Vec::new());
+        for (place, binding) in self.pipeline.targets[target].bindings.iter().enumerate() {
+            let comes_along = binding.axis == axis && self.steps.comes_along(parent, binding);
+            let value = binding.parent.filter(|_| comes_along).map(|theirs| self.steps.bound(parent)[theirs].value);
+            known.extend(value.map(|value| (place, self.steps.names.get(value).to_owned())));
+            bound.push(Bound { value: value.unwrap_or(none), fingerprint: NONE });
+        }
+        self.wanted[target].may_take(&known).then_some(bound)
     }
 }

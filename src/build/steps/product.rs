@@ -79,7 +79,10 @@ impl Engine<'_> {
         let AxisKind::From { read, output, .. } = &this.axes[axis].kind else { return Vec::new() };
         let mut choices = Vec::new();
         for step in self.steps.ordered(group) {
-            let Some(bytes) = self.bytes_to_read(step, *output) else { continue };
+            let Some(bytes) = self.bytes_to_read(step, *output) else {
+                self.keep_one_from_being(target, axis, step);
+                continue;
+            };
             self.note_old_list(step, true);
             match bytes.and_then(|bytes| axis::read_values(read, &bytes)) {
                 Err(why) => self.misread_of_several(target, axis, (group, step), &why),
@@ -95,6 +98,9 @@ impl Engine<'_> {
                     }
                 }
             }
+        }
+        for unborn in self.unborn_of(self.steps.groups[group as usize].target) {
+            self.keep_one_from_being(target, axis, unborn);
         }
         choices
     }

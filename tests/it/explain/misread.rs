@@ -31,10 +31,10 @@ targets:
 #[test]
 fn a_target_that_misreads_a_list_fails_and_what_made_the_list_and_its_other_readers_do_not() {
     let project = two_readers();
-    let blocked = ["aft", "pth", "rep"];
+    let blocked = ["aft", "pth", "rep", "sub"];
     for _ in 0..2 {
         let built = project.build_exits(exit::FAILED, &[]);
-        assert_says(&built.stderr, &[&format!("failed team: {MISREAD}\n  3 steps wait for it\n")]);
+        assert_says(&built.stderr, &[&format!("failed team: {MISREAD}\n  4 steps wait for it\n")]);
         for step in blocked {
             assert_eq!(built.step(step).outcome, outcome::BLOCKED, "{}", built.listing());
         }
@@ -49,8 +49,9 @@ fn a_target_that_misreads_a_list_fails_and_what_made_the_list_and_its_other_read
                 "blocked  rep  team (first build)\n",
                 "blocked  pth  team (first build)\n",
                 "blocked  aft  team (first build)\n",
+                "blocked  sub  its values are read out of team, which failed\n",
                 "more     sub  its steps cannot be told: team failed\n",
-                "0 to run, 6 up to date, 0 absent, 4 cannot be made\n",
+                "0 to run, 6 up to date, 0 absent, 5 cannot be made\n",
             ],
         );
         assert!(!plan.contains("told once"), "{plan}");
@@ -61,7 +62,7 @@ fn a_target_that_misreads_a_list_fails_and_what_made_the_list_and_its_other_read
                 "lst              1      0        0       0       0        0         0\n",
                 "per              2      0        0       0       0        0         0\n",
                 "team             0      0        0       0       1        0         0\n",
-                "sub              0      0        0       0       0        0         0  its steps cannot be told: team failed\n",
+                "sub              0      0        0       0       0        1         0  its steps cannot be told: team failed\n",
                 "rep              0      0        0       0       0        1         0\n",
             ],
         );
@@ -73,7 +74,7 @@ fn a_target_that_misreads_a_list_fails_and_what_made_the_list_and_its_other_read
     let more = format!("more      team: its steps cannot be told: {MISREAD} (r/team/x)\n");
     assert_says(&project.explain("pth"), &["pth: blocked\n", "blocked by team\n", &since, &more]);
     assert_says(&project.explain("rep"), &["rep: blocked\n", "blocked by team\n", &since]);
-    assert_says(&project.explain("sub"), &["sub: pending\n", "its steps cannot be told: team failed\n", MISREAD]);
+    assert_says(&project.explain("sub"), &["sub: blocked\n", "blocked by team\n", &since, "out of    team\n"]);
     let pending = format!("says      its steps cannot be told: {MISREAD}\n");
     for asked in ["team@t=x", "r/team/x"] {
         assert_says(&project.explain(asked), &["team@t=x: pending\n", &pending]);

@@ -312,7 +312,7 @@ targets:
     project.write("etc/b", "c\n");
     project.build_exits(exit::FAILED, &[]);
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
-    assert_says(&plan, &["run?     x@n=b,z=c  first build\n", "run?     some  "]);
+    assert_says(&plan, &["run?     x@n=b,z=c  first build (blocked? m is tried again", "run?     some  "]);
     let waits = "m is failed: whether there still is such a step is seen once that is built";
     assert_says(
         &project.explain("x@n=b,z=c"),
