@@ -273,6 +273,19 @@ pub fn by_label(session: &Session, label: &str) -> Result<Vec<Asked>, BuildError
     Ok(named)
 }
 
+/// What was made by a step of this name, as records tell it: by a target that is gone, or that had other bindings then.
+pub fn made_as(session: &Session, label: &str) -> Result<Vec<String>, BuildError> {
+    Ok(unlooked(session, &Order::default())?.0.0.made_as(label))
+}
+
+/// What helps where no step goes by a name and this one is near: that, where there is such a step, or what is nearest to it.
+pub fn help_to_name(session: &Session, near: &Asked) -> Option<String> {
+    let order = Order { asked: vec![near.clone()], ..Order::default() };
+    // The mistake of the pipeline is told where the step is asked for.
+    let (engine, _) = looked(session, &order, &mut Silence).ok()?;
+    engine.help_to_name(near)
+}
+
 /// Tells of each of these paths that lies in a folder of those that are told whether it is there, and was made.
 pub fn tell_inside(
     session: &Session,

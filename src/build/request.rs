@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::pipeline::backwards;
 use crate::pipeline::makers::{Maker, Makers};
-use crate::pipeline::model::{AxisKind, InputKind, Meets, Part, Pattern, Pipeline, StepsOf, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Meets, Part, Pattern, Pipeline, StepsOf, Target, TargetId};
 use crate::pipeline::pattern;
 use crate::pipeline::problem::{meant, nearest, suggest};
 
@@ -110,14 +110,24 @@ pub fn parse(pipeline: &Pipeline, argument: &str) -> Result<Asked, Unknown> {
     makers.extend(around.into_iter().map(|(_, maker)| maker));
     if makers.is_empty() {
         let names = pipeline.targets.iter().map(|t| t.name.as_str());
-        let (name, values) = argument.split_at(argument.find('@').unwrap_or(argument.len()));
-        let near = nearest(name, names.clone()).map(|name| format!("{name}{values}"));
+        let near = near_step(pipeline, argument).or_else(|| {
+            let name = argument.split('@').next().unwrap_or(argument);
+            nearest(name, names.clone()).map(str::to_owned)
+        });
         let near = near.or_else(|| near_path(pipeline, argument));
         let help =
             near.map_or_else(|| format!("targets: {}", names.collect::<Vec<_>>().join(", ")), |near| meant(&near));
         return Err(Unknown { message: format!("no target, step or output `{argument}`"), help: Some(help) });
     }
     Ok(Asked::Output(path.to_owned(), makers))
+}
+
+/// The name of a step with that of the nearest target which has such bindings.
+pub fn near_step(pipeline: &Pipeline, argument: &str) -> Option<String> {
+    let (name, values) = argument.split_once('@')?;
+    let has_them = |(target, _): &(TargetId, &Target)| parse_values(pipeline, *target, values).is_ok();
+    let fitting = pipeline.targets.iter().enumerate().filter(has_them).map(|(_, target)| target.name.as_str());
+    nearest(name, fitting).map(|name| format!("{name}@{values}"))
 }
 
 /// The nearest path that some target may make, where one is misspelt that begins otherwise than its folders, or ends

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::build::BuildError;
 use crate::build::clock::time;
 use crate::build::explain::reads::{Now, Read};
-use crate::build::explain::{Explanation, Standing, explain, tell_inside};
+use crate::build::explain::{Explanation, Standing, explain, made_as, tell_inside};
 use crate::build::failures::Failed;
 use crate::build::outcome::{ASK, RESTORE, Status};
 use crate::build::request::Asked;
@@ -39,7 +39,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<u8, Error> {
         named.extend((asked.is_err() || !by_name).then(|| path.clone()));
         match asked {
             Ok(asked) => order.asked.extend(asked),
-            Err(unknown) => paths.push((path, unknown)),
+            Err(unknown) => {
+                let made = made_as(&session, argument).map_err(|e| Error::build(e, &session.pipeline))?;
+                let made = if made.is_empty() { vec![path] } else { made };
+                paths.extend(made.into_iter().map(|path| (path, unknown.clone())));
+            }
         }
     }
     arguments.by_hand.choose(&session, &mut order)?;

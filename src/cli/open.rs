@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::build::clock::Clock;
-use crate::build::explain::by_label;
+use crate::build::explain::{by_label, help_to_name, made_as};
 use crate::build::request::{self, Asked, Unknown};
 use crate::build::{Bystander, Order, Selection, Session};
 use crate::pipeline::check;
@@ -139,8 +139,22 @@ pub fn steps(session: &Session, argument: &str) -> Result<Result<Vec<Asked>, Unk
     if parsed.is_ok() && !(argument.contains('@') && argument.contains(['\\', '…'])) {
         return Ok(parsed.map(|asked| vec![asked]));
     }
-    let named = by_label(session, argument).map_err(|e| Error::build(e, &session.pipeline))?;
-    Ok(if named.is_empty() { parsed.map(|asked| vec![asked]) } else { Ok(named) })
+    let wrong = |e| Error::build(e, &session.pipeline);
+    let named = by_label(session, argument).map_err(wrong)?;
+    if !named.is_empty() {
+        return Ok(Ok(named));
+    }
+    let Err(unknown) = parsed else { return Ok(parsed.map(|asked| vec![asked])) };
+    let made = made_as(session, argument).map_err(wrong)?;
+    let made: Vec<Asked> = made.iter().filter_map(|path| request::parse(&session.pipeline, path).ok()).collect();
+    if !made.is_empty() {
+        return Ok(Ok(made));
+    }
+    // What is offered is looked for: of the target that is nearest, there may be no such step.
+    let near = request::near_step(&session.pipeline, argument);
+    let near = near.and_then(|near| request::parse(&session.pipeline, &near).ok());
+    let help = near.and_then(|near| help_to_name(session, &near));
+    Ok(Err(Unknown { help: help.or(unknown.help), ..unknown }))
 }
 
 /// Output paths are relative to the pipeline's folder, or to where the person stands.

@@ -222,6 +222,31 @@ targets:
 }
 
 #[test]
+fn of_a_step_that_is_none_a_name_is_offered_that_there_is() {
+    let project = Project::new(
+        "version: 1
+targets:
+  vendor_tags: {rule: command, foreach: {r: [fw]}, run: \"echo 7 > {out}\", output: \"r/tags/{r}\"}
+  files: {rule: command, foreach: {t: {from: vendor_tags, lines: true}}, run: \"echo > {out}\", output: \"r/files/{r}/{t}\"}
+",
+    );
+    let offers = |asked: &str, near: &str| {
+        let run = project.run(&["explain", asked]).exits(exit::WRONG);
+        run.says(&format!("no target, step or output `{asked}`")).says(&format!("did you mean `{near}`?"));
+        project.run(&["explain", near]).exits(exit::DONE);
+    };
+    offers("vendor_tag@r=fw", "vendor_tags@r=fw");
+    offers("vendor_tagss@r=fv", "vendor_tags@r=fw");
+    // That has no binding `t`.
+    offers("vendor_tagss@r=fw,t=7", "vendor_tags");
+    // What it may come to have is told, too, as pending.
+    offers("filez@r=fw,t=7", "files@r=fw,t=7");
+    project.build(&[]);
+    offers("filez@r=fw,t=7", "files@r=fw,t=7");
+    offers("filez@r=fw,t=8", "files@r=fw,t=7");
+}
+
+#[test]
 fn a_step_that_failed_is_told_as_failed_until_it_does_not() {
     let project = project();
     project.edit("cat {in} >> {out}", "echo oops; exit 4");

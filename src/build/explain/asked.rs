@@ -165,6 +165,13 @@ impl Engine<'_> {
         Unknown { message, help: Some(recorded.or_else(|| Some(meant(&self.near(asked)?))).unwrap_or_else(all)) }
     }
 
+    /// That a name is meant, where there is something of it, or the one that is nearest to it.
+    pub(super) fn help_to_name(&self, near: &Asked) -> Option<String> {
+        let is_there = self.has_step(near) || !self.to_come(near).is_empty();
+        let name = if is_there { Some(self.name(near)) } else { self.near(near) };
+        name.map(|name| meant(&name)).or_else(|| near.targets().first().map(|&t| meant(&self.pipeline.targets[t].name)))
+    }
+
     /// The name that is nearest to one that there is nothing of.
     fn near(&self, asked: &Asked) -> Option<String> {
         match asked {

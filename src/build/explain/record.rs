@@ -145,6 +145,20 @@ impl Engine<'_> {
         is_another.then(|| label(&this.name, &self.values_in(path)))
     }
 
+    /// The recorded outputs that a step of this name made, the first of each.
+    pub(super) fn made_as(&self, name: &str) -> Vec<String> {
+        let target = name.split('@').next().unwrap_or(name);
+        let is_its = |path: &&str| {
+            let template = self.state.step(path).and_then(|record| self.template_of(&record));
+            template.and_then(|template| template.target).is_some_and(|of| of == target)
+                && label(target, &self.values_in(path)) == name
+        };
+        let mut made: Vec<String> =
+            self.state.step_ids().map(|id| self.state.path(id)).filter(is_its).map(str::to_owned).collect();
+        made.sort_unstable();
+        made
+    }
+
     /// How the path of a recorded output was put together, where its target does that otherwise now; that the target is
     /// gone, where another one has such paths.
     pub(super) fn moved_pattern(&self, path: &str) -> Option<String> {

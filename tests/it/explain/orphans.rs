@@ -116,3 +116,30 @@ targets:
     project.build(&[]);
     assert_says(&project.explain("own@n=ops"), &["own@n=ops: up to date\n"]);
 }
+
+#[test]
+fn a_steps_name_is_taken_as_it_was_when_its_target_is_gone_or_goes_by_another() {
+    let project = Project::new(
+        "version: 1
+targets:
+  list: {rule: command, inputs: [etc/l], run: \"cp {in} {out}\", output: r/list}
+  layers: {rule: command, foreach: {n: {from: list, lines: true}}, run: \"echo {n} > {out}\", output: \"r/n/{n}\"}
+  extra: {rule: command, run: \"echo > {out}\", output: r/extra}
+",
+    );
+    project.write("etc/l", "a\nb\n");
+    project.build(&[]);
+    project.edit("  layers:", "  fresh_ones:");
+    project.edit("  extra: {rule: command, run: \"echo > {out}\", output: r/extra}\n", "");
+    project.write("etc/l", "a\n");
+    project.build(&[]);
+    // As `made by` tells it, of what is an orphan now, a step of another target, or no target's at all.
+    assert_says(&project.explain("r/n/b"), &["fresh_ones@n=b: orphan\n", "made by   layers@n=b\n"]);
+    assert_eq!(project.explain("layers@n=b"), project.explain("r/n/b"));
+    assert_eq!(project.explain("layers@n=a"), project.explain("r/n/a"));
+    assert_says(&project.explain("layers@n=a"), &["fresh_ones@n=a: up to date\n"]);
+    assert_says(&project.explain("r/extra"), &["r/extra: orphan\n", "made by   extra\n"]);
+    assert_eq!(project.explain("extra"), project.explain("r/extra"));
+    project.run(&["build", "layers@n=a"]).exits(exit::DONE);
+    project.run(&["explain", "layers@n=c"]).exits(exit::WRONG).says("no target, step or output `layers@n=c`");
+}
