@@ -4,7 +4,7 @@
 use super::model::{AxisKind, Binding, Node, Part, Pattern, Read, Select, Target, TargetId};
 
 /// What stands for a binding whose value is not known. No path has it.
-const UNKNOWN: char = '\0';
+pub const UNKNOWN: char = '\0';
 
 /// How likely values are those of a step, the least first; `None` where no step can have them. They are over the bindings
 /// of the target that names the path.
@@ -39,7 +39,7 @@ fn stands_in_a_list(targets: &[Target], target: TargetId, binding: usize, value:
 }
 
 /// A value as it is known.
-fn known(value: &Pattern) -> String {
+pub fn known(value: &Pattern) -> String {
     let mut known = String::new();
     for part in &value.parts {
         match part {
@@ -50,8 +50,8 @@ fn known(value: &Pattern) -> String {
     known
 }
 
-/// The same of one value.
-fn of_binding(targets: &[Target], target: TargetId, binding: usize, value: &str) -> Option<usize> {
+/// The same of one value, of which not all has to be known.
+pub fn of_binding(targets: &[Target], target: TargetId, binding: usize, value: &str) -> Option<usize> {
     let (mut this, mut binding) = (targets.get(target)?, binding);
     // Up to the target whose axis gives it. Of what is at fault, and has been reported, all may be.
     loop {
@@ -102,7 +102,7 @@ fn is_value_of(target: &Target, key: &str, binding: usize) -> bool {
 }
 
 /// Whether a value may be this one, whatever is not known of it.
-fn fits(value: &str, known: &str) -> bool {
+pub fn fits(value: &str, known: &str) -> bool {
     match (known.split_once(UNKNOWN), known.rsplit_once(UNKNOWN)) {
         (Some((start, _)), Some((_, end))) => {
             value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
@@ -123,20 +123,26 @@ fn may_be_repository(value: &str) -> bool {
     value.split('/').all(|p| part(p) && p.chars().all(fine))
 }
 
-/// Whether a list of repositories may have this one: that of a namespace has only what lies in it; what a search finds may be
-/// any.
+/// Whether a list of repositories may have this one.
 fn may_be_listed(list: &Target, repository: &str) -> bool {
-    let Some(namespaces) = list.keys.get("namespace") else { return true };
-    let is_in = |namespace: &Node| {
-        let namespace = namespace.as_public().unwrap_or_default() + "/";
-        // What a binding or a secret is, is not known.
-        let start = namespace.split(['{', '$']).next().unwrap_or_default();
-        match repository.split_once(UNKNOWN) {
+    starts_of(list).is_none_or(|starts| {
+        starts.iter().any(|start| match repository.split_once(UNKNOWN) {
             Some((known, _)) => known.starts_with(start) || start.starts_with(known),
             None => repository.starts_with(start),
-        }
+        })
+    })
+}
+
+/// What the repositories begin with that a list can have: that of a namespace has only what lies in it; what a search finds
+/// may be any.
+pub fn starts_of(list: &Target) -> Option<Vec<String>> {
+    let namespaces = list.keys.get("namespace").filter(|_| list.rule.as_deref() == Some("repositories"))?;
+    let start = |namespace: &Node| {
+        let namespace = namespace.as_public().unwrap_or_default() + "/";
+        // What a binding or a secret is, is not known.
+        namespace.split(['{', '$']).next().unwrap_or_default().to_owned()
     };
-    namespaces.as_list().unwrap_or(std::slice::from_ref(namespaces)).iter().any(is_in)
+    Some(namespaces.as_list().unwrap_or(std::slice::from_ref(namespaces)).iter().map(start).collect())
 }
 
 /// Only what is said by expressions: of the others it depends on which tags there are.

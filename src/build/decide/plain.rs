@@ -2,7 +2,7 @@
 
 use rustix::fs::AtFlags;
 
-use crate::build::engine::{Engine, Leaf};
+use crate::build::engine::{Compiled, Engine, Leaf};
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 use crate::rules::Asks;
@@ -13,11 +13,6 @@ impl Engine<'_> {
     pub(super) fn is_plainly_up_to_date(&self, id: StepId) -> bool {
         let target = self.steps.step(id).target as usize;
         let Some(compiled) = self.rules[target].as_ref().filter(|_| self.settings_of(id).plain) else { return false };
-        let asks = match compiled.rule.common().asks {
-            Asks::Never => false,
-            Asks::Always => true,
-            Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
-        };
         let upstream = self.steps.slots_of(id).iter().enumerate().all(|(position, slot)| match slot.wait {
             Wait::Step(step) => self.steps.step(step).status.has_outputs() && self.at_risk(step).is_none(),
             Wait::Group(group) => {
@@ -31,12 +26,20 @@ impl Engine<'_> {
             Wait::None => true,
         });
         let &[path] = self.steps.outputs(id) else { return false };
-        !asks
+        !self.asks_a_source(id, compiled)
             && upstream
             && self
                 .state
                 .file_at(path)
                 .is_some_and(|file| self.eyes.same(self.state.path(path), &file, AtFlags::SYMLINK_NOFOLLOW))
             && self.state.step_key_at(path) == Some(self.key(id, compiled, None))
+    }
+    /// Whether a step has a question for its source.
+    pub(crate) fn asks_a_source(&self, id: StepId, compiled: &Compiled) -> bool {
+        match compiled.rule.common().asks {
+            Asks::Never => false,
+            Asks::Always => true,
+            Asks::Unless(binding) => self.steps.fingerprint(&self.steps.bound(id)[binding]).is_none(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Several targets that make one file: those that describe the same step, and those that undo each other's work.
 
 use crate::pipeline::makers::readings;
-use crate::pipeline::model::{InputKind, Pattern, StepsOf, TargetId};
+use crate::pipeline::model::{AxisKind, InputKind, Pattern, Read, StepsOf, TargetId};
 use crate::pipeline::node::written;
 use crate::pipeline::pattern;
 
@@ -10,6 +10,7 @@ use crate::build::engine::Engine;
 use crate::build::engine::settings::{Settings, together};
 use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
+use crate::rules::Asks;
 
 impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
@@ -100,12 +101,14 @@ impl Engine<'_> {
     /// same step.
     pub(crate) fn rivals_to_come(&self, target: TargetId) -> Vec<TargetId> {
         let is_told = |of: TargetId| self.unknown(of, &|step| !self.is_settled(step)).is_none();
-        let may_meet = |other: TargetId| {
+        let is_open = |other: TargetId| {
             let mut steps = self.steps.rows[other].steps.iter();
             !is_told(other) || steps.any(|&step| self.paths(step).any(|path| self.may_make(target, path)))
         };
         let others = self.makers().meeting(target).into_iter();
-        others.filter(|&other| !self.are_alike(target, other) && may_meet(other)).collect()
+        others
+            .filter(|&other| !self.are_alike(target, other) && self.may_meet(target, other) && is_open(other))
+            .collect()
     }
 
     /// Whether a target that may make a step's output describes the same step.
@@ -138,7 +141,22 @@ impl Engine<'_> {
         digest(a) == digest(b)
             && names(a).eq(names(b))
             && self.inputs_in_words(a) == self.inputs_in_words(b)
+            && self.source_asked_by(a) == self.source_asked_by(b)
             && !self.wait_for_each_other(&[a, b])
+    }
+
+    /// The source that the steps of a target ask; none where digests that come with their tags answer them.
+    fn source_asked_by(&self, target: TargetId) -> Option<&str> {
+        let compiled = self.rules[target].as_ref()?;
+        let asks = match compiled.rule.common().asks {
+            Asks::Never => false,
+            Asks::Always => true,
+            Asks::Unless(binding) => {
+                let (root, axis) = self.root_of(target, binding);
+                !matches!(self.pipeline.targets[root].axes[axis].kind, AxisKind::From { read: Read::Tags(_), .. })
+            }
+        };
+        compiled.template.source.as_deref().filter(|_| asks)
     }
 
     /// What a target reads, as far as two targets can be compared by it.

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use crate::pipeline::axis;
 use crate::pipeline::model::{Axis, AxisKind, Read, TargetId};
+use crate::pipeline::{axis, values};
 
 use super::StepId;
 use crate::build::engine::Engine;
@@ -27,10 +27,14 @@ type Known = Arc<HashSet<String>>;
 impl Engine<'_> {
     /// Whether a target may ever have a step of these values, as its lists are now.
     pub(crate) fn may_have(&self, target: TargetId, values: &[(usize, String)]) -> bool {
+        values::may_be(&self.pipeline.targets, target, values) && self.are_listed(target, values)
+    }
+
+    fn are_listed(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let this = &self.pipeline.targets[target];
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value);
         this.axes.iter().enumerate().all(|(position, axis)| match self.read_from(target, position, values) {
-            Some((parent, theirs)) => self.may_have(parent, &theirs),
+            Some((parent, theirs)) => self.are_listed(parent, &theirs),
             None => match (value(axis.binding), self.values_of_axis(target, position)) {
                 (Some(value), Some(values)) => values.contains(value),
                 _ => true,

@@ -211,7 +211,7 @@ impl Engine<'_> {
         Ok(refusal)
     }
 
-    /// Two steps are one where rule, parameters, values, outputs and inputs agree.
+    /// Two steps are one where rule, parameters, values, outputs and inputs agree, and the source that they ask, if they do.
     fn describes_same(&self, a: StepId, b: StepId, paths: &[PathId], waits: &[Wait]) -> bool {
         let (ta, tb) = (self.steps.step(a).target as usize, self.steps.step(b).target as usize);
         let (Some(ra), Some(rb)) = (&self.rules[ta], &self.rules[tb]) else { return false };
@@ -231,11 +231,18 @@ impl Engine<'_> {
             && values(a).eq(values(b))
             && ra.template_digest == rb.template_digest
             && read(a, ra) == read(b, rb)
+            && self.source_asked(a) == self.source_asked(b)
             && paths == self.steps.outputs(b)
             && self.steps.inputs_of(b).iter().zip(waits).enumerate().all(|(position, (theirs, &ours))| {
                 ours == theirs.wait && self.named_output(a, position, ours) == self.named_output(b, position, ours)
             })
             && self.pipeline.targets[ta].inputs.len() == self.pipeline.targets[tb].inputs.len()
+    }
+
+    /// The source that a step has a question for.
+    fn source_asked(&self, id: StepId) -> Option<&str> {
+        let compiled = self.rules[self.steps.step(id).target as usize].as_ref()?;
+        compiled.template.source.as_deref().filter(|_| self.asks_a_source(id, compiled))
     }
 
     /// Whether a step could not be made if a target that describes it, too, shared it.

@@ -1,7 +1,9 @@
 //! What is told of a step that reads from targets that make one file.
 
 use super::assert_says;
+use crate::support::images::Format;
 use crate::support::project::Project;
+use crate::support::stock;
 use crate::support::words::exit;
 
 #[test]
@@ -96,6 +98,68 @@ fn rivals_that_are_still_to_come_are_told() {
     project.build(&["one", "two"]);
     let plan = project.run(&["plan", "c", "late"]).exits(exit::DONE).stdout;
     assert!(!plan.contains("both fail"), "{plan}");
+}
+
+/// Two layouts, and targets that put the tags of both, and the layers of these, in the same folders.
+fn of_two_sources(ours: &str, theirs: &str) -> Project {
+    let target = |name: &str, tags: &str, layers: &str| {
+        format!(
+            "  {name}_tags: {{rule: tags, source: {name}, {tags}, output: \"r/tags/{{repo}}.json\"}}
+  {name}_layers: {{rule: layers, source: {name}, {layers}, foreach: {{tag: {{from: {name}_tags, select: all}}}}, output: \"r/layers/{{repo}}/{{tag}}.json\"}}\n"
+        )
+    };
+    let (ours, theirs) = (target("ours", ours, "sizes: compressed"), target("theirs", theirs, "sizes: uncompressed"));
+    let project = Project::new(&format!(
+        "version: 1\nsources: {{ours: {{kind: oci-layout, path: ours}}, theirs: {{kind: oci-layout, path: theirs}}}}\ntargets:\n{ours}{theirs}"
+    ));
+    let image = || stock::busybox().manifest(Format::Oci);
+    project.layout("ours", &[("app/shop:1".to_owned(), image())]);
+    project.layout("theirs", &[("app/shop:2".to_owned(), image()), ("vendor/fw:7".to_owned(), image())]);
+    project
+}
+
+#[test]
+fn targets_whose_lists_have_no_value_in_common_are_no_rivals() {
+    for (theirs, is_rival) in [
+        ("[vendor/fw]", false),
+        ("{lines: theirs.lst}", false),
+        ("{namespace: vendor}", false),
+        ("[vendor/fw, app/shop]", true),
+        ("{namespace: [vendor, app]}", true),
+    ] {
+        let tags = |repos: &str| format!("foreach: {{repo: {repos}}}, fresh: digest");
+        let project = of_two_sources(&tags("{namespace: app}"), &tags(theirs));
+        project.write("theirs.lst", "vendor/fw\n");
+        for _ in 0..2 {
+            let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+            assert_eq!(plan.contains("both fail"), is_rival, "{theirs}\n{plan}");
+            let explained = project.explain("theirs_layers");
+            assert_eq!(explained.contains("rival     ours_layers"), is_rival, "{theirs}\n{explained}");
+            project.run(&["build"]).exits(if is_rival { exit::FAILED } else { exit::DONE });
+            if is_rival {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_that_ask_other_sources_are_never_one() {
+    let tags = |fresh: &str| format!("foreach: {{repo: [app/shop]}}, fresh: {fresh}");
+    let project = of_two_sources(&tags("exists"), &tags("digest"));
+    // What both lists name is seen before anything is asked.
+    project.run(&["build"]).exits(exit::WRONG).says("two steps for one file: r/tags/app/shop.json");
+
+    // Of a list that is still to be read, neither takes what the other says.
+    let project = of_two_sources(&tags("exists"), "foreach: {repo: {from: names, lines: true}}, fresh: digest");
+    project
+        .edit("targets:\n", "targets:\n  names: {rule: command, run: \"echo vendor/fw > {out}\", output: names.lst}\n");
+    project.build(&["ours_tags"]);
+    let explained = project.explain("ours_tags");
+    assert_says(&explained, &["ours_tags@repo=app/shop: up to date", "fresh     exists", "rival     theirs_tags"]);
+    assert!(!project.plan(&[]).names().contains(&"ours_tags@repo=app/shop"));
+    project.build(&[]);
+    assert!(!project.plan(&[]).names().contains(&"ours_tags@repo=app/shop"));
 }
 
 #[test]
