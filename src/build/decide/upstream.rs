@@ -252,7 +252,14 @@ impl Engine<'_> {
 
     /// How a stale input is told as a cause.
     pub(crate) fn upstream_cause(&self, input: StepId) -> Reason {
-        if let Some(root) = self.at_risk_by_inputs(input).filter(|&root| self.has_failed(root)) {
+        // What may be made whatever comes of that, is told so; that it may be blocked is told beside it.
+        let is_by_it = |why: &Reason| matches!(why, Reason::UpstreamThatFailed { .. });
+        let account = self.accounts.get(&input).filter(|_| self.steps.is_open(input));
+        let tells = |&root: &StepId| {
+            let reasons = account.and_then(|account| account.reasons.as_ref());
+            self.has_failed(root) && (root == input || reasons.is_none_or(|reasons| reasons.all(is_by_it)))
+        };
+        if let Some(root) = self.at_risk_by_inputs(input).filter(tells) {
             return Reason::UpstreamThatFailed { step: self.steps.label(root), without: None };
         }
         let label = self.steps.label(input);

@@ -385,3 +385,39 @@ targets:
     let built = project.run(&["build", "-v"]).exits(exit::DONE).stderr;
     assert_says(&built, &["built report (new input: r/smoke (left out before, since smoke was blocked)"]);
 }
+
+#[test]
+fn what_has_a_cause_of_its_own_is_told_beside_what_may_fail_again() {
+    let project = Project::new(
+        "version: 1
+targets:
+  a: {rule: command, run: \"test -e ok && echo a > {out}\", fresh: always, output: o/a}
+  b: {rule: command, inputs: [a, etc/b], run: \"cat {in} > {out}\", output: o/b}
+  c: {rule: command, inputs: [b], run: \"cat {in} > {out}\", output: o/c}
+  d: {rule: command, inputs: [c], run: \"cat {in} > {out}\", output: o/d}
+  behind: {rule: command, inputs: [a], run: \"cat {in} > {out}\", output: o/behind}
+",
+    );
+    project.write("ok", "");
+    project.write("etc/b", "1\n");
+    project.build(&[]);
+    project.remove("ok");
+    project.write("etc/b", "2\n");
+    project.build_exits(exit::FAILED, &[]);
+    let risk = "a is tried again, and may fail or be put off as before";
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    for (step, cause) in [("c", "b is made again"), ("d", "c may be made again")] {
+        assert_says(&plan, &[&format!("run?     {step}  upstream: {cause} (blocked? {risk})\n")]);
+        assert_says(
+            &project.explain(step),
+            &[&format!("because   upstream: {cause}\n"), &format!("blocked?  {risk}\n")],
+        );
+    }
+    // What has no other cause is told by that alone.
+    assert_says(&plan, &[&format!("run?     behind  upstream: {risk}\n")]);
+    // What failed comes out as it was, and they are made all the same.
+    project.write("ok", "");
+    let report = project.build(&[]);
+    report.assert_only(&["a", "b", "c", "d"]);
+    assert!(report.step("c").reason().contains("upstream rebuilt: o/b by b"), "{}", report.listing());
+}
