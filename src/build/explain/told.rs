@@ -246,8 +246,12 @@ fn notes(compiled: &Compiled) -> Vec<String> {
         .collect();
     notes.sort();
     notes.dedup();
-    if compiled.rule.common().lane == Lane::Process && !compiled.rule.common().finds {
-        notes.push("what the command reads beside its inputs is not seen: it has no depfile".to_owned());
+    if compiled.rule.common().lane == Lane::Process {
+        notes.push(if compiled.rule.common().finds {
+            "a step with a depfile runs, it does not come back from the store".to_owned()
+        } else {
+            "what the command reads beside its inputs is not seen: it has no depfile".to_owned()
+        });
     }
     notes
 }

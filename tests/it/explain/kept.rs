@@ -174,3 +174,25 @@ targets:
     assert_says(&told, &["blocked by gate\n            it only waits for what is at fault, and is not blocked where "]);
     assert!(!told.contains("values are read out of"), "{told}");
 }
+
+#[test]
+fn a_step_with_a_depfile_is_told_to_run_where_another_comes_back_from_the_store() {
+    let project = Project::new(
+        "version: 1
+targets:
+  found: {rule: command, inputs: [./a], run: \"cat {in} > {out}; echo {out}: b > d\", depfile: d, output: o/found}
+  plain: {rule: command, inputs: [./a], run: \"cat {in} > {out}\", output: o/plain}
+",
+    );
+    project.write("a", "1\n");
+    project.write("b", "1\n");
+    project.build(&[]);
+    fs::remove_dir_all(project.path("o")).expect("removed");
+    let note = "note      a step with a depfile runs, it does not come back from the store\n";
+    assert_says(&project.explain("found"), &[note]);
+    assert!(!project.explain("plain").contains(note));
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      found  missing", "restore  plain  missing"]);
+    let report = project.build(&[]);
+    assert_eq!((report.step("found").outcome.as_str(), report.step("plain").outcome.as_str()), ("built", "restored"));
+}
