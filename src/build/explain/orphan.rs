@@ -61,6 +61,10 @@ impl Engine<'_> {
             });
         }
         told.message = Some(match of {
+            Some((target, _)) if let Some(by) = self.maker_that_is_gone(&told) => format!(
+                "no step makes it any more: {by}, which made it, is no target now, and these values are not among those of {} now",
+                self.pipeline.targets[*target].name
+            ),
             Some((target, values)) => {
                 let now = read_out_of(self.pipeline, *target, values);
                 let other = if now.is_empty() || then.as_ref() == Some(&now) {
@@ -106,6 +110,12 @@ impl Engine<'_> {
             self.tell_way_back(*target, values, &mut told);
         }
         Some(told)
+    }
+
+    /// The target that made what is told, where there is none of that name.
+    fn maker_that_is_gone(&self, told: &Explanation) -> Option<String> {
+        let by = told.last_made.as_ref()?.target.clone()?;
+        self.pipeline.targets.iter().all(|target| target.name != by).then_some(by)
     }
 
     /// That an orphan is one as its lists were last built, and what would make it a step again.

@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use crate::pipeline::makers::readings;
 use crate::pipeline::model::{self, Input, InputKind, Pattern, TargetId};
 use crate::pipeline::pattern::fill;
-use crate::pipeline::values;
 use crate::store::state::StepRecord;
 
 use super::record::may_have_had;
 use super::{Explanation, Standing};
-use crate::build::decide::key::has_read;
-use crate::build::engine::Engine;
+use crate::build::decide::key::{Template, has_read};
+use crate::build::engine::{Compiled, Engine};
 use crate::build::reason::Reason;
 use crate::build::request::{Asked, Unknown};
 use crate::build::steps::values::{Values, label, read_out_of};
@@ -88,10 +87,7 @@ impl Engine<'_> {
     /// makes, and none is to come.
     pub(crate) fn is_sure_not_to_make(&self, target: TargetId, values: &[(usize, String)]) -> bool {
         let looked_at = || self.wanted[target].takes_all(values) && self.awaited(target, values).is_none();
-        !values::may_be(&self.pipeline.targets, target, values)
-            || !self.may_have(target, values)
-            || looked_at()
-            || self.lacks_a_list_for(target, values)
+        !self.may_have(target, values) || looked_at() || self.lacks_a_list_for(target, values)
     }
 
     /// Whether a list that was looked at for other steps tells that a target has none of these values: it is there without
@@ -198,11 +194,23 @@ impl Engine<'_> {
         }
         let likely = may_be.into_iter().zip(read).filter(|((target, _), read)| most.get(target) == Some(read));
         let mut may_be: Vec<_> = likely.map(|(step, _)| step).collect();
-        let by = template.and_then(|template| template.target);
+        // The target that made it, or else what that is called now.
         may_be.sort_by_cached_key(|(target, values)| {
-            (by.as_ref() != Some(&self.pipeline.targets[*target].name), Reverse(self.listed_values(*target, values)))
+            let alike = template.as_ref().map(|then| self.is_as_then(*target, then));
+            (Reverse(alike), Reverse(self.listed_values(*target, values)))
         });
         Recorded { path, may_be }
+    }
+
+    /// Whether a target goes by the name of the one that made something, and in how much else it is as that was.
+    fn is_as_then(&self, target: TargetId, then: &Template) -> (bool, usize) {
+        let is_same = self.rules[target].as_ref().map_or(0, |Compiled { template: now, .. }| {
+            [now.lists == then.lists, now.source == then.source, now.is_same(then)]
+                .into_iter()
+                .filter(|same| *same)
+                .count()
+        });
+        (then.target.as_ref() == Some(&self.pipeline.targets[target].name), is_same)
     }
 
     /// The values of a reading of a path that hold whichever of those is true that are as likely.

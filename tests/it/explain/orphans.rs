@@ -143,3 +143,29 @@ targets:
     project.run(&["build", "layers@n=a"]).exits(exit::DONE);
     project.run(&["explain", "layers@n=c"]).exits(exit::WRONG).says("no target, step or output `layers@n=c`");
 }
+
+#[test]
+fn an_output_of_a_target_that_is_gone_or_renamed_is_not_laid_to_another() {
+    let project = Project::new(
+        "version: 1
+targets:
+  names: {rule: command, run: \"printf 'm\\nn\\n' > {out}\", output: names}
+  web: {rule: command, foreach: {x: [a, b]}, run: \"echo {x} > {out}\", output: \"r/{x}.txt\"}
+  job: {rule: command, foreach: {x: {from: names, lines: true}}, run: \"echo job {x} > {out}\", output: \"r/{x}.txt\"}
+",
+    );
+    project.build(&[]);
+    let says = |of: &str| {
+        format!(
+            "no step makes it any more: job, which made it, is no target now, and these values are not among those of {of} now\n"
+        )
+    };
+    // By another name, it has one value less.
+    project.edit("  job:", "  jobs:");
+    project.edit("'m\\n", "'");
+    project.build(&[]);
+    assert_says(&project.explain("r/m.txt"), &["jobs@x=m: orphan\n", &says("jobs"), "made by   job@x=m\n"]);
+    let rest = project.read("pipeline.yaml");
+    project.write("pipeline.yaml", &rest[..rest.find("  jobs:").expect("there")]);
+    assert_says(&project.explain("r/m.txt"), &[": orphan\n", &says("web"), "made by   job@x=m\n"]);
+}
