@@ -212,6 +212,9 @@ struct Unknown<'a> {
     /// The first of these.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     others: &'a [String],
+    /// What may fail again as it did when it was last tried, so that they are not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_risk: Option<&'a str>,
     /// Targets that may come to make one file with it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     rivals: &'a [String],
@@ -261,6 +264,7 @@ impl<'a> Report<'a> {
             because: &u.because,
             more: u.more,
             others: &u.others,
+            at_risk: u.at_risk.as_deref(),
             rivals: &u.rivals,
         };
         Self {

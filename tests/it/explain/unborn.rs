@@ -79,6 +79,8 @@ fn before_a_build_a_list_that_cannot_be_made_blocks_its_readers_by_name_and_one_
     let cause = "run?     ticket@t=a  changed input: e.txt, from ";
     assert_says(&plan, &[cause, RISK, &more]);
     assert!(plan.lines().any(|line| line.starts_with(cause) && line.ends_with(RISK.trim_end())), "{plan}");
+    let json = project.run(&["plan", "--format", "json"]).stdout;
+    assert_says(&json, &["\"at_risk\": \"image is tried again, and may fail or be put off as before\""]);
     let status = project.run(&["status"]).stdout;
     assert_says(&status, &[&format!("its steps are told once gate is built {RISK}")]);
     let told = project.explain("ticket@t=a");
