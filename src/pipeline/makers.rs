@@ -187,9 +187,18 @@ impl<'a> Makers<'a> {
     }
 }
 
-/// The values by which an output of a target may be at this path: also empty ones, where its lists may have such.
+/// The values by which an output of a target may be at this path, the likeliest first: also empty ones, where its lists may
+/// have such. What no list can have by its grammar is one of them only where nothing else fits; what the pipeline does not
+/// say, or says no more, comes last: the file may have been made by it.
 pub fn readings(targets: &[Target], target: TargetId, output: &Pattern, path: &str) -> Vec<Vec<(usize, String)>> {
-    backwards::match_with_empty(output, path, &|binding| may_be_empty(targets, target, binding))
+    let mut all = backwards::match_with_empty(output, path, &|binding| may_be_empty(targets, target, binding));
+    if all.len() > 1 {
+        if all.iter().any(|values| values::are_spelt(targets, target, values)) {
+            all.retain(|values| values::are_spelt(targets, target, values));
+        }
+        all.sort_by_cached_key(|values| values::rank_of_known(targets, target, values).unwrap_or(usize::MAX));
+    }
+    all
 }
 
 /// Whether a binding may have an empty value: blank lines and cells are skipped, and no tag or file has an empty name.

@@ -6,6 +6,15 @@ use super::model::{AxisKind, Binding, Node, Part, Pattern, Read, Select, Target,
 /// What stands for a binding whose value is not known. No path has it.
 pub const UNKNOWN: char = '\0';
 
+/// Why a binding cannot have a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unfit {
+    /// It is no tag, platform or repository by its grammar, which holds whatever a list has.
+    Spelling,
+    /// It is not among those that the pipeline says, which may be edited: a step may have had it before.
+    Unlisted,
+}
+
 /// How likely values are those of a step, the least first; `None` where no step can have them. They are over the bindings
 /// of the target that names the path.
 pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -> Option<usize> {
@@ -15,6 +24,11 @@ pub fn rank(targets: &[Target], target: TargetId, values: &[(usize, Pattern)]) -
 /// The same of values that are known.
 pub fn rank_of_known(targets: &[Target], target: TargetId, values: &[(usize, String)]) -> Option<usize> {
     values.iter().map(|(binding, value)| of_binding(targets, target, *binding, value)).sum()
+}
+
+/// Whether values are spelt as those of a target are, whether or not its lists have them.
+pub fn are_spelt(targets: &[Target], target: TargetId, values: &[(usize, String)]) -> bool {
+    values.iter().all(|(binding, value)| fit(targets, target, *binding, value) != Err(Unfit::Spelling))
 }
 
 /// Whether a target may have a step of these values, as far as the pipeline alone tells.
@@ -52,21 +66,30 @@ pub fn known(value: &Pattern) -> String {
 
 /// The same of one value, of which not all has to be known.
 pub fn of_binding(targets: &[Target], target: TargetId, binding: usize, value: &str) -> Option<usize> {
-    let (mut this, mut binding) = (targets.get(target)?, binding);
+    fit(targets, target, binding, value).ok()
+}
+
+/// The same, or why it cannot have it.
+fn fit(targets: &[Target], target: TargetId, binding: usize, value: &str) -> Result<usize, Unfit> {
+    let (mut target, mut binding) = (target, binding);
     // Up to the target whose axis gives it. Of what is at fault, and has been reported, all may be.
     loop {
-        let Some(Binding { axis, parent, .. }) = this.bindings.get(binding) else { return Some(0) };
+        let Some(this) = targets.get(target) else { return Err(Unfit::Unlisted) };
+        let Some(Binding { axis, parent, .. }) = this.bindings.get(binding) else { return Ok(0) };
         if !may_be_in(this, binding, value) {
-            return None;
+            return Err(Unfit::Spelling);
         }
-        let Some(axis) = this.axes.get(*axis) else { return Some(0) };
+        let Some(axis) = this.axes.get(*axis) else { return Ok(0) };
         match (&axis.kind, *parent) {
-            (AxisKind::From { target: of, .. }, Some(theirs)) => (this, binding) = (targets.get(*of)?, theirs),
+            (AxisKind::From { target: of, .. }, Some(theirs)) => (target, binding) = (*of, theirs),
             (AxisKind::From { target: of, read, .. }, None) => {
-                return read_out(targets.get(*of)?, read, value);
+                return targets.get(*of).map_or(Err(Unfit::Unlisted), |of| read_out(of, read, value));
             }
-            (AxisKind::List(values), _) => return values.iter().any(|listed| fits(listed, value)).then_some(0),
-            (AxisKind::Lines(_) | AxisKind::Csv { .. } | AxisKind::Glob(_), _) => return Some(0),
+            (AxisKind::List(values), _) => {
+                let is_listed = values.iter().any(|listed| fits(listed, value));
+                return if is_listed { Ok(0) } else { Err(Unfit::Unlisted) };
+            }
+            (AxisKind::Lines(_) | AxisKind::Csv { .. } | AxisKind::Glob(_), _) => return Ok(0),
         }
     }
 }
@@ -83,12 +106,13 @@ fn may_be_in(target: &Target, binding: usize, value: &str) -> bool {
 }
 
 /// The same of what is read out of an output of a target.
-fn read_out(of: &Target, read: &Read, value: &str) -> Option<usize> {
+fn read_out(of: &Target, read: &Read, value: &str) -> Result<usize, Unfit> {
     match (of.rule.as_deref(), read) {
-        (Some("tags"), Read::Tags(select)) => (may_be_tag(value) && may_be_chosen(select, value)).then_some(0),
-        (Some("platforms"), Read::Json(_)) => of_platform(value),
-        (Some("repositories"), Read::Json(_)) => may_be_listed(of, value).then_some(0),
-        _ => Some(0),
+        (Some("tags"), Read::Tags(_)) if !may_be_tag(value) => Err(Unfit::Spelling),
+        (Some("tags"), Read::Tags(select)) if !may_be_chosen(select, value) => Err(Unfit::Unlisted),
+        (Some("platforms"), Read::Json(_)) => of_platform(value).ok_or(Unfit::Spelling),
+        (Some("repositories"), Read::Json(_)) if !may_be_listed(of, value) => Err(Unfit::Unlisted),
+        _ => Ok(0),
     }
 }
 

@@ -206,14 +206,19 @@ impl Engine<'_> {
     }
 
     /// Which value a target would need to make a file, and where that is not, or may not be. A path may be read in several
-    /// ways: told is that of which the most values are in their lists, of those that may come at all, if there are such.
+    /// ways: told is that by which it was made, and otherwise that of which the most values are in their lists, of those
+    /// that may come at all, if there are such.
     fn lack_of(&self, target: TargetId, path: &str) -> Option<Lack> {
+        let made_by = self.recorded_makers(path);
         let readings = self.makers().of(path).into_iter().filter(|(maker, _)| *maker == target);
         let looked_up = readings.filter_map(|(_, values)| {
             let mut found = 0;
             let lack = self.first_lack(target, &values, &mut found)?;
-            let rank = values::rank_of_known(&self.pipeline.targets, target, &values).unwrap_or(usize::MAX);
-            Some(((rank, lack.is_sure, Reverse(found)), lack))
+            let rank = values::rank_of_known(&self.pipeline.targets, target, &values);
+            // Another output may have its values in another order.
+            let is_it = |(of, with): &Maker| *of == target && with.iter().all(|value| values.contains(value));
+            let order = (rank.is_none(), !made_by.iter().any(is_it), rank, lack.is_sure, Reverse(found));
+            Some((order, lack))
         });
         looked_up.min_by_key(|(key, _)| *key).map(|(_, lack)| lack)
     }
@@ -243,8 +248,15 @@ impl Engine<'_> {
                         _ => self.where_read(target, position, list),
                     };
                     let place = place.filter(|_| !is_settled || has == Some(false));
-                    place
-                        .map(|place| Lack { is_sure: is_settled, words: format!("{} {lacks} {place}", printable(own)) })
+                    let lack = place.map(|place| Lack {
+                        is_sure: is_settled,
+                        words: format!("{} {lacks} {place}", printable(own)),
+                    });
+                    // A list that is there and has it may be one no more, as what its own values are read out of tells.
+                    lack.or_else(|| {
+                        let (of, theirs) = self.read_from(target, position, values)?;
+                        self.first_lack(of, &theirs, &mut 0)
+                    })
                 }
             };
             lacks.extend(lack);

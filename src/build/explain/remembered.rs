@@ -46,8 +46,10 @@ impl Engine<'_> {
             let is_pending = |(target, values): &(TargetId, Values)| {
                 self.awaited(*target, values).is_some() && !was_one(*target, values)
             };
-            // The file may come to be that of a step with other values than it was made by.
-            let others = if by_path && !may_be.iter().any(is_pending) { self.makers().of(&path) } else { Vec::new() };
+            // The file may come to be that of a step with other values than it was made by: told is the step that made it, as
+            // long as that may come.
+            let may_come = may_be.iter().any(|of| is_pending(of) || was_one(of.0, &of.1));
+            let others = if by_path && !may_come { self.makers().of(&path) } else { Vec::new() };
             let may_be = if others.iter().any(is_pending) { others } else { may_be };
             let (of, told) = match may_be.iter().find(|of| is_pending(of)) {
                 Some(of) => (Some(of), self.pending(of.0, &of.1, &path)?),
@@ -173,6 +175,12 @@ impl Engine<'_> {
         records.retain(|record| !record.may_be.is_empty());
         records.sort_by(|a, b| a.path.cmp(&b.path));
         records
+    }
+
+    /// The steps that may have made a file, as what is recorded of it tells: none where nothing is.
+    pub(crate) fn recorded_makers(&self, path: &str) -> Vec<(TargetId, Values)> {
+        let first = self.recorded_by(path);
+        first.map(|first| self.recorded(&first, self.makers().of(&first)).may_be).unwrap_or_default()
     }
 
     /// The steps that may have made a recorded output: a path may be read in several ways, and the record tells by which

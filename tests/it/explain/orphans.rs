@@ -1,7 +1,9 @@
 //! An output that no step makes any more is told as that of the step that made it, with how that last fared.
 
 use super::assert_says;
+use crate::support::images::Format;
 use crate::support::project::Project;
+use crate::support::stock;
 use crate::support::words::exit;
 
 #[test]
@@ -168,4 +170,50 @@ targets:
     let rest = project.read("pipeline.yaml");
     project.write("pipeline.yaml", &rest[..rest.find("  jobs:").expect("there")]);
     assert_says(&project.explain("r/m.txt"), &[": orphan\n", &says("web"), "made by   job@x=m\n"]);
+}
+
+#[test]
+fn a_path_that_may_be_read_in_several_ways_is_told_as_the_step_that_made_it_while_its_list_is_to_be_asked_again() {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  t: {rule: tags, source: shelf, foreach: {name: [my, my-app]}, repo: \"co/{name}\", output: \"t/{name}.json\"}
+  l: {rule: layers, source: shelf, foreach: {tag: {from: t, select: all}}, repo: \"co/{name}\", output: \"l/{name}-{tag}.json\"}
+  m: {rule: layers, source: shelf, foreach: {tag: {from: t, select: all}}, repo: \"co/{name}\", platform: all, output: \"m/{name}/{tag}/{platform}.json\"}
+  one: {rule: command, inputs: [l/my-app-1.json], run: \"cp {in} {out}\", output: one}
+",
+    );
+    let shelve = |images: &[&str]| {
+        let image = |name: &&str| (format!("co/{name}"), stock::redis("7").manifest(Format::Oci));
+        project.layout("images", &images.iter().map(image).collect::<Vec<_>>());
+    };
+    shelve(&["my:2", "my-app:1", "my-app:2"]);
+    project.build(&[]);
+    // Of a file that is lost, the list is told that has its value.
+    project.edit("output: \"t/", "omit: [old], output: \"t/");
+    project.remove("l/my-app-1.json");
+    let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["l/my-app-1.json may be missing: 1 may not be in what t@name=my-app makes)"]);
+    project.build(&[]);
+    shelve(&["my:2", "my-app:2"]);
+    project.build(&["t", "--refresh"]);
+    let orphans = [
+        ("l/my-app-1.json", "l@name=my-app,tag=1"),
+        ("m/my-app/1/linux/amd64.json", "m@name=my-app,tag=1,platform=linux/amd64"),
+    ];
+    let assert_told = |again: &str| {
+        for (path, step) in orphans {
+            let told = project.explain(path);
+            assert_says(&told, &[&format!("{step}: orphan\n"), &format!("made by   {step}\n"), again]);
+            assert!(
+                !told.contains("neither its path") && !told.contains("app-1 ") && !told.contains("1/linux "),
+                "{told}"
+            );
+            assert_eq!(told, project.explain(step));
+        }
+    };
+    assert_told("again if  ");
+    project.edit("omit: [old]", "omit: [older]");
+    assert_told("again if  1 is in what t@name=my-app makes again: ");
 }
