@@ -61,21 +61,12 @@ impl Engine<'_> {
             });
         }
         told.message = Some(match of {
-            Some((target, _)) if let Some(by) = self.maker_that_is_gone(&told) => format!(
-                "no step makes it any more: {by}, which made it, is no target now, and these values are not among those of {} now",
-                self.pipeline.targets[*target].name
-            ),
             Some((target, values)) => {
-                let now = read_out_of(self.pipeline, *target, values);
-                let other = if now.is_empty() || then.as_ref() == Some(&now) {
-                    String::new()
-                } else {
-                    format!(", which are read out of {}", now.join(" and "))
+                let gone = match self.maker_that_is_gone(&told) {
+                    Some(by) => format!("{by}, which made it, is no target now, and "),
+                    None => String::new(),
                 };
-                format!(
-                    "no step makes it any more: these values are not among those of {} now{other}",
-                    self.pipeline.targets[*target].name
-                )
+                format!("no step makes it any more: {gone}{}", self.what_it_lacks(*target, values, then.as_ref()))
             }
             None => {
                 let moved = self.moved_pattern(path);
@@ -91,10 +82,11 @@ impl Engine<'_> {
             None => "removes it, with all others of its kind; `-n` lists them",
         };
         told.help = Some(format!("`layermill clean --orphans` {fate}"));
-        told.again = vec![
-            "the pipeline, or what values are read out of, has it again: it is a step again then, and is made if something of it changed"
-                .to_owned(),
-        ];
+        let has = match of.and_then(|(target, values)| self.gone_value(*target, values)) {
+            Some((value, place)) => format!("{} is {place} again", printable(&value)),
+            None => "the pipeline, or what values are read out of, has it again".to_owned(),
+        };
+        told.again = vec![format!("{has}: it is a step again then, and is made if something of it changed")];
         if let Some(asked) = of.and_then(|(target, values)| self.always_asked(*target, values)) {
             let label = self.steps.label(asked);
             let why = told.message.unwrap_or_default();
@@ -118,20 +110,48 @@ impl Engine<'_> {
         self.pipeline.targets.iter().all(|target| target.name != by).then_some(by)
     }
 
+    /// Why a target has no step of a recorded one's values; `then` is what those were read out of.
+    fn what_it_lacks(&self, target: TargetId, values: &Values, then: Option<&Vec<String>>) -> String {
+        if let Some((value, place)) = self.gone_value(target, values) {
+            return format!("{} is not {place} now", printable(&value));
+        }
+        let now = read_out_of(self.pipeline, target, values);
+        let other = if now.is_empty() || then == Some(&now) {
+            String::new()
+        } else {
+            format!(", which are read out of {}", now.join(" and "))
+        };
+        format!("these values are not among those of {} now{other}", self.pipeline.targets[target].name)
+    }
+
+    /// The first of a recorded step's values that its list does not have any more, and where that is, as what follows "is not".
+    fn gone_value(&self, target: TargetId, values: &[(usize, String)]) -> Option<(String, String)> {
+        let this = &self.pipeline.targets[target];
+        let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
+        if values.len() < this.bindings.len() {
+            return None;
+        }
+        this.axes.iter().enumerate().find_map(|(axis, of)| {
+            let list = match self.read_from(target, axis, values) {
+                None => None,
+                Some((parent, theirs)) => match self.parent_step(target, axis, value) {
+                    None => return self.gone_value(parent, &theirs),
+                    step => step,
+                },
+            };
+            let own = value(of.binding).filter(|own| self.lacks_value(target, axis, list, own))?;
+            let among = || format!("in the list of `{}` in the pipeline file", this.bindings[of.binding].name);
+            Some((own.to_owned(), self.where_read(target, axis, list).unwrap_or_else(among)))
+        })
+    }
+
     /// That an orphan is one as its lists were last built, and what would make it a step again.
     fn tell_way_back(&self, target: TargetId, values: &[(usize, String)], told: &mut Explanation) {
-        let lacked = self
-            .lacked(target, values)
-            .and_then(|(of, axis, list, value)| Some((value, self.where_read(of, axis, Some(list))?)));
-        let (Some((list, what, step)), Some((value, place))) = (self.awaited(target, values), lacked) else { return };
+        let Some((list, what, step)) = self.awaited(target, values) else { return };
         let label = self.steps.label(step);
         let why = told.message.take().unwrap_or_default();
         told.message = Some(format!("{why}, as of the last build of {list}: {what}"));
         told.help = Some(format!("{}; {}", leaves(&label), self.help_to_build(&[step], &label)));
-        told.again = vec![format!(
-            "{} is {place} again: it is a step again then, and is made if something of it changed",
-            printable(&value)
-        )];
     }
 
     /// What the values of a recorded step were read out of when it was last made, where the record tells.

@@ -114,6 +114,14 @@ impl Engine<'_> {
         is_whole && self.was_read_without(target, values) && self.awaited(target, values).is_some()
     }
 
+    /// Whether the list of an axis, which is read out of this step where it is read out of any, does not have a value.
+    pub(crate) fn lacks_value(&self, target: TargetId, axis: usize, list: Option<StepId>, value: &str) -> bool {
+        match list {
+            Some(step) => self.has_not(step, target, axis, Some(value)),
+            None => self.values_of_axis(target, axis).is_some_and(|values| !values.contains(value)),
+        }
+    }
+
     /// Whether what an axis reads out of a step is there to be read, or as it was last made, and does not have this value.
     fn has_not(&self, step: StepId, target: TargetId, axis: usize, value: Option<&str>) -> bool {
         let read = self.values_read_out_of(step, target, axis).or_else(|| self.values_as_made(step, target, axis));

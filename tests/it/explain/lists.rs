@@ -310,7 +310,7 @@ targets:
     project.build_exits(exit::FAILED, &[]);
     // The other may still have its values.
     project.remove("m2.txt");
-    let words = ["d@x=p,y=1: orphan\n", "these values are not among those of d now\n"];
+    let words = ["d@x=p,y=1: orphan\n", "no step makes it any more: p is not in what m1 makes now\n"];
     assert_says(&project.explain("d/p/1"), &words);
     assert_says(&project.explain("d/q/1"), &["d@x=q,y=1: pending\n"]);
     assert_says(&project.explain("e"), &["because   an input is gone: d/p/1\n"]);

@@ -55,7 +55,7 @@ fn the_file_that_a_value_is_read_out_of_is_named_where_its_step_makes_several() 
     project.write("own", "a core\nb core\nc shop\n");
     project.build(&[]);
     let told = project.explain("pay@s=b,t=core");
-    assert_says(&told, &["pay@s=b,t=core: orphan\n", "not among those of pay now\n", OUT_OF]);
+    assert_says(&told, &["pay@s=b,t=core: orphan\n", "any more: b is not in r/shop.lst of lists now\n", OUT_OF]);
     assert_eq!(told.matches("out of ").count(), 2, "{told}");
 }
 

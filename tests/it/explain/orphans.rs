@@ -88,7 +88,7 @@ targets:
   own: {rule: command, foreach: {n: {lines: r/l}}, run: \"echo {n} > {out}\", output: \"r/own/{n}\"}
 ",
     );
-    let gone = "no step makes it any more: these values are not among those of own now";
+    let gone = "no step makes it any more: ops is not in what l makes now";
     project.write("l.txt", "core\nops\n");
     project.build(&[]);
     project.write("l.txt", "core\n");

@@ -138,7 +138,7 @@ fn an_orphan_says_who_made_it_and_how_it_goes() {
             &project.explain(asked),
             &[
                 "get_tag@repo=library/redis: orphan",
-                "not among those of get_tag",
+                "no step makes it any more: library/redis is not in repos.txt now\n",
                 "made by   get_tag@repo=library/redis",
                 "repo      library/redis",
                 "out of    repos.txt\n",
@@ -501,12 +501,13 @@ fn what_a_repository_had_that_is_gone_is_an_orphan_as_of_the_last_build() {
     let gone = ["get_layer@repo=library/redis,tag=6", "copy@repo=library/redis,n=6", "layers/library/redis/6.json"];
     let words = [
         ",tag=6: orphan\n",
-        "are not among those of get_layer now, as of the last build: get_tag@repo=library/redis is asked in each\n",
+        " now, as of the last build: get_tag@repo=library/redis is asked in each\n",
         "`layermill clean --orphans --offline` goes by the last answer and removes it",
     ];
     // First the tag, and then all of them.
     keep(&|name| name != "library/redis:6");
     assert_says(&project.explain(gone[0]), &words);
+    assert_says(&project.explain(gone[0]), &["any more: 6 is not in what get_tag@repo=library/redis makes now, "]);
     keep(&|name| !name.starts_with("library/redis:"));
     assert_says(&project.explain(gone[0]), &words);
     assert_says(&project.explain(gone[2]), &words);
@@ -623,18 +624,14 @@ targets:
     );
     project.write("one.lst", "a\n");
     project.write("two.lst", "a\nb\n");
-    let now = "these values are not among those of t now";
     project.build(&["--profile", "other"]);
     let told = project.explain("r/b");
-    assert_says(
-        &told,
-        &["t@repo=b: orphan\n", &format!("{now}, which are read out of one.lst\n"), "out of    two.lst\n"],
-    );
+    assert_says(&told, &["t@repo=b: orphan\n", "any more: b is not in one.lst now\n", "out of    two.lst\n"]);
     // What reads its values out of another step names that as it was.
     assert_says(&project.explain("u/b/b"), &["u@repo=b,n=b: orphan\n", "out of    t@repo=b\n"]);
     project.edit("{lines: \"${list}\"}", "[a]");
-    let list = "which are read out of the list of `repo` in the pipeline file\n";
-    assert_says(&project.explain("r/b"), &[&format!("{now}, {list}"), "out of    two.lst\n"]);
+    let gone = "any more: b is not in the list of `repo` in the pipeline file now\n";
+    assert_says(&project.explain("r/b"), &[gone, "out of    two.lst\n"]);
     // It is told as it was made, whatever target has its path now.
     project.edit("  t: ", "  s: ");
     project.edit("from: t", "from: s");
@@ -644,7 +641,7 @@ targets:
     project.build(&[]);
     project.write("two.lst", "a\n");
     let told = project.explain("r/b");
-    assert_says(&told, &["not among those of s now\n", "out of    two.lst\n"]);
+    assert_says(&told, &["any more: b is not in two.lst now\n", "out of    two.lst\n"]);
 }
 
 #[test]
