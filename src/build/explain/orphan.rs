@@ -27,8 +27,20 @@ impl Engine<'_> {
         if first == path || self.state.file(path).is_none() {
             return Some(told);
         }
+        let is_of_first = told.help.as_ref() == Some(&self.help_on_orphan(&first));
+        let help = if is_of_first { Some(self.help_on_orphan(path)) } else { told.help.clone() };
         // What was made beside it may still be.
-        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], ..told })
+        Some(Explanation { step: path.to_owned(), outputs: vec![self.output_now(path)], help, ..told })
+    }
+
+    /// What `clean` does with a recorded output that no step makes any more.
+    fn help_on_orphan(&self, path: &str) -> String {
+        let fate = match self.became_of(path) {
+            Some(CHANGED) => "leaves it, since it was changed since it was made; with `--force`, it goes, too",
+            Some(_) => "forgets it, and removes all others of its kind; `-n` lists them",
+            None => "removes it, with all others of its kind; `-n` lists them",
+        };
+        format!("`layermill clean --orphans` {fate}")
     }
 
     /// The first output of the recorded step that made this file, or a folder that it lies in.
@@ -76,12 +88,7 @@ impl Engine<'_> {
         });
         told.read_out_of = then.unwrap_or_default();
         self.tell_last_try_of_orphan(path, &mut told);
-        let fate = match self.became_of(path) {
-            Some(CHANGED) => "leaves it, since it was changed since it was made; with `--force`, it goes, too",
-            Some(_) => "forgets it, and removes all others of its kind; `-n` lists them",
-            None => "removes it, with all others of its kind; `-n` lists them",
-        };
-        told.help = Some(format!("`layermill clean --orphans` {fate}"));
+        told.help = Some(self.help_on_orphan(path));
         let has = match of.and_then(|(target, values)| self.gone_value(*target, values)) {
             Some((value, place)) => format!("{} is {place} again", printable(&value)),
             None => "the pipeline, or what values are read out of, has it again".to_owned(),

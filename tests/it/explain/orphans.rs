@@ -157,19 +157,36 @@ targets:
 ",
     );
     project.build(&[]);
-    let says = |of: &str| {
-        format!(
-            "no step makes it any more: job, which made it, is no target now, and these values are not among those of {of} now\n"
-        )
+    let says = |lacks: &str| {
+        format!("no step makes it any more: job, which made it, is no target now, and m is not in {lacks} now\n")
     };
     // By another name, it has one value less.
     project.edit("  job:", "  jobs:");
     project.edit("'m\\n", "'");
     project.build(&[]);
-    assert_says(&project.explain("r/m.txt"), &["jobs@x=m: orphan\n", &says("jobs"), "made by   job@x=m\n"]);
+    assert_says(&project.explain("r/m.txt"), &["jobs@x=m: orphan\n", &says("what names makes"), "made by   job@x=m\n"]);
     let rest = project.read("pipeline.yaml");
     project.write("pipeline.yaml", &rest[..rest.find("  jobs:").expect("there")]);
-    assert_says(&project.explain("r/m.txt"), &[": orphan\n", &says("web"), "made by   job@x=m\n"]);
+    assert_says(
+        &project.explain("r/m.txt"),
+        &[": orphan\n", &says("the list of `x` in the pipeline file"), "made by   job@x=m\n"],
+    );
+}
+
+#[test]
+fn what_clean_does_with_an_output_that_its_step_has_no_more_is_told_of_that_one() {
+    let project = Project::new(
+        "version: 1
+targets:
+  two: {rule: command, inputs: [./in], run: \"cat {in} > r/one; cat {in} > r/day\", output: [r/one, r/day]}
+",
+    );
+    project.write("in", "1\n");
+    project.build(&[]);
+    project.edit("[r/one, r/day]", "[r/one]");
+    project.remove("r/one");
+    assert_says(&project.explain("r/day"), &["r/day: orphan\n", "help      `layermill clean --orphans` removes it, "]);
+    assert_says(&project.run(&["clean", "--orphans", "-n"]).stdout, &["remove  r/day\n"]);
 }
 
 #[test]
