@@ -641,7 +641,7 @@ targets:
     project.build(&[]);
     project.write("two.lst", "a\n");
     let told = project.explain("r/b");
-    assert_says(&told, &["any more: b is not in two.lst now\n", "out of    two.lst\n"]);
+    assert_says(&told, &["t, which made it, is no target now, and b is not in two.lst now\n", "out of    two.lst\n"]);
 }
 
 #[test]
