@@ -97,6 +97,11 @@ impl Reasons {
         self.unlisted
     }
 
+    /// They all tell why a source is asked once more, and nothing else.
+    pub fn only_ask(&self) -> bool {
+        self.unlisted == 0 && self.iter().all(Reason::only_asks)
+    }
+
     /// The same of a step whose outputs came back from the store; `made` is when and why they had been made, where the
     /// record before this one is of them, and `first_made` when they first were, as the store knows it, or 0.
     pub fn to_record_of_restored(&self, made: Option<(i64, &str)>, first_made: i64) -> String {

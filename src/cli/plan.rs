@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use crate::build::events::Silence;
 use crate::build::look;
-use crate::build::outcome::RESTORE;
-use crate::build::outcome::{Account, Status, Summary};
+use crate::build::outcome::{ASK, Account, RESTORE, Status, Summary};
 use crate::build::reasons::Reasons;
 use crate::pipeline::Pipeline;
 use crate::progress::report::Report;
@@ -57,6 +56,30 @@ fn is_group_that_may_fail(account: &Account) -> bool {
     account.status == Status::Stale && account.may_fail && account.reasons.is_none()
 }
 
+/// A build is sure to ask its source again, and that is all that is known to be due of it.
+fn only_asks(account: &Account) -> bool {
+    account.status == Status::Stale
+        && !account.perhaps
+        && account.work == Some(ASK)
+        && account.reasons.as_ref().is_some_and(Reasons::only_ask)
+}
+
+/// Up to so many steps of one target that only ask are told one by one.
+const ONE_BY_ONE: usize = 3;
+
+/// How many of the accounts behind the first say the same as that of further steps of its target that only ask.
+fn alike(accounts: &[Account]) -> usize {
+    let [first, rest @ ..] = accounts else { return 0 };
+    let said = |account: &Account| {
+        let past = account.last_failure.is_some() || account.earlier.is_some() || account.message.is_some();
+        let reasons = account.reasons.as_ref().filter(|_| only_asks(account) && !past);
+        reasons.map(|reasons| (account.target, reasons.to_string()))
+    };
+    let Some(as_first) = said(first) else { return 0 };
+    let count = rest.iter().take_while(|other| said(other).as_ref() == Some(&as_first)).count();
+    if count < ONE_BY_ONE { 0 } else { count }
+}
+
 /// How many causes are told of each step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
@@ -64,8 +87,8 @@ enum Detail {
     All,
 }
 
-/// What a build would do with a step, and why.
-fn told(account: &Account, detail: Detail) -> String {
+/// What a build would do with a step, and as many more that are alike, and why.
+fn told(account: &Account, alike: usize, detail: Detail) -> String {
     let reasons = account.reasons.as_ref().map(|reasons| match detail {
         Detail::First => reasons.to_string(),
         Detail::All => reasons.first.to_string(),
@@ -85,7 +108,8 @@ fn told(account: &Account, detail: Detail) -> String {
     let blocked = account.message.as_ref().filter(|_| account.status == Status::Stale && account.reasons.is_some());
     let doubt = if account.may_fail { MAY_FAIL } else { MAY_BE_BLOCKED };
     let blocked = blocked.map(|message| format!(" ({doubt} {message})"));
-    let mut text = format!("{:<8} {}  {}", word(account), account.step, why.unwrap_or_default());
+    let more = if alike > 0 { format!(" (+{alike} more)") } else { String::new() };
+    let mut text = format!("{:<8} {}{more}  {}", word(account), account.step, why.unwrap_or_default());
     [past, blocked].into_iter().flatten().for_each(|more| text.push_str(&more));
     text.push('\n');
     if detail == Detail::All {
@@ -114,7 +138,13 @@ fn word(account: &Account) -> &'static str {
 }
 
 fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
-    let mut text: String = summary.accounts.iter().map(|account| told(account, detail)).collect();
+    let mut text = String::new();
+    let mut accounts = summary.accounts.as_slice();
+    while let Some(account) = accounts.first() {
+        let alike = if detail == Detail::First { alike(accounts) } else { 0 };
+        text.push_str(&told(account, alike, detail));
+        accounts = &accounts[1 + alike..];
+    }
     for unknown in &summary.unknown {
         let _ = writeln!(text, "more     {}  {unknown}", pipeline.targets[unknown.target].name);
         for other in unknown.and().filter(|_| detail == Detail::All) {
@@ -144,6 +174,10 @@ fn text(summary: &Summary, pipeline: &Pipeline, detail: Detail) -> String {
     let groups = summary.accounts.iter().filter(|account| is_group_that_may_fail(account)).count();
     let doomed = may_be_blocked + summary.accounts.iter().filter(|a| a.status == Status::UpToDate).count();
     let (wrong, to_do) = (c.failed + c.blocked - may_fail - may_be_blocked, c.stale + c.deferred);
+    let asked = summary.accounts.iter().filter(|account| only_asks(account)).count();
+    if asked > 0 && asked == c.stale + c.deferred + c.adopted + wrong - perhaps {
+        let _ = writeln!(text, "note     all that is sure to be due is to ask again what was asked before");
+    }
     let mut line = match (to_do, wrong) {
         (0, 0) if summary.unknown.is_empty() && c.absent == 0 && c.adopted == 0 => words::all_up_to_date(c.total()),
         _ => {

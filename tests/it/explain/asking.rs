@@ -160,3 +160,31 @@ fn learnt(project: &Project) -> bool {
     });
     found
 }
+
+#[test]
+fn a_plan_of_questions_alone_says_so_and_tells_those_that_are_alike_in_one_line() {
+    let project = Project::clone_of_the_repository("clone");
+    project.edit("fresh: exists ", "fresh: digest ");
+    let first = project.run(&["plan"]).stdout;
+    assert!(
+        !first.contains(" more)  ") && !first.contains("note "),
+        "what was never asked is no question again\n{first}"
+    );
+    project.build(&[]);
+
+    let one = "run      get_tag@repo=library/alpine (+7 more)  freshness: asked each time (digest)\n";
+    let note = "note     all that is sure to be due is to ask again what was asked before\n";
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(&plan, &[one, note, "8 to run, "]);
+    assert_eq!(plan.matches("freshness: ").count(), 1, "{plan}");
+    assert_eq!(project.run(&["plan", "-v"]).stdout.matches("freshness: asked each time").count(), 8);
+    assert_eq!(project.plan(&[]).of("get_tag").len(), 8);
+
+    project.remove("result/tags/library/nginx.json");
+    let plan = project.run(&["plan"]).stdout;
+    assert_says(
+        &plan,
+        &["run      get_tag@repo=library/nginx  missing output: ", "get_tag@repo=library/node (+4 more)  "],
+    );
+    assert!(!plan.contains(note), "{plan}");
+}
