@@ -3,6 +3,7 @@
 pub(super) mod folders;
 pub(super) mod found;
 pub(super) mod inside;
+pub(super) mod kept;
 pub(super) mod meddled;
 pub(super) mod place;
 pub(super) mod protected;

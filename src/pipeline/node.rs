@@ -1,9 +1,36 @@
-//! Reading nodes: what the check and the rules take out of the tree.
+//! The tree of a pipeline file, and what the check and the rules take out of it.
 
 use std::time::Duration;
 
-use super::model::{Name, Node, Text, Value};
 use super::problem::Span;
+use super::secrets::Text;
+
+/// A YAML value that remembers its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub value: Value,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    /// A scalar of any type, as it is spelt, `${…}` already replaced. `plain` is false where it was quoted.
+    Scalar {
+        text: Text,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    /// In file order.
+    Map(Vec<(Name, Node)>),
+}
+
+/// The key of a mapping, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub text: String,
+    pub span: Span,
+}
 
 impl Node {
     /// The value of a key, where this is a mapping that has it.

@@ -1,6 +1,92 @@
 //! What of a file must not be shown: the user parts of URLs, the defaults of secrets, and passwords.
 
-use super::model::{Piece, Text};
+use std::borrow::Cow;
+
+/// Text in which secrets are marked.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(pub Vec<Piece>);
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Piece {
+    Plain(String),
+    /// `${secret.NAME}`: shown and hashed as that, used as the value.
+    Secret {
+        name: String,
+        value: String,
+    },
+}
+
+impl Text {
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Plain(text.into())])
+    }
+
+    /// Puts a piece at the end; plain text becomes one with the plain text before it.
+    pub fn push(&mut self, piece: Piece) {
+        match (self.0.last_mut(), piece) {
+            (Some(Piece::Plain(last)), Piece::Plain(more)) => last.push_str(&more),
+            (_, piece) => self.0.push(piece),
+        }
+    }
+
+    /// The same of plain text, unless there is none.
+    pub fn push_plain(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.push(Piece::Plain(text.to_owned()));
+        }
+    }
+
+    /// Its length in bytes, secrets included.
+    pub fn len(&self) -> usize {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.len(),
+                Piece::Secret { value, .. } => value.len(),
+            })
+            .sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What may be shown, hashed and recorded: secrets stand as `${secret.NAME}`.
+    pub fn public(&self) -> String {
+        self.shown().into_owned()
+    }
+
+    /// The same, not copied where there is no secret in it.
+    pub fn shown(&self) -> Cow<'_, str> {
+        if let [Piece::Plain(text)] = self.0.as_slice() {
+            return Cow::Borrowed(text);
+        }
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.clone(),
+                Piece::Secret { name, .. } => format!("${{secret.{name}}}"),
+            })
+            .collect()
+    }
+
+    /// The text with its secrets: for use, never for show.
+    pub fn expose(&self) -> String {
+        self.0
+            .iter()
+            .map(|p| match p {
+                Piece::Plain(t) => t.as_str(),
+                Piece::Secret { value, .. } => value,
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.public().fmt(f)
+    }
+}
 
 /// The name under which the user part of a URL is shown.
 const USER_PART: &str = "user";

@@ -9,7 +9,7 @@ use crate::store::state::State;
 use crate::store::{Digest, Sha256};
 
 use super::folders::Inside;
-use super::place::{Listed, Listing};
+use super::kept::{Listed, Listing};
 use crate::build::files;
 
 /// What is wrong with a file that was not there.
