@@ -60,7 +60,12 @@ impl Engine<'_> {
         }
         let (grows, open) = (self.may_grow_inputs(id), self.open_groups(id).next().is_some());
         found.retain(|cause| match cause {
-            Reason::LostInput(path) => !grows || !self.may_come(id, path) || in_place.get(path.as_str()) == Some(&None),
+            Reason::LostInput(path) => {
+                !grows
+                    || !self.may_come(id, path)
+                    || in_place.get(path.as_str()) == Some(&None)
+                    || self.is_gone_for_now(id, path)
+            }
             Reason::LostInputs(_) | Reason::Rearranged(_) => !grows,
             // What the crowd is to be is not known.
             Reason::ChangedInputs { .. } => !open,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::pipeline::model::{InputKind, TargetId};
+use crate::pipeline::model::{Input, InputKind, TargetId};
 use crate::pipeline::pattern;
 use crate::rules::StepView;
 use crate::store::state::{KeyPart, PathId, StepRecord};
@@ -101,13 +101,31 @@ impl Engine<'_> {
         makers.any(|(target, values)| self.may_come_when_asked(target, &values))
     }
 
-    /// The steps, of now or not, by which targets that a step reads would make this file.
+    /// The steps, of now or not, by which targets that a step reads would make this file for it.
     fn read_makers(&self, id: StepId, path: &str) -> impl Iterator<Item = (TargetId, Vec<(usize, String)>)> {
-        let inputs = &self.steps.target(id).inputs;
-        let reads = |of: TargetId| {
-            inputs.iter().any(|input| matches!(input.kind, InputKind::Target { target, .. } if target == of))
-        };
-        self.makers().of(path).into_iter().filter(move |(target, _)| reads(*target))
+        let makers = self.makers().of(path).into_iter();
+        makers.filter(move |(target, values)| self.entry_for(id, path, *target, values).is_some())
+    }
+
+    /// The entry of a step's `inputs:` by which it would read this file of a target's step of these values.
+    pub(crate) fn entry_for(&self, id: StepId, path: &str, of: TargetId, theirs: &[(usize, String)]) -> Option<&Input> {
+        let values = self.steps.values_of(id);
+        let is_meant =
+            |(binding, value): &(usize, String)| theirs.iter().all(|(b, theirs)| b != binding || theirs == value);
+        self.steps.target(id).inputs.iter().find(|input| match &input.kind {
+            InputKind::Target { target, on, .. } if *target == of => {
+                let is_named = |named| pattern::fill(named, &values) == path;
+                input.path.as_ref().is_none_or(is_named) && pattern::joined(on, &values).iter().all(is_meant)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether an input that may come again is gone as of the last build: the lists of all that would make it were made, and do
+    /// not have it.
+    pub(crate) fn is_gone_for_now(&self, id: StepId, path: &str) -> bool {
+        let mut makers = self.read_makers(id, path).peekable();
+        makers.peek().is_some() && makers.all(|(target, values)| self.was_read_without(target, &values))
     }
 
     /// The groups among a step's inputs of which something is to be made, each with its place among them.

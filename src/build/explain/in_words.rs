@@ -103,16 +103,15 @@ impl Engine<'_> {
         let outputs: Vec<&str> = self.paths(id).collect();
         let inputs = recorded_inputs(record, recorded.as_ref(), &outputs, |name| self.input_of(name));
         let told: HashSet<&str> = told.iter().map(|read| read.path.as_str()).collect();
-        let left = inputs.into_iter().filter(|(path, _)| !told.contains(path.as_str())).take(MOST);
+        let is_left = |path: &String| !told.contains(path.as_str()) && !self.is_gone_for_now(id, path);
+        let left = inputs.into_iter().filter(|(path, _)| is_left(path)).take(MOST);
         let reads = left.filter_map(|(path, &then)| {
-            let entry = |target: TargetId| {
-                let mut inputs = self.steps.target(id).inputs.iter();
-                inputs.find(|input| matches!(input.kind, InputKind::Target { target: of, .. } if of == target))
-            };
             let first = self.recorded_by(&path)?;
             let may_be = self.recorded(&first, self.makers().of(&first)).may_be;
             let is_pending = |target, values: &Values| self.pending(target, values, &first).is_some();
-            let mut makers = may_be.iter().filter_map(|(target, values)| Some((*target, values, entry(*target)?)));
+            let entry = |target, values: &Values| self.entry_for(id, &path, target, values);
+            let mut makers =
+                may_be.iter().filter_map(|(target, values)| Some((*target, values, entry(*target, values)?)));
             let (target, values, entry) = makers.find(|(target, values, _)| is_pending(*target, values))?;
             let label = self.label_of(target, &self.sure_values(&may_be, target, values));
             let step = (label, Some(Standing::Pending.word().to_owned()));

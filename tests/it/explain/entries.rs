@@ -2,6 +2,7 @@
 
 use super::assert_says;
 use crate::support::project::Project;
+use crate::support::sample;
 use crate::support::words::exit;
 
 /// Fails unless `plan`, `explain` and a build tell these causes of the step, and a build after that has nothing to do.
@@ -168,4 +169,46 @@ targets:
     assert_says(&plan, &["run?     r  upstream: list is made again\n"]);
     assert!(!plan.contains("another order") && !plan.contains("changed parameter"), "{plan}");
     project.build(&[]).assert_only(&["list"]);
+}
+
+/// Tag lists that can be asked for again, and what reads layers of them by a selection and by their paths.
+fn selected() -> Project {
+    let project = Project::new(
+        "version: 1
+sources: {shelf: {kind: oci-layout, path: images}}
+targets:
+  get_tag: {rule: tags, source: shelf, repo: library/redis, output: tags.json}
+  get_layer: {rule: layers, source: shelf, repo: library/redis, foreach: {tag: {from: get_tag, select: all}}, output: \"layers/{tag}.json\"}
+  new: {rule: layers, source: shelf, repo: library/redis, foreach: {tag: {from: get_tag, select: {newest: 2}}}, output: \"new/{tag}.json\"}
+  table: {rule: stat, inputs: [new], output: table.csv}
+  two: {rule: command, inputs: {p: layers/latest.json, q: layers/6.json}, run: \"cat {in.p} {in.q} > {out}\", output: two.txt}
+",
+    );
+    project.layout("images", &sample::images());
+    project.build(&[]);
+    project
+}
+
+#[test]
+fn a_path_that_is_named_no_more_is_gone_also_while_its_list_is_to_be_asked_again() {
+    let project = selected();
+    project.edit("q: layers/6.json", "q: layers/7.json");
+    let plan = project.run(&["plan", "-v", "--refresh"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run      two  new input: layers/7.json\n", "and an input is gone: layers/6.json\n"]);
+    let told = project.explain("two");
+    let refreshed = project.run(&["explain", "two", "--refresh"]).exits(exit::DONE).stdout;
+    for told in [told, refreshed] {
+        assert_says(&told, &["because   an input is gone: layers/6.json\n"]);
+        assert!(!told.contains("{in.p} layers/6.json") && !told.contains("input     {in.q} layers/6.json"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_selected_no_more_is_gone_as_of_the_last_answer_while_the_list_is_to_be_asked_again() {
+    let project = selected();
+    project.edit("newest: 2", "newest: 1");
+    let plan = project.run(&["plan", "-v", "--refresh=get_tag"]).exits(exit::DONE).stdout;
+    assert_says(&plan, &["run?     table  an input is gone: new/7.4.json\n"]);
+    let built = project.build(&["--refresh=get_tag"]);
+    assert_says(built.step("table").reason(), &["an input is gone: new/7.4.json"]);
 }
