@@ -156,7 +156,7 @@ impl Engine<'_> {
 
     /// Whether a step that is read as one of a target, or as what its steps are read out of, may turn out to be one of another
     /// alone, that describes it too.
-    fn may_not_be_of(&self, id: StepId, target: Option<TargetId>) -> bool {
+    pub(crate) fn may_not_be_of(&self, id: StepId, target: Option<TargetId>) -> bool {
         let Some(target) = target else { return false };
         let is_meant = |of| of == target || is_read_out_of(&self.pipeline.targets, target, of);
         let mut rows = self.steps.rows_of(id).filter(|&(of, _)| is_meant(of)).peekable();

@@ -11,7 +11,7 @@ use crate::pipeline::model::{AxisKind, TargetId};
 use super::StepId;
 use super::expand::parent_of;
 use super::waits::Wait;
-use crate::build::engine::Engine;
+use crate::build::engine::{Engine, Mode};
 use crate::build::outcome::Status;
 
 #[derive(Default)]
@@ -70,12 +70,19 @@ impl Engine<'_> {
             return;
         }
         let this = &self.pipeline.targets[target];
+        let read_from = match this.axes[axis].kind {
+            AxisKind::From { target, .. } => Some(target),
+            _ => None,
+        };
         let id = self.steps.push(target, &bound);
         self.steps.unborn.by.insert(id, (axis, parent));
         self.steps.unborn.of.entry(target).or_default().push(id);
         self.steps.set_slots(id, &vec![Wait::None; this.inputs.len() + this.after.len()]);
         self.steps.wait_also(id, &[Wait::Step(parent)]);
-        let perhaps = self.accounts.get(&parent).is_some_and(|account| account.perhaps) || self.is_in_doubt(parent);
+        // Another target may describe it, too, and be sure to.
+        let perhaps = self.accounts.get(&parent).is_some_and(|account| account.perhaps)
+            || self.is_in_doubt(parent)
+            || self.mode == Mode::Look && self.may_not_be_of(parent, read_from);
         let is = match (self.steps.step(parent).status, perhaps) {
             (Status::Failed, false) => "failed",
             (Status::Failed, true) => "may fail",
