@@ -83,12 +83,13 @@ fn clashes(summary: &Summary) -> BTreeSet<&str> {
     summary.accounts.iter().filter(clashes).map(|account| account.step.as_str()).collect()
 }
 
-/// What fails or is blocked, and why.
+/// What fails, and why, and what is blocked: which of several that block it is named goes by the names of these, and which of
+/// two names a step goes by is not the same in each build.
 fn at_fault(summary: &Summary) -> BTreeSet<(&str, &str, Option<String>)> {
-    // Which of two names a step goes by is not the same in each build.
+    let failed = |account: &&Account| account.status == Status::Failed;
     let why = |account: &Account| Some(account.message.as_ref()?.replace("bak@", "own@"));
     let at_fault = summary.accounts.iter().filter(|account| account.status.fails());
-    at_fault.map(|a| (a.step.as_str(), a.status.word(), why(a))).collect()
+    at_fault.map(|a| (a.step.as_str(), a.status.word(), Some(a).filter(failed).and_then(why))).collect()
 }
 
 fn shared_history(
