@@ -1,5 +1,6 @@
 //! Whether a step is up to date, and if not, why and what is to be done. Looks; changes nothing.
 
+mod absent;
 pub(super) mod adoption;
 pub(super) mod around;
 pub(super) mod changes;
