@@ -124,7 +124,9 @@ impl Engine<'_> {
     /// Whether an input that may come again is gone as of the last build: the lists of all that would make it were made, and do
     /// not have it.
     pub(crate) fn is_gone_for_now(&self, id: StepId, path: &str) -> bool {
-        let mut makers = self.read_makers(id, path).peekable();
+        // Of the readings of a path, some can never be a step.
+        let mut makers =
+            self.read_makers(id, path).filter(|(target, values)| self.may_have(*target, values)).peekable();
         makers.peek().is_some() && makers.all(|(target, values)| self.was_read_without(target, &values))
     }
 

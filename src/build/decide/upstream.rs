@@ -9,6 +9,7 @@ use crate::store::state::StepRecord;
 
 use super::Decision;
 use super::key::{crowd_name, has_read, input_name};
+use super::left_out::was_left_out;
 use super::named::missing;
 use crate::build::engine::{Engine, Leaf, Mode};
 use crate::build::files::unusable::Unusable;
@@ -178,14 +179,21 @@ impl Engine<'_> {
         let inputs = self.steps.target(id).inputs.len();
         let is_told = record.absent.is_none() && (0..inputs).all(|position| !read.contains(&crowd_name(position)));
         let is_unread = |path: &str| !read.contains(&input_name(path));
-        // What a step did without does not come where that fails again which this only waits for, either.
+        // What a step did without does not come where that fails again which this only waits for, either, nor where it is put
+        // off again.
         let tried_again = |step: StepId| {
-            let root = self.at_risk(step).filter(|&root| self.has_failed(root) && !self.may_come_out_well(step))?;
             let read = self.paths_read(id, step);
+            let is_put_off = self.steps.step(step).status == Status::Deferred && self.may_come_out_well(step);
+            let without_again = || match is_put_off {
+                true => read.iter().any(|path| was_left_out(record, path)).then_some(step),
+                false => self.at_risk(step).filter(|&root| {
+                    self.has_failed(root) && !self.may_come_out_well(step) && self.goes_without(id, step, record)
+                }),
+            };
+            let root = (is_told && self.reads_step(id, step)).then(without_again).flatten()?;
             let first = read.first().map_or_else(String::new, |&first| first.to_owned());
             let without = Some((first, read.len().saturating_sub(1)));
-            (is_told && self.reads_step(id, step) && self.goes_without(id, step, record))
-                .then(|| Reason::UpstreamThatFailed { step: self.steps.label(root), without })
+            Some(Reason::UpstreamThatFailed { step: self.steps.label(root), without })
         };
         let causes = |&step: &StepId| match (tried_again(step), self.upstream_cause(step)) {
             (Some(tried), _) => vec![tried],

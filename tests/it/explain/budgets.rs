@@ -141,7 +141,8 @@ targets:
     project.build_exits(exit::DEFERRED, &[]);
     project.edit("1/1h", "2/1h");
     project.edit("['1']", "['1', '3']");
-    let because = "new input: m/2.json (left out before, since two@tag=2 was deferred)";
+    let because =
+        "upstream: two@tag=2 is tried again, and may fail or be put off as before; the last run did without m/2.json";
     let plan = project.run(&["plan"]).exits(exit::DONE).stdout;
     assert_says(&plan, &["run?     one@tag=3  ", "deferred? two@tag=2  ", &format!("run?     some  {because}\n")]);
     assert_says(&project.explain("some"), &["some: stale\n", because, "a build   may make it\n"]);
