@@ -34,6 +34,7 @@ impl Engine<'_> {
                 .is_some_and(|file| self.eyes.same(self.state.path(path), &file, AtFlags::SYMLINK_NOFOLLOW))
             && self.state.step_key_at(path) == Some(self.key(id, compiled, None))
     }
+
     /// Whether a step has a question for its source.
     pub(crate) fn asks_a_source(&self, id: StepId, compiled: &Compiled) -> bool {
         match compiled.rule.common().asks {

@@ -182,15 +182,17 @@ impl Engine<'_> {
         // What a step did without does not come where that fails again which this only waits for, either, nor where it is put
         // off again.
         let tried_again = |step: StepId| {
-            let read = self.paths_read(id, step);
             let is_put_off = self.steps.step(step).status == Status::Deferred && self.may_come_out_well(step);
-            let without_again = || match is_put_off {
-                true => read.iter().any(|path| was_left_out(record, path)).then_some(step),
-                false => self.at_risk(step).filter(|&root| {
-                    self.has_failed(root) && !self.may_come_out_well(step) && self.goes_without(id, step, record)
-                }),
+            let by_what_failed = || {
+                let root = self.at_risk(step).filter(|&root| self.has_failed(root))?;
+                (!self.may_come_out_well(step) && self.goes_without(id, step, record)).then_some(root)
             };
-            let root = (is_told && self.reads_step(id, step)).then(without_again).flatten()?;
+            let root = if is_put_off { Some(step) } else { by_what_failed() };
+            let root = root.filter(|_| is_told && self.reads_step(id, step))?;
+            let read = self.paths_read(id, step);
+            if is_put_off && !read.iter().any(|path| was_left_out(record, path)) {
+                return None;
+            }
             let first = read.first().map_or_else(String::new, |&first| first.to_owned());
             let without = Some((first, read.len().saturating_sub(1)));
             Some(Reason::UpstreamThatFailed { step: self.steps.label(root), without })

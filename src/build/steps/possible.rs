@@ -84,24 +84,12 @@ impl Engine<'_> {
     /// Whether what a step's values were read out of, or those that they came with, is there as it was last built, and did
     /// not have them.
     pub(crate) fn was_read_without(&self, target: TargetId, values: &[(usize, String)]) -> bool {
-        self.lacked(target, values).is_some()
-    }
-
-    /// The first of these values that what it was read out of did not have, as that was last built: the axis of that, by its
-    /// target and its place there, the step that it reads, and the value.
-    pub(crate) fn lacked(
-        &self,
-        target: TargetId,
-        values: &[(usize, String)],
-    ) -> Option<(TargetId, usize, StepId, String)> {
         let value = |binding: usize| values.iter().find(|(b, _)| *b == binding).map(|(_, value)| value.as_str());
-        self.pipeline.targets[target].axes.iter().enumerate().find_map(|(axis, of)| {
-            match (self.read_from(target, axis, values)?, self.parent_step(target, axis, value)) {
-                ((parent, theirs), None) => self.lacked(parent, &theirs),
-                (_, Some(step)) => {
-                    let own = value(of.binding).filter(|own| self.has_not(step, target, axis, Some(own)))?;
-                    Some((target, axis, step, own.to_owned()))
-                }
+        self.pipeline.targets[target].axes.iter().enumerate().any(|(axis, of)| {
+            let Some((parent, theirs)) = self.read_from(target, axis, values) else { return false };
+            match self.parent_step(target, axis, value) {
+                None => self.was_read_without(parent, &theirs),
+                Some(step) => self.has_not(step, target, axis, value(of.binding)),
             }
         })
     }

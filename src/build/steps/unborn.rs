@@ -10,6 +10,7 @@ use crate::pipeline::model::{AxisKind, TargetId};
 
 use super::StepId;
 use super::expand::parent_of;
+use super::intern::Id;
 use super::waits::Wait;
 use crate::build::engine::{Engine, Mode};
 use crate::build::outcome::Status;
@@ -19,6 +20,8 @@ pub(in crate::build) struct Unborn {
     /// The axis whose values are not there, and the step that they would have been read out of.
     by: HashMap<StepId, (usize, StepId)>,
     of: HashMap<TargetId, Vec<StepId>>,
+    /// The same by the values that came along: lists that fail may be many.
+    with: HashMap<(TargetId, Vec<Id>), StepId>,
 }
 
 impl Unborn {
@@ -63,9 +66,8 @@ impl Engine<'_> {
         };
         // What a build that stops does not come to is no one's fault.
         let Some(bound) = self.came_along(target, axis, parent).filter(|_| !self.stopping) else { return };
-        let values = |id: &StepId| self.steps.bound(*id).iter().map(|bound| bound.value);
-        let same = |id: &StepId| values(id).eq(bound.iter().map(|bound| bound.value));
-        if let Some(&same) = self.steps.unborn.of(target).iter().find(|id| same(id)) {
+        let with = (target, bound.iter().map(|bound| bound.value).collect());
+        if let Some(&same) = self.steps.unborn.with.get(&with) {
             self.steps.wait_also(same, &[Wait::Step(parent)]);
             return;
         }
@@ -77,6 +79,7 @@ impl Engine<'_> {
         let id = self.steps.push(target, &bound);
         self.steps.unborn.by.insert(id, (axis, parent));
         self.steps.unborn.of.entry(target).or_default().push(id);
+        self.steps.unborn.with.insert(with, id);
         self.steps.set_slots(id, &vec![Wait::None; this.inputs.len() + this.after.len()]);
         self.steps.wait_also(id, &[Wait::Step(parent)]);
         // Another target may describe it, too, and be sure to.
