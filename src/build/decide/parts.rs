@@ -334,14 +334,14 @@ impl Engine<'_> {
         (maker.outputs.len() > 1).then(|| pattern::fill(path, &self.steps.values_of(id)))
     }
 
-    /// Those of a step's outputs that another reads.
-    pub(crate) fn paths_read(&self, id: StepId, input: StepId) -> Vec<&str> {
-        let mut read: Vec<&str> = self.paths(input).collect();
+    /// Those of a step's outputs that another reads, or would read if the step were not refused.
+    pub(crate) fn paths_read(&self, id: StepId, input: StepId) -> Vec<String> {
+        let mut read = self.files_of(input);
         if read.len() > 1 {
             let slots = self.steps.inputs_of(id).iter().enumerate().filter(|(_, slot)| self.comes_by(slot.wait, input));
             let named: Option<HashSet<String>> =
                 slots.map(|(position, slot)| self.named_output(id, position, slot.wait)).collect();
-            read.retain(|path| named.as_ref().is_none_or(|named| named.contains(*path)));
+            read.retain(|path| named.as_ref().is_none_or(|named| named.contains(path)));
         }
         read
     }

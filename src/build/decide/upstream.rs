@@ -193,7 +193,7 @@ impl Engine<'_> {
             if is_put_off && !read.iter().any(|path| was_left_out(record, path)) {
                 return None;
             }
-            let first = read.first().map_or_else(String::new, |&first| first.to_owned());
+            let first = read.first().cloned().unwrap_or_default();
             let without = Some((first, read.len().saturating_sub(1)));
             Some(Reason::UpstreamThatFailed { step: self.steps.label(root), without })
         };
@@ -202,11 +202,11 @@ impl Engine<'_> {
             // What is done without as far as is known was left out before, or is so now, which is told by that.
             _ if self.may_come_out_well(step) => {
                 let new = self.paths_read(id, step).into_iter().filter(|path| is_told && is_unread(path));
-                new.map(|path| self.new_input(id, record, path.to_owned())).collect()
+                new.map(|path| self.new_input(id, record, path)).collect()
             }
             (None, cause @ (Reason::Upstream(_) | Reason::UpstreamAsked(_)))
                 if is_told
-                    && self.paths_read(id, step).into_iter().any(is_unread)
+                    && self.paths_read(id, step).iter().any(|path| is_unread(path))
                     && self.reads_step(id, step)
                     && self.in_doubt(step).is_none()
                     && !self.was_absent(step) =>
@@ -217,7 +217,7 @@ impl Engine<'_> {
                     return vec![if is_new { Reason::UpstreamNew(self.steps.label(step)) } else { cause }];
                 }
                 paths.retain(|path| is_unread(path));
-                let new = paths.into_iter().map(|path| self.new_input(id, record, path.to_owned()));
+                let new = paths.into_iter().map(|path| self.new_input(id, record, path));
                 new.chain((!is_new).then_some(cause)).collect()
             }
             (None, cause) => vec![cause],

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::build::explain::reads::Now;
 use crate::build::explain::{Explanation, Standing, explain};
 use crate::build::look;
 use crate::build::outcome::{ASK, Account, RESTORE};
@@ -161,7 +162,15 @@ pub(super) fn unlike(session: &Session, order: &Order, plan: &Summary, one: &pro
         let all = steps[one.index(steps.len())];
         let asked = vec![request::parse(&session.pipeline, &all.step).unwrap()];
         let ((alone, _), _) = explain(session, &Order { asked, ..order.clone() }, Vec::new()).unwrap();
-        let found = alone.iter().find(|told| told.step == all.step).map(|told| format!("{told:?}"));
+        let found = alone.iter().find(|told| told.step == all.step);
+        let mut all = (*all).clone();
+        // A file that no build has seen, another step may have been looked at with.
+        for (all, alone) in all.inputs.iter_mut().zip(found.iter().flat_map(|found| &found.inputs)) {
+            if all.path == alone.path && matches!((&all.now, &alone.now), (Now::Is(_), Now::Unknown)) {
+                all.now = Now::Unknown;
+            }
+        }
+        let found = found.map(|told| format!("{told:?}"));
         if found.as_ref() != Some(&format!("{all:?}")) {
             unlike.push(format!("{all:?}, but by itself {found:?}"));
         }
