@@ -102,11 +102,19 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// An input that is to be made: it is not gone, also where there is none of it now.
-    pub fn expect(&mut self, path: &str) {
+    /// An input that is to be made: it is not gone, also where there is none of it now. Where its step may come out as it is,
+    /// what lies there is what is read.
+    pub fn expect(&mut self, path: &str, content: Option<Digest>) {
         let name = input_name(path);
-        if let Some(known) = self.parts.get_mut(&name) {
-            known.seen = true;
+        let Some(known) = self.parts.get_mut(&name) else { return };
+        known.seen = true;
+        let now = content.filter(|_| !known.input).map(|content| Part::Input { path, content });
+        // It is told once, though several entries may name it.
+        if let Some(now) = now
+            && let Some(then) = known.then.take_if(|then| *then != now.value())
+        {
+            let (from, to) = told(&then, &now.value());
+            self.found.push(moved(&now, from, to));
         }
     }
 

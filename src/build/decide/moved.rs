@@ -40,7 +40,10 @@ impl Engine<'_> {
                 None => changes.see(input.entry, &input.part),
             }
         });
-        self.each_open_input(id, &mut |path| changes.expect(path));
+        self.each_open_input(id, &mut |path| {
+            let content = self.state.file(path).map(|file| file.content);
+            changes.expect(path, content);
+        });
         let outputs = match self.record_path(id) {
             Some(path) => self.outputs_of_record(path, record),
             None => self.paths(id).collect(),
@@ -149,10 +152,16 @@ impl Engine<'_> {
         format!("{name}{path} of {of}")
     }
 
-    /// What an input is now says nothing where it is made again for sure before it is read: that is told as upstream.
+    /// What an input is now says nothing where it is made again for sure before it is read: that is told as upstream. What is
+    /// only kept back may come out as it is, unless it has a cause of its own.
     fn is_made_anew(&self, cause: &Reason) -> bool {
         let Reason::ChangedInput { input, .. } = cause else { return false };
-        let is_to_come = |maker| self.steps.is_open(maker) && !self.may_stay(maker);
+        let has_cause = |maker| self.accounts.get(&maker).is_some_and(|account| account.reasons.is_some());
+        let is_to_come = |maker: StepId| match self.steps.step(maker).status {
+            Status::Failed | Status::Deferred => true,
+            Status::Blocked => has_cause(maker) && !self.may_stay(maker),
+            _ => self.steps.is_open(maker) && !self.may_stay(maker),
+        };
         self.steps.find_path(&self.state, input).is_some_and(is_to_come)
     }
 

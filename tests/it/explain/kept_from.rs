@@ -70,6 +70,45 @@ fn a_blocked_step_that_is_as_it_was_has_no_cause() {
 }
 
 #[test]
+fn what_is_blocked_by_what_is_only_kept_back_itself_tells_what_it_has_not_read_yet() {
+    let project = Project::new(
+        "version: 1
+targets:
+  lint: {rule: command, inputs: [l.txt], run: \"cat l.txt > {out}\", output: lint.txt}
+  a: {rule: command, inputs: [i.txt, lint], run: \"cat {in} > {out}\", output: a.txt}
+  b: {rule: command, inputs: [a], run: \"test ! -e no && cat {in} > {out}\", output: b.txt}
+  both: {rule: command, inputs: [a, lint, a], run: \"test ! -e no && cat {in} > {out}\", output: both.txt}
+",
+    );
+    project.write("i.txt", "1");
+    project.write("l.txt", "1");
+    project.build(&[]);
+    project.write("i.txt", "2");
+    project.write("no", "");
+    project.run(&["build", "-q"]).exits(exit::FAILED);
+    project.remove("no");
+    project.edit("inputs: [l.txt]", "inputs: [l.txt, x.txt]");
+    for step in ["b", "both"] {
+        let explained = project.explain(step);
+        assert_says(
+            &explained,
+            &[&format!("{step}: blocked\n"), "because   changed input: a.txt, from ", "blocked by "],
+        );
+        assert_eq!(explained.matches("because   ").count(), 1, "{explained}");
+    }
+    assert_says(&project.run(&["plan"]).stdout, &["blocked  b  a (changed input: a.txt, from "]);
+    // What is made again itself, as soon as it can be, may come out as what was read.
+    project.write("i.txt", "3");
+    let explained = project.explain("b");
+    assert!(!explained.contains("because   "), "{explained}");
+    project.write("i.txt", "2");
+    project.write("x.txt", "");
+    let report = project.build(&[]);
+    report.assert_only(&["lint", "b", "both"]);
+    assert!(report.step("b").reason().starts_with("changed input: a.txt, from "), "{}", report.listing());
+}
+
+#[test]
 fn what_an_input_that_is_missing_keeps_from_running_tells_its_own_causes() {
     let project = project();
     project.edit("run: \"cp {in} {out}\", output: a.txt", "run: \"cat {in} > {out}\", output: a.txt");
