@@ -12,6 +12,8 @@ use crate::build::steps::StepId;
 use crate::build::steps::waits::Wait;
 use crate::rules::Asks;
 
+const ONLY_BUILT: &str = "is seen only while building";
+
 impl Engine<'_> {
     /// The other targets that may make a step's output: those that describe the same step, and those that do not.
     pub(crate) fn other_makers(&self, id: StepId) -> (Vec<TargetId>, Vec<TargetId>) {
@@ -63,20 +65,35 @@ impl Engine<'_> {
         held
     }
 
-    /// That some of the targets that are told to describe a step may come to, or may not any more, and then what they say of
-    /// it holds, or does not.
-    pub(super) fn joiners_notes(&self, id: StepId, same: &[TargetId]) -> Vec<String> {
-        let rows: Vec<(TargetId, u32)> = self.steps.rows_of(id).collect();
-        let joiners = same.iter().copied().filter(|target| rows.iter().all(|(of, _)| of != target)).collect();
-        let open = |&(target, row): &(TargetId, u32)| self.row_in_doubt(id, target, row).is_some();
-        let leavers = rows.iter().copied().filter(|row| self.in_doubt(id).is_none() && open(row));
-        let leavers = leavers.map(|(target, _)| target).collect();
-        let told: [(Vec<TargetId>, _); 2] =
-            [(joiners, "describes this step, too,"), (leavers, "still describes this step")];
-        let note = |(targets, what): (Vec<TargetId>, &str)| {
-            format!("whether {} {what} is seen only while building", self.names(&targets).join(" or "))
+    /// That targets beside those that describe a step may come to, and what would hold of it then; nothing where they did not
+    /// when their lists were last built, and it would be the same.
+    pub(super) fn joiners_note(
+        &self,
+        id: StepId,
+        same: &[TargetId],
+        joiners: &[TargetId],
+        held: &[String],
+    ) -> Option<String> {
+        let then = self.held(id, &[same, joiners].concat());
+        let then: Vec<&str> = then.iter().filter(|line| !held.contains(line)).map(String::as_str).collect();
+        let makers = || self.paths(id).flat_map(|path| self.makers().of(path));
+        let lacked = |of: &TargetId| {
+            makers().filter(|(target, _)| target == of).all(|(target, values)| self.was_read_without(target, &values))
         };
-        told.into_iter().filter(|(targets, _)| !targets.is_empty()).map(note).collect()
+        if joiners.is_empty() || then.is_empty() && joiners.iter().all(lacked) {
+            return None;
+        }
+        let then = if then.is_empty() { String::new() } else { format!(": then {}", then.join("; ")) };
+        Some(format!("whether {} describes this step, too, {ONLY_BUILT}{then}", self.names(joiners).join(" or ")))
+    }
+
+    /// That targets which describe a step, which is one whatever they come to, may not any more.
+    pub(super) fn leavers_note(&self, id: StepId) -> Option<String> {
+        let open = |&(target, row): &(TargetId, u32)| self.row_in_doubt(id, target, row).is_some();
+        let leavers = self.steps.rows_of(id).filter(|row| self.in_doubt(id).is_none() && open(row));
+        let leavers: Vec<TargetId> = leavers.map(|(target, _)| target).collect();
+        (!leavers.is_empty())
+            .then(|| format!("whether {} still describes this step {ONLY_BUILT}", self.names(&leavers).join(" or ")))
     }
 
     /// The targets that describe a step, the one that it goes by first.

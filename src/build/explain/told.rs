@@ -194,8 +194,11 @@ impl Engine<'_> {
 
     fn tell_other_targets(&self, id: StepId, told: &mut Explanation) {
         let (same, rivals) = self.other_makers(id);
-        told.notes.extend(self.joiners_notes(id, &same));
+        let rows = self.described_by(id);
+        let (same, joiners): (Vec<_>, Vec<_>) = same.into_iter().partition(|target| rows.contains(target));
         told.held = self.held(id, &same);
+        told.notes.extend(self.joiners_note(id, &same, &joiners, &told.held));
+        told.notes.extend(self.leavers_note(id));
         (told.same_as, told.rivals) = (self.names(&same), self.names(&rivals));
     }
 
