@@ -1,6 +1,6 @@
 //! What an engine that has looked tells of one step.
 
-use crate::pipeline::model::{Binding, TargetId};
+use crate::pipeline::model::{Binding, InputKind, TargetId};
 use crate::pipeline::node::written;
 use crate::rules::{Lane, SOURCE};
 
@@ -207,7 +207,14 @@ impl Engine<'_> {
         told.rule = ("group".to_owned(), 0);
         let causes = self.upstream(id).stale.into_iter().map(|step| self.upstream_cause(step)).collect();
         told.reasons = Reasons::of(causes).iter().flat_map(Reasons::iter).cloned().collect();
-        told.again = vec!["one of its targets is made again: it makes nothing itself".to_owned()];
+        let inputs = &self.steps.target(id).inputs;
+        let has = |files: bool| inputs.iter().any(|input| matches!(input.kind, InputKind::Path(_)) == files);
+        let moved = match (has(false), has(true)) {
+            (true, true) => "one of its targets is made again, or one of its files changes, comes or goes",
+            (true, false) => "one of its targets is made again",
+            (false, _) => "one of its files changes, comes or goes",
+        };
+        told.again = vec![format!("{moved}: it makes nothing itself")];
         told.again.extend(self.members(self.steps.step(id).target as usize, &self.steps.values_of(id)));
     }
 

@@ -294,3 +294,24 @@ targets:
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json[0]["inputs_of_none"].as_array().map(Vec::len), Some(3), "{json}");
 }
+
+#[test]
+fn a_group_tells_that_its_targets_or_its_files_move_it_whichever_it_has() {
+    let project = Project::new(
+        "version: 1
+targets:
+  made: {rule: command, inputs: [i.txt], run: \"cp {in} {out}\", output: made.txt}
+  files: {inputs: [i.txt, \"d/*.txt\"]}
+  targets: {inputs: [made]}
+  both: {inputs: [made, i.txt]}
+",
+    );
+    project.write("i.txt", "1");
+    project.write("d/a.txt", "1");
+    project.build(&[]);
+    let (made, file) = ("one of its targets is made again", "one of its files changes, comes or goes");
+    let both = format!("{made}, or {file}");
+    for (group, words) in [("files", file), ("targets", made), ("both", &both)] {
+        assert_says(&project.explain(group), &[&format!("again if  {words}: it makes nothing itself\n")]);
+    }
+}
