@@ -301,7 +301,7 @@ fn a_group_tells_that_its_targets_or_its_files_move_it_whichever_it_has() {
         "version: 1
 targets:
   made: {rule: command, inputs: [i.txt], run: \"cp {in} {out}\", output: made.txt}
-  files: {inputs: [i.txt, \"d/*.txt\"]}
+  files: {inputs: [i.txt, d/a.txt]}
   targets: {inputs: [made]}
   both: {inputs: [made, i.txt]}
 ",
